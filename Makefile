@@ -1,0 +1,103 @@
+# Two commands on a fresh machine: `make run` and `make test`. `make help` lists the others.
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo-reset test lint format lock chromium clean
+
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+BIN := .venv/bin
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python --require-hashes
+COMPILE := $(UV) pip compile --universal --generate-hashes --python-version 3.13 -q $(UPGRADE)
+PACKAGES := portal subscriptions licenses tests
+# Environment of the checks: nothing of theirs may land in the tree, nor read the demonstration.
+SCRATCH := scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
+	export DEMONSTRATION=true DATA_DIR="$$scratch" &&
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' \
+		2>/dev/null || sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1: \2/p' $(MAKEFILE_LIST)
+
+run: .venv/run.stamp ## Start the portal with its demonstration (PORT, DATA_DIR)
+	@DEMONSTRATION=true exec $(BIN)/python manage.py demo
+
+demo-reset: .venv/run.stamp ## Throw the demonstration's data away and make it anew
+	@DEMONSTRATION=true exec $(BIN)/python manage.py demo --reset
+
+test: .venv/dev.stamp chromium ## Run all tests, on SQLite and on PostgreSQL
+	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --postgres -m "not browser"
+
+lint: .venv/dev.stamp ## Check format, rules, types, layers, templates, migrations, settings
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	find templates -name '*.html' -exec $(BIN)/djade --check --target-version 6.1 {} +
+	@echo mypy; $(SCRATCH) $(BIN)/mypy $(PACKAGES)
+	@echo makemigrations --check; \
+		$(SCRATCH) $(BIN)/python manage.py makemigrations --check --dry-run
+	@echo check --deploy, with production settings; $(SCRATCH) \
+		random() { $(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))'; } && \
+		fernet='from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())' && \
+		DEMONSTRATION=false SECRET_KEY=$$(random) LOG_KEY=$$(random) \
+		KEY_ENCRYPTION_KEYS=$$($(BIN)/python -c "$$fernet") \
+		PUBLIC_URL=https://licenses.example.com MAIL_FROM=licenses@example.com \
+		MAIL_URL=smtps://mail.example.com:465 CACHE_URL=redis://cache.example.com:6379/0 \
+		DATABASE_URL=postgresql://portal@database.example.com/portal \
+		$(BIN)/python -W error manage.py check --deploy --fail-level WARNING
+
+format: .venv/dev.stamp ## Put code and templates into their form
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+	find templates -name '*.html' -exec $(BIN)/djade --target-version 6.1 {} +
+
+lock: | $(UV) ## Pin what pyproject.toml asks for (newest: UPGRADE=--upgrade)
+	$(COMPILE) -o requirements.txt pyproject.toml
+	$(COMPILE) -c requirements.txt --group dev -o requirements-dev.txt pyproject.toml
+
+clean: ## Remove everything installed and every cache; the data in var/ stays
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Installation. The stamps make a second `make run` start at once. Packages are added, not
+# synchronised, because run and tests share one environment.
+
+.venv/run.stamp: requirements.txt .python-version | $(UV)
+	@$(BIN)/python -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != \
+		open(".python-version").read().strip())' 2>/dev/null || { \
+		version=$$(cat .python-version); rm -rf .venv; \
+		for pyenv in "$${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version".*/bin; do \
+			PATH="$$PATH:$$pyenv"; \
+		done; \
+		$(UV) venv --quiet --no-project --python-preference system --python "$$version" .venv || { \
+		echo "Python $$version is neither here nor could be fetched: install it." >&2; exit 1; }; }
+	@echo "Installing what the portal needs ..."
+	@$(INSTALL) -r requirements.txt
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.txt .venv/run.stamp | $(UV)
+	@echo "Installing what the tests need ..."
+	@$(INSTALL) -r requirements-dev.txt
+	@touch $@
+
+# Any Python 3 can fetch uv, which then finds or fetches the right one. pyenv's `python3` fails
+# where the version of .python-version is missing, and Debian's may come without `ensurepip`.
+.uv/bin/uv:
+	@echo "Fetching uv ..."
+	@for python in python3 python3.13 /usr/bin/python3 python; do \
+		rm -rf .uv; \
+		"$$python" -m venv .uv >/dev/null 2>&1 && \
+		.uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9 && exit 0; \
+	done; rm -rf .uv; \
+	echo "Can not fetch uv: install it (https://docs.astral.sh/uv/), or a Python 3 with venv" \
+		"(on Debian: apt-get install python3-venv)." >&2; exit 1
+
+chromium:
+	@command -v chromium >/dev/null && exit 0; \
+	as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	if ! command -v apt-get >/dev/null || { [ -n "$$as_root" ] && ! command -v sudo >/dev/null; }; \
+	then echo "The browser tests need Chromium, and make can not install it here (no apt-get," \
+		"or neither root nor sudo): put a command named chromium on the PATH." >&2; exit 1; fi; \
+	echo "Installing Chromium for the browser tests ..."; \
+	$$as_root apt-get update -q && $$as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -q -y --no-install-recommends chromium </dev/null || { \
+		echo "Chromium could not be installed: put a command named chromium on the PATH." >&2; \
+		exit 1; }

@@ -1,0 +1,227 @@
+"""What operators see of licenses and keys: everything but the keys themselves.
+
+Flows make and change these rows. Neither a private key nor a license key's token is read here.
+"""
+
+import hashlib
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from licenses.models import CheckCount, License, LicenseKey, SigningKey, StatusList
+from licenses.results import Result
+from portal.admin_site import ReadOnlyAdmin, code, links, listing
+
+
+@admin.register(License)
+class LicenseAdmin(ReadOnlyAdmin):
+    """What Generate created, frozen as it was then."""
+
+    fields = (
+        "id",
+        "tenant",
+        "subscription",
+        "plan",
+        "usage",
+        "holder_name",
+        "country",
+        "authorized_application_id",
+        "issuer",
+        "tenant_audience",
+        "authorized_party",
+        "plan_urn",
+        "days",
+        "custom_claims",
+        "created_at",
+        "created_by_name",
+        "deleted_at",
+        "deleted_by_name",
+        "belongings",
+    )
+    list_display = (
+        "holder_name",
+        "tenant",
+        "subscription",
+        "plan",
+        "usage",
+        "created_at",
+        "deleted_at",
+        "authorized_application_id",
+    )
+    list_filter = ("usage", ("deleted_at", admin.EmptyFieldListFilter))
+    list_select_related = ("tenant", "subscription", "plan")
+    search_fields = (
+        "holder_name",
+        "tenant__name",
+        "subscription__name",
+        "subscription__beneficiary_email",
+    )
+    search_help_text = (
+        "Holder's, tenant's or subscription's name, beneficiary's email address, authorized "
+        "application id, or whole identifier of the license, the subscription or the tenant"
+    )
+    identifiers = ("id", "authorized_application_id", "subscription_id", "tenant_id")
+
+    def log_filter(self, obj: License) -> dict[str, Any]:
+        """Return the filter for everything that happened to the license's subscription."""
+        return {"tenant_id__exact": obj.tenant_id, "subscription_id__exact": obj.subscription_id}
+
+    @admin.display(description="belongings")
+    def belongings(self, obj: License) -> SafeString:
+        """Return a link to the keys of the license."""
+        return links(("License keys", listing("licenses_licensekey", license__id__exact=obj.pk)))
+
+
+@admin.register(LicenseKey)
+class LicenseKeyAdmin(ReadOnlyAdmin):
+    """Signed keys with their history, without the keys themselves."""
+
+    fields = (
+        "jti",
+        "tenant",
+        "license",
+        "slot",
+        "state",
+        "signing_key",
+        "token_sha256",
+        "issued_at",
+        "expires_at",
+        "accepted_until",
+        "replaced_at",
+        "revoked_at",
+        "deleted_at",
+        "status_list",
+        "status_index",
+        "created_by_name",
+        "last_downloaded_at",
+        "belongings",
+    )
+    list_display = (
+        "jti",
+        "tenant",
+        "holder",
+        "slot",
+        "state",
+        "issued_at",
+        "expires_at",
+        "accepted_until",
+        "revoked_at",
+    )
+    list_filter = ("state", "slot", ("revoked_at", admin.EmptyFieldListFilter), "signing_key")
+    list_select_related = ("tenant", "license")
+    search_fields = (
+        "license__holder_name",
+        "tenant__name",
+        "license__subscription__name",
+        "license__subscription__beneficiary_email",
+        "token_sha256__startswith",
+    )
+    search_help_text = (
+        "jti, holder's, tenant's or subscription's name, beneficiary's email address, SHA-256 of "
+        "the key, or whole identifier of the license, the subscription or the tenant"
+    )
+    ordering = ("-id",)
+    identifiers = (
+        "jti",
+        "license_id",
+        "license__authorized_application_id",
+        "license__subscription_id",
+        "tenant_id",
+    )
+    secrets = ("token",)
+
+    def log_filter(self, obj: LicenseKey) -> dict[str, Any]:
+        """Return the filter for what happened to the subscription, in this slot."""
+        return {
+            "tenant_id__exact": obj.tenant_id,
+            "subscription_id__exact": obj.license.subscription_id,
+            "slot__exact": obj.slot,
+        }
+
+    @admin.display(description="holder's name", ordering="license__holder_name")
+    def holder(self, obj: LicenseKey) -> str:
+        """Return the name in the key's audience."""
+        return obj.license.holder_name
+
+    @admin.display(description="belongings")
+    def belongings(self, obj: LicenseKey) -> SafeString:
+        """Return a link to the checks of the key by terminals."""
+        return links(("Checks", listing("licenses_checkcount", license_key__id__exact=obj.pk)))
+
+
+@admin.register(SigningKey)
+class SigningKeyAdmin(ReadOnlyAdmin):
+    """The vendor's key pairs, without the private half."""
+
+    fields = (
+        "kid",
+        "state",
+        "bits",
+        "certificate_sha256",
+        "valid_from",
+        "valid_until",
+        "created_at",
+        "activated_at",
+        "disabled_at",
+        "belongings",
+    )
+    list_display = ("kid", "state", "bits", "valid_from", "valid_until", "activated_at")
+    list_filter = ("state",)
+    search_fields = ("kid",)
+    secrets = ("private_key",)
+
+    @admin.display(description="SHA-256 of the certificate")
+    def certificate_sha256(self, obj: SigningKey) -> SafeString:
+        """Return the fingerprint of the certificate (DER), as tools print it."""
+        return code(hashlib.sha256(bytes(obj.certificate)).digest().hex(":").upper())
+
+    @admin.display(description="belongings")
+    def belongings(self, obj: SigningKey) -> SafeString:
+        """Return a link to the license keys that it signed."""
+        signed = listing("licenses_licensekey", signing_key__id__exact=obj.pk)
+        return links(("License keys signed by it", signed))
+
+
+@admin.register(StatusList)
+class StatusListAdmin(ReadOnlyAdmin):
+    """The status lists; the seed of their decoys would tell which entries are real."""
+
+    fields = ("number", "size", "created_at")
+    list_display = ("number", "size", "created_at")
+    secrets = ("decoy_seed",)
+
+
+class ResultFilter(admin.SimpleListFilter):
+    """Filters by result, without reading which results were counted."""
+
+    title = "result"
+    parameter_name = "result"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        """Return every result with its label."""
+        return Result.choices
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the counts of the chosen result."""
+        return queryset.filter(result=self.value()) if self.value() else queryset
+
+
+@admin.register(CheckCount)
+class CheckCountAdmin(ReadOnlyAdmin):
+    """Checks by terminals, by key, hour and result."""
+
+    fields = ("hour", "tenant", "license_key", "result", "count", "last_at")
+    list_display = ("hour", "tenant", "license_key", "result", "count", "last_at")
+    list_filter = (ResultFilter,)
+    list_select_related = ("tenant", "license_key")
+    search_fields = ("tenant__name",)
+    search_help_text = "Tenant's name, or whole jti or identifier of the tenant"
+    ordering = ("-hour", "-id")
+    identifiers = ("license_key__jti", "tenant_id")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the counts; their key's token stays in the database."""
+        return super().get_queryset(request).defer("license_key__token")

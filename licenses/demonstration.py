@@ -1,0 +1,187 @@
+"""The demonstration: two tenants, their people, and subscriptions in every state."""
+
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from licenses import flows, keys
+from licenses.models import Usage
+from portal.actors import SYSTEM, Actor, ActorKind
+from portal.environment import write_private
+from portal.models import Member, Role, Tenant, User
+from subscriptions.flows import standing
+from subscriptions.models import Plan, State, Subscription
+
+OPERATOR = "operator"
+PEOPLE = [
+    ("owner@contoso.example", "Dana Ruiz", "Contoso Ltd", Role.OWNER.value),
+    ("manager@contoso.example", "Milan Novak", "Contoso Ltd", Role.MANAGER.value),
+    ("viewer@contoso.example", "Vera Lindqvist", "Contoso Ltd", Role.VIEWER.value),
+    ("owner@fabrikam.example", "Felix Braun", "Fabrikam GmbH", Role.OWNER.value),
+    ("operator@operator.example", "Oona Salo", None, OPERATOR),
+]
+SIGNING_KEY_AGE = timedelta(days=150)
+"""Older than every sample key, so that its certificate covers them, the expired ones too."""
+COUNTRIES = {"Contoso Ltd": "USA", "Fabrikam GmbH": "DEU"}
+
+
+@dataclass(frozen=True)
+class Account:
+    """One sign-in of the demonstration."""
+
+    email: str
+    password: str
+    tenant: str | None
+    role: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One subscription to make: bought `age` days ago, with keys generated `keys_age` days ago."""
+
+    name: str
+    plan: str
+    age: int
+    state: State = State.ACTIVE
+    keys_age: int | None = None
+    usage: Usage = Usage.ORGANIZATIONAL
+
+
+CONTOSO = [
+    Sample(name="Data pipeline", plan="isv-monthly", age=140, keys_age=130, state=State.ENDED),
+    Sample(name="Student lab", plan="community", age=120, keys_age=100, usage=Usage.EDUCATIONAL),
+    Sample(
+        name="Research cluster", plan="community", age=90, keys_age=85, usage=Usage.RESEARCH
+    ),
+    Sample(name="Build farm", plan="micro-yearly", age=60, keys_age=45, state=State.SUSPENDED),
+    Sample(name="Shop analytics", plan="enterprise-yearly", age=30, keys_age=20),
+    Sample(name="Field tools", plan="smb-monthly", age=12, keys_age=3),
+    Sample(name="Release automation", plan="smb-yearly", age=5),
+    Sample(name="Partner toolkit", plan="isvu-monthly", age=1, state=State.PENDING),
+]
+FABRIKAM = [
+    Sample(name="Werkzeugkette", plan="enterprise-yearly", age=40, keys_age=10),
+    Sample(name="Messplatz", plan="micro-monthly", age=4),
+]
+
+
+def accounts_file() -> Path:
+    """Return where the sign-ins are kept."""
+    return Path(settings.DATA_DIR) / "demo.json"
+
+
+def prepare(*, now: datetime | None = None) -> list[Account]:
+    """Bring the demonstration into being, or complete it, and return its sign-ins.
+
+    The sign-ins are written before the accounts are made, and everything else in one
+    transaction: a run that is killed half-way is finished by the next one.
+    """
+    accounts = kept_accounts()
+    now = now or timezone.now()
+    keys.ensure_active(now=now - SIGNING_KEY_AGE)
+    with transaction.atomic():
+        users = {account.email: _user(account) for account in accounts}
+        if not Tenant.objects.filter(name__in=COUNTRIES).exists():
+            _fill(users, now)
+    return accounts
+
+
+def kept_accounts() -> list[Account]:
+    """Return the sign-ins of the last run, with passwords generated for those that lack one."""
+    path, kept = accounts_file(), {}
+    if path.exists():
+        for entry in json.loads(path.read_text(encoding="utf-8"))["accounts"]:
+            kept[entry["email"]] = entry["password"]
+    accounts = [
+        Account(email, kept.get(email) or secrets.token_urlsafe(12), tenant, role)
+        for email, _, tenant, role in PEOPLE
+    ]
+    told = {"url": settings.PUBLIC_URL, "accounts": [asdict(account) for account in accounts]}
+    write_private(path, json.dumps(told, indent=2) + "\n")
+    return accounts
+
+
+def _user(account: Account) -> User:
+    """Return the account's user, able to sign in with its password."""
+    name = next(name for email, name, _, _ in PEOPLE if email == account.email)
+    user = User.objects.filter(email=account.email).first()
+    if user is None:
+        is_operator = account.role == OPERATOR
+        user = User.objects.create_user(
+            account.email,
+            account.password,
+            name=name,
+            is_staff=is_operator,
+            is_superuser=is_operator,
+        )
+        EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
+    elif not user.check_password(account.password):
+        user.set_password(account.password)
+        user.save(update_fields=["password"])
+    return user
+
+
+def _fill(users: dict[str, User], now: datetime) -> None:
+    tenants = {
+        name: Tenant.objects.create(name=name, country=country)
+        for name, country in COUNTRIES.items()
+    }
+    for email, _, tenant, role in PEOPLE:
+        if tenant is not None:
+            Member.objects.create(tenant=tenants[tenant], user=users[email], role=role)
+    _buy(tenants["Contoso Ltd"], users["manager@contoso.example"], CONTOSO, now)
+    _buy(tenants["Fabrikam GmbH"], users["owner@fabrikam.example"], FABRIKAM, now)
+
+
+def _buy(tenant: Tenant, buyer: User, samples: list[Sample], now: datetime) -> None:
+    """Make the subscriptions and let everything happen in the order of its dates."""
+    actor = Actor(kind=ActorKind.MEMBER, name=buyer.name, user_id=buyer.pk, email=buyer.email)
+    events: list[tuple[datetime, Any]] = []
+    for sample in samples:
+        subscription = _subscription(tenant, buyer, sample, now - timedelta(days=sample.age))
+        if sample.keys_age is not None:
+            at = now - timedelta(days=sample.keys_age)
+            generate = partial(
+                flows.generate,
+                subscription=subscription,
+                actor=actor,
+                usage=sample.usage,
+                holder_name=tenant.name,
+                now=at,
+            )
+            events.append((at, generate))
+        change = {State.SUSPENDED: standing.suspend, State.ENDED: standing.end}.get(sample.state)
+        if change is not None:
+            at = now - timedelta(days=2)
+            reason = "Payment overdue" if sample.state == State.SUSPENDED else "Not renewed"
+            events.append(
+                (at, partial(change, subscription=subscription, actor=SYSTEM, reason=reason, now=at))
+            )
+    for _, happen in sorted(events, key=lambda event: event[0]):
+        happen()
+
+
+def _subscription(tenant: Tenant, buyer: User, sample: Sample, bought: datetime) -> Subscription:
+    pending = sample.state == State.PENDING
+    return Subscription.objects.create(
+        tenant=tenant,
+        plan=Plan.objects.get(code=sample.plan),
+        name=sample.name,
+        state=State.PENDING if pending else State.ACTIVE,
+        starts_at=bought,
+        created_at=bought,
+        beneficiary_tenant_id=tenant.pk,
+        beneficiary_object_id=buyer.pk,
+        beneficiary_email=buyer.email,
+        activated_at=None if pending else bought,
+        activated_by=None if pending else buyer,
+    )

@@ -1,0 +1,106 @@
+"""The license file: what Download gives and what an upload holds (contract.md section 2)."""
+
+import json
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from licenses import keys, tokens
+from licenses.models import LicenseKey, Slot
+from portal.refusal import Refused
+
+LARGEST_UPLOAD = 65_536
+"""Bytes of a license file that an upload may have."""
+LONGEST_NAME = 100
+RESERVED = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(10)}
+"""Names that Windows keeps for devices, whatever their ending."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LicenseFile:
+    """A license file ready to be sent."""
+
+    name: str
+    content: bytes
+
+    @property
+    def disposition(self) -> str:
+        """The Content-Disposition: plain ASCII first, the whole name after it (RFC 6266)."""
+        plain = _ascii(self.name)
+        header = f'attachment; filename="{plain}"'
+        if plain != self.name:
+            header += f"; filename*=UTF-8''{quote(self.name, safe='')}"
+        return header
+
+
+def license_file(key: LicenseKey, *, subscription_name: str) -> LicenseFile:
+    """Return the license file of a key whose license, tenant and signing key are loaded."""
+    license = key.license
+    issued, expires = int(key.issued_at.timestamp()), int(key.expires_at.timestamp())
+    members = {
+        "key": key.token,
+        "key_type": Slot(key.slot).key_type,
+        "subject": str(license.subscription_id),
+        "consumer_tenant_id": str(license.tenant_id),
+        "consumer_tenant_name": license.tenant.name,
+        "authorized_party": license.authorized_party,
+        "broker_id": tokens.PROVIDER_URN,
+        "provider_id": tokens.PROVIDER_URN,
+        "expires_in": tokens.expires_in_days(issued, expires),
+        "validation_key": keys.certificate_base64(key.signing_key),
+        "audience": license.holder_name,
+        "tenant_country": license.country,
+        "authorized_application_ids": [str(license.authorized_application_id)],
+        "usage": tokens.USAGE_URN_PREFIX + license.usage,
+        "plan": license.plan_urn,
+        "issued_at": key.issued_at.isoformat(),
+        "expires_at": key.expires_at.isoformat(),
+    }
+    content = json.dumps(members, ensure_ascii=False, indent=2).encode() + b"\n"
+    return LicenseFile(name=file_name(subscription_name, Slot(key.slot)), content=content)
+
+
+def file_name(subscription_name: str, slot: Slot) -> str:
+    """Return a name that every file system takes: at most 100 characters, nothing special."""
+    ending = f"-{slot.value}.json"
+    kept = "".join(
+        c if c.isalnum() or unicodedata.category(c).startswith("M") else "-"
+        for c in unicodedata.normalize("NFC", subscription_name)
+    )
+    stem = "-".join(part for part in kept.split("-") if part)[: LONGEST_NAME - len(ending)]
+    if not stem or stem.lower() in RESERVED:
+        stem = f"license-{stem}".rstrip("-")
+    return stem + ending
+
+
+def read_presented(text: str) -> tuple[str, Mapping[str, Any]]:
+    """Return the key and the members of what somebody pasted or uploaded.
+
+    A bare key comes with no members. `validation_key` is left out: a certificate inside a file
+    proves nothing about it, anyone can make such a file, so trust comes from our own signing
+    keys alone. Raises Refused when the text is a JSON document without a key.
+    """
+    text = text.strip().removeprefix("\ufeff")
+    if not text.startswith("{"):
+        return text, {}
+    try:
+        members = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused(
+            "This is no license file: it is not valid JSON. Upload the file as it was downloaded."
+        ) from error
+    key = members.get("key")
+    if not isinstance(key, str):
+        raise Refused('This is no license file: it has no text member "key".')
+    return key, {k: v for k, v in members.items() if k not in {"key", "validation_key"}}
+
+
+def _ascii(name: str) -> str:
+    """Return the name in plain ASCII; letters keep their base, others become a hyphen."""
+    stem, _, ending = name.rpartition("-")
+    decomposed = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    parts = [p for p in "".join(c if c.isalnum() else "-" for c in decomposed).split("-") if p]
+    plain = "-".join(parts) or "license"
+    return f"{plain if plain.lower() not in RESERVED else 'license-' + plain}-{ending}"

@@ -1,0 +1,25 @@
+"""What changes licenses and license keys; one file a use case."""
+
+from licenses.flows.check import check_presented, check_stored
+from licenses.flows.delete import delete
+from licenses.flows.download import download
+from licenses.flows.end_overlap import end_overlap
+from licenses.flows.generate import generate
+from licenses.flows.generate import refuse_unless_ready as refuse_unless_generatable
+from licenses.flows.reset import Overlap, reset
+from licenses.flows.reset import refuse_unless_ready as refuse_unless_resettable
+from licenses.flows.revoke import revoke
+
+__all__ = [
+    "Overlap",
+    "check_presented",
+    "check_stored",
+    "delete",
+    "download",
+    "end_overlap",
+    "generate",
+    "refuse_unless_generatable",
+    "refuse_unless_resettable",
+    "reset",
+    "revoke",
+]

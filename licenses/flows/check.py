@@ -1,0 +1,49 @@
+"""Check a key from the portal: the very check that terminals get, and a row in the log."""
+
+from collections.abc import Mapping
+
+from django.db import transaction
+
+from licenses.checking import Verdict, check
+from licenses.models import License, Slot
+from portal import activity
+from portal.activity import Action
+from portal.actors import Actor
+from portal.models import Tenant
+from portal.refusal import Refused
+
+
+def check_stored(*, license: License, slot: Slot, actor: Actor) -> Verdict:
+    """Check the key that stands in the slot. Raises Refused when it was deleted meanwhile."""
+    key = license.keys.current().filter(slot=slot).first()
+    if key is None or key.token is None:
+        raise Refused("These license keys were deleted. There is nothing to check.")
+    return check_presented(
+        token=key.token,
+        expected={"consumer_tenant_id": str(license.tenant_id)},
+        tenant=license.tenant,
+        actor=actor,
+    )
+
+
+def check_presented(
+    *, token: str, expected: Mapping[str, str | None], tenant: Tenant, actor: Actor
+) -> Verdict:
+    """Check a pasted key, or one of a file, whose members are `expected` besides the tenant.
+
+    Only a key of the tenant's own is recorded: of any other nothing is known here.
+    """
+    verdict = check(token, expected={**expected, "consumer_tenant_id": str(tenant.pk)})
+    if verdict.key is not None and verdict.key.tenant_id == tenant.pk:
+        with transaction.atomic():
+            activity.record(
+                actor=actor,
+                action=Action.KEY_CHECKED,
+                tenant_id=tenant.pk,
+                subscription=verdict.key.license.subscription,
+                slot=verdict.key.slot,
+                result=verdict.result,
+                details={"jti": str(verdict.key.jti)},
+                now=verdict.checked_at,
+            )
+    return verdict

@@ -1,0 +1,43 @@
+"""End the overlap of a slot early: its old key stops now."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from licenses.models import KeyState, License, LicenseKey, Slot
+from portal import activity
+from portal.activity import Action
+from portal.actors import Actor
+from portal.refusal import Refused
+from subscriptions.locking import lock
+
+
+@transaction.atomic
+def end_overlap(
+    *, license: License, slot: Slot, actor: Actor, now: datetime | None = None
+) -> LicenseKey:
+    """Make the slot's superseded key `replaced` and return it.
+
+    Raises Refused when no overlap runs any more.
+    """
+    now = now or timezone.now()
+    subscription = lock(license.subscription_id)
+    old = license.keys.overlapping(now).filter(slot=slot).first()
+    if old is None:
+        raise Refused(
+            f"No old {slot.label.lower()} key is accepted any more: its overlap is over already."
+        )
+    old.state = KeyState.REPLACED
+    old.accepted_until = now
+    old.save(update_fields=["state", "accepted_until"])
+    activity.record(
+        actor=actor,
+        action=Action.OVERLAP_ENDED,
+        tenant_id=license.tenant_id,
+        subscription=subscription,
+        slot=slot,
+        details={"jti": str(old.jti)},
+        now=now,
+    )
+    return old

@@ -1,0 +1,152 @@
+"""Generate the two license keys of a subscription."""
+
+from datetime import datetime
+from functools import partial
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from licenses.flows import signing
+from licenses.holder_name import admit
+from licenses.models import License, LicenseKey, Slot, Usage
+from portal import activity
+from portal.activity import Action
+from portal.actors import Actor
+from portal.dates import moment
+from portal.refusal import Refused
+from subscriptions import custom_claims
+from subscriptions.locking import lock
+from subscriptions.models import CUSTOM_PLAN_URN, Plan, State, Subscription
+
+COMMERCIAL_USAGES = (Usage.ORGANIZATIONAL, Usage.PERSONAL)
+COMMUNITY_USAGES = (Usage.EDUCATIONAL, Usage.RESEARCH)
+
+
+def usages(plan: Plan) -> tuple[Usage, ...]:
+    """Return the usages that licenses of the plan may have."""
+    return COMMUNITY_USAGES if plan.is_community else COMMERCIAL_USAGES
+
+
+def generate(
+    *,
+    subscription: Subscription,
+    actor: Actor,
+    usage: Usage,
+    holder_name: str,
+    now: datetime | None = None,
+) -> License:
+    """Create the subscription's license with its primary and secondary key; return it.
+
+    Raises Refused when the holder's name is not admitted, when the subscription is not active or
+    has license keys already (naming who generated them and when), when the plan does not know
+    the usage, or when nothing can be signed.
+    """
+    now = now or timezone.now()
+    holder_name = admit(holder_name)
+    return signing.until_current(
+        partial(_sign_and_store, subscription.pk, actor, usage, holder_name, now)
+    )
+
+
+def _sign_and_store(
+    subscription_id: object, actor: Actor, usage: Usage, holder_name: str, now: datetime
+) -> License:
+    subscription = Subscription.objects.select_related("plan", "tenant").get(pk=subscription_id)
+    refuse_unless_ready(subscription, now)
+    license = _frozen(subscription, actor, usage, holder_name, now)
+    keys = [
+        signing.signed_key(
+            license=license, subscription=subscription, slot=slot, actor=actor, now=now
+        )
+        for slot in Slot
+    ]
+    with transaction.atomic():
+        locked = lock(subscription.pk)
+        refuse_unless_ready(locked, now)
+        if _ingredients(locked) != _ingredients(subscription):
+            raise signing.Outdated
+        license.save(force_insert=True)
+        for key in keys:
+            signing.store(key)
+        _record(license, keys, locked, actor, now)
+    return license
+
+
+def refuse_unless_ready(subscription: Subscription, now: datetime) -> None:
+    """Raise Refused when the subscription gets no license keys now, saying why."""
+    state = subscription.state_at(now)
+    if state != State.ACTIVE:
+        raise Refused(
+            f"This subscription is {state.label.lower()}. License keys are generated for active "
+            "subscriptions only."
+        )
+    there = License.objects.living().filter(subscription=subscription).first()
+    if there is not None:
+        raise Refused(
+            f"{there.created_by_name} generated the license keys of this subscription on "
+            f"{moment(there.created_at)}. Nothing was generated again."
+        )
+
+
+def _frozen(
+    subscription: Subscription, actor: Actor, usage: Usage, holder_name: str, now: datetime
+) -> License:
+    """Return the license, unsaved, with everything that goes into its keys as it is now."""
+    plan, tenant = subscription.plan, subscription.tenant
+    if usage not in usages(plan):
+        raise Refused("Choose one of the usages that this plan offers.", field="usage")
+    claims = plan.custom_claims if plan.urn == CUSTOM_PLAN_URN else {}
+    if plan.urn == CUSTOM_PLAN_URN:
+        custom_claims.validate(claims)
+    return License(
+        tenant=tenant,
+        subscription=subscription,
+        plan=plan,
+        usage=usage,
+        holder_name=holder_name,
+        country=tenant.country,
+        issuer=settings.LICENSE_ISSUER,
+        tenant_audience=settings.LICENSE_TENANT_AUDIENCE.replace("{tid}", str(tenant.pk)),
+        authorized_party=settings.LICENSE_AUTHORIZED_PARTY,
+        plan_urn=plan.urn,
+        days=plan.days,
+        custom_claims=claims,
+        created_at=now,
+        created_by_name=actor.name,
+    )
+
+
+def _ingredients(subscription: Subscription) -> tuple[object, ...]:
+    """Return what keys are made from, to see under the lock whether it changed meanwhile."""
+    plan, tenant = subscription.plan, subscription.tenant
+    return (
+        subscription.ends_at,
+        plan.pk,
+        plan.urn,
+        plan.billing_period,
+        plan.custom_claims,
+        tenant.country,
+    )
+
+
+def _record(
+    license: License,
+    keys: list[LicenseKey],
+    subscription: Subscription,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    activity.record(
+        actor=actor,
+        action=Action.KEYS_GENERATED,
+        tenant_id=license.tenant_id,
+        subscription=subscription,
+        details={
+            "usage": license.usage,
+            "holder_name": license.holder_name,
+            "authorized_application_id": str(license.authorized_application_id),
+            "jti": [str(key.jti) for key in keys],
+        },
+        now=now,
+    )

@@ -1,0 +1,161 @@
+"""Reset one slot: a new key for it, while terminals run on the other."""
+
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import TextChoices
+from django.utils import timezone
+
+from licenses.flows import signing
+from licenses.models import KeyState, License, LicenseKey, Slot
+from portal import activity
+from portal.activity import Action
+from portal.actors import Actor
+from portal.dates import moment
+from portal.refusal import Refused
+from subscriptions.locking import lock
+from subscriptions.models import State, Subscription
+
+
+class Overlap(TextChoices):
+    """When the old key of a reset slot stops working; never later than its own expiry."""
+
+    NOW = "now", "Now"
+    DAY = "day", "In 24 hours"
+    WEEK = "week", "In 7 days"
+    EXPIRY = "expiry", "When it expires"
+
+
+LENGTH = {
+    Overlap.NOW: timedelta(0),
+    Overlap.DAY: timedelta(hours=24),
+    Overlap.WEEK: timedelta(days=7),
+}
+
+
+def overlaps(key: LicenseKey, now: datetime) -> tuple[Overlap, ...]:
+    """Return the overlaps that a reset of this key may choose: a dead key has none."""
+    dead = key.revoked_at is not None or key.expires_at <= now
+    return (Overlap.NOW,) if dead else tuple(Overlap)
+
+
+def overlap_end(key: LicenseKey, overlap: Overlap, now: datetime) -> datetime:
+    """Return when the old key stops working."""
+    if overlap == Overlap.EXPIRY:
+        return key.expires_at
+    return min(now + LENGTH[overlap], key.expires_at)
+
+
+def reset(
+    *,
+    license: License,
+    slot: Slot,
+    actor: Actor,
+    overlap: Overlap,
+    expected_jti: UUID,
+    now: datetime | None = None,
+) -> LicenseKey:
+    """Sign a new key for the slot from what the license froze, and return it.
+
+    `expected_jti` is the key that the member saw in the slot. Raises Refused when it was
+    replaced meanwhile (naming by whom and when), when the keys were deleted, when the
+    subscription is not active or has another plan than the license, when the overlap is not to
+    be had, or when nothing can be signed.
+    """
+    now = now or timezone.now()
+    return signing.until_current(
+        partial(_sign_and_store, license.pk, slot, actor, overlap, expected_jti, now)
+    )
+
+
+def _sign_and_store(
+    license_id: UUID,
+    slot: Slot,
+    actor: Actor,
+    overlap: Overlap,
+    expected_jti: UUID,
+    now: datetime,
+) -> LicenseKey:
+    license = License.objects.select_related("subscription").get(pk=license_id)
+    subscription = license.subscription
+    _resettable(license, subscription, slot, expected_jti, now)
+    new = signing.signed_key(
+        license=license, subscription=subscription, slot=slot, actor=actor, now=now
+    )
+    with transaction.atomic():
+        locked = lock(subscription.pk)
+        license.refresh_from_db()
+        old = _resettable(license, locked, slot, expected_jti, now)
+        if locked.ends_at != subscription.ends_at:
+            raise signing.Outdated
+        if overlap not in overlaps(old, now):
+            raise Refused(
+                "The old key is revoked or expired: it can not be kept working.", field="overlap"
+            )
+        _supersede(old, overlap, now)
+        signing.store(new)
+        activity.record(
+            actor=actor,
+            action=Action.KEY_RESET,
+            tenant_id=license.tenant_id,
+            subscription=locked,
+            slot=slot,
+            details={
+                "jti": str(new.jti),
+                "replaces": str(old.jti),
+                "accepted_until": overlap_end(old, overlap, now).isoformat(),
+            },
+            now=now,
+        )
+    return new
+
+
+def refuse_unless_ready(license: License, subscription: Subscription, now: datetime) -> None:
+    """Raise Refused when no slot of the license can be reset now, saying why."""
+    if license.deleted_at is not None:
+        raise Refused(
+            f"{license.deleted_by_name} deleted these license keys on "
+            f"{moment(license.deleted_at)}. There is nothing to reset."
+        )
+    state = subscription.state_at(now)
+    if state != State.ACTIVE:
+        raise Refused(
+            f"This subscription is {state.label.lower()}. License keys are reset on active "
+            "subscriptions only."
+        )
+    if license.plan_id != subscription.plan_id:
+        raise Refused(
+            "The plan of this subscription has changed since the license keys were generated. "
+            "Delete them and generate new ones to get keys of the new plan."
+        )
+
+
+def _resettable(
+    license: License, subscription: Subscription, slot: Slot, expected_jti: UUID, now: datetime
+) -> LicenseKey:
+    """Return the slot's current key when it may be reset and is the one that was expected."""
+    refuse_unless_ready(license, subscription, now)
+    current = license.keys.current().get(slot=slot)
+    if current.jti != expected_jti:
+        raise Refused(
+            f"{current.created_by_name} reset the {slot.label.lower()} key on "
+            f"{moment(current.issued_at)}, after you opened this page. Nothing was changed; look "
+            "at the new key before you reset it again."
+        )
+    return current
+
+
+def _supersede(old: LicenseKey, overlap: Overlap, now: datetime) -> None:
+    """Take the old key out of its slot; a key still in an earlier overlap stops at once."""
+    old.license.keys.filter(slot=old.slot, state=KeyState.SUPERSEDED).update(
+        state=KeyState.REPLACED
+    )
+    old.replaced_at = now
+    if overlap == Overlap.NOW:
+        old.state = KeyState.REPLACED
+    else:
+        old.state = KeyState.SUPERSEDED
+        old.accepted_until = overlap_end(old, overlap, now)
+    old.save(update_fields=["state", "accepted_until", "replaced_at"])

@@ -1,0 +1,44 @@
+"""Revoke one license key: every check of it is refused from now on."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from licenses.models import KeyState, LicenseKey
+from portal import activity
+from portal.activity import Action
+from portal.actors import Actor
+from portal.refusal import Refused
+from subscriptions.locking import lock
+
+
+@transaction.atomic
+def revoke(
+    *, key: LicenseKey, actor: Actor, reason: str, now: datetime | None = None
+) -> LicenseKey:
+    """Revoke the key and return it; one revoked before is returned as it is.
+
+    A revocation ends an overlap and is never undone by a reset. Raises Refused when the key was
+    deleted.
+    """
+    now = now or timezone.now()
+    subscription = lock(key.license.subscription_id)
+    key = LicenseKey.objects.get(pk=key.pk)
+    if key.state == KeyState.DELETED:
+        raise Refused("This license key was deleted; its checks are refused already.")
+    if key.revoked_at is not None:
+        return key
+    key.revoked_at = now
+    key.save(update_fields=["revoked_at"])
+    activity.record(
+        actor=actor,
+        action=Action.KEY_REVOKED,
+        tenant_id=key.tenant_id,
+        subscription=subscription,
+        slot=key.slot,
+        reason=reason,
+        details={"jti": str(key.jti)},
+        now=now,
+    )
+    return key

@@ -1,0 +1,96 @@
+"""Signing outside the transaction, storing inside it: what generate and reset share."""
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError
+
+from licenses import keys, status_list, tokens
+from licenses.models import License, LicenseKey, SigningKey, SigningKeyState, Slot
+from portal.actors import Actor
+from portal.refusal import Refused
+from subscriptions.models import Subscription
+
+ATTEMPTS = 5
+
+
+class Outdated(Exception):
+    """What the keys were signed from changed before they were stored: sign again."""
+
+
+def expiry(*, issued_at: datetime, days: int, ends_at: datetime | None) -> datetime:
+    """Return the earlier of issue + days and the subscription's end date, in whole seconds.
+
+    Raises Refused when nothing is left until the end date.
+    """
+    expires_at = issued_at + timedelta(days=days)
+    if ends_at is not None:
+        expires_at = min(expires_at, ends_at.replace(microsecond=0))
+    if expires_at <= issued_at:
+        raise Refused("This subscription ends at this very moment; it gets no license keys.")
+    return expires_at
+
+
+def signed_key(
+    *, license: License, subscription: Subscription, slot: Slot, actor: Actor, now: datetime
+) -> LicenseKey:
+    """Return a new key for the slot, signed and not yet stored.
+
+    Raises Refused when no signing key is active, or when its certificate ends too early.
+    """
+    signing_key = keys.active()
+    entries, index = status_list.pick()
+    issued_at = now.replace(microsecond=0)
+    expires_at = expiry(issued_at=issued_at, days=license.days, ends_at=subscription.ends_at)
+    jti = uuid.uuid4()
+    claims = tokens.license_claims(
+        license=license,
+        jti=jti,
+        issued_at=issued_at,
+        expires_at=expires_at,
+        status_list_uri=tokens.status_list_uri(entries.number),
+        status_index=index,
+    )
+    token = keys.sign(signing_key, claims)
+    return LicenseKey(
+        tenant_id=license.tenant_id,
+        license=license,
+        signing_key=signing_key,
+        slot=slot,
+        jti=jti,
+        token=token,
+        token_sha256=tokens.sha256_of(token),
+        issued_at=issued_at,
+        expires_at=expires_at,
+        status_list=entries,
+        status_index=index,
+        created_by_name=actor.name,
+    )
+
+
+def store(key: LicenseKey) -> None:
+    """Insert a signed key, in the caller's transaction.
+
+    Raises Outdated when its signing key is no longer active or its status index was taken
+    meanwhile.
+    """
+    active = SigningKey.objects.filter(pk=key.signing_key_id, state=SigningKeyState.ACTIVE)
+    if not active.exists() or status_list.is_taken(key.status_list, key.status_index):
+        raise Outdated
+    key.save(force_insert=True)
+
+
+def until_current[T](sign_and_store: Callable[[], T]) -> T:
+    """Run until what was signed is still true when it is stored, and return its answer.
+
+    The unique constraint of the status index is the one race that a lock on the subscription
+    does not exclude: two subscriptions may pick the same entry at once.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return sign_and_store()
+        except (Outdated, IntegrityError):
+            if attempt == ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")

@@ -1,0 +1,63 @@
+"""The holder's name: what may stand in the claim `aud` (contract.md section 1)."""
+
+import re
+import unicodedata
+
+from portal.refusal import Refused
+
+LONGEST = 200
+FIELD = "holder_name"
+
+INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
+FORBIDDEN = {"Cc", "Cs", "Zl", "Zp"}
+"""Unicode categories: control, surrogate, line separator, paragraph separator."""
+BIDIRECTIONAL = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Embeddings, overrides and isolates: they show a name other than the one it is."""
+
+SECRETS = re.compile(
+    r"""
+    eyJ[\w-]{8,}\.[\w-]+                        # JSON Web Token
+    | -----BEGIN[ ]                             # PEM block
+    | \b(gh[pousr]_|github_pat_)\w{16,}         # GitHub
+    | \bglpat-[\w-]{16,}                        # GitLab
+    | \b(sk|rk|pk)[-_](live|test|proj|ant)[-_]  # Stripe, OpenAI, Anthropic
+    | \bsk-[A-Za-z0-9]{16,}
+    | \bxox[abeoprs]-[\w-]{8,}                  # Slack
+    | \b(AKIA|ASIA)[0-9A-Z]{16}\b               # AWS
+    | \bAIza[\w-]{30,}                          # Google
+    | \bSG\.[\w-]{16,}                          # SendGrid
+    | \b(npm_|pypi-|hf_|dop_v1_|shpat_)\w{16,}  # npm, PyPI, Hugging Face, DigitalOcean, Shopify
+    | \bAGE-SECRET-KEY-1
+    """,
+    re.VERBOSE,
+)
+
+
+def admit(name: str) -> str:
+    """Return the name in NFC without blanks around it.
+
+    Raises Refused, for the field `holder_name`, for what could pose as another tenant's audience,
+    shows as something else than it is, is blank or over-long, or plainly is a secret.
+    """
+    name = unicodedata.normalize("NFC", name).strip()
+    if all(unicodedata.category(c) in INVISIBLE for c in name):
+        raise Refused("Enter the holder's name; blanks alone are no name.", field=FIELD)
+    if SECRETS.search(name):
+        raise Refused(
+            "This looks like a secret. License keys are public: enter a name that everybody may "
+            "read, and replace the secret if it was a real one.",
+            field=FIELD,
+        )
+    if "://" in name:
+        raise Refused("Enter a name, not an address: leave out “://”.", field=FIELD)
+    if any(unicodedata.category(c) in FORBIDDEN or c in BIDIRECTIONAL for c in name):
+        raise Refused(
+            "The name holds invisible control characters, maybe from copying. Type it by hand.",
+            field=FIELD,
+        )
+    if len(name) > LONGEST:
+        raise Refused(
+            f"Use at most {LONGEST} characters for the holder's name; this has {len(name)}.",
+            field=FIELD,
+        )
+    return name

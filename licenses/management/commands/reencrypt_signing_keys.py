@@ -1,0 +1,21 @@
+"""Rotation of the key-encryption key: the step after the new key is in front."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from licenses import keys
+
+
+class Command(BaseCommand):
+    """Encrypts every private key with the newest of KEY_ENCRYPTION_KEYS."""
+
+    help = (
+        "Encrypt the private keys of all signing keys with the first of KEY_ENCRYPTION_KEYS. "
+        "Run it when every process knows the new key; afterwards the old one can be taken out."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Encrypt again and say how many."""
+        count = keys.reencrypt_all()
+        self.stdout.write(f"{count} private keys are encrypted with the newest key now.")

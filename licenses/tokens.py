@@ -1,0 +1,262 @@
+"""Compact JWS, read strictly and written from rows; nothing else reads raw tokens."""
+
+import base64
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+from licenses.models import License
+from portal.refusal import Refused
+from subscriptions import custom_claims
+
+PROVIDER_URN = "urn:oneimlx:lic:pvdr:pi"
+USAGE_URN_PREFIX = "urn:oneimlx:lic:usage:"
+
+CLOCK_SKEW = 300
+"""Seconds that a clock may be wrong by (contract.md section 4)."""
+
+LONGEST = 16 * 1024
+"""Characters of the longest token that is looked at (contract.md section 5)."""
+
+LATEST = 253_402_300_799
+"""The last second of the year 9999, the last that dates can show."""
+
+DEEPEST = 64
+"""Levels of nesting that a claim may have; ours have three."""
+
+SECONDS_A_DAY = 86_400
+
+_SEGMENTS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+_KID = re.compile(r"[A-Za-z0-9_-]{43}")
+_HEADER_MEMBERS = {"alg", "typ", "kid"}
+_TIMES = ("iat", "nbf", "exp")
+
+
+class Malformed(Exception):
+    """A token that a strict verifier refuses before it looks at a signature.
+
+    `reason` is a sentence for people; it never repeats text of the token.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedToken:
+    """A token of the right form; nothing in it is trusted until its signature has verified."""
+
+    header: dict[str, Any]
+    claims: dict[str, Any]
+    signing_input: bytes
+    signature: bytes
+    kid: str
+    jti: UUID | None
+    sha256: str
+    iat: int
+    nbf: int
+    exp: int
+
+
+def parse(token: str) -> ParsedToken:
+    """Return the parts of a compact JWS.
+
+    Raises Malformed for whatever contract.md section 5 refuses (RFC 7515 7.1, RFC 8725 3.1, 3.11).
+    A `jti` that is no UUID in lower case is None: no record can be found for it.
+    """
+    if len(token) > LONGEST:
+        raise Malformed("It is longer than 16 KiB.")
+    segments = _SEGMENTS.fullmatch(token)
+    if segments is None:
+        raise Malformed("It is not three parts of base64url characters with two dots between.")
+    header = _object(segments[1], "header")
+    claims = _object(segments[2], "payload")
+    signature = _decoded(segments[3], "signature")
+    kid = _checked_header(header)
+    iat, nbf, exp = (_time(claims, name) for name in _TIMES)
+    return ParsedToken(
+        header=header,
+        claims=claims,
+        signing_input=f"{segments[1]}.{segments[2]}".encode("ascii"),
+        signature=signature,
+        kid=kid,
+        jti=_identifier(claims.get("jti")),
+        sha256=sha256_of(token),
+        iat=iat,
+        nbf=nbf,
+        exp=exp,
+    )
+
+
+def sha256_of(token: str) -> str:
+    """Return the SHA-256 of a token in hexadecimal, as its record keeps it."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def base64url(data: bytes) -> str:
+    """Return base64url without padding (RFC 7515 section 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def from_base64url(text: str) -> bytes:
+    """Return the bytes of canonical base64url without padding.
+
+    Raises ValueError for a wrong length or set trailing bits: one value has one spelling.
+    """
+    data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    if base64url(data) != text:
+        raise ValueError("This is not canonical base64url.")
+    return data
+
+
+def license_claims(
+    *,
+    license: License,
+    jti: UUID,
+    issued_at: datetime,
+    expires_at: datetime,
+    status_list_uri: str,
+    status_index: int,
+) -> dict[str, Any]:
+    """Return the claims of one license key, as contract.md section 1 lists them.
+
+    Both times must be whole seconds, so that the row tells the same as the token; ValueError
+    otherwise. Raises Refused when the license's custom claims do not fit its plan.
+    """
+    if issued_at.microsecond or expires_at.microsecond:
+        raise ValueError("A license key begins and ends at whole seconds.")
+    issued = int(issued_at.timestamp())
+    usage_urn = f"{USAGE_URN_PREFIX}{license.usage}"
+    return {
+        **_checked_custom_claims(license),
+        "iss": license.issuer,
+        "aud": license.audience,
+        "name": license.holder_name,
+        "sub": str(license.subscription_id),
+        "tid": str(license.tenant_id),
+        "tenant_ctry": license.country,
+        "azp": license.authorized_party,
+        "acr": f"{license.plan_urn} {usage_urn} {PROVIDER_URN}",
+        "auth_apps": str(license.authorized_application_id),
+        "jti": str(jti),
+        "iat": issued,
+        "nbf": issued,
+        "exp": int(expires_at.timestamp()),
+        "status": {"status_list": {"idx": status_index, "uri": status_list_uri}},
+    }
+
+
+def status_list_uri(number: int) -> str:
+    """Return the address of a status list, from the setting and never from a request's Host."""
+    return f"{settings.PUBLIC_URL}/public/status/{number}"
+
+
+def expires_in_days(iat: int, exp: int) -> int:
+    """Return the days from `iat` to `exp`, rounded up (contract.md section 2)."""
+    return -((iat - exp) // SECONDS_A_DAY)
+
+
+def _checked_custom_claims(license: License) -> dict[str, Any]:
+    """Return the custom claims, checked again: the row may be older than the rules."""
+    claims: dict[str, Any] = license.custom_claims
+    try:
+        custom_claims.validate_for_plan(license.plan_urn, claims)
+    except ValidationError as error:
+        raise Refused(
+            "The license key can not be signed with these custom claims. "
+            + " ".join(error.messages)
+        ) from error
+    return claims
+
+
+def _decoded(segment: str, name: str) -> bytes:
+    try:
+        return from_base64url(segment)
+    except ValueError:
+        raise Malformed(f"Its {name} is not canonical base64url.") from None
+
+
+def _object(segment: str, name: str) -> dict[str, Any]:
+    data = _decoded(segment, name)
+    try:
+        value = _JSON.decode(data.decode("utf-8"))
+    # Numbers of too many digits are a ValueError too; brackets by the thousand end recursion.
+    except (ValueError, RecursionError):
+        raise Malformed(f"Its {name} is not JSON in UTF-8.") from None
+    if not isinstance(value, dict):
+        raise Malformed(f"Its {name} is not a JSON object.")
+    if _is_deeper(value, DEEPEST):
+        raise Malformed(f"Its {name} is nested too deeply.")
+    return value
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) != len(members):
+        raise Malformed("It names a member twice.")
+    return found
+
+
+def _no_constant(_name: str) -> None:
+    raise Malformed("It holds NaN or Infinity, which are not JSON.")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise Malformed("It holds a number that is too large.")
+    return value
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite)
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    if levels == 0:
+        return True
+    parts = value.values() if isinstance(value, dict) else value
+    return any(_is_deeper(part, levels - 1) for part in parts)
+
+
+def _checked_header(header: Mapping[str, Any]) -> str:
+    """Return the `kid` of a header that is exactly ours (RFC 8725 3.1, 3.11)."""
+    if not header.keys() <= _HEADER_MEMBERS:
+        raise Malformed("Its header has other members than alg, typ and kid.")
+    if header.get("alg") != "RS256":
+        raise Malformed("Its algorithm is not RS256.")
+    if header.get("typ") != "JWT":
+        raise Malformed("Its type is not JWT.")
+    kid = header.get("kid")
+    if not isinstance(kid, str) or _KID.fullmatch(kid) is None:
+        raise Malformed("Its kid is not a string of 43 base64url characters.")
+    return kid
+
+
+def _time(claims: Mapping[str, Any], name: str) -> int:
+    value = claims.get(name)
+    # The type is compared exactly: true is an int to Python, and 1.0 equals 1.
+    if type(value) is not int or not 0 <= value <= LATEST:
+        raise Malformed(f"Its {name} is not an integer between 0 and {LATEST}.")
+    return value
+
+
+def _identifier(value: object) -> UUID | None:
+    if not isinstance(value, str) or len(value) != 36:
+        return None
+    try:
+        identifier = UUID(value)
+    except ValueError:
+        return None
+    return identifier if str(identifier) == value else None

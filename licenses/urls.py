@@ -1,0 +1,35 @@
+"""Addresses below /subscriptions/<uuid>/ that act on license keys."""
+
+from django.urls import path, register_converter
+
+from licenses import views
+from licenses.models import Slot
+
+
+class SlotConverter:
+    """`primary` or `secondary` in an address."""
+
+    regex = "|".join(Slot.values)
+
+    def to_python(self, value: str) -> Slot:
+        """Return the slot of that name."""
+        return Slot(value)
+
+    def to_url(self, value: str) -> str:
+        """Return the slot's name."""
+        return Slot(value).value
+
+
+register_converter(SlotConverter, "slot")
+
+app_name = "licenses"
+urlpatterns = [
+    path("generate/", views.generate, name="generate"),
+    path("download/<slot:slot>/", views.download, name="download"),
+    path("check/", views.check, name="check"),
+    path("check/presented/", views.check_presented, name="check_presented"),
+    path("claims/<slot:slot>/", views.claims, name="claims"),
+    path("reset/<slot:slot>/", views.reset, name="reset"),
+    path("end-overlap/<slot:slot>/", views.end_overlap, name="end_overlap"),
+    path("delete/", views.delete, name="delete"),
+]

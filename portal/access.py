@@ -1,0 +1,147 @@
+"""Tenant of the request, roles, recent proof: the decorators that views declare."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any, Concatenate
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from portal.actors import Actor, ActorKind
+from portal.models import Member, Role, Tenant, User
+from portal.network import client_address
+
+PROOF_LIFE = timedelta(minutes=15)
+"""How long a proof of who one is counts for reset, delete and member changes."""
+
+TENANT_IN_SESSION = "tenant_id"
+KEPT_FORM = "kept_form"
+
+
+class TenantRequest(HttpRequest):
+    """A request of a member, as views behind `tenant_role` get it."""
+
+    user: User
+    member: Member
+    tenant: Tenant
+    actor: Actor
+    htmx: HtmxDetails
+
+
+type View[**P] = Callable[Concatenate[TenantRequest, P], HttpResponse]
+
+
+def attach(request: HttpRequest) -> None:
+    """Put `member`, `tenant` and `actor` on the request; read from the database when used."""
+    member = SimpleLazyObject(lambda: _member_of(request))
+    request.member = member  # type: ignore[attr-defined]
+    request.tenant = SimpleLazyObject(  # type: ignore[attr-defined]
+        lambda: member.tenant if member else None
+    )
+    request.actor = SimpleLazyObject(lambda: actor_of(request))  # type: ignore[attr-defined]
+
+
+def _member_of(request: HttpRequest) -> Member | None:
+    """Return the membership under which the user acts: the session's tenant, else the first.
+
+    It is read at every request, so that a removed member loses access at the next one.
+    """
+    if not request.user.is_authenticated:
+        return None
+    memberships = list(
+        Member.objects.filter(user_id=request.user.pk).select_related("tenant").order_by("pk")
+    )
+    chosen = request.session.get(TENANT_IN_SESSION)
+    for member in memberships:
+        if str(member.tenant_id) == chosen:
+            return member
+    return memberships[0] if memberships else None
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Return who acts in this request, as flows and the log take it."""
+    user = request.user
+    assert isinstance(user, User), "only signed-in people act"  # noqa: S101 (for the type checker)
+    return Actor(
+        kind=ActorKind.OPERATOR if user.is_staff else ActorKind.MEMBER,
+        name=user.get_short_name(),
+        user_id=user.pk,
+        email=user.email,
+        address=client_address(request),
+    )
+
+
+def tenant_role[**P](role: Role) -> Callable[[View[P]], Callable[..., HttpResponse]]:
+    """Admit members whose role is at least `role`; everybody else gets 403 and a sentence."""
+
+    def decorate(view: View[P]) -> Callable[..., HttpResponse]:
+        @wraps(view)
+        def guarded(request: TenantRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            if not request.member:
+                raise PermissionDenied(
+                    "You are not a member of any tenant. Ask an owner of yours to invite you."
+                )
+            if not request.member.may(role):
+                raise PermissionDenied(_needs(request.member, role))
+            return view(request, *args, **kwargs)
+
+        guarded.role = role  # type: ignore[attr-defined]
+        return guarded
+
+    return decorate
+
+
+def _needs(member: Member, role: Role) -> str:
+    return (
+        f"Your role in {member.tenant} is {member.get_role_display().lower()}; this needs the "
+        f"role {role.label.lower()}. Ask an owner to change your role."
+    )
+
+
+def recent_proof[**P](view: View[P]) -> View[P]:
+    """Accept a POST only when the last proof of who one is is younger than PROOF_LIFE.
+
+    Stands below `tenant_role`. What was typed is kept in the session, filled in again after the
+    proof (`kept_form`) and pressed again by the person, never replayed. Any proof that allauth
+    records counts, sign-in included.
+    """
+
+    @wraps(view)
+    def guarded(request: TenantRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if request.method == "POST" and not is_recently_proven(request):
+            return _ask_for_proof(request)
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def is_recently_proven(request: HttpRequest) -> bool:
+    """Return whether the last proof in this session, sign-in included, is recent enough."""
+    proofs: list[dict[str, Any]] = request.session.get("account_authentication_methods", [])
+    newest = max((proof.get("at", 0) for proof in proofs), default=0)
+    return bool(time.time() - newest < PROOF_LIFE.total_seconds())
+
+
+def _ask_for_proof(request: TenantRequest) -> HttpResponse:
+    typed = {k: v for k, v in request.POST.items() if k != "csrfmiddlewaretoken"}
+    request.session[KEPT_FORM] = {"path": request.path, "values": typed}
+    messages.info(request, "Please confirm that it is you. What you chose is kept.")
+    address = reverse("account_reauthenticate", query={"next": request.path})
+    return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
+
+
+def kept_form(request: HttpRequest) -> dict[str, str] | None:
+    """Return, once, what was typed on this path before a proof was asked for."""
+    kept = request.session.get(KEPT_FORM)
+    if not kept or kept["path"] != request.path:
+        return None
+    del request.session[KEPT_FORM]
+    return dict(kept["values"])

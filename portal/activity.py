@@ -1,0 +1,117 @@
+"""The log: one append-only row in the caller's transaction for everything that happens."""
+
+import hashlib
+import hmac
+import json
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import TextChoices
+from django.utils import timezone
+
+from portal.actors import Actor
+from portal.models import VENDOR, LogChain, LogEntry
+
+
+class Action(TextChoices):
+    """What a log row tells; the label is how people read it."""
+
+    SUBSCRIPTION_ACTIVATED = "subscription.activated", "Subscription activated"
+    SUBSCRIPTION_STARTED = "subscription.started", "Community subscription started"
+    SUBSCRIPTION_RENAMED = "subscription.renamed", "Subscription renamed"
+    SUBSCRIPTION_CHANGED = "subscription.changed", "Subscription changed"
+    KEYS_GENERATED = "license_keys.generated", "License keys generated"
+    KEYS_DELETED = "license_keys.deleted", "License keys deleted"
+    KEY_DOWNLOADED = "license_key.downloaded", "License key downloaded"
+    KEY_CHECKED = "license_key.checked", "License key checked"
+    KEY_RESET = "license_key.reset", "License key reset"
+    KEY_REVOKED = "license_key.revoked", "License key revoked"
+    OVERLAP_ENDED = "license_key.overlap_ended", "Overlap ended"
+    SIGNING_KEY_CREATED = "signing_key.created", "Signing key created"
+    SIGNING_KEY_ACTIVATED = "signing_key.activated", "Signing key activated"
+    SIGNING_KEY_DISABLED = "signing_key.disabled", "Signing key disabled"
+    RECORD_ADDED = "record.added", "Record added"
+    RECORD_CHANGED = "record.changed", "Record changed"
+    RECORD_REMOVED = "record.removed", "Record removed"
+
+
+class Subject(Protocol):
+    """What a row may be about: a subscription, as far as the log copies it."""
+
+    name: str
+
+    @property
+    def pk(self) -> Any:
+        """The identifier of the subscription."""
+
+
+def record(
+    *,
+    actor: Actor,
+    action: Action,
+    tenant_id: UUID = VENDOR,
+    subscription: Subject | None = None,
+    slot: str = "",
+    result: str = "",
+    reason: str = "",
+    details: dict[str, Any] | None = None,
+    now: datetime | None = None,
+) -> LogEntry:
+    """Append one row to the tenant's chain and return it.
+
+    Must run in the transaction of what it tells, after the subscription's row was locked (locks
+    are taken in one order: subscription, then chain). Raises TransactionManagementError outside
+    a transaction.
+    """
+    connection = transaction.get_connection()
+    connection.validate_no_broken_transaction()
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError(
+            "A log row is recorded in the transaction of what it tells."
+        )
+    chain = _locked_chain(tenant_id)
+    entry = LogEntry(
+        tenant_id=tenant_id,
+        seq=chain.count + 1,
+        at=now or timezone.now(),
+        actor_kind=actor.kind,
+        actor_id=actor.user_id,
+        actor_name=actor.name[:200],
+        actor_email=actor.email,
+        action=action,
+        subscription_id=subscription.pk if subscription else None,
+        subscription_name=subscription.name if subscription else "",
+        slot=slot,
+        result=result,
+        reason=reason,
+        details=details or {},
+        address=actor.address[:45],
+        previous=chain.head,
+    )
+    entry.hash = chained_hash(entry)
+    entry.save(force_insert=True)
+    chain.count, chain.head = entry.seq, entry.hash
+    chain.save(update_fields=["count", "head"])
+    return entry
+
+
+def chained_hash(entry: LogEntry) -> str:
+    """Return HMAC-SHA-256 (hex, key LOG_KEY) of everything in the row but its hash."""
+    columns = [f.attname for f in entry._meta.concrete_fields if f.attname not in {"id", "hash"}]
+    told = {name: _canonical(getattr(entry, name)) for name in columns}
+    message = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hmac.new(settings.LOG_KEY.encode(), message.encode(), hashlib.sha256).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return int(value.timestamp() * 1_000_000)
+    return str(value) if isinstance(value, UUID) else value
+
+
+def _locked_chain(tenant_id: UUID) -> LogChain:
+    LogChain.objects.bulk_create([LogChain(tenant_id=tenant_id)], ignore_conflicts=True)
+    return LogChain.objects.select_for_update().get(pk=tenant_id)

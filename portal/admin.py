@@ -1,0 +1,262 @@
+"""What operators see of tenants, people and the log."""
+
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from portal.activity import Action
+from portal.admin_site import PlainAdmin, ReadOnlyAdmin, RecordedAdmin, links, listing
+from portal.models import VENDOR, LogEntry, Member, Tenant, User, country_choices
+
+
+class TenantForm(forms.ModelForm):
+    """A tenant whose country is chosen by name."""
+
+    country = forms.ChoiceField(
+        choices=lambda: [("", "---------"), *country_choices()],
+        help_text="Fixed once license keys exist.",
+    )
+
+
+@admin.register(Tenant)
+class TenantAdmin(RecordedAdmin):
+    """Customer accounts."""
+
+    form = TenantForm
+    fields = ("id", "name", "country", "requires_two_factor", "created_at", "belongings")
+    list_display = ("name", "country", "requires_two_factor", "created_at", "id")
+    list_filter = ("requires_two_factor",)
+    search_fields = ("name",)
+    search_help_text = "Name, or whole tenant identifier"
+    identifiers = ("id",)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return what a new tenant needs, or everything of an existing one."""
+        return self.fields if obj else ("name", "country", "requires_two_factor")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Fix the country as soon as there was a license: it stands in the keys."""
+        fixed = ["id", "created_at", "belongings"]
+        return [*fixed, "country"] if obj and obj.licenses.exists() else fixed
+
+    def tenant_id_of(self, obj: Tenant) -> Any:
+        """Return the tenant's own identifier."""
+        return obj.pk
+
+    def log_filter(self, obj: Tenant) -> dict[str, Any]:
+        """Return the filter for the whole log of the tenant."""
+        return {"tenant_id__exact": obj.pk}
+
+    @admin.display(description="belongings")
+    def belongings(self, obj: Tenant) -> SafeString:
+        """Return links to what belongs to the tenant."""
+        its = {"tenant__id__exact": obj.pk}
+        return links(
+            ("Members", listing("portal_member", **its)),
+            ("Subscriptions", listing("subscriptions_subscription", **its)),
+            ("Licenses", listing("licenses_license", **its)),
+            ("License keys", listing("licenses_licensekey", **its)),
+            ("Log", listing("portal_logentry", **self.log_filter(obj))),
+        )
+
+
+class NewUserForm(forms.ModelForm):
+    """A new user: they choose their password themselves, by "Forgot your password?"."""
+
+    class Meta:
+        model = User
+        fields = ("email", "name")
+        help_texts = {
+            "email": "Can not be changed here afterwards: the user changes it in the profile. "
+            "The user chooses a password with “Forgot your password?” on the sign-in page."
+        }
+
+    def clean_email(self) -> str:
+        """Refuse an address with which somebody else signs in, as a second one too."""
+        email = str(self.cleaned_data["email"]).lower()
+        if EmailAddress.objects.filter(email__iexact=email).exists():
+            raise ValidationError("Somebody already signs in with this email address.")
+        return email
+
+
+@admin.register(User)
+class UserAdmin(RecordedAdmin):
+    """People who sign in. Addresses, passwords, groups and rights are never set in a form.
+
+    Operators are made by the command `createsuperuser`.
+    """
+
+    fields = (
+        "id",
+        "email",
+        "name",
+        "is_active",
+        "is_staff",
+        "is_superuser",
+        "groups",
+        "date_joined",
+        "last_login",
+        "belongings",
+    )
+    list_display = ("email", "name", "is_active", "is_staff", "date_joined")
+    list_filter = ("is_active", "is_staff")
+    search_fields = ("email", "name")
+    search_help_text = "Email address, name, or whole object identifier"
+    ordering = ("email",)
+    identifiers = ("id",)
+    secrets = ("password",)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return what a new user needs, or everything of an existing one."""
+        return self.fields if obj else NewUserForm.Meta.fields
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """Return the form for a new user, or the plain one."""
+        if obj is None:
+            kwargs["form"] = NewUserForm
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave the name and whether the user is active, but not to lock oneself out."""
+        if obj is None:
+            return ()
+        open_ones = {"name"} if obj.pk == request.user.pk else {"name", "is_active"}
+        return [name for name in self.fields if name not in open_ones]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return False for operators, unless the one who asks may do everything."""
+        if obj and (obj.is_staff or obj.is_superuser) and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: Any) -> None:
+        """Save; a new user has no password yet."""
+        if not change:
+            obj.set_unusable_password()
+        super().save_model(request, obj, form, change)
+
+    @admin.display(description="belongings")
+    def belongings(self, obj: User) -> SafeString:
+        """Return links to the user's memberships and deeds."""
+        return links(
+            ("Memberships", listing("portal_member", user__id__exact=obj.pk)),
+            ("What the user did", listing("portal_logentry", actor_id__exact=obj.pk)),
+        )
+
+
+@admin.register(Member)
+class MemberAdmin(RecordedAdmin):
+    """Who belongs to which tenant; memberships may be removed."""
+
+    fields = ("tenant", "user", "role", "joined_at")
+    list_display = ("user", "email", "tenant", "role", "joined_at")
+    list_filter = ("role",)
+    list_select_related = ("tenant", "user")
+    autocomplete_fields = ("tenant", "user")
+    search_fields = ("user__email", "user__name", "tenant__name")
+    search_help_text = "User's email address or name, tenant's name, or whole identifier of either"
+    ordering = ("-id",)
+    identifiers = ("tenant_id", "user_id")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave only the role of an existing member."""
+        return ("tenant", "user", "joined_at") if obj else ("joined_at",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the operator may remove members; the user and the log stay."""
+        return super(PlainAdmin, self).has_delete_permission(request, obj)
+
+    @admin.display(description="email address", ordering="user__email")
+    def email(self, obj: Member) -> str:
+        """Return the user's address."""
+        return obj.user.email
+
+
+class ActionFilter(admin.SimpleListFilter):
+    """Filters by what happened, without reading which actions the log holds."""
+
+    title = "action"
+    parameter_name = "action"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        """Return every action with its label."""
+        return Action.choices
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the rows of the chosen action."""
+        return queryset.filter(action=self.value()) if self.value() else queryset
+
+
+@admin.register(LogEntry)
+class LogEntryAdmin(ReadOnlyAdmin):
+    """Everything that happened, in all tenants."""
+
+    fields = (
+        "at",
+        "tenant_name",
+        "tenant_id",
+        "seq",
+        "actor_kind",
+        "actor_name",
+        "actor_email",
+        "actor_id",
+        "address",
+        "what",
+        "subscription_name",
+        "subscription_id",
+        "slot",
+        "result",
+        "reason",
+        "details",
+        "previous",
+        "hash",
+    )
+    list_display = (
+        "at",
+        "tenant_name",
+        "actor_name",
+        "actor_kind",
+        "what",
+        "subscription_name",
+        "slot",
+        "result",
+        "address",
+    )
+    list_filter = ("actor_kind", ActionFilter)
+    search_fields = ("actor_email", "actor_name", "subscription_name")
+    search_help_text = (
+        "Actor's email address or name, subscription's name, or whole identifier of the tenant, "
+        "the actor or the subscription"
+    )
+    ordering = ("-id",)
+    sortable_by = ()
+    identifiers = ("tenant_id", "actor_id", "subscription_id")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the log with the name that each tenant has today."""
+        tenants = Tenant.objects.filter(pk=OuterRef("tenant_id"))
+        return (
+            super().get_queryset(request).annotate(tenant=Subquery(tenants.values("name")[:1]))
+        )
+
+    def log_filter(self, obj: LogEntry) -> dict[str, Any]:
+        """Return the filter for the log that the row stands in."""
+        return {"tenant_id__exact": obj.tenant_id}
+
+    @admin.display(description="tenant")
+    def tenant_name(self, obj: Any) -> str:
+        """Return the tenant's name today."""
+        return "Vendor" if obj.tenant_id == VENDOR else obj.tenant or "-"
+
+    @admin.display(description="action")
+    def what(self, obj: LogEntry) -> str:
+        """Return what happened, in words."""
+        return str(Action(obj.action).label) if obj.action in Action.values else obj.action

@@ -1,0 +1,41 @@
+"""System checks for what the environment alone can not tell."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import connection
+from django.db.utils import DatabaseError
+
+DEMONSTRATION_DOMAINS = ("@contoso.example", "@fabrikam.example", "@operator.example")
+
+
+@register(Tags.database)
+def no_demonstration_accounts(
+    *, databases: list[str] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """Refuse to run in production on the accounts of the demonstration."""
+    if settings.DEMONSTRATION or not databases or not demonstration_accounts_exist():
+        return []
+    return [
+        Error(
+            "This database holds the accounts of the demonstration.",
+            hint="Use an empty database, or set DEMONSTRATION=true on your own machine.",
+            id="portal.E001",
+        )
+    ]
+
+
+def demonstration_accounts_exist() -> bool:
+    """Return whether the database holds an account of the demonstration."""
+    from portal.models import User  # noqa: PLC0415 (checks load before models)
+
+    try:
+        if User._meta.db_table not in connection.introspection.table_names():
+            return False
+        return any(
+            User.objects.filter(email__iendswith=domain).exists()
+            for domain in DEMONSTRATION_DOMAINS
+        )
+    except DatabaseError:
+        return False

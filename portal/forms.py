@@ -1,0 +1,22 @@
+"""What the forms of both apps share."""
+
+from collections.abc import Callable
+
+from django import forms
+
+from portal.refusal import Refused
+
+
+def accepted(form: forms.Form, act: Callable[[], object]) -> bool:
+    """Run the flow when the form is valid; return whether it went through.
+
+    A refusal lands on the form, next to the field that it names.
+    """
+    if not form.is_valid():
+        return False
+    try:
+        act()
+    except Refused as refusal:
+        form.add_error(refusal.field, refusal.sentence)
+        return False
+    return True

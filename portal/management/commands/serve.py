@@ -1,0 +1,48 @@
+"""Serve the portal over HTTP."""
+
+import os
+import socket
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+
+class Command(BaseCommand):
+    """Run granian on an address of this machine, until it is stopped."""
+
+    help = "Serve the portal over HTTP with granian, on loopback unless told otherwise."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the address and the size of the server."""
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+        parser.add_argument("--port", type=int, default=settings.PORT, help="default: PORT")
+        parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Replace this process by the server. Raises CommandError when the port is taken."""
+        refuse_taken_port(options["host"], options["port"])
+        sys.stdout.flush()
+        os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
+        command = [
+            *(sys.executable, "-m", "granian", "--interface", "wsgi"),
+            *("--host", options["host"], "--port", str(options["port"])),
+            *("--workers", str(options["workers"]), "--blocking-threads", "4"),
+            *("--backpressure", "64", "--log-level", "warning", "--respawn-failed-workers"),
+            "portal.wsgi:application",
+        ]
+        os.execv(sys.executable, command)  # noqa: S606 (fixed program, no shell)
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Raise CommandError when something else listens on the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CommandError(
+                f"Port {port} of {host} is taken ({error.strerror}). Stop what runs there, or "
+                f"choose another port: make run PORT={port + 1}"
+            ) from error

@@ -1,0 +1,310 @@
+"""Tenants, the people in them, and the log of what happened."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+import pycountry
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from portal.actors import ActorKind
+
+VENDOR = uuid.UUID(int=0)
+"""Stands for "no tenant" in the log: what operators and the system do to the vendor's own things."""
+
+INVITATION_LIFE = timedelta(days=7)
+
+
+def validate_country(value: str) -> None:
+    """Raise ValidationError unless the value is an ISO 3166-1 alpha-3 code in use."""
+    if pycountry.countries.get(alpha_3=value) is None or not value.isupper():
+        raise ValidationError("Choose a country of the list: a three-letter code such as USA.")
+
+
+def country_choices() -> list[tuple[str, str]]:
+    """Return (alpha-3 code, name) of every country, by name."""
+    return sorted(((c.alpha_3, c.name) for c in pycountry.countries), key=lambda pair: pair[1])
+
+
+def invitation_end() -> datetime:
+    """Return when an invitation made now ends."""
+    return timezone.now() + INVITATION_LIFE
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users, whose email address is their name at sign-in."""
+
+    use_in_migrations = True
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        """Return a new user; without a password nobody can sign in as them."""
+        user = self.model(email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.full_clean(exclude=["password"])
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        """Return a new operator who may do everything in the admin."""
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        """Return the user with that address, whatever its case."""
+        return self.get(email__iexact=username)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person who signs in with an email address; `id` is the consumer object id."""
+
+    id = models.UUIDField(
+        "object identifier", primary_key=True, default=uuid.uuid4, editable=False
+    )
+    email = models.EmailField("email address")
+    name = models.CharField(max_length=150)
+    is_staff = models.BooleanField("operator", default=False, help_text="May enter the admin.")
+    is_active = models.BooleanField("active", default=True, help_text="May sign in.")
+    date_joined = models.DateTimeField(default=timezone.now, editable=False)
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS = ["name"]
+
+    objects = UserManager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                Lower("email"),
+                name="user_email_unique",
+                violation_error_message="Somebody already signs in with this email address.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    def get_full_name(self) -> str:
+        """Return the name as people write it."""
+        return self.name
+
+    def get_short_name(self) -> str:
+        """Return the name to greet with."""
+        return self.name or self.email
+
+
+class Tenant(models.Model):
+    """A customer account; `id` is the consumer tenant identifier (`tid`)."""
+
+    id = models.UUIDField(
+        "tenant identifier", primary_key=True, default=uuid.uuid4, editable=False
+    )
+    name = models.CharField(max_length=200)
+    country = models.CharField(
+        max_length=3,
+        validators=[validate_country],
+        help_text="ISO 3166-1 alpha-3, such as USA. Fixed once license keys exist.",
+    )
+    requires_two_factor = models.BooleanField(
+        default=False, help_text="Members must sign in with a second factor."
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    members = models.ManyToManyField(User, through="Member", related_name="tenants")
+
+    class Meta:
+        ordering = ["name", "id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(country__regex=r"^[A-Z]{3}$"),
+                name="tenant_country_is_alpha_3",
+                violation_error_message="A country is a three-letter code such as USA.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    """What a member may do in a tenant (spec.md, Roles)."""
+
+    OWNER = "owner", "Owner"
+    MANAGER = "manager", "Manager"
+    VIEWER = "viewer", "Viewer"
+
+
+RANKS = {Role.VIEWER: 0, Role.MANAGER: 1, Role.OWNER: 2}
+"""A role may do everything that a role of a lower rank may do."""
+
+
+class Member(models.Model):
+    """A user in a tenant, with a role."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role)
+    joined_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "user"],
+                name="member_once_per_tenant",
+                violation_error_message="This user already is a member of the tenant.",
+            ),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="member_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.get_role_display()})"
+
+    def may(self, role: Role) -> bool:
+        """Return whether this member may do what needs `role`."""
+        return RANKS[Role(self.role)] >= RANKS[role]
+
+
+class Invitation(models.Model):
+    """An offer of membership to one address; only a hash of the link's secret is kept."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField()
+    role = models.CharField(max_length=10, choices=Role)
+    token_sha256 = models.CharField(max_length=64, unique=True, editable=False)
+    invited_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(default=invitation_end)
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "created_at"], name="invitation_by_day")]
+        constraints = [
+            models.UniqueConstraint(
+                F("tenant"),
+                Lower("email"),
+                condition=Q(accepted_at=None, revoked_at=None),
+                name="invitation_open_once",
+                violation_error_message="This address already has an open invitation.",
+            ),
+            models.CheckConstraint(
+                condition=Q(role__in=Role.values), name="invitation_role_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} to {self.tenant}"
+
+
+class LogChain(models.Model):
+    """Head and count of one tenant's log, so that a cut tail shows.
+
+    `kept_from` and what follows it are the signed checkpoint that retention leaves behind: the
+    first `seq` still there, the hash before it, and the time of the cut.
+    """
+
+    tenant_id = models.UUIDField(primary_key=True, default=VENDOR)
+    count = models.PositiveBigIntegerField(default=0)
+    head = models.CharField(max_length=64, default="")
+    kept_from = models.PositiveBigIntegerField(default=1)
+    kept_previous = models.CharField(max_length=64, default="")
+    kept_signature = models.CharField(max_length=64, default="")
+
+    def __str__(self) -> str:
+        return f"{self.tenant_id}: {self.count}"
+
+
+class LogEntryQuerySet(models.QuerySet["LogEntry"]):
+    """Words for reading the log."""
+
+    def for_tenant(self, tenant: Tenant) -> LogEntryQuerySet:
+        """Return the rows of one tenant, the newest first."""
+        return self.filter(tenant_id=tenant.pk).order_by("-seq")
+
+    def for_subscription(self, subscription_id: uuid.UUID) -> LogEntryQuerySet:
+        """Return the rows that tell of one subscription."""
+        return self.filter(subscription_id=subscription_id)
+
+
+class LogEntry(models.Model):
+    """One thing that happened: append-only, chained by HMAC, without foreign keys.
+
+    Identifiers and names are copied, so that a row tells the same for ever. Only
+    `portal.activity.record` writes here; triggers refuse UPDATE and DELETE.
+    """
+
+    tenant_id = models.UUIDField(default=VENDOR)
+    seq = models.PositiveBigIntegerField()
+    at = models.DateTimeField()
+    actor_kind = models.CharField(max_length=10, choices=ActorKind)
+    actor_id = models.UUIDField(null=True)
+    actor_name = models.CharField(max_length=200)
+    actor_email = models.EmailField(blank=True)
+    action = models.CharField(max_length=60)
+    subscription_id = models.UUIDField(null=True)
+    subscription_name = models.CharField(max_length=200, blank=True)
+    slot = models.CharField(max_length=10, blank=True)
+    result = models.CharField(max_length=40, blank=True)
+    reason = models.TextField(blank=True)
+    details = models.JSONField(default=dict)
+    address = models.CharField(max_length=45, blank=True)
+    previous = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+
+    objects = LogEntryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "log entries"
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant_id", "seq"], name="log_entry_seq_unique")
+        ]
+        indexes = [
+            models.Index(fields=["tenant_id", "at"], name="log_entry_by_time"),
+            models.Index(fields=["tenant_id", "action", "seq"], name="log_entry_by_action"),
+            models.Index(fields=["tenant_id", "actor_id", "seq"], name="log_entry_by_actor"),
+            models.Index(
+                fields=["tenant_id", "subscription_id", "seq"], name="log_entry_by_subscription"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.actor_name}: {self.action}"
+
+
+class Outbox(models.Model):
+    """A mail that must go out: written with what it tells, sent after commit, retried."""
+
+    tenant_id = models.UUIDField(null=True)
+    dedupe_key = models.CharField(
+        max_length=200,
+        null=True,
+        unique=True,
+        help_text="Names what must be sent only once, such as a reminder of one day.",
+    )
+    to = models.EmailField()
+    subject = models.CharField(max_length=200)
+    text = models.TextField()
+    html = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    send_after = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveIntegerField(default=0)
+    last_error = models.CharField(max_length=300, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "outbox"
+        indexes = [
+            models.Index(
+                fields=["send_after"], condition=Q(sent_at=None), name="outbox_still_to_send"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} to {self.to}"

@@ -1,0 +1,13 @@
+"""The one exception for "no, because ..."."""
+
+
+class Refused(Exception):
+    """A flow says no; the message is a sentence for the person who asked.
+
+    `field` names the form field that the sentence belongs next to, where there is one.
+    """
+
+    def __init__(self, sentence: str, *, field: str | None = None) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.field = field

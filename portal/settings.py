@@ -1,0 +1,231 @@
+"""Settings of the license portal. Every variable is in the table of README.md."""
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.utils.csp import CSP
+
+from portal.environment import Environment, KeptSecrets
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Environment(os.environ)
+
+# What kind of run this is
+DEMONSTRATION = env.boolean("DEMONSTRATION", default=False)
+DEBUG = env.boolean("DEBUG", default=False)
+if DEBUG and not DEMONSTRATION:
+    env.refuse("DEBUG", "shows secrets on error pages: use it with DEMONSTRATION=true only.")
+DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / "var"))).absolute()
+_kept = KeptSecrets(DATA_DIR / "secrets.json") if DEMONSTRATION else None
+
+# Secrets
+SECRET_KEY = env.secret("SECRET_KEY", kept=_kept, least=50)
+KEY_ENCRYPTION_KEYS = env.encryption_keys("KEY_ENCRYPTION_KEYS", kept=_kept)
+LOG_KEY = env.secret("LOG_KEY", kept=_kept)
+
+# Addresses
+PORT = env.integer("PORT", default=8000, least=1, most=65535)
+PUBLIC_URL = env.origin("PUBLIC_URL", f"http://localhost:{PORT}" if DEMONSTRATION else None)
+ALLOWED_HOSTS = env.words(
+    "ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEMONSTRATION else urlsplit(PUBLIC_URL).netloc
+)
+if "*" in ALLOWED_HOSTS:
+    env.refuse("ALLOWED_HOSTS", "must name the hosts of the portal, not *.")
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
+HTTPS = PUBLIC_URL.startswith("https://")
+if not HTTPS and not DEMONSTRATION:
+    env.refuse("PUBLIC_URL", "must begin with https:// outside the demonstration.")
+BUY_URL = env.text("BUY_URL", "https://perpetualintelligence.com/products")
+
+# Licenses (contract.md section 1)
+LICENSE_ISSUER = env.text("LICENSE_ISSUER", "https://api.perpetualintelligence.com")
+LICENSE_TENANT_AUDIENCE = env.text(
+    "LICENSE_TENANT_AUDIENCE", "https://login.perpetualintelligence.com/{tid}/v2.0"
+)
+if "{tid}" not in LICENSE_TENANT_AUDIENCE:
+    env.refuse("LICENSE_TENANT_AUDIENCE", "must hold {tid} where the tenant's identifier goes.")
+LICENSE_AUTHORIZED_PARTY = env.text("LICENSE_AUTHORIZED_PARTY", "urn:oneimlx:cli")
+SIGNING_KEY_BITS = env.integer("SIGNING_KEY_BITS", default=3072, least=2048, most=8192)
+
+# The house
+PORTAL_NAME = env.text("PORTAL_NAME", "License Portal")
+INSTALLED_APPS = [
+    "portal.apps.PortalConfig",
+    "subscriptions.apps.SubscriptionsConfig",
+    "licenses.apps.LicensesConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "portal.apps.AdminConfig",
+    "django.forms",
+    "django_htmx",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+]
+MIDDLEWARE = [
+    "portal.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "portal.middleware.TenantMiddleware",
+]
+ROOT_URLCONF = "portal.urls"
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # Lower("email") is unique, which says more
+WSGI_APPLICATION = "portal.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "portal.pages.house",
+            ],
+        },
+    }
+]
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# Data
+DATABASES = {"default": env.database("DATABASE_URL", sqlite=DATA_DIR / "portal.sqlite3")}
+if DATABASES["default"].get("ENGINE") == "django.db.backends.sqlite3":
+    # IMMEDIATE takes the write lock when a transaction opens: a deferred one that reads first
+    # and writes later loses against another writer and fails instead of waiting.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 30,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+        "PRAGMA foreign_keys=ON;",
+    }
+else:
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+        "min_size": 1,
+        "max_size": 8,
+        "timeout": 10,
+    }
+_cache = env.text("CACHE_URL", "")
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _cache}
+    if _cache
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "portal"}
+}
+
+# Static files
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# Sign-in
+AUTH_USER_MODEL = "portal.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+_validation = "django.contrib.auth.password_validation."
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {"NAME": _validation + "UserAttributeSimilarityValidator"},
+    {"NAME": _validation + "MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": _validation + "CommonPasswordValidator"},
+    {"NAME": _validation + "NumericPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_ADAPTER = "portal.accounts.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_UNIQUE_EMAIL = True
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_RATE_LIMITS = {
+    # By address only: a limit on the account would let a stranger who guesses lock its owner out.
+    "login_failed": "10/m/ip",
+}
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEMONSTRATION and not HTTPS
+USERSESSIONS_TRACK_ACTIVITY = True
+
+# Mail
+MAIL_FROM = env.text("MAIL_FROM", "License Portal <noreply@localhost>" if DEMONSTRATION else None)
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = MAIL_FROM
+MAILERS = {"default": env.mailer("MAIL_URL", console=DEMONSTRATION)}
+
+# Uploads: checked in memory and never written anywhere
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+
+# What browsers are told
+SECURE_CSP = {
+    "default-src": [CSP.NONE],
+    "script-src": [CSP.SELF],
+    "style-src": [CSP.SELF],
+    "font-src": [CSP.SELF],
+    "connect-src": [CSP.SELF],
+    "form-action": [CSP.SELF],
+    "img-src": [CSP.SELF, "data:"],
+    "base-uri": [CSP.NONE],
+    "frame-ancestors": [CSP.NONE],
+    "object-src": [CSP.NONE],
+}
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+CSRF_FAILURE_VIEW = "portal.views.csrf_failure"
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if HTTPS else []
+X_FRAME_OPTIONS = "DENY"
+
+# Logs of the process
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"foreign": {"()": "portal.logs.ForeignTextFilter"}},
+    "formatters": {"line": {"()": "portal.logs.LineFormatter"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "filters": ["foreign"],
+            "formatter": "line",
+        }
+    },
+    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.server": {"handlers": [], "propagate": True},
+    },
+}
+
+env.finish()

@@ -1,0 +1,232 @@
+"""What operators see of plans and subscriptions."""
+
+import json
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from portal.activity import Action, Subject
+from portal.admin_site import RecordedAdmin, links, listing
+from subscriptions import custom_claims
+from subscriptions.catalogue import generations
+from subscriptions.models import Plan, State, Subscription
+
+
+class ClaimsField(forms.JSONField):
+    """JSON that stands in lines; nothing is no claims."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return the claims one a line, and what was typed wrongly as it was typed."""
+        if isinstance(value, dict):
+            return json.dumps(value, ensure_ascii=False, indent=2) if value else ""
+        return super().prepare_value(value)
+
+    def clean(self, value: Any) -> Any:
+        """Return the claims, {} for none."""
+        claims = super().clean(value)
+        return {} if claims is None else claims
+
+
+class PlanForm(forms.ModelForm):
+    """A plan whose custom claims fit its URN."""
+
+    custom_claims = ClaimsField(
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 24, "cols": 70, "spellcheck": "false"}),
+        help_text="For custom plans only, whose URN ends in :plan:custom: a JSON object with the "
+        f"claims {', '.join(custom_claims.NAMES)}. Terminals read every one of them.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse claims that the client would crash on, and claims of a plan that has none."""
+        cleaned = super().clean() or self.cleaned_data
+        urn = cleaned.get("urn", self.instance.urn)
+        if "custom_claims" in cleaned and "urn" not in self.errors:
+            try:
+                custom_claims.validate_for_plan(urn, cleaned["custom_claims"])
+            except ValidationError as error:
+                self.add_error("custom_claims", error)
+        return cleaned
+
+
+@admin.register(Plan)
+class PlanAdmin(RecordedAdmin):
+    """What subscriptions are for. Licenses keep the plan as it was when they were generated."""
+
+    form = PlanForm
+    fields = (
+        "code",
+        "name",
+        "edition",
+        "urn",
+        "client_generations",
+        "billing_period",
+        "is_offered",
+        "custom_claims",
+    )
+    list_display = (
+        "name",
+        "code",
+        "edition",
+        "billing_period",
+        "is_offered",
+        "urn",
+        "client_generations",
+    )
+    list_filter = ("edition", "billing_period", "is_offered")
+    search_fields = ("name", "code", "urn")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Fix the code: the portal finds its own plans by it."""
+        return ("client_generations", "code") if obj else ("client_generations",)
+
+    @admin.display(description="client generations", empty_value="None that was released")
+    def client_generations(self, obj: Plan) -> str | None:
+        """Return the released clients that start on the plan, oldest first."""
+        return ", ".join(generations(obj.urn)) or None
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Filters by the effective state, in which a past end date is an end."""
+
+    title = "state"
+    parameter_name = "effective_state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        """Return every state with its label."""
+        return State.choices
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the subscriptions in the chosen state."""
+        return queryset.filter(effective_state=self.value()) if self.value() else queryset
+
+
+class SubscriptionForm(forms.ModelForm):
+    """A subscription whose beneficiary is the tenant that bought it, unless another is named."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "beneficiary_tenant_id" in self.fields:  # not where the operator may only look
+            field = self.fields["beneficiary_tenant_id"]
+            field.required = False
+            field.help_text = "Empty: the tenant of the subscription."
+
+    def clean(self) -> dict[str, Any]:
+        """Fill the beneficiary in."""
+        cleaned = super().clean() or self.cleaned_data
+        tenant = cleaned.get("tenant")
+        if not cleaned.get("beneficiary_tenant_id") and not self.errors.get(
+            "beneficiary_tenant_id"
+        ):
+            cleaned["beneficiary_tenant_id"] = tenant.pk if tenant else self.instance.tenant_id
+        return cleaned
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(RecordedAdmin):
+    """What tenants bought. Flows change the state; here is what surrounds it."""
+
+    form = SubscriptionForm
+    fields = (
+        "id",
+        "tenant",
+        "plan",
+        "name",
+        "state_now",
+        "state",
+        "starts_at",
+        "ends_at",
+        "beneficiary_tenant_id",
+        "beneficiary_object_id",
+        "beneficiary_email",
+        "activated_at",
+        "activated_by",
+        "is_self_started",
+        "created_at",
+        "belongings",
+    )
+    fixed = (
+        "id",
+        "state",
+        "state_now",
+        "activated_at",
+        "activated_by",
+        "is_self_started",
+        "created_at",
+        "belongings",
+    )
+    list_display = (
+        "name",
+        "tenant",
+        "plan",
+        "state_now",
+        "starts_at",
+        "ends_at",
+        "keys_expire",
+        "id",
+    )
+    list_filter = (StateFilter, "is_self_started", ("plan", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("tenant", "plan")
+    autocomplete_fields = ("tenant",)
+    search_fields = ("name", "tenant__name", "beneficiary_email")
+    search_help_text = (
+        "Name, tenant's name, beneficiary's email address, or whole identifier of the "
+        "subscription, the tenant or the beneficiary"
+    )
+    ordering = ("-created_at", "-id")
+    identifiers = ("id", "tenant_id", "beneficiary_tenant_id", "beneficiary_object_id")
+    changed_action = Action.SUBSCRIPTION_CHANGED
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the subscriptions with their effective state and their keys' expiry."""
+        return super().get_queryset(request).with_license_state()  # type: ignore[attr-defined]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return what a new subscription needs, or everything of an existing one."""
+        return self.fields if obj else [name for name in self.fields if name not in self.fixed]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Fix what flows change, and the tenant: keys were issued to it."""
+        return (*self.fixed, "tenant") if obj else self.fixed
+
+    def formfield_for_foreignkey(
+        self, db_field: Any, request: HttpRequest | None, **kwargs: Any
+    ) -> Any:
+        """Offer the plans that are offered, and the one that the subscription has."""
+        if db_field.name == "plan" and request is not None and request.resolver_match:
+            its = request.resolver_match.kwargs.get("object_id")
+            has = Q(subscriptions__pk=its) if its else Q(pk__in=[])
+            kwargs["queryset"] = Plan.objects.filter(Q(is_offered=True) | has).distinct()
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def subject_of(self, obj: Subscription) -> Subject:
+        """Return the subscription: the log names it."""
+        return obj
+
+    def log_filter(self, obj: Subscription) -> dict[str, Any]:
+        """Return the filter for everything that happened to the subscription."""
+        return {"tenant_id__exact": obj.tenant_id, "subscription_id__exact": obj.pk}
+
+    @admin.display(description="effective state")
+    def state_now(self, obj: Subscription) -> str:
+        """Return the state in which a past end date is an end."""
+        return str(obj.state_at(timezone.now()).label)
+
+    @admin.display(description="keys expire", ordering="keys_expire_at")
+    def keys_expire(self, obj: Subscription) -> Any:
+        """Return when the first of the current keys expires."""
+        return obj.keys_expire_at
+
+    @admin.display(description="belongings")
+    def belongings(self, obj: Subscription) -> SafeString:
+        """Return links to the licenses and the log of the subscription."""
+        return links(
+            ("Licenses", listing("licenses_license", subscription__id__exact=obj.pk)),
+            ("Log", listing("portal_logentry", **self.log_filter(obj))),
+        )

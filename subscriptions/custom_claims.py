@@ -1,0 +1,123 @@
+"""The claims that plans of the kind `custom` put flat into their keys (contract.md section 6).
+
+The client reads every one of them and crashes when one is missing; any other name could override
+a claim such as `exp` or `sub`.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+LEAST, MOST = -32_768, 32_767
+"""The client reads limits as 16-bit numbers."""
+
+LIMITS = (
+    "terminal_limit",
+    "redistribution_limit",
+    "root_command_limit",
+    "grouped_command_limit",
+    "sub_command_limit",
+    "argument_limit",
+    "option_limit",
+)
+SWITCHES = ("argument_alias", "default_argument", "default_argument_value", "strict_data_type")
+HANDLERS: dict[str, frozenset[str]] = {
+    "data_type_handlers": frozenset(),
+    "text_handlers": frozenset({"unicode"}),
+    "error_handlers": frozenset({"default"}),
+    "store_handlers": frozenset({"in-memory"}),
+    "service_handlers": frozenset({"default"}),
+    "license_handlers": frozenset({"online", "online-license", "offline", "offline-license"}),
+}
+"""Lists of words, each with the words that it must hold so that default terminals start."""
+
+PRICES = ("monthly_price", "yearly_price")
+NAMES = (*LIMITS, *SWITCHES, *HANDLERS, "currency", *PRICES)
+
+
+def is_custom(plan_urn: str) -> bool:
+    """Return whether keys of this plan carry custom claims: its URN ends in `:plan:custom`."""
+    return plan_urn.endswith(":plan:custom")
+
+
+def validate_for_plan(plan_urn: str, claims: object) -> None:
+    """Raise ValidationError unless the claims fit the plan: all for `custom`, none for others."""
+    if is_custom(plan_urn):
+        validate(claims)
+    elif claims != {}:
+        raise ValidationError("Only custom plans have custom claims.")
+
+
+def validate(claims: object) -> None:
+    """Raise ValidationError with one sentence for each mistake in a custom plan's claims."""
+    if not isinstance(claims, dict):
+        raise ValidationError("Custom claims are a JSON object of names and values.")
+    mistakes = [f"The claim {name} is missing." for name in NAMES if name not in claims]
+    if claims.keys() - set(NAMES):
+        mistakes.append(f"Only these claims are possible: {', '.join(NAMES)}.")
+    for name, find_mistake in _RULES.items():
+        if name in claims and (mistake := find_mistake(claims[name])):
+            mistakes.append(f"The claim {name} {mistake}")
+    if _both_differ(claims):
+        mistakes.append("The claims argument_limit and option_limit must be the same number.")
+    if mistakes:
+        raise ValidationError(mistakes)
+
+
+def _both_differ(claims: Mapping[str, Any]) -> bool:
+    names = {"argument_limit", "option_limit"}
+    return names <= claims.keys() and claims["argument_limit"] != claims["option_limit"]
+
+
+def _limit(value: object) -> str:
+    # The exact type: true and false are ints to Python, but not to the client.
+    if type(value) is not int or not LEAST <= value <= MOST:
+        return f"must be a whole number from {LEAST} to {MOST}."
+    return ""
+
+
+def _switch(value: object) -> str:
+    return "" if isinstance(value, bool) else "must be true or false."
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        return "must be a text of one line."
+    return ""
+
+
+def _price(value: object) -> str:
+    if type(value) not in {int, float} or not _is_finite(value):
+        return "must be a number."
+    return ""
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # A whole number that no double can hold.
+        return False
+
+
+def _words(required: frozenset[str]) -> Callable[[object], str]:
+    def find_mistake(value: object) -> str:
+        if _text(value) or not isinstance(value, str):
+            return "must be a text of words."
+        words = value.split(" ") if value else []
+        if not all(words):
+            return "must be words separated by single spaces."
+        missing = sorted(required - set(words))
+        return f"must hold the words {' '.join(missing)}." if missing else ""
+
+    return find_mistake
+
+
+_RULES: dict[str, Callable[[object], str]] = {
+    **dict.fromkeys(LIMITS, _limit),
+    **dict.fromkeys(SWITCHES, _switch),
+    **{name: _words(required) for name, required in HANDLERS.items()},
+    "currency": _text,
+    **dict.fromkeys(PRICES, _price),
+}

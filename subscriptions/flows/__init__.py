@@ -1,0 +1,1 @@
+"""What changes subscriptions; one file a use case."""

@@ -1,0 +1,44 @@
+"""Activate a pending subscription."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from portal import activity
+from portal.activity import Action
+from portal.actors import Actor
+from portal.refusal import Refused
+from subscriptions.locking import lock
+from subscriptions.models import RUNNING, State, Subscription
+
+
+@transaction.atomic
+def activate(
+    *, subscription: Subscription, actor: Actor, now: datetime | None = None
+) -> Subscription:
+    """Make a pending subscription active and return it; an active one is returned as it is.
+
+    Raises Refused when it has ended or was suspended.
+    """
+    now = now or timezone.now()
+    locked = lock(subscription.pk)
+    state = locked.state_at(now)
+    if state == State.ENDED:
+        raise Refused("This subscription has ended and can not be activated any more.")
+    if state == State.SUSPENDED:
+        raise Refused("This subscription is suspended. Only the vendor can resume it.")
+    if state in RUNNING:
+        return locked
+    locked.state = State.ACTIVE
+    locked.activated_at = now
+    locked.activated_by_id = actor.user_id
+    locked.save(update_fields=["state", "activated_at", "activated_by"])
+    activity.record(
+        actor=actor,
+        action=Action.SUBSCRIPTION_ACTIVATED,
+        tenant_id=locked.tenant_id,
+        subscription=locked,
+        now=now,
+    )
+    return locked

@@ -1,0 +1,76 @@
+"""Suspend, resume and end a subscription: what only the vendor does, with a reason."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from portal import activity
+from portal.activity import Action
+from portal.actors import Actor
+from portal.refusal import Refused
+from subscriptions.locking import lock
+from subscriptions.models import State, Subscription
+
+
+def suspend(
+    *, subscription: Subscription, actor: Actor, reason: str, now: datetime | None = None
+) -> Subscription:
+    """Suspend an active subscription: checks of its license keys are refused until it resumes.
+
+    A suspended one is returned as it is. Raises Refused when it is pending or has ended.
+    """
+    return _move(subscription, actor, reason, now, {State.ACTIVE}, State.SUSPENDED)
+
+
+def resume(
+    *, subscription: Subscription, actor: Actor, reason: str, now: datetime | None = None
+) -> Subscription:
+    """Make a suspended subscription active again. Raises Refused when it has ended or is pending."""
+    return _move(subscription, actor, reason, now, {State.SUSPENDED}, State.ACTIVE)
+
+
+def end(
+    *, subscription: Subscription, actor: Actor, reason: str, now: datetime | None = None
+) -> Subscription:
+    """End a subscription for good; one that has been ended is returned as it is."""
+    return _move(
+        subscription,
+        actor,
+        reason,
+        now,
+        {State.PENDING, State.ACTIVE, State.SUSPENDED},
+        State.ENDED,
+    )
+
+
+@transaction.atomic
+def _move(
+    subscription: Subscription,
+    actor: Actor,
+    reason: str,
+    now: datetime | None,
+    before: set[State],
+    after: State,
+) -> Subscription:
+    locked = lock(subscription.pk)
+    if locked.state == after:
+        return locked
+    if locked.state not in before:
+        raise Refused(
+            f"This subscription is {locked.get_state_display().lower()}; it can not become "
+            f"{after.label.lower()}."
+        )
+    details = {"state": {"before": locked.state, "after": after.value}}
+    locked.state = after
+    locked.save(update_fields=["state"])
+    activity.record(
+        actor=actor,
+        action=Action.SUBSCRIPTION_CHANGED,
+        tenant_id=locked.tenant_id,
+        subscription=locked,
+        reason=reason,
+        details=details,
+        now=now or timezone.now(),
+    )
+    return locked

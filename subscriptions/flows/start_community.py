@@ -1,0 +1,58 @@
+"""Start a tenant's one free community subscription."""
+
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from portal import activity
+from portal.activity import Action
+from portal.actors import Actor
+from portal.models import Tenant
+from portal.refusal import Refused
+from subscriptions.models import Plan, State, Subscription
+
+COMMUNITY_PLAN = "community"
+"""The code of the plan that tenants may start themselves."""
+
+
+def start_community(
+    *, tenant: Tenant, actor: Actor, now: datetime | None = None
+) -> Subscription:
+    """Return a new active community subscription of the tenant.
+
+    Raises Refused when the tenant has started one before, or when none is offered.
+    """
+    now = now or timezone.now()
+    plan = Plan.objects.offered().filter(code=COMMUNITY_PLAN).first()
+    if plan is None:
+        raise Refused("The free community plan is not offered at present.")
+    subscription = Subscription(
+        tenant=tenant,
+        plan=plan,
+        name="Community",
+        state=State.ACTIVE,
+        starts_at=now,
+        beneficiary_tenant_id=tenant.pk,
+        beneficiary_object_id=actor.user_id,
+        beneficiary_email=actor.email,
+        activated_at=now,
+        activated_by_id=actor.user_id,
+        is_self_started=True,
+    )
+    try:
+        with transaction.atomic():
+            subscription.save(force_insert=True)
+            activity.record(
+                actor=actor,
+                action=Action.SUBSCRIPTION_STARTED,
+                tenant_id=tenant.pk,
+                subscription=subscription,
+                now=now,
+            )
+    except IntegrityError as error:
+        raise Refused(
+            "Your tenant has started its free community subscription already. You find it in the "
+            "list of subscriptions."
+        ) from error
+    return subscription

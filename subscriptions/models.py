@@ -1,0 +1,251 @@
+"""What was bought: plans and subscriptions."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
+from django.utils import timezone
+
+from portal.models import Tenant
+
+
+class Edition(models.TextChoices):
+    """What a plan's badge says, and which usages its licenses may have."""
+
+    COMMUNITY = "community", "Community"
+    COMMERCIAL = "commercial", "Commercial"
+
+
+class BillingPeriod(models.TextChoices):
+    """How long the keys of a plan live."""
+
+    COMMUNITY = "community", "Community"
+    MONTHLY = "monthly", "Monthly"
+    YEARLY = "yearly", "Yearly"
+
+
+DAYS = {BillingPeriod.COMMUNITY: 90, BillingPeriod.MONTHLY: 31, BillingPeriod.YEARLY: 365}
+"""Days from signing to expiry, by billing period."""
+
+EXPIRY_NOTICE = {
+    BillingPeriod.COMMUNITY: timedelta(days=30),
+    BillingPeriod.MONTHLY: timedelta(days=7),
+    BillingPeriod.YEARLY: timedelta(days=60),
+}
+"""How long before its expiry a key is shown as expiring soon, by billing period."""
+
+CUSTOM_PLAN_URN = "urn:oneimlx:lic:plan:custom"
+"""The one plan URN whose keys carry custom claims (contract.md section 6)."""
+
+
+class PlanQuerySet(models.QuerySet["Plan"]):
+    """Words for reading plans."""
+
+    def offered(self) -> PlanQuerySet:
+        """Return the plans that new subscriptions may use."""
+        return self.filter(is_offered=True)
+
+
+class Plan(models.Model):
+    """What a subscription is for: edition, URN, billing period."""
+
+    code = models.SlugField(unique=True, max_length=60)
+    name = models.CharField(max_length=100)
+    edition = models.CharField(max_length=12, choices=Edition)
+    urn = models.CharField(
+        "plan URN",
+        max_length=100,
+        validators=[
+            RegexValidator(
+                r"^urn:oneimlx:(lic|terminal):plan:[a-z0-9_-]+\Z",
+                "A plan URN looks like urn:oneimlx:lic:plan:micro.",
+            )
+        ],
+    )
+    billing_period = models.CharField(max_length=12, choices=BillingPeriod)
+    is_offered = models.BooleanField(
+        "offered", default=True, help_text="Off: existing subscriptions stay, no new ones."
+    )
+    custom_claims = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="For custom plans only: the claims that go flat into the keys.",
+    )
+
+    objects = PlanQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(edition__in=Edition.values), name="plan_edition"),
+            models.CheckConstraint(
+                condition=Q(billing_period__in=BillingPeriod.values), name="plan_billing_period"
+            ),
+            models.CheckConstraint(
+                condition=(Q(edition="community") & Q(billing_period="community"))
+                | (Q(edition="commercial") & ~Q(billing_period="community")),
+                name="plan_period_fits_edition",
+                violation_error_message="Community plans have the community period, commercial "
+                "plans are monthly or yearly.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def days(self) -> int:
+        """Days from signing to expiry of the plan's license keys."""
+        return DAYS[BillingPeriod(self.billing_period)]
+
+    @property
+    def is_community(self) -> bool:
+        """Whether the plan is of the community edition."""
+        return self.edition == Edition.COMMUNITY
+
+
+class State(models.TextChoices):
+    """The state of a subscription."""
+
+    PENDING = "pending", "Pending"
+    ACTIVE = "active", "Active"
+    SUSPENDED = "suspended", "Suspended"
+    ENDED = "ended", "Ended"
+
+
+RUNNING = {State.ACTIVE, State.SUSPENDED}
+"""Activated and not ended: an operator moves between the two."""
+
+
+class SubscriptionQuerySet(models.QuerySet["Subscription"]):
+    """Words for reading subscriptions."""
+
+    def for_tenant(self, tenant: Tenant) -> SubscriptionQuerySet:
+        """Return the subscriptions of one tenant."""
+        return self.filter(tenant=tenant)
+
+    def with_state(self, now: datetime | None = None) -> SubscriptionQuerySet:
+        """Annotate `effective_state`: ended when stored so or when the end date has passed."""
+        now = now or timezone.now()
+        return self.annotate(
+            effective_state=Case(
+                When(ends_at__lte=now, then=Value(State.ENDED)),
+                default=F("state"),
+                output_field=models.CharField(),
+            )
+        )
+
+    def in_state(self, state: State, now: datetime | None = None) -> SubscriptionQuerySet:
+        """Return those whose effective state is `state`."""
+        return self.with_state(now).filter(effective_state=state)
+
+    def with_license_state(self, now: datetime | None = None) -> SubscriptionQuerySet:
+        """Annotate `effective_state`, `has_keys` and `keys_expire_at`.
+
+        The last is the earliest expiry of a current key that is not revoked, or None. Both come
+        from correlated subqueries, so that a page reads the keys of its own rows only.
+        """
+        current = Subscription.objects.filter(
+            pk=OuterRef("pk"), licenses__deleted_at=None, licenses__keys__state="current"
+        )
+        expiries = current.filter(licenses__keys__revoked_at=None).order_by(
+            "licenses__keys__expires_at"
+        )
+        return self.with_state(now).annotate(
+            has_keys=Exists(current),
+            keys_expire_at=Subquery(expiries.values("licenses__keys__expires_at")[:1]),
+        )
+
+    def matching(self, text: str) -> SubscriptionQuerySet:
+        """Return those whose name holds the text or whose identifier begins with it."""
+        text = text.strip()
+        if not text:
+            return self
+        found = Q(name__icontains=text)
+        if all(c in "0123456789abcdefABCDEF-" for c in text):
+            found |= Q(id__istartswith=text.replace("-", ""))
+        return self.filter(found)
+
+
+class Subscription(models.Model):
+    """A tenant's purchase of a plan; `id` is the subscription identifier (`sub`)."""
+
+    id = models.UUIDField(
+        "subscription identifier", primary_key=True, default=uuid.uuid4, editable=False
+    )
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="subscriptions")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="subscriptions")
+    name = models.CharField(max_length=200)
+    state = models.CharField(max_length=12, choices=State, default=State.PENDING)
+    starts_at = models.DateTimeField("start", default=timezone.now)
+    ends_at = models.DateTimeField("end", null=True, blank=True)
+    beneficiary_tenant_id = models.UUIDField("beneficiary's tenant identifier")
+    beneficiary_object_id = models.UUIDField(
+        "beneficiary's object identifier", null=True, blank=True
+    )
+    beneficiary_email = models.EmailField("beneficiary's email address", blank=True)
+    activated_at = models.DateTimeField(null=True, blank=True, editable=False)
+    activated_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+    )
+    is_self_started = models.BooleanField("self-started", default=False, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = SubscriptionQuerySet.as_manager()
+
+    effective_state: str
+    """Set by `with_state`; `state_at` computes the same for one row."""
+    has_keys: bool
+    keys_expire_at: datetime | None
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=State.values), name="subscription_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(state=State.ENDED)
+                | Q(state=State.PENDING, activated_at=None)
+                | Q(state__in=RUNNING, activated_at__isnull=False),
+                name="subscription_activation_fits_state",
+                violation_error_message="A pending subscription is not activated yet, an active "
+                "or suspended one is.",
+            ),
+            models.CheckConstraint(
+                condition=Q(ends_at=None) | Q(ends_at__gt=F("starts_at")),
+                name="subscription_ends_after_start",
+                violation_error_message="The end must lie after the start.",
+            ),
+            models.UniqueConstraint(
+                fields=["tenant"],
+                condition=Q(is_self_started=True),
+                name="subscription_self_started_once",
+                violation_error_message="This tenant has started its free community "
+                "subscription already.",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "-created_at", "-id"], name="subscription_listing"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def state_at(self, now: datetime) -> State:
+        """Return the effective state at that moment."""
+        if self.ends_at is not None and self.ends_at <= now:
+            return State.ENDED
+        return State(self.state)
+
+

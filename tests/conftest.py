@@ -1,0 +1,159 @@
+"""The named cast, and what tests share. Contoso's people, a stranger, and an operator."""
+
+import fcntl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connections
+from django.test import Client
+from django.utils import timezone
+
+from portal.models import Role, Tenant, User
+from tests.support.accounts import make_member, make_user, sign_in
+from tests.support.database import prepare_flush
+
+pytest_plugins = ["tests.support.live", "tests.support.browser"]
+
+
+# The house
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files() -> None:
+    """Collect the static files once for all processes: pages ask the manifest for their names."""
+    shared = Path(settings.STATIC_ROOT).resolve()
+    with shared.with_name("static.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "staticfiles.json").exists():
+            shared.mkdir(exist_ok=True)
+            call_command("collectstatic", interactive=False, verbosity=0)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Put SQLite's test database into a file: one in memory has no WAL and no second process."""
+    database = connections["default"].settings_dict
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        database["TEST"]["NAME"] = str(settings.DATA_DIR / "test.sqlite3")
+
+
+@pytest.fixture(autouse=True)
+def _flushable_database(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Prepare the flush after a transactional test (see `prepare_flush`)."""
+    marker = request.node.get_closest_marker("django_db")
+    if "transactional_db" not in request.fixturenames and not (
+        marker and marker.kwargs.get("transaction")
+    ):
+        yield
+        return
+    request.getfixturevalue("transactional_db")  # whose teardown, the flush, comes after ours
+    yield
+    prepare_flush()
+
+
+# The cast
+
+
+@pytest.fixture
+def contoso(db: None) -> Tenant:
+    return Tenant.objects.create(name="Contoso", country="USA")
+
+
+@pytest.fixture
+def fabrikam(db: None) -> Tenant:
+    return Tenant.objects.create(name="Fabrikam", country="DEU")
+
+
+@pytest.fixture
+def owner(contoso: Tenant) -> User:
+    return make_member(tenant=contoso, role=Role.OWNER, email="owner@contoso.example")
+
+
+@pytest.fixture
+def manager(contoso: Tenant) -> User:
+    return make_member(tenant=contoso, role=Role.MANAGER, email="manager@contoso.example")
+
+
+@pytest.fixture
+def viewer(contoso: Tenant) -> User:
+    return make_member(tenant=contoso, role=Role.VIEWER, email="viewer@contoso.example")
+
+
+@pytest.fixture
+def stranger(fabrikam: Tenant) -> User:
+    """Owner of another tenant."""
+    return make_member(tenant=fabrikam, role=Role.OWNER, email="stranger@fabrikam.example")
+
+
+@pytest.fixture
+def operator(db: None) -> User:
+    """Somebody of the vendor, in no tenant, with a second factor."""
+    return make_user(
+        email="operator@vendor.example", two_factor=True, is_staff=True, is_superuser=True
+    )
+
+
+# Their clients
+
+
+@pytest.fixture
+def client_for(db: None) -> Callable[..., Client]:
+    """Return `client_for(user, at=None, **client_options)`: a new client, signed in."""
+
+    def signed_in(user: User, **options: Any) -> Client:
+        at = options.pop("at", None)
+        return sign_in(Client(**options), user, at=at)
+
+    return signed_in
+
+
+@pytest.fixture
+def owner_client(owner: User) -> Client:
+    return sign_in(Client(), owner)
+
+
+@pytest.fixture
+def manager_client(manager: User) -> Client:
+    return sign_in(Client(), manager)
+
+
+@pytest.fixture
+def viewer_client(viewer: User) -> Client:
+    return sign_in(Client(), viewer)
+
+
+@pytest.fixture
+def stranger_client(stranger: User) -> Client:
+    return sign_in(Client(), stranger)
+
+
+@pytest.fixture
+def operator_client(operator: User) -> Client:
+    return sign_in(Client(), operator)
+
+
+# Keys
+
+_kept_signing_key: dict[str, Any] = {}
+
+
+@pytest.fixture
+def signing_key(db: None) -> Any:
+    """An active signing key: a real one, made once per process and stored anew for each test."""
+    from licenses import keys
+    from licenses.models import SigningKey
+
+    if _kept_signing_key and _kept_signing_key["created_at"] <= timezone.now():
+        return SigningKey.objects.create(**_kept_signing_key)
+    made = keys.ensure_active()
+    for field in SigningKey._meta.concrete_fields:
+        value = getattr(made, field.attname)
+        if not field.primary_key:
+            _kept_signing_key[field.attname] = (
+                bytes(value) if isinstance(value, memoryview) else value
+            )
+    return made

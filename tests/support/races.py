@@ -1,0 +1,46 @@
+"""Real threads that do something at the same moment."""
+
+import threading
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from django.db import connection, connections
+
+DEADLINE = 60
+
+
+def race(function: Callable[[], Any], n: int = 2) -> list[Any]:
+    """Call the function in n threads at once; return what each returned or raised."""
+    return race_all([function] * n)
+
+
+def race_all(functions: list[Callable[[], Any]]) -> list[Any]:
+    """Call the functions at once, a thread each; return what each returned or raised, in order.
+
+    Every thread has its own database connection, open before the start, so use it in tests with
+    `transactional_db`. At most 7 threads on PostgreSQL: the pool of the settings holds 8
+    connections and the test has one.
+    """
+    barrier = threading.Barrier(len(functions), timeout=DEADLINE)
+    outcomes: list[Any] = [TimeoutError(f"still running after {DEADLINE} s")] * len(functions)
+
+    def run(place: int, function: Callable[[], Any]) -> None:
+        try:
+            connection.ensure_connection()
+            barrier.wait()
+            outcomes[place] = function()
+        except Exception as error:  # noqa: BLE001 (the test looks at it)
+            outcomes[place] = error
+        finally:
+            connections.close_all()
+
+    threads = [
+        threading.Thread(target=run, args=pair, daemon=True) for pair in enumerate(functions)
+    ]
+    for thread in threads:
+        thread.start()
+    end = monotonic() + DEADLINE
+    for thread in threads:
+        thread.join(max(0.0, end - monotonic()))
+    return outcomes

@@ -1,0 +1,101 @@
+"""What no file of the repository may hold, and what the README must."""
+
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from portal.settings import env
+
+HOUSE = Path(__file__).parent.parent
+LONGEST = 400
+
+
+@cache
+def files() -> list[Path]:
+    """Return the files of the repository: known to git, or new and not ignored."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=HOUSE, check=True, capture_output=True, text=True).stdout
+    paths = [HOUSE / name for name in listed.split("\0") if name]
+    return sorted({path for path in paths if path.is_file()})
+
+
+def lines_with(pattern: str, paths: list[Path]) -> list[str]:
+    """Return `file:line: text` of every line that the pattern finds."""
+    found = []
+    for path in paths:
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError:
+            continue
+        for match in re.finditer(pattern, text, re.MULTILINE | re.IGNORECASE):
+            number = text.count("\n", 0, match.start()) + 1
+            found.append(f"{path.relative_to(HOUSE)}:{number}: {match[0][:80]}")
+    return found
+
+
+def test_no_path_of_one_machine():
+    assert lines_with(r"(?<![\w.:/}-])/(?:work|root|users|home/(?!portal\b))/?\w+/", files()) == []
+
+
+def test_no_address_of_a_package_registry():
+    hosts = (
+        r"pypi\.org|pythonhosted\.org|registry\.npmjs\.org|registry\.yarnpkg\.com|"
+        r"jsdelivr\.net|unpkg\.com|cdnjs\.cloudflare\.com|--(?:extra-)?index-url"
+    )
+    assert lines_with(hosts, files()) == []
+
+
+def test_no_private_key():
+    assert lines_with(r"PRIVATE KEY-----\s*[A-Za-z0-9+/=]{40}", files()) == []
+
+
+def test_no_database_and_no_environment_file():
+    heads = {path: path.read_bytes()[:16] for path in files()}
+    assert [path for path, head in heads.items() if head == b"SQLite format 3\0"] == []
+    assert [path.name for path in files() if path.name.startswith(".env")] == []
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        # Blocks of data are no scripts.
+        pytest.param(
+            r"<script(?![^>]*\s(?:src=|type=\"application/json\"))[^>]*>", id="inline script"
+        ),
+        pytest.param(r"<style[\s>]", id="inline style"),
+        pytest.param(r"\sstyle\s*=", id="style attribute"),
+        pytest.param(r"\son[a-z]+\s*=\s*[\"']", id="event attribute"),
+        pytest.param(r"\shx-on\b", id="hx-on"),
+        pytest.param(r"\bjavascript:|[\"']js:", id="script address"),
+    ],
+)
+def test_templates_need_no_exception_from_the_content_security_policy(pattern):
+    templates = [path for path in files() if "templates" in path.parts and path.suffix == ".html"]
+    assert lines_with(pattern, templates) == []
+
+
+def test_a_file_is_read_in_one_sitting():
+    ours = ("portal", "subscriptions", "licenses", "tests")
+    lengths = {
+        str(path.relative_to(HOUSE)): len(path.read_text("utf-8").splitlines())
+        for path in files()
+        if path.suffix == ".py"
+        and path.relative_to(HOUSE).parts[0] in ours
+        and "migrations" not in path.parts
+    }
+    assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
+
+
+def test_readme_lists_every_setting():
+    """Every row of a README table headed `Variable` names what the settings read, in backticks."""
+    listed: set[str] = set()
+    in_table = False
+    for line in (HOUSE / "README.md").read_text("utf-8").splitlines():
+        first = line.split("|")[1].strip() if line.startswith("|") else ""
+        in_table = line.startswith("|") and (in_table or first == "Variable")
+        if in_table:
+            listed |= set(re.findall(r"`([A-Z][A-Z0-9_]+)`", first))
+    assert listed == env.asked
