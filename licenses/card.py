@@ -12,6 +12,7 @@ from portal.models import Member, Role
 from portal.refusal import Refused
 from subscriptions.models import EXPIRY_NOTICE, BillingPeriod, State, Subscription
 
+
 @dataclass(frozen=True, kw_only=True)
 class KeyState:
     """The state of a key as its badge shows it."""

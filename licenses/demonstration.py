@@ -59,9 +59,7 @@ class Sample:
 CONTOSO = [
     Sample(name="Data pipeline", plan="isv-monthly", age=140, keys_age=130, state=State.ENDED),
     Sample(name="Student lab", plan="community", age=120, keys_age=100, usage=Usage.EDUCATIONAL),
-    Sample(
-        name="Research cluster", plan="community", age=90, keys_age=85, usage=Usage.RESEARCH
-    ),
+    Sample(name="Research cluster", plan="community", age=90, keys_age=85, usage=Usage.RESEARCH),
     Sample(name="Build farm", plan="micro-yearly", age=60, keys_age=45, state=State.SUSPENDED),
     Sample(name="Shop analytics", plan="enterprise-yearly", age=30, keys_age=20),
     Sample(name="Field tools", plan="smb-monthly", age=12, keys_age=3),
@@ -164,7 +162,10 @@ def _buy(tenant: Tenant, buyer: User, samples: list[Sample], now: datetime) -> N
             at = now - timedelta(days=2)
             reason = "Payment overdue" if sample.state == State.SUSPENDED else "Not renewed"
             events.append(
-                (at, partial(change, subscription=subscription, actor=SYSTEM, reason=reason, now=at))
+                (
+                    at,
+                    partial(change, subscription=subscription, actor=SYSTEM, reason=reason, now=at),
+                )
             )
     for _, happen in sorted(events, key=lambda event: event[0]):
         happen()

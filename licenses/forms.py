@@ -64,7 +64,7 @@ class GenerateForm(forms.Form):
         initial = {"usage": offered[0].value, "holder_name": suggestions[offered[0].value]}
         super().__init__(data, initial=initial, **kwargs)
         usage = self.fields["usage"]
-        assert isinstance(usage, forms.ChoiceField)  # noqa: S101 (for the type checker)
+        assert isinstance(usage, forms.ChoiceField)
         usage.widget = UsageSelect(suggestions)
         usage.choices = [(u.value, u.label) for u in offered]
         chosen = data.get("usage") if data else None
@@ -85,7 +85,7 @@ class ResetForm(forms.Form):
         initial = {"overlap": Overlap.NOW.value, "expected_jti": key.jti}
         super().__init__(data, initial=initial | kwargs.pop("initial", {}), **kwargs)
         overlap = self.fields["overlap"]
-        assert isinstance(overlap, forms.ChoiceField)  # noqa: S101 (for the type checker)
+        assert isinstance(overlap, forms.ChoiceField)
         overlap.choices = [
             (choice.value, _overlap_label(key, choice, now)) for choice in overlaps(key, now)
         ]

@@ -19,7 +19,7 @@ from licenses.forms import CheckForm, CheckPresentedForm, DeleteForm, GenerateFo
 from licenses.inspection import inspect
 from licenses.models import License, LicenseKey, Slot, Usage
 from portal.access import TenantRequest, kept_form, recent_proof, tenant_role
-from portal.forms import accepted
+from portal.forms import accepted, posted
 from portal.models import Role
 from portal.pages import done, elsewhere, page, wants_fragment
 from portal.refusal import Refused
@@ -34,7 +34,7 @@ form_page = require_http_methods(["GET", "HEAD", "POST"])
 def generate(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
     """Create both license keys."""
     subscription, now = _subscription(request, subscription_id), timezone.now()
-    form = GenerateForm(request.POST or None, subscription=subscription, user=request.user)
+    form = GenerateForm(posted(request), subscription=subscription, user=request.user)
     if request.method == "POST" and accepted(
         form,
         lambda: flows.generate(
@@ -86,7 +86,7 @@ def check(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
     """Check one of the stored keys."""
     subscription = _subscription(request, subscription_id)
     license = _license(subscription)
-    form = CheckForm(request.POST or None, initial={"slot": request.GET.get("slot", "primary")})
+    form = CheckForm(posted(request), initial={"slot": request.GET.get("slot", "primary")})
     verdict: list[Verdict] = []
     if request.method == "POST":
         accepted(
@@ -106,7 +106,7 @@ def check(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
 def check_presented(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
     """Check a pasted key or an uploaded license file of the own tenant."""
     subscription = _subscription(request, subscription_id)
-    form = CheckPresentedForm(request.POST or None, request.FILES or None)
+    form = CheckPresentedForm(posted(request), request.FILES or None)
     verdict: list[Verdict] = []
 
     def present() -> None:
@@ -149,7 +149,7 @@ def reset(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResp
     subscription, now = _subscription(request, subscription_id), timezone.now()
     license = _license(subscription)
     key = _key(license, slot)
-    form = ResetForm(request.POST or None, key=key, now=now, initial=kept_form(request) or {})
+    form = ResetForm(posted(request), key=key, now=now, initial=kept_form(request) or {})
     if request.method == "POST" and accepted(
         form,
         lambda: flows.reset(
@@ -212,9 +212,7 @@ def delete(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
     """Delete both license keys for good."""
     subscription = _subscription(request, subscription_id)
     license = _license(subscription)
-    form = DeleteForm(
-        request.POST or None, subscription=subscription, initial=kept_form(request) or {}
-    )
+    form = DeleteForm(posted(request), subscription=subscription, initial=kept_form(request) or {})
     if request.method == "POST" and accepted(
         form, lambda: flows.delete(license=license, actor=request.actor)
     ):
@@ -255,9 +253,7 @@ def _form_page(
 ) -> HttpResponse:
     context = {"subscription": subscription, **more}
     status = 422 if form.errors else 200
-    return page(
-        request, f"licenses/{name}.html", context, fragment="dialog", status=status
-    )
+    return page(request, f"licenses/{name}.html", context, fragment="dialog", status=status)
 
 
 def _verdict_page(
@@ -270,9 +266,7 @@ def _verdict_page(
     return retarget(_form_page(request, name, subscription, form, more), "#dialog")
 
 
-def _refused(
-    request: TenantRequest, subscription: Subscription, refusal: Refused
-) -> HttpResponse:
+def _refused(request: TenantRequest, subscription: Subscription, refusal: Refused) -> HttpResponse:
     """Say why there is no form to fill in."""
     context = {"subscription": subscription, "sentence": refusal.sentence}
     return page(request, "licenses/refused.html", context, fragment="dialog", status=422)

@@ -69,7 +69,7 @@ def _member_of(request: HttpRequest) -> Member | None:
 def actor_of(request: HttpRequest) -> Actor:
     """Return who acts in this request, as flows and the log take it."""
     user = request.user
-    assert isinstance(user, User), "only signed-in people act"  # noqa: S101 (for the type checker)
+    assert isinstance(user, User), "only signed-in people act"
     return Actor(
         kind=ActorKind.OPERATOR if user.is_staff else ActorKind.MEMBER,
         name=user.get_short_name(),
@@ -106,7 +106,7 @@ def _needs(member: Member, role: Role) -> str:
     )
 
 
-def recent_proof[**P](view: View[P]) -> View[P]:
+def recent_proof[**P](view: View[P]) -> Callable[..., HttpResponse]:
     """Accept a POST only when the last proof of who one is is younger than PROOF_LIFE.
 
     Stands below `tenant_role`. What was typed is kept in the session, filled in again after the

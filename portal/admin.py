@@ -243,9 +243,7 @@ class LogEntryAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the log with the name that each tenant has today."""
         tenants = Tenant.objects.filter(pk=OuterRef("tenant_id"))
-        return (
-            super().get_queryset(request).annotate(tenant=Subquery(tenants.values("name")[:1]))
-        )
+        return super().get_queryset(request).annotate(tenant=Subquery(tenants.values("name")[:1]))
 
     def log_filter(self, obj: LogEntry) -> dict[str, Any]:
         """Return the filter for the log that the row stands in."""

@@ -25,7 +25,7 @@ from django.utils.safestring import SafeString
 from portal import activity
 from portal.access import actor_of
 from portal.activity import Action, Subject
-from portal.models import VENDOR
+from portal.models import VENDOR, LogEntry
 
 OURS = {"portal", "subscriptions", "licenses"}
 LOG = "admin:portal_logentry_changelist"
@@ -66,7 +66,7 @@ class OperatorSite(admin.AdminSite):
         """Lead to the portal's sign-in; allauth's limits and second factor hold here too."""
         return secure_admin_login(super().login)(request, extra_context)
 
-    def password_change(
+    def password_change(  # type: ignore[override]
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Lead to the profile: there a change is limited and ends other sessions."""
@@ -83,6 +83,7 @@ class PlainAdmin(admin.ModelAdmin):
 
     list_per_page = 50
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # a count of all rows for each choice of a filter
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return False: business rows stay."""
@@ -92,9 +93,7 @@ class PlainAdmin(admin.ModelAdmin):
         """Return the rows without their secrets."""
         return super().get_queryset(request).defer(*self.secrets)
 
-    def lookup_allowed(
-        self, lookup: str, value: str, request: HttpRequest | None = None
-    ) -> bool:
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Refuse filters on secrets: `?password__startswith=` would tell them bit by bit."""
         if any(part in self.secrets for part in lookup.split("__")):
             return False
@@ -201,8 +200,9 @@ class RecordedAdmin(PlainAdmin):
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         """Record that the rows will be removed."""
         for obj in queryset:
-            shown = flatten_fieldsets(self.get_fieldsets(request, obj))
-            message = {"before": _told(obj, shown), "after": {}}
+            shown = set(flatten_fieldsets(self.get_fieldsets(request, obj)))
+            names = [n for n, field in _concrete(obj).items() if field.editable and n in shown]
+            message = {"before": _told(obj, names), "after": {}}
             self._record(request, obj, Action.RECORD_REMOVED, message)
 
     def subject_of(self, obj: Any) -> Subject | None:
@@ -211,7 +211,7 @@ class RecordedAdmin(PlainAdmin):
 
     def _record(
         self, request: HttpRequest, obj: Any, action: Action, message: dict[str, Any]
-    ) -> activity.LogEntry:
+    ) -> LogEntry:
         return activity.record(
             actor=actor_of(request),
             action=action,

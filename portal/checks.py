@@ -1,5 +1,6 @@
 """System checks for what the environment alone can not tell."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -12,7 +13,7 @@ DEMONSTRATION_DOMAINS = ("@contoso.example", "@fabrikam.example", "@operator.exa
 
 @register(Tags.database)
 def no_demonstration_accounts(
-    *, databases: list[str] | None = None, **_: Any
+    *, databases: Sequence[str] | None = None, **_: Any
 ) -> list[CheckMessage]:
     """Refuse to run in production on the accounts of the demonstration."""
     if settings.DEMONSTRATION or not databases or not demonstration_accounts_exist():

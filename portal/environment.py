@@ -61,12 +61,12 @@ class Environment:
         """Return the comma-separated parts, without blanks around them."""
         return [word.strip() for word in self.text(name, default).split(",") if word.strip()]
 
-    def networks(
-        self, name: str
-    ) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    def networks(self, name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
         """Return the comma-separated IP networks (`10.0.0.0/8`)."""
         return self._converted(
-            name, [], lambda value: [ipaddress.ip_network(part) for part in value],
+            name,
+            [],
+            lambda value: [ipaddress.ip_network(part) for part in value],
             "must be a comma-separated list of IP networks, such as 10.0.0.0/8.",
         )
 

@@ -3,8 +3,14 @@
 from collections.abc import Callable
 
 from django import forms
+from django.http import HttpRequest, QueryDict
 
 from portal.refusal import Refused
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """Return what was posted, even when that is nothing: the form is bound, so it says so."""
+    return request.POST if request.method == "POST" else None
 
 
 def accepted(form: forms.Form, act: Callable[[], object]) -> bool:

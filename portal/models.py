@@ -18,7 +18,7 @@ from django.utils import timezone
 from portal.actors import ActorKind
 
 VENDOR = uuid.UUID(int=0)
-"""Stands for "no tenant" in the log: what operators and the system do to the vendor's own things."""
+"""Stands for "no tenant" in the log: what is done to the vendor's own things."""
 
 INVITATION_LIFE = timedelta(days=7)
 
@@ -64,9 +64,7 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser, PermissionsMixin):
     """A person who signs in with an email address; `id` is the consumer object id."""
 
-    id = models.UUIDField(
-        "object identifier", primary_key=True, default=uuid.uuid4, editable=False
-    )
+    id = models.UUIDField("object identifier", primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField("email address")
     name = models.CharField(max_length=150)
     is_staff = models.BooleanField("operator", default=False, help_text="May enter the admin.")
@@ -103,9 +101,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 class Tenant(models.Model):
     """A customer account; `id` is the consumer tenant identifier (`tid`)."""
 
-    id = models.UUIDField(
-        "tenant identifier", primary_key=True, default=uuid.uuid4, editable=False
-    )
+    id = models.UUIDField("tenant identifier", primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=200)
     country = models.CharField(
         max_length=3,
@@ -193,9 +189,7 @@ class Invitation(models.Model):
                 name="invitation_open_once",
                 violation_error_message="This address already has an open invitation.",
             ),
-            models.CheckConstraint(
-                condition=Q(role__in=Role.values), name="invitation_role_known"
-            ),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="invitation_role_known"),
         ]
 
     def __str__(self) -> str:

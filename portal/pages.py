@@ -75,9 +75,7 @@ def _messages(request: TenantRequest) -> bytes:
 
 def elsewhere(request: TenantRequest, to: str) -> HttpResponse:
     """Send the browser to another page, out of a dialog too."""
-    return uncached(
-        HttpResponseClientRedirect(to) if wants_fragment(request) else redirect(to)
-    )
+    return uncached(HttpResponseClientRedirect(to) if wants_fragment(request) else redirect(to))
 
 
 def uncached(response: HttpResponse) -> HttpResponse:

@@ -56,9 +56,7 @@ def keyset_page[M: Model](
     rows = rows.order_by("-created_at", "-id")
     found = list((rows.filter(_older(end)) if end else rows)[: size + 1])
     more, shown = len(found) > size, found[:size]
-    return KeysetPage(
-        shown, _of(shown, 0) if end else None, _of(shown, -1) if more else None
-    )
+    return KeysetPage(shown, _of(shown, 0) if end else None, _of(shown, -1) if more else None)
 
 
 def _newer(position: Position) -> Q:

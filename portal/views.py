@@ -54,4 +54,4 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 def server_error(request: HttpRequest, *_: Any) -> HttpResponse:
     """Show a reference number; the process log has the rest."""
     context = {"request_id": getattr(request, "id", "")}
-    return render(None, "500.html", context, status=500)  # type: ignore[arg-type]
+    return render(None, "500.html", context, status=500)

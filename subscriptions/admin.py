@@ -86,10 +86,10 @@ class PlanAdmin(RecordedAdmin):
         """Fix the code: the portal finds its own plans by it."""
         return ("client_generations", "code") if obj else ("client_generations",)
 
-    @admin.display(description="client generations", empty_value="None that was released")
-    def client_generations(self, obj: Plan) -> str | None:
+    @admin.display(description="client generations")
+    def client_generations(self, obj: Plan) -> str:
         """Return the released clients that start on the plan, oldest first."""
-        return ", ".join(generations(obj.urn)) or None
+        return ", ".join(generations(obj.urn)) or "None that was released"
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -110,12 +110,18 @@ class StateFilter(admin.SimpleListFilter):
 class SubscriptionForm(forms.ModelForm):
     """A subscription whose beneficiary is the tenant that bought it, unless another is named."""
 
+    plan = forms.ModelChoiceField(Plan.objects.all())
+    beneficiary_tenant_id = forms.UUIDField(
+        required=False,
+        label="Beneficiary's tenant identifier",
+        help_text="Empty: the tenant of the subscription.",
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "beneficiary_tenant_id" in self.fields:  # not where the operator may only look
-            field = self.fields["beneficiary_tenant_id"]
-            field.required = False
-            field.help_text = "Empty: the tenant of the subscription."
+        if "plan" in self.fields:  # it is not where the operator may only look
+            offered = Q(is_offered=True) | Q(pk=self.instance.plan_id)
+            self.fields["plan"].queryset = Plan.objects.filter(offered)  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         """Fill the beneficiary in."""
@@ -171,7 +177,7 @@ class SubscriptionAdmin(RecordedAdmin):
         "keys_expire",
         "id",
     )
-    list_filter = (StateFilter, "is_self_started", ("plan", admin.RelatedOnlyFieldListFilter))
+    list_filter = (StateFilter, "is_self_started", "plan")
     list_select_related = ("tenant", "plan")
     autocomplete_fields = ("tenant",)
     search_fields = ("name", "tenant__name", "beneficiary_email")
@@ -194,16 +200,6 @@ class SubscriptionAdmin(RecordedAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Fix what flows change, and the tenant: keys were issued to it."""
         return (*self.fixed, "tenant") if obj else self.fixed
-
-    def formfield_for_foreignkey(
-        self, db_field: Any, request: HttpRequest | None, **kwargs: Any
-    ) -> Any:
-        """Offer the plans that are offered, and the one that the subscription has."""
-        if db_field.name == "plan" and request is not None and request.resolver_match:
-            its = request.resolver_match.kwargs.get("object_id")
-            has = Q(subscriptions__pk=its) if its else Q(pk__in=[])
-            kwargs["queryset"] = Plan.objects.filter(Q(is_offered=True) | has).distinct()
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def subject_of(self, obj: Subscription) -> Subject:
         """Return the subscription: the log names it."""

@@ -142,7 +142,10 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
 
     def in_state(self, state: State, now: datetime | None = None) -> SubscriptionQuerySet:
         """Return those whose effective state is `state`."""
-        return self.with_state(now).filter(effective_state=state)
+        rows, past = self.with_state(now), Q(ends_at__lte=now or timezone.now())
+        if state == State.ENDED:
+            return rows.filter(past | Q(state=state))
+        return rows.filter(~past, state=state)
 
     def with_license_state(self, now: datetime | None = None) -> SubscriptionQuerySet:
         """Annotate `effective_state`, `has_keys` and `keys_expire_at`.
@@ -156,7 +159,9 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         expiries = current.filter(licenses__keys__revoked_at=None).order_by(
             "licenses__keys__expires_at"
         )
-        return self.with_state(now).annotate(
+        return self.with_state(
+            now
+        ).annotate(  # type: ignore[no-redef]
             has_keys=Exists(current),
             keys_expire_at=Subquery(expiries.values("licenses__keys__expires_at")[:1]),
         )
@@ -247,5 +252,3 @@ class Subscription(models.Model):
         if self.ends_at is not None and self.ends_at <= now:
             return State.ENDED
         return State(self.state)
-
-

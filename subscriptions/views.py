@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from portal.access import TenantRequest, tenant_role
-from portal.forms import accepted
+from portal.forms import accepted, posted
 from portal.models import LogEntry, Role
 from portal.pages import done, elsewhere, page
 from portal.paging import keyset_page
@@ -95,7 +95,7 @@ def activate(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
 def rename(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
     """Give the subscription another name."""
     subscription = found(request, subscription_id)
-    form = RenameForm(request.POST or None, initial={"name": subscription.name})
+    form = RenameForm(posted(request), initial={"name": subscription.name})
     if request.method == "POST" and accepted(
         form,
         lambda: rename_subscription(

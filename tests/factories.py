@@ -185,7 +185,7 @@ def _required_by(
     state: KeyState, token: str, issued_at: datetime, expires_at: datetime
 ) -> dict[str, Any]:
     """Return the columns that the constraints ask for in that state."""
-    return {
+    columns: dict[KeyState, dict[str, Any]] = {
         KeyState.CURRENT: {"token": token},
         KeyState.SUPERSEDED: {
             "token": token,
@@ -194,4 +194,5 @@ def _required_by(
         },
         KeyState.REPLACED: {"token": token, "replaced_at": issued_at},
         KeyState.DELETED: {"token": None, "deleted_at": issued_at},
-    }[state]
+    }
+    return columns[state]

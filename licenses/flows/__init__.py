@@ -9,11 +9,14 @@ from licenses.flows.generate import refuse_unless_ready as refuse_unless_generat
 from licenses.flows.reset import Overlap, reset
 from licenses.flows.reset import refuse_unless_ready as refuse_unless_resettable
 from licenses.flows.revoke import revoke
+from licenses.flows.signing_keys import activate_signing_key, create_signing_key
 
 __all__ = [
     "Overlap",
+    "activate_signing_key",
     "check_presented",
     "check_stored",
+    "create_signing_key",
     "delete",
     "download",
     "end_overlap",

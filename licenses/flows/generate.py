@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from functools import partial
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -50,7 +51,7 @@ def generate(
 
 
 def _sign_and_store(
-    subscription_id: object, actor: Actor, usage: Usage, holder_name: str, now: datetime
+    subscription_id: UUID, actor: Actor, usage: Usage, holder_name: str, now: datetime
 ) -> License:
     subscription = Subscription.objects.select_related("plan", "tenant").get(pk=subscription_id)
     refuse_unless_ready(subscription, now)

@@ -28,7 +28,9 @@ def listed_state(subscription: Subscription) -> cards.KeyState | None:
         return cards.EXPIRED
     if expires_at - now > EXPIRY_NOTICE[BillingPeriod(subscription.plan.billing_period)]:
         return cards.VALID
-    return cards.KeyState(label=f"Expires in {days(cards.days_until(expires_at, now))}", tone="warn")
+    return cards.KeyState(
+        label=f"Expires in {days(cards.days_until(expires_at, now))}", tone="warn"
+    )
 
 
 @register.filter

@@ -26,7 +26,7 @@ def suspend(
 def resume(
     *, subscription: Subscription, actor: Actor, reason: str, now: datetime | None = None
 ) -> Subscription:
-    """Make a suspended subscription active again. Raises Refused when it has ended or is pending."""
+    """Make a suspended subscription active again; raises Refused when it is pending or ended."""
     return _move(subscription, actor, reason, now, {State.SUSPENDED}, State.ACTIVE)
 
 

@@ -16,9 +16,7 @@ COMMUNITY_PLAN = "community"
 """The code of the plan that tenants may start themselves."""
 
 
-def start_community(
-    *, tenant: Tenant, actor: Actor, now: datetime | None = None
-) -> Subscription:
+def start_community(*, tenant: Tenant, actor: Actor, now: datetime | None = None) -> Subscription:
     """Return a new active community subscription of the tenant.
 
     Raises Refused when the tenant has started one before, or when none is offered.

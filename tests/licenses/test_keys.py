@@ -5,6 +5,8 @@ import hashlib
 import json
 import shutil
 import subprocess
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,14 +18,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from licenses import keys, tokens
 from licenses.models import SigningKey, SigningKeyState
 from portal.refusal import Refused
-from tests.support.races import race
+from tests.support.races import race, race_all
 
 pytestmark = pytest.mark.django_db
 
@@ -251,6 +253,25 @@ class TestEnsureActive:
     def test_two_processes_make_one(self) -> None:
         made = race(keys.ensure_active, n=3)
         assert len({key.pk for key in made}) == 1
+        assert SigningKey.objects.count() == 1
+
+    @pytest.mark.django_db(transaction=True)
+    def test_one_that_another_process_has_not_committed_yet_wins(self) -> None:
+        inserted = threading.Event()
+
+        def first() -> SigningKey:
+            with transaction.atomic():
+                made = keys.activate(keys.create())
+                inserted.set()
+                time.sleep(1.5)  # Long enough for the other to make its own and to insert it.
+            return made
+
+        def second() -> SigningKey:
+            inserted.wait()
+            return keys.ensure_active()
+
+        one, other = race_all([first, second])
+        assert one == other
         assert SigningKey.objects.count() == 1
 
 

@@ -1,0 +1,34 @@
+"""Create a signing key."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from licenses import flows
+from portal.actors import SYSTEM
+from portal.refusal import Refused
+
+
+class Command(BaseCommand):
+    """Make an RSA key pair with its certificate; the private key is stored encrypted."""
+
+    help = "Create a signing key; with --activate it signs from now on."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the option."""
+        parser.add_argument(
+            "--activate",
+            action="store_true",
+            help="let it sign at once; without, it is published and verifies only",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Create, maybe activate, and print the key id. Raises CommandError when refused."""
+        signing_key = flows.create_signing_key(actor=SYSTEM)
+        try:
+            if options["activate"]:
+                flows.activate_signing_key(signing_key=signing_key, actor=SYSTEM)
+        except Refused as refusal:
+            raise CommandError(refusal.sentence) from refusal
+        state = "active" if options["activate"] else "passive"
+        self.stdout.write(f"Created the signing key {signing_key.kid} ({state}).")

@@ -1,0 +1,221 @@
+"""The walk over every address: who is admitted is declared, and holds for everybody."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, path, reverse
+from django.urls.exceptions import NoReverseMatch
+
+from licenses.models import KeyState
+from portal.access import tenant_role
+from portal.models import Role, User
+from subscriptions.models import Subscription
+from tests.factories import make_key, make_license, make_subscription
+from tests.support.accounts import sign_in
+
+OTHERS = {
+    "accounts/": "allauth's: LoginRequiredMiddleware holds; what is open, allauth marked itself.",
+    "admin/": "Django's: every view asks AdminSite.has_permission, for staff alone.",
+}
+"""Addresses whose views are not ours, by how they begin, and why no declaration is needed."""
+
+PEOPLE = ["anonymous", "stranger", "viewer", "manager", "owner", "operator"]
+READ = "302 404 200 200 200 403"
+MANAGE = "302 404 403 200 200 403"
+ACT = "302 404 403 302 302 403"
+REFUSED = "302 404 403 422 422 403"
+NO_SUCH_METHOD = "302 405 405 405 405 405"
+OPEN = "200 200 200 200 200 200"
+CLOSED = "405 405 405 405 405 405"
+
+TABLE = {
+    # name: what each of PEOPLE gets for a GET, and for a POST with nothing in it
+    "home": ("302 302 302 302 302 302", CLOSED),
+    "live": (OPEN, CLOSED),
+    "ready": (OPEN, CLOSED),
+    "subscriptions:list": ("302 200 200 200 200 403", NO_SUCH_METHOD),
+    "subscriptions:start_community": (NO_SUCH_METHOD, "302 302 403 302 302 403"),
+    "subscriptions:detail": (READ, NO_SUCH_METHOD),
+    "subscriptions:activate": (NO_SUCH_METHOD, ACT),
+    "subscriptions:rename": (MANAGE, REFUSED),
+    "licenses:generate": (REFUSED, REFUSED),  # this subscription has its keys
+    "licenses:download": (READ, NO_SUCH_METHOD),
+    "licenses:check": (READ, "302 404 422 422 422 403"),
+    "licenses:check_presented": (READ, "302 404 422 422 422 403"),
+    "licenses:claims": (READ, NO_SUCH_METHOD),
+    "licenses:reset": (MANAGE, REFUSED),
+    "licenses:end_overlap": (MANAGE, ACT),
+    "licenses:delete": (MANAGE, REFUSED),
+}
+
+type Found = tuple[str, str, Any]
+
+
+def walk(patterns: Iterable[Any], route: str = "", namespace: str = "") -> Iterator[Found]:
+    """Return (name with namespaces, route, view) of every pattern."""
+    for pattern in patterns:
+        below = route + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            inner = namespace + f"{pattern.namespace}:" if pattern.namespace else namespace
+            yield from walk(pattern.url_patterns, below, inner)
+        else:
+            assert isinstance(pattern, URLPattern)
+            yield f"{namespace}{pattern.name}", below, pattern.callback
+
+
+def ours(patterns: Iterable[Any]) -> list[Found]:
+    return [found for found in walk(patterns) if not found[1].startswith(tuple(OTHERS))]
+
+
+def undeclared(patterns: Iterable[Any]) -> list[str]:
+    """Return our addresses whose view says neither which role it needs nor that it is open."""
+    return [
+        route
+        for _, route, view in ours(patterns)
+        if not isinstance(getattr(view, "role", None), Role)
+        and getattr(view, "login_required", True)
+    ]
+
+
+def test_every_view_of_ours_declares_whom_it_admits():
+    assert undeclared(get_resolver().url_patterns) == []
+
+
+def test_a_view_that_declares_nothing_is_found():
+    def view(request: Any) -> HttpResponse:
+        return HttpResponse()
+
+    patterns = [
+        path("bare/", view),
+        path("open/", login_not_required(lambda request: HttpResponse())),
+        path("viewers/", tenant_role(Role.VIEWER)(view)),
+        path("accounts/", ([path("login/", view)], None, None)),
+        path("below/", ([path("bare/", view)], "inner", "inner")),
+    ]
+    assert undeclared(patterns) == ["bare/", "below/bare/"]
+
+
+def test_every_address_of_ours_is_in_the_table():
+    assert sorted(name for name, _, _ in ours(get_resolver().url_patterns)) == sorted(TABLE)
+
+
+def test_addresses_of_others_exist():
+    routes = [route for _, route, _ in walk(get_resolver().url_patterns)]
+    for prefix in OTHERS:
+        assert [route for route in routes if route.startswith(prefix)], prefix
+
+
+@pytest.fixture
+def subscription(contoso, signing_key) -> Subscription:
+    """An active one with keys, the old primary key still accepted."""
+    subscription = make_subscription(tenant=contoso)
+    license = make_license(subscription=subscription)
+    make_key(license=license, state=KeyState.SUPERSEDED)
+    return subscription
+
+
+def address(name: str, subscription: Subscription) -> str:
+    for arguments in ([], [subscription.pk], [subscription.pk, "primary"]):
+        try:
+            return reverse(name, args=arguments)
+        except NoReverseMatch:
+            continue
+    raise NoReverseMatch(name)
+
+
+def client_of(person: str, request: pytest.FixtureRequest) -> Client:
+    if person == "anonymous":
+        return Client()
+    user: User = request.getfixturevalue(person)
+    return sign_in(Client(), user)
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+@pytest.mark.parametrize("name", TABLE)
+def test_everybody_gets_what_the_table_says(name, person, subscription, request):
+    client, url = client_of(person, request), address(name, subscription)
+    answers = [client.get(url), client.post(url)]
+    expected = [int(row.split()[PEOPLE.index(person)]) for row in TABLE[name]]
+    assert [answer.status_code for answer in answers] == expected
+    if person == "anonymous" and name.startswith(("subscriptions:", "licenses:")):
+        assert [answer.url for answer in answers] == [f"/accounts/login/?next={url}"] * 2
+
+
+@pytest.mark.parametrize(
+    ("person", "to"),
+    [
+        ("anonymous", "/accounts/login/"),
+        ("stranger", "/subscriptions/"),
+        ("viewer", "/subscriptions/"),
+        ("operator", "/admin/"),
+    ],
+)
+def test_home_leads_everybody_to_their_place(person, to, db, request):
+    assert client_of(person, request).get("/").url == to
+
+
+@pytest.mark.parametrize("person", ["anonymous", "stranger", "viewer", "manager", "owner"])
+def test_admin_is_for_operators_alone(person, db, request):
+    client = client_of(person, request)
+    lists = [
+        reverse(name)
+        for name, _, _ in walk(get_resolver().url_patterns)
+        if name.startswith("admin:") and name.endswith(("_changelist", "_add", ":index"))
+    ]
+    assert [url for url in lists if client.get(url).status_code == 200] == []
+    assert [url for url in lists if client.post(url).status_code == 200] == []
+    assert len(lists) > 10
+
+
+def test_admin_admits_an_operator(operator_client):
+    assert operator_client.get("/admin/").status_code == 200
+
+
+def test_allauth_leaves_to_strangers_what_signing_in_needs():
+    opened = [
+        name
+        for name, route, view in walk(get_resolver().url_patterns)
+        if route.startswith("accounts/") and not getattr(view, "login_required", True)
+    ]
+    assert opened == [
+        "account_login",
+        "account_logout",
+        "account_inactive",
+        "account_signup",
+        "account_email_verification_sent",
+        "account_reset_password",
+        "account_confirm_login_code",
+        "account_confirm_email",
+        "account_reset_password_from_key_done",
+        "account_reset_password_from_key",
+        "account_reset_password_done",
+        "mfa_authenticate",
+        "mfa_login_webauthn",
+    ]
+
+
+def test_a_viewer_is_told_which_role_is_needed(viewer_client, subscription):
+    answer = viewer_client.get(reverse("licenses:delete", args=[subscription.pk]))
+    sentence = (
+        "Your role in Contoso is viewer; this needs the role manager. Ask an owner to change your "
+        "role."
+    )
+    assert answer.context["exception"] == sentence
+    assert answer.content.decode().count(sentence) == 1
+
+
+def test_somebody_of_no_tenant_is_told_whom_to_ask(operator_client):
+    answer = operator_client.get("/subscriptions/")
+    assert answer.context["exception"] == (
+        "You are not a member of any tenant. Ask an owner of yours to invite you."
+    )
+
+
+def test_a_member_who_was_removed_is_out_at_the_next_request(viewer, viewer_client):
+    assert viewer_client.get("/subscriptions/").status_code == 200
+    viewer.memberships.all().delete()
+    assert viewer_client.get("/subscriptions/").status_code == 403
