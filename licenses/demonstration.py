@@ -77,39 +77,60 @@ def accounts_file() -> Path:
     return Path(settings.DATA_DIR) / "demo.json"
 
 
+def draft_file() -> Path:
+    """Return where new sign-ins are kept until their accounts have these passwords."""
+    return Path(settings.DATA_DIR) / "demo.draft.json"
+
+
 def prepare(*, now: datetime | None = None) -> list[Account]:
     """Bring the demonstration into being, or complete it, and return its sign-ins.
 
-    The sign-ins are written before the accounts are made, and everything else in one
-    transaction: a run that is killed half-way is finished by the next one.
+    New sign-ins are drafted before the accounts get their passwords, everything in the database
+    is one transaction, and the draft becomes the file after it: a run that is killed half-way is
+    finished by the next one. Where the file stands the passwords are left as they are.
     """
-    accounts = kept_accounts()
+    drafted = not accounts_file().exists()
+    accounts = _accounts(_kept_passwords(draft_file() if drafted else accounts_file()))
+    if drafted:
+        _write(draft_file(), accounts)
     now = now or timezone.now()
     keys.ensure_active(now=now - SIGNING_KEY_AGE)
     with transaction.atomic():
-        users = {account.email: _user(account) for account in accounts}
+        users = {account.email: _user(account, renew=drafted) for account in accounts}
         if not Tenant.objects.filter(name__in=COUNTRIES).exists():
             _fill(users, now)
+    _write(accounts_file(), accounts)
+    draft_file().unlink(missing_ok=True)
     return accounts
 
 
-def kept_accounts() -> list[Account]:
-    """Return the sign-ins of the last run, with passwords generated for those that lack one."""
-    path, kept = accounts_file(), {}
-    if path.exists():
-        for entry in json.loads(path.read_text(encoding="utf-8"))["accounts"]:
-            kept[entry["email"]] = entry["password"]
-    accounts = [
+def throw_away() -> None:
+    """Forget the sign-ins."""
+    accounts_file().unlink(missing_ok=True)
+    draft_file().unlink(missing_ok=True)
+
+
+def _kept_passwords(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    entries = json.loads(path.read_text(encoding="utf-8"))["accounts"]
+    return {entry["email"]: entry["password"] for entry in entries}
+
+
+def _accounts(kept: dict[str, str]) -> list[Account]:
+    return [
         Account(email, kept.get(email) or secrets.token_urlsafe(12), tenant, role)
         for email, _, tenant, role in PEOPLE
     ]
+
+
+def _write(path: Path, accounts: list[Account]) -> None:
     told = {"url": settings.PUBLIC_URL, "accounts": [asdict(account) for account in accounts]}
     write_private(path, json.dumps(told, indent=2) + "\n")
-    return accounts
 
 
-def _user(account: Account) -> User:
-    """Return the account's user, able to sign in with its password."""
+def _user(account: Account, *, renew: bool) -> User:
+    """Return the account's user; a new one, or every one if `renew`, gets the password."""
     name = next(name for email, name, _, _ in PEOPLE if email == account.email)
     user = User.objects.filter(email=account.email).first()
     if user is None:
@@ -122,7 +143,7 @@ def _user(account: Account) -> User:
             is_superuser=is_operator,
         )
         EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
-    elif not user.check_password(account.password):
+    elif renew:
         user.set_password(account.password)
         user.save(update_fields=["password"])
     return user

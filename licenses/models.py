@@ -228,7 +228,9 @@ class LicenseKey(models.Model):
     slot = models.CharField(max_length=10, choices=Slot)
     state = models.CharField(max_length=12, choices=KeyState, default=KeyState.CURRENT)
     jti = models.UUIDField(unique=True)
-    token = models.TextField(null=True, blank=True, help_text="Gone once deleted.")
+    token = models.TextField(
+        null=True, blank=True, help_text="Gone once the license keys are deleted."
+    )
     token_sha256 = models.CharField(max_length=64, validators=[sha256_hex])
     issued_at = models.DateTimeField()
     expires_at = models.DateTimeField()
@@ -283,7 +285,9 @@ class LicenseKey(models.Model):
                 name="license_key_state_fits",
             ),
             models.CheckConstraint(
-                condition=Q(state=KeyState.DELETED) | Q(deleted_at=None, token__isnull=False),
+                condition=Q(state=KeyState.DELETED)
+                | Q(state=KeyState.REPLACED, deleted_at=None)
+                | Q(state__in=ANSWERED, deleted_at=None, token__isnull=False),
                 name="license_key_token_until_deleted",
             ),
         ]

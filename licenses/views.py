@@ -4,7 +4,8 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.db.models import F
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
@@ -70,7 +71,8 @@ def download(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpR
     subscription = _subscription(request, subscription_id)
     license = _license(subscription)
     try:
-        file = flows.download(license=license, slot=slot, actor=request.actor)
+        is_taken = request.method == "GET"  # a HEAD hands nothing out
+        file = flows.download(license=license, slot=slot, actor=request.actor, is_taken=is_taken)
     except Refused as refusal:
         messages.error(request, refusal.sentence)
         return elsewhere(request, _address(subscription))
@@ -114,7 +116,9 @@ def check_presented(request: TenantRequest, subscription_id: UUID) -> HttpRespon
         verdict.append(
             flows.check_presented(
                 token=token,
-                expected=expected_from_file(members) if members else {},
+                expected=expected_from_file(members, tenant_id=request.tenant.pk)
+                if members
+                else {},
                 tenant=request.tenant,
                 actor=request.actor,
             )
@@ -148,6 +152,11 @@ def reset(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResp
     """Replace the key of one slot."""
     subscription, now = _subscription(request, subscription_id), timezone.now()
     license = _license(subscription)
+    try:
+        flows.refuse_unless_resettable(license, subscription, now)
+        expires_at = expiry(issued_at=now, days=license.days, ends_at=subscription.ends_at)
+    except Refused as refusal:
+        return _refused(request, subscription, refusal)
     key = _key(license, slot)
     form = ResetForm(posted(request), key=key, now=now, initial=kept_form(request) or {})
     if request.method == "POST" and accepted(
@@ -166,11 +175,6 @@ def reset(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResp
             f"and check it; then reset the {slot.other.label.lower()} key.",
         )
         return done(request, _address(subscription), event=CHANGED)
-    try:
-        flows.refuse_unless_resettable(license, subscription, now)
-        expires_at = expiry(issued_at=now, days=license.days, ends_at=subscription.ends_at)
-    except Refused as refusal:
-        return _refused(request, subscription, refusal)
     context = {
         "form": form,
         "slot": slot,
@@ -212,6 +216,10 @@ def delete(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
     """Delete both license keys for good."""
     subscription = _subscription(request, subscription_id)
     license = _license(subscription)
+    try:
+        flows.refuse_unless_deletable(license)
+    except Refused as refusal:
+        return _refused(request, subscription, refusal)
     form = DeleteForm(posted(request), subscription=subscription, initial=kept_form(request) or {})
     if request.method == "POST" and accepted(
         form, lambda: flows.delete(license=license, actor=request.actor)
@@ -234,10 +242,15 @@ def _subscription(request: TenantRequest, subscription_id: UUID) -> Subscription
 
 
 def _license(subscription: Subscription) -> License:
-    """Return the living license; 404 where there is none."""
-    return get_object_or_404(
-        License.objects.living().select_related("tenant"), subscription=subscription
-    )
+    """Return the living license, else the last one, of which flows say that it was deleted.
+
+    404 where there never was one.
+    """
+    licenses = License.objects.filter(subscription=subscription).select_related("tenant")
+    license = licenses.order_by(F("deleted_at").desc(nulls_first=True)).first()
+    if license is None:
+        raise Http404
+    return license
 
 
 def _key(license: License, slot: Slot) -> LicenseKey:

@@ -179,7 +179,7 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = MAIL_FROM
 MAILERS = {"default": env.mailer("MAIL_URL", console=DEMONSTRATION)}
 
 # Uploads: checked in memory and never written anywhere
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["portal.uploads.MemoryOnlyUploadHandler"]
 
 # What browsers are told
 SECURE_CSP = {

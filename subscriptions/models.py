@@ -6,12 +6,14 @@ import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
 from django.utils import timezone
 
 from portal.models import Tenant
+from subscriptions import custom_claims
 
 
 class Edition(models.TextChoices):
@@ -38,9 +40,6 @@ EXPIRY_NOTICE = {
     BillingPeriod.YEARLY: timedelta(days=60),
 }
 """How long before its expiry a key is shown as expiring soon, by billing period."""
-
-CUSTOM_PLAN_URN = "urn:oneimlx:lic:plan:custom"
-"""The one plan URN whose keys carry custom claims (contract.md section 6)."""
 
 
 class PlanQuerySet(models.QuerySet["Plan"]):
@@ -97,6 +96,13 @@ class Plan(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Raise ValidationError unless the custom claims fit the plan (contract.md section 6)."""
+        try:
+            custom_claims.validate_for_plan(self.urn, self.custom_claims)
+        except ValidationError as error:
+            raise ValidationError({"custom_claims": error}) from error
 
     @property
     def days(self) -> int:

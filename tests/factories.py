@@ -14,7 +14,7 @@ from django.utils import timezone
 from licenses import keys, tokens
 from licenses.models import KeyState, License, LicenseKey, SigningKey, Slot, StatusList, Usage
 from portal.models import Tenant
-from subscriptions.models import CUSTOM_PLAN_URN, Plan, State, Subscription
+from subscriptions.models import Plan, State, Subscription
 from tests.support.accounts import make_member, make_user
 
 __all__ = [
@@ -66,7 +66,7 @@ def make_custom_plan(*, code: str = "custom-yearly", **fields: Any) -> Plan:
         "name": "Custom",
         "edition": "commercial",
         "billing_period": "yearly",
-        "urn": CUSTOM_PLAN_URN,
+        "urn": "urn:oneimlx:lic:plan:custom",
         "custom_claims": CUSTOM_CLAIMS,
     }
     return Plan.objects.create(code=code, **(values | fields))

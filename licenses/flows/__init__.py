@@ -2,6 +2,7 @@
 
 from licenses.flows.check import check_presented, check_stored
 from licenses.flows.delete import delete
+from licenses.flows.delete import refuse_unless_there as refuse_unless_deletable
 from licenses.flows.download import download
 from licenses.flows.end_overlap import end_overlap
 from licenses.flows.generate import generate
@@ -21,6 +22,7 @@ __all__ = [
     "download",
     "end_overlap",
     "generate",
+    "refuse_unless_deletable",
     "refuse_unless_generatable",
     "refuse_unless_resettable",
     "reset",

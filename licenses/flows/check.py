@@ -31,9 +31,11 @@ def check_presented(
 ) -> Verdict:
     """Check a pasted key, or one of a file, whose members are `expected` besides the tenant.
 
-    Only a key of the tenant's own is recorded: of any other nothing is known here.
+    A file counts with the tenant that it names, as a terminal would send it; the caller has seen
+    to it that this is the tenant (`expected_from_file`). Only a key of the tenant's own is
+    recorded: of any other nothing is known here.
     """
-    verdict = check(token, expected={**expected, "consumer_tenant_id": str(tenant.pk)})
+    verdict = check(token, expected={"consumer_tenant_id": str(tenant.pk), **expected})
     if verdict.key is not None and verdict.key.tenant_id == tenant.pk:
         with transaction.atomic():
             activity.record(

@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from licenses.models import KeyState, License
+from licenses.models import ANSWERED, KeyState, License
 from portal import activity
 from portal.activity import Action
 from portal.actors import Actor
@@ -18,22 +18,19 @@ from subscriptions.locking import lock
 def delete(*, license: License, actor: Actor, now: datetime | None = None) -> License:
     """Delete the license with all its keys and return it.
 
-    The rows stay, so that every check of these keys says `deleted`; the tokens themselves go.
+    The rows stay, so that every check of these keys says `deleted` (keys in an overlap with them);
+    the tokens themselves go, those of keys replaced before too.
     Raises Refused when somebody deleted them before, naming who and when.
     """
     now = now or timezone.now()
     subscription = lock(license.subscription_id)
     license = License.objects.get(pk=license.pk)
-    if license.deleted_at is not None:
-        raise Refused(
-            f"{license.deleted_by_name} deleted these license keys on "
-            f"{moment(license.deleted_at)}. Nothing is left to delete."
-        )
+    refuse_unless_there(license)
     license.deleted_at = now
     license.deleted_by_name = actor.name
     license.save(update_fields=["deleted_at", "deleted_by_name"])
     jtis = [str(jti) for jti in license.keys.current().values_list("jti", flat=True)]
-    license.keys.update(state=KeyState.DELETED, token=None, deleted_at=now)
+    _delete_keys(license, now)
     activity.record(
         actor=actor,
         action=Action.KEYS_DELETED,
@@ -46,3 +43,21 @@ def delete(*, license: License, actor: Actor, now: datetime | None = None) -> Li
         now=now,
     )
     return license
+
+
+def refuse_unless_there(license: License) -> None:
+    """Raise Refused when somebody deleted the license before, naming who and when."""
+    if license.deleted_at is not None:
+        raise Refused(
+            f"{license.deleted_by_name} deleted these license keys on "
+            f"{moment(license.deleted_at)}. Nothing is left to delete."
+        )
+
+
+def _delete_keys(license: License, now: datetime) -> None:
+    """Delete the keys that still answer; what was replaced before stays `replaced`."""
+    over = license.keys.filter(state=KeyState.SUPERSEDED, accepted_until__lte=now)
+    over.update(state=KeyState.REPLACED)
+    answered = license.keys.filter(state__in=ANSWERED)
+    answered.update(state=KeyState.DELETED, deleted_at=now, token=None)
+    license.keys.filter(state=KeyState.REPLACED).update(token=None)

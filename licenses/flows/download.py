@@ -31,10 +31,16 @@ def refuse_unless_downloadable(key: LicenseKey, state: State, now: datetime) -> 
 
 @transaction.atomic
 def download(
-    *, license: License, slot: Slot, actor: Actor, now: datetime | None = None
+    *,
+    license: License,
+    slot: Slot,
+    actor: Actor,
+    is_taken: bool = True,
+    now: datetime | None = None,
 ) -> LicenseFile:
     """Return the license file of the slot's key and record who took it.
 
+    `is_taken` is false when nothing is handed out (a HEAD request), so that nothing is recorded.
     Raises Refused when the subscription is not active or the key is revoked or expired.
     """
     now = now or timezone.now()
@@ -48,15 +54,16 @@ def download(
     if key is None:
         raise Refused("These license keys were deleted. There is nothing to download.")
     refuse_unless_downloadable(key, subscription.state_at(now), now)
-    key.last_downloaded_at = now
-    key.save(update_fields=["last_downloaded_at"])
-    activity.record(
-        actor=actor,
-        action=Action.KEY_DOWNLOADED,
-        tenant_id=key.tenant_id,
-        subscription=subscription,
-        slot=slot,
-        details={"jti": str(key.jti)},
-        now=now,
-    )
+    if is_taken:
+        key.last_downloaded_at = now
+        key.save(update_fields=["last_downloaded_at"])
+        activity.record(
+            actor=actor,
+            action=Action.KEY_DOWNLOADED,
+            tenant_id=key.tenant_id,
+            subscription=subscription,
+            slot=slot,
+            details={"jti": str(key.jti)},
+            now=now,
+        )
     return license_file(key, subscription_name=subscription.name)

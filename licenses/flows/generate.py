@@ -16,9 +16,9 @@ from portal.activity import Action
 from portal.actors import Actor
 from portal.dates import moment
 from portal.refusal import Refused
-from subscriptions import custom_claims
+from subscriptions.custom_claims import is_custom
 from subscriptions.locking import lock
-from subscriptions.models import CUSTOM_PLAN_URN, Plan, State, Subscription
+from subscriptions.models import Plan, State, Subscription
 
 COMMERCIAL_USAGES = (Usage.ORGANIZATIONAL, Usage.PERSONAL)
 COMMUNITY_USAGES = (Usage.EDUCATIONAL, Usage.RESEARCH)
@@ -97,9 +97,6 @@ def _frozen(
     plan, tenant = subscription.plan, subscription.tenant
     if usage not in usages(plan):
         raise Refused("Choose one of the usages that this plan offers.", field="usage")
-    claims = plan.custom_claims if plan.urn == CUSTOM_PLAN_URN else {}
-    if plan.urn == CUSTOM_PLAN_URN:
-        custom_claims.validate(claims)
     return License(
         tenant=tenant,
         subscription=subscription,
@@ -112,7 +109,7 @@ def _frozen(
         authorized_party=settings.LICENSE_AUTHORIZED_PARTY,
         plan_urn=plan.urn,
         days=plan.days,
-        custom_claims=claims,
+        custom_claims=plan.custom_claims if is_custom(plan.urn) else {},
         created_at=now,
         created_by_name=actor.name,
     )

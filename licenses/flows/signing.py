@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 
 from licenses import keys, status_list, tokens
 from licenses.models import License, LicenseKey, SigningKey, SigningKeyState, Slot
@@ -73,24 +73,27 @@ def store(key: LicenseKey) -> None:
     """Insert a signed key, in the caller's transaction.
 
     Raises Outdated when its signing key is no longer active or its status index was taken
-    meanwhile.
+    meanwhile: two subscriptions may pick the same entry at once, which no lock on one of them
+    excludes and the unique constraint decides.
     """
     active = SigningKey.objects.filter(pk=key.signing_key_id, state=SigningKeyState.ACTIVE)
     if not active.exists() or status_list.is_taken(key.status_list, key.status_index):
         raise Outdated
-    key.save(force_insert=True)
+    try:
+        with transaction.atomic():
+            key.save(force_insert=True)
+    except IntegrityError as error:
+        if status_list.is_taken(key.status_list, key.status_index):
+            raise Outdated from error
+        raise
 
 
 def until_current[T](sign_and_store: Callable[[], T]) -> T:
-    """Run until what was signed is still true when it is stored, and return its answer.
-
-    The unique constraint of the status index is the one race that a lock on the subscription
-    does not exclude: two subscriptions may pick the same entry at once.
-    """
+    """Run until what was signed is still true when it is stored, and return its answer."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return sign_and_store()
-        except (Outdated, IntegrityError):
+        except Outdated:
             if attempt == ATTEMPTS:
                 raise
     raise AssertionError("unreachable")

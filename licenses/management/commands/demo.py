@@ -44,7 +44,7 @@ class Command(BaseCommand):
 
     def throw_away(self) -> None:
         """Remove the sign-ins and everything in the database."""
-        demonstration.accounts_file().unlink(missing_ok=True)
+        demonstration.throw_away()
         if connection.vendor == "sqlite":
             connection.close()
             database = Path(settings.DATABASES["default"]["NAME"])
