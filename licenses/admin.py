@@ -52,7 +52,8 @@ class LicenseAdmin(ReadOnlyAdmin):
         "authorized_application_id",
     )
     list_filter = ("usage", ("deleted_at", admin.EmptyFieldListFilter))
-    list_select_related = ("tenant", "subscription", "plan")
+    # Prefetched: a join would be sorted whole, with all its columns, for a page of it.
+    list_select_related = ()
     search_fields = (
         "holder_name",
         "tenant__name",
@@ -64,6 +65,10 @@ class LicenseAdmin(ReadOnlyAdmin):
         "application id, or whole identifier of the license, the subscription or the tenant"
     )
     identifiers = ("id", "authorized_application_id", "subscription_id", "tenant_id")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the licenses, and what they name for those that are shown."""
+        return super().get_queryset(request).prefetch_related("tenant", "subscription", "plan")
 
     def log_filter(self, obj: License) -> dict[str, Any]:
         """Return the filter for everything that happened to the license's subscription."""

@@ -102,5 +102,6 @@ def _ascii(name: str) -> str:
     stem, _, ending = name.rpartition("-")
     decomposed = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
     parts = [p for p in "".join(c if c.isalnum() else "-" for c in decomposed).split("-") if p]
-    plain = "-".join(parts) or "license"
+    # One letter may become three ("ﬃ").
+    plain = "-".join(parts)[: LONGEST_NAME - len(f"-{ending}")] or "license"
     return f"{plain if plain.lower() not in RESERVED else 'license-' + plain}-{ending}"

@@ -109,7 +109,13 @@ class PlainAdmin(admin.ModelAdmin):
             return super().get_search_results(request, queryset, search_term)
         matches = Q(pk__in=[])
         for column in self.identifiers:
-            matches |= Q((column, found))
+            relation, _, theirs = column.partition("__")
+            if not theirs:
+                matches |= Q((column, found))
+                continue
+            # A condition on a joined table beside others would have the whole join read.
+            related: Any = self.opts.get_field(relation).related_model
+            matches |= Q((f"{relation}__in", related._base_manager.filter(Q((theirs, found)))))
         return queryset.filter(matches), False
 
     def tenant_id_of(self, obj: Any) -> uuid.UUID:

@@ -5,10 +5,15 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.db.utils import DatabaseError
 
 DEMONSTRATION_DOMAINS = ("@contoso.example", "@fabrikam.example", "@operator.example")
+
+
+SENTENCE = "This database holds the accounts of the demonstration."
+HINT = "Use an empty database, or set DEMONSTRATION=true on your own machine."
 
 
 @register(Tags.database)
@@ -18,13 +23,13 @@ def no_demonstration_accounts(
     """Refuse to run in production on the accounts of the demonstration."""
     if settings.DEMONSTRATION or not databases or not demonstration_accounts_exist():
         return []
-    return [
-        Error(
-            "This database holds the accounts of the demonstration.",
-            hint="Use an empty database, or set DEMONSTRATION=true on your own machine.",
-            id="portal.E001",
-        )
-    ]
+    return [Error(SENTENCE, hint=HINT, id="portal.E001")]
+
+
+def refuse_demonstration_accounts() -> None:
+    """Raise ImproperlyConfigured in production on the accounts of the demonstration."""
+    if not settings.DEMONSTRATION and demonstration_accounts_exist():
+        raise ImproperlyConfigured(f"{SENTENCE} {HINT}")
 
 
 def demonstration_accounts_exist() -> bool:

@@ -136,7 +136,7 @@ class Environment:
         """Return Django's mailer for smtp://user:password@host:port, smtps:// or console://."""
         parts = urlsplit(self.text(name, "console://" if console else None))
         if parts.scheme == "console":
-            return {"BACKEND": "django.core.mail.backends.console.EmailBackend"}
+            return {"BACKEND": "portal.mail.EmailBackend"}
         if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
             self._mistake(name, "must be smtp://user:password@host:587 or smtps://…:465.")
         options = {

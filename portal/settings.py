@@ -111,6 +111,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 # Data
+DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", default=8, least=1, most=200)
 DATABASES = {"default": env.database("DATABASE_URL", sqlite=DATA_DIR / "portal.sqlite3")}
 if DATABASES["default"].get("ENGINE") == "django.db.backends.sqlite3":
     # IMMEDIATE takes the write lock when a transaction opens: a deferred one that reads first
@@ -124,7 +125,7 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
         "min_size": 1,
-        "max_size": 8,
+        "max_size": DATABASE_POOL_SIZE,
         "timeout": 10,
     }
 _cache = env.text("CACHE_URL", "")
@@ -214,16 +215,19 @@ LOGGING = {
     "filters": {"foreign": {"()": "portal.logs.ForeignTextFilter"}},
     "formatters": {"line": {"()": "portal.logs.LineFormatter"}},
     "handlers": {
+        "none": {"class": "logging.NullHandler"},
         "console": {
             "class": "logging.StreamHandler",
             "filters": ["foreign"],
             "formatter": "line",
-        }
+        },
     },
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.server": {"handlers": [], "propagate": True},
+        # Every scanner of the Internet sends foreign host names; the answer, 400, is logged.
+        "django.security.DisallowedHost": {"handlers": ["none"], "propagate": False},
     },
 }
 

@@ -115,6 +115,7 @@ document.addEventListener("click", async (event) => {
 let opener = null;
 let closedByServer = false;
 let homeless = false; // focus was given back to something that may be swapped away
+let outdated = false; // the server said no: the page behind may show what is no more
 
 const focusable = "input:not([type=hidden]):not(:disabled), select:not(:disabled), textarea:not(:disabled)";
 
@@ -145,6 +146,8 @@ dialog.addEventListener("close", () => {
   if (!busy()) dialog.replaceChildren();
   focusBack();
   homeless = true;
+  if (outdated) htmx.trigger(document.body, "subscription-changed");
+  outdated = false;
 });
 
 dialog.addEventListener("click", (event) => {
@@ -172,6 +175,13 @@ document.addEventListener("close-dialog", () => {
 
 // Requests by htmx --------------------------------------------------------
 
+// htmx would open the dialog here instead of the new tab or window that was
+// asked for.
+document.addEventListener("click", (event) => {
+  const elsewhere = event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
+  if (elsewhere && event.target.closest("a[hx-get]")) event.stopImmediatePropagation();
+}, true);
+
 document.addEventListener("htmx:beforeRequest", (event) => {
   closedByServer = false;
   homeless = false;
@@ -192,9 +202,20 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
+// An answer below the form means that the form was accepted.
+function forgetErrors() {
+  for (const error of dialog.querySelectorAll(".field > .error, [role=alert]")) error.remove();
+  for (const field of dialog.querySelectorAll("[aria-invalid]")) {
+    const described = (field.getAttribute("aria-describedby") ?? "").split(" ");
+    field.removeAttribute("aria-invalid");
+    field.setAttribute("aria-describedby", described.filter((id) => document.getElementById(id)).join(" "));
+  }
+}
+
 document.addEventListener("htmx:afterSwap", (event) => {
   const { target } = event.detail;
   syncLabels(document);
+  if (target !== dialog && dialog.contains(target)) forgetErrors();
   if (target !== dialog && !dialog.contains(target) && target?.isConnected) return;
   if (closedByServer) dialog.replaceChildren();
   else if (dialog.firstElementChild && (target === dialog || dialog.open)) showDialog();
@@ -204,7 +225,8 @@ document.addEventListener("htmx:afterSettle", () => {
   if (homeless && !dialog.open && document.activeElement === document.body) focusBack();
 });
 
-document.addEventListener("htmx:afterRequest", () => {
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (dialog.contains(event.detail.elt) || event.detail.target === dialog) outdated ||= event.detail.xhr.status >= 400;
   if (!dialog.open && !busy()) dialog.replaceChildren();
 });
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
+from django.db.models import Case, F, OuterRef, Q, Subquery, Value, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from portal.models import Tenant
@@ -159,16 +161,17 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         The last is the earliest expiry of a current key that is not revoked, or None. Both come
         from correlated subqueries, so that a page reads the keys of its own rows only.
         """
-        current = Subscription.objects.filter(
-            pk=OuterRef("pk"), licenses__deleted_at=None, licenses__keys__state="current"
-        )
-        expiries = current.filter(licenses__keys__revoked_at=None).order_by(
+        current = Q(pk=OuterRef("pk"), licenses__deleted_at=None, licenses__keys__state="current")
+        # Not Exists: PostgreSQL would hash the keys of all tenants to answer it.
+        there = Subscription.objects.filter(current).order_by()
+        # In one call: each further one would join the keys anew, the replaced ones too.
+        expiries = Subscription.objects.filter(current, licenses__keys__revoked_at=None).order_by(
             "licenses__keys__expires_at"
         )
         return self.with_state(
             now
         ).annotate(  # type: ignore[no-redef]
-            has_keys=Exists(current),
+            has_keys=Coalesce(Subquery(there.values(one=Value(True))[:1]), Value(False)),
             keys_expire_at=Subquery(expiries.values("licenses__keys__expires_at")[:1]),
         )
 
@@ -178,9 +181,19 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         if not text:
             return self
         found = Q(name__icontains=text)
-        if all(c in "0123456789abcdefABCDEF-" for c in text):
-            found |= Q(id__istartswith=text.replace("-", ""))
+        digits = text.replace("-", "").lower()
+        dashed = _dashed(digits)
+        written = text.lower().rstrip("-") in {digits, dashed}
+        if digits and written and set(digits) <= set("0123456789abcdef"):
+            found |= Q(id__istartswith=dashed)
         return self.filter(found)
+
+
+def _dashed(digits: str) -> str:
+    """Return the beginning of an identifier as it is written: 8, 4, 4, 4, then 12 digits."""
+    ends = [0, 8, 12, 16, 20, len(digits)]
+    parts = [digits[start:end] for start, end in pairwise(ends)]
+    return "-".join(part for part in parts if part)
 
 
 class Subscription(models.Model):

@@ -49,6 +49,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     data.mkdir(mode=0o700)
     (data / "static").symlink_to("../static")
     os.environ |= {
+        "DATABASE_POOL_SIZE": "24",
         "DEMONSTRATION": "true",
         "DATA_DIR": str(data),
         "PUBLIC_URL": "http://localhost:8000",

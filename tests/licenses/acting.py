@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from licenses.flows import generate
+from licenses.flows import Overlap, generate, reset
 from licenses.models import License, LicenseKey, Slot, Usage
 from portal.actors import Actor, ActorKind
 from portal.models import LogChain, LogEntry
@@ -21,9 +21,8 @@ from subscriptions.models import Subscription
 
 NOW = timezone.now().replace(microsecond=654_321)
 WHOLE = NOW.replace(microsecond=0)
-SAID = f"{NOW.day} {NOW:%b %Y} at {NOW:%H:%M} UTC"
-"""NOW as sentences tell it."""
 DAY = timedelta(days=1)
+LATER = NOW + 10 * DAY
 ADA = Actor(
     kind=ActorKind.MEMBER,
     name="Ada Lovelace",
@@ -57,14 +56,33 @@ def stored() -> list[Any]:
     return [list(table.objects.order_by("pk").values()) for table in tables]
 
 
-def refused(subscription: Subscription, *, field: str | None = None, **changes: Any) -> str:
-    """Return the sentence of the refusal, for that field, which left everything as it was."""
+def refusal(act: Callable[[], object]) -> Refused:
+    """Return the refusal of what is done, which left everything as it was."""
     before = stored()
-    with pytest.raises(Refused) as refusal:
-        generated(subscription, **changes)
+    with pytest.raises(Refused) as caught:
+        act()
     assert stored() == before
-    assert refusal.value.field == field
-    return refusal.value.sentence
+    return caught.value
+
+
+def refused(subscription: Subscription, *, field: str | None = None, **changes: Any) -> str:
+    """Return the sentence with which Generate is refused, for that field."""
+    caught = refusal(lambda: generated(subscription, **changes))
+    assert caught.field == field
+    return caught.sentence
+
+
+def after_reset(license: License, slot: Slot = Slot.PRIMARY, **changes: Any) -> LicenseKey:
+    """Return the new key of the slot that Bob reset ten days on, by default without overlap."""
+    values = {"actor": BOB, "overlap": Overlap.NOW, "now": LATER} | changes
+    if "expected_jti" not in values:
+        values["expected_jti"] = license.keys.current().get(slot=slot).jti
+    return reset(license=license, slot=slot, **values)
+
+
+def at(moment: datetime) -> str:
+    """Return the moment as sentences tell it."""
+    return f"{moment.day} {moment:%b %Y} at {moment:%H:%M} UTC"
 
 
 @contextmanager

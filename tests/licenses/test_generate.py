@@ -20,8 +20,8 @@ from tests.licenses.acting import (
     BOB,
     DAY,
     NOW,
-    SAID,
     WHOLE,
+    at,
     broken_log,
     claims_of,
     generated,
@@ -288,8 +288,8 @@ class TestRefusals:
     ) -> None:
         generated(subscription)
         assert refused(subscription, actor=BOB, now=NOW + DAY) == (
-            f"Ada Lovelace generated the license keys of this subscription on {SAID}. Nothing was "
-            "generated again."
+            f"Ada Lovelace generated the license keys of this subscription on {at(NOW)}. "
+            "Nothing was generated again."
         )
 
     @pytest.mark.parametrize(

@@ -147,4 +147,4 @@ def test_a_slot_that_does_not_exist_is_no_address(viewer_client, license):
 
 
 def test_a_download_needs_no_recent_proof_but_a_session(license, client: Client):
-    assert client.get(url(license)).url == f"/accounts/login/?next={url(license)}"
+    assert client.get(url(license))["Location"] == f"/accounts/login/?next={url(license)}"

@@ -19,8 +19,8 @@ def race_all(functions: list[Callable[[], Any]]) -> list[Any]:
     """Call the functions at once, a thread each; return what each returned or raised, in order.
 
     Every thread has its own database connection, open before the start, so use it in tests with
-    `transactional_db`. At most 7 threads on PostgreSQL: the pool of the settings holds 8
-    connections and the test has one.
+    `transactional_db`. At most 23 threads on PostgreSQL: the pool of the tests holds 24
+    connections (DATABASE_POOL_SIZE in `tests.plugin`) and the test has one.
     """
     barrier = threading.Barrier(len(functions), timeout=DEADLINE)
     outcomes: list[Any] = [TimeoutError(f"still running after {DEADLINE} s")] * len(functions)

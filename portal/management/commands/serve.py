@@ -8,6 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from portal.checks import refuse_demonstration_accounts
+
 
 class Command(BaseCommand):
     """Run granian on an address of this machine, until it is stopped."""
@@ -21,7 +23,11 @@ class Command(BaseCommand):
         parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Replace this process by the server. Raises CommandError when the port is taken."""
+        """Replace this process by the server. Raises CommandError when the port is taken.
+
+        Raises ImproperlyConfigured in production on a database of the demonstration.
+        """
+        refuse_demonstration_accounts()
         refuse_taken_port(options["host"], options["port"])
         sys.stdout.flush()
         os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"

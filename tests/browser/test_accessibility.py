@@ -1,0 +1,170 @@
+"""Every page and every dialog: axe-core finds nothing, nothing is wider than the window.
+
+One browser walks through everything for each pair of colours and width; it says where it stood.
+"""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from subscriptions.models import Subscription
+from tests.browser.scenes import address, dialog, every_state
+from tests.support.browser import axe, sideways_scroll, sign_in_browser
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+LIGHT_AND_DARK = pytest.mark.parametrize("colours", ["light", "dark"])
+WIDE_AND_NARROW = pytest.mark.parametrize("width", [1280, 320], ids=["desktop", "phone"])
+TARGET = 24
+DIALOGS = [
+    ("generate", "without keys", "#generate"),
+    ("check", "valid", "#check-primary"),
+    ("check_presented", "valid", "#check-presented"),
+    ("check_presented", "without keys", "#check-presented"),
+    ("claims primary", "valid", "#claims-primary"),
+    ("reset primary", "overlap", "#reset-primary"),
+    ("reset secondary", "expired", "#reset-secondary"),
+    ("end_overlap primary", "overlap", "#end-overlap-primary"),
+    ("delete", "valid", "#delete"),
+    ("rename", "valid", "#rename"),
+]
+"""The page's name (and slot), on which subscription, and what opens it as a dialog."""
+FORMS = {"generate", "check_presented", "delete", "rename"}
+"""Where an empty form is refused."""
+
+type Walk = Callable[..., Page]
+
+
+@pytest.fixture
+def states(contoso) -> dict[str, Subscription]:
+    return every_state(contoso)
+
+
+@pytest.fixture
+def walk(open_page, live_portal, owner, colours, width) -> Walk:
+    """Return `walk(user=owner)`: the one page of this test, signed in as somebody else."""
+    page = open_page(colours=colours, width=width)
+
+    def signed_in_as(user=owner) -> Page:
+        page.context.clear_cookies()
+        if user is not None:
+            sign_in_browser(page.context, user, live_portal.url)
+        return page
+
+    return signed_in_as
+
+
+def faultless(page: Page, where: str) -> None:
+    """Fail when something on this page, or the dialog on it, is not for everybody."""
+    axe(page)
+    assert (where, sideways_scroll(page)) == (where, 0)
+    assert (where, wide_parts(page)) == (where, [])
+    assert (where, small_targets(page)) == (where, [])
+
+
+def wide_parts(page: Page) -> list[str]:
+    """Return what reaches out of the window or the dialog, scrolling regions aside."""
+    return page.evaluate("""() => {
+        const root = document.querySelector("dialog[open]") ?? document.querySelector("main");
+        const edge = root.matches("dialog")
+            ? root.getBoundingClientRect().right : document.documentElement.clientWidth;
+        const scrolls = (e) => e.closest(".token, .table-scroll, .sr-only");
+        return [...root.querySelectorAll("*")]
+            .filter((e) => e.checkVisibility() && !scrolls(e))
+            .filter((e) => e.getBoundingClientRect().right > edge + 1)
+            .map((e) => e.outerHTML.slice(0, 100));
+    }""")
+
+
+def small_targets(page: Page) -> list[str]:
+    """Return the controls that are smaller than TARGET px; links in a sentence may be."""
+    return page.evaluate(
+        """(target) => {
+        const root = document.querySelector("dialog[open]") ?? document.body;
+        const controls = "button, a.btn, summary, select, input:not([type=hidden]), label.choice";
+        return [...root.querySelectorAll(controls)]
+            .filter((e) => e.checkVisibility() && !e.closest("label.choice > *"))
+            .filter((e) => Math.min(...["width", "height"].map(
+                (side) => e.getBoundingClientRect()[side])) < target)
+            .map((e) => e.outerHTML.slice(0, 100));
+    }""",
+        TARGET,
+    )
+
+
+@LIGHT_AND_DARK
+@WIDE_AND_NARROW
+def test_the_pages_are_for_everybody(states, walk, viewer, stranger, contoso):
+    page = walk()
+    for where in ("/subscriptions/", "/subscriptions/?q=nothing", "/subscriptions/?state=active"):
+        page.goto(where)
+        faultless(page, where)
+    for name, subscription in states.items():
+        page.goto(address(subscription))
+        faultless(page, name)
+    page.goto(address(states["valid"]))
+    page.get_by_text("Configure your terminal").click()
+    page.locator("details.menu summary").click()
+    faultless(page, "open menu")
+    for where in ("/accounts/reauthenticate/", "/accounts/logout/", "/no-such-page/"):
+        page.goto(where)
+        faultless(page, where)
+
+    page = walk(viewer)
+    for name in ("valid", "pending", "without keys"):
+        page.goto(address(states[name]))
+        faultless(page, f"viewer: {name}")
+    page.goto(address(states["without keys"], "generate"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("You are not allowed to do this")
+    faultless(page, "403")
+
+    page = walk(stranger)
+    page.goto("/subscriptions/")
+    faultless(page, "no subscriptions")
+    page.get_by_role("button", name="Start community subscription").click()
+    expect(page.locator("#messages .notice")).to_have_count(1)
+    faultless(page, "message")
+
+    page = walk(None)
+    for where in ("/", "/accounts/password/reset/", "/accounts/signup/"):
+        page.goto(where)
+        faultless(page, where)
+    page.goto("/accounts/login/")
+    page.get_by_label("Email").fill("nobody@contoso.example")
+    page.get_by_label("Password", exact=True).fill("wrong")
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    faultless(page, "failed sign-in")
+
+
+@LIGHT_AND_DARK
+@WIDE_AND_NARROW
+@pytest.mark.parametrize("as_page", [False, True], ids=["dialogs", "pages"])
+def test_the_dialogs_are_for_everybody(as_page, states, walk):
+    page = walk()
+    for name, state, opener in DIALOGS:
+        where = f"{name}, {state}"
+        if as_page:
+            page.goto(address(states[state], *name.split()))
+        else:
+            page.goto(address(states[state]))
+            page.locator(opener).click()
+        expect(dialog(page)).to_be_visible()
+        faultless(page, where)
+        if name in FORMS:
+            for field in dialog(page).locator("input[type=text]").all():
+                field.fill(" ")
+            dialog(page).locator("button[type=submit]").click()
+            expect(dialog(page).locator(".error")).to_be_visible()
+            faultless(page, f"{where}: refused")
+
+    for state, result in (("valid", "valid"), ("expired", "expired"), ("suspended", None)):
+        page.goto(address(states[state], "check"))
+        dialog(page).locator("button[type=submit]").click()
+        code = page.locator("#check-result .notice-title code")
+        expect(code).to_have_text(result or "subscription_suspended")
+        faultless(page, f"verdict: {state}")
+    page.goto(address(states["valid"], "generate"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("Not possible now")
+    faultless(page, "not possible now")

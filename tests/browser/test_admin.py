@@ -1,0 +1,115 @@
+"""The operators' admin in a browser."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.test import Client
+from playwright.sync_api import Page
+
+from portal.models import LogEntry, Member, Tenant, User
+from subscriptions.models import Plan, Subscription
+from tests.portal.acting import EDITED, LOOKED_AT, address, fill, make_row_in_log
+from tests.support.accounts import sign_in
+from tests.support.browser import axe
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_every_page_keeps_the_content_policy_and_is_accessible(
+    colours: str, open_page: Callable[..., Page], operator: User
+) -> None:
+    """`open_page` fails on every error that the console shows; a breach of the policy is one."""
+    fill()
+    client = sign_in(Client(), operator)
+    make_row_in_log(client)
+    page = open_page(user=operator, colours=colours)
+    paths = ["/admin/", "/admin/portal/"]
+    for model in [*EDITED, *LOOKED_AT]:
+        row = model.objects.first()
+        paths += [address(model, "changelist"), address(model, "change", row.pk)]
+        paths += [address(model, "add")] if model in EDITED else []
+    paths.append(f"{address(Subscription, 'changelist')}?{urlencode({'q': 'nothing'})}")
+    paths.append(address(Member, "delete", Member.objects.first().pk))
+    for path in paths:
+        page.goto(path)
+        policy = page.evaluate(
+            "fetch(location.href).then(r => r.headers.get('Content-Security-Policy'))"
+        )
+        assert "default-src 'none'" in policy
+        # Django's own: its search is labelled by a picture of a lens, whose text is "Search", and
+        # the label of its Select2 belongs to the select behind it.
+        axe(page, without=("label-title-only", "aria-input-field-name"))
+
+
+@pytest.mark.browser
+def test_widgets_work_under_the_content_policy(
+    open_page: Callable[..., Page], operator: User, contoso: Tenant
+) -> None:
+    plan = Plan.objects.get(code="smb-yearly")
+    page = open_page(user=operator)
+    page.goto(address(Subscription, "add"))
+    page.locator(".select2-selection").click()
+    page.locator(".select2-search__field").fill("conto")
+    page.locator(".select2-results__option", has_text="Contoso").click()
+    page.select_option("#id_plan", str(plan.pk))
+    page.fill("#id_name", "Terminals")
+    page.locator(".field-ends_at .date-icon").click()
+    page.locator("#calendarbox1 .calendarnav-next").click()
+    page.locator("#calendarin1 td a", has_text=re.compile("^15$")).click()
+    page.locator(".field-ends_at .clock-icon").click()
+    page.locator("#clockbox1").get_by_text("Noon").click()
+    page.locator("[name=_save]").click()
+    page.wait_for_url(f"**{address(Subscription, 'changelist')}")
+    subscription = Subscription.objects.get()
+    assert subscription.tenant == contoso
+    assert subscription.ends_at is not None
+    assert (subscription.ends_at.day, subscription.ends_at.hour) == (15, 12)
+    page.locator("#toggle-nav-sidebar").click()
+    page.locator("[name=q]").fill("terminals")
+    page.locator("[name=q]").press("Enter")
+    page.get_by_role("link", name="Terminals", exact=True).click()
+    page.get_by_role("link", name="History").click()
+    page.wait_for_url(f"**{address(LogEntry, 'changelist')}?*")
+    assert page.locator("#result_list tbody tr").count() == 1
+
+
+@pytest.mark.browser
+def test_a_related_row_is_added_in_a_popup(
+    open_page: Callable[..., Page], operator: User, contoso: Tenant
+) -> None:
+    page = open_page(user=operator)
+    page.goto(address(Member, "add"))
+    with page.expect_popup() as opened:
+        page.locator("#add_id_user").click()
+    popup = opened.value
+    popup.fill("#id_email", "jane@contoso.example")
+    popup.fill("#id_name", "Jane")
+    with popup.expect_event("close"):
+        popup.locator("[name=_save]").click()
+    assert page.locator("#select2-id_user-container").inner_text().strip("×\n") == "Jane"
+
+
+@pytest.mark.browser
+def test_the_colours_that_were_chosen_in_the_portal_hold(
+    open_page: Callable[..., Page], operator: User, live_portal: Any
+) -> None:
+    page = open_page(user=operator, colours="light")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    page.goto("/admin/")
+    assert page.evaluate(ground) == "rgb(255, 255, 255)"
+    page.context.add_cookies([{"name": "theme", "value": "dark", "url": live_portal.url}])
+    page.goto("/admin/")
+    assert page.evaluate(ground) == "rgb(10, 10, 10)"
+
+
+@pytest.mark.browser
+def test_signing_out_leads_to_the_portals_sign_in(
+    open_page: Callable[..., Page], operator: User
+) -> None:
+    page = open_page(user=operator)
+    page.goto("/admin/")
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url("**/accounts/login/**")

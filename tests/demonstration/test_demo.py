@@ -1,0 +1,179 @@
+"""The demonstration as people start it: real processes in a fresh folder, killed and run again."""
+
+import json
+import re
+import shutil
+import signal
+import socket
+import urllib.request
+from collections.abc import Callable, Iterator
+from http.cookiejar import CookieJar
+from pathlib import Path
+from time import monotonic, sleep
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from tests.demonstration.processes import WITHIN, Demonstration, kill, modes
+
+pytestmark = [pytest.mark.slow, pytest.mark.sqlite]
+
+# Prepare
+
+
+def test_a_fresh_folder_becomes_a_demonstration(tmp_path):
+    demonstration = Demonstration(tmp_path / "not" / "there" / "yet")
+    out = demonstration.prepare()
+    demonstration.must_be_whole()
+    folder = demonstration.folder
+    assert modes(folder) == {"demo.json": "0o600", "secrets.json": "0o600"}
+    assert oct(folder.stat().st_mode & 0o777) == "0o700"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "demo.json",
+        "portal.sqlite3",
+        "secrets.json",
+        "static",
+    ]
+    told = json.loads((folder / "demo.json").read_text())
+    assert (list(told), told["url"]) == (["url", "accounts"], demonstration.url)
+    assert [list(account) for account in told["accounts"]] == [
+        ["email", "password", "tenant", "role"]
+    ] * 5
+    assert len({account["password"] for account in told["accounts"]}) == 5
+    assert min(len(account["password"]) for account in told["accounts"]) == 16
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[1] == ["License", "portal:", demonstration.url]
+    assert [line[:2] for line in lines if line and "@" in line[0]] == [
+        [account["email"], account["password"]] for account in told["accounts"]
+    ]
+
+
+def test_a_second_run_keeps_data_and_passwords(prepared):
+    told = (prepared.folder / "demo.json").read_bytes()
+    secrets = (prepared.folder / "secrets.json").read_bytes()
+    prepared.query("UPDATE subscriptions_subscription SET name = 'Mine' WHERE state = 'pending'")
+    tables = ["portal_user", "portal_logentry", "licenses_licensekey", "subscriptions_subscription"]
+    before = [prepared.query(f"SELECT * FROM {table}") for table in tables]
+    prepared.prepare()
+    assert [prepared.query(f"SELECT * FROM {table}") for table in tables] == before
+    assert (prepared.folder / "demo.json").read_bytes() == told
+    assert (prepared.folder / "secrets.json").read_bytes() == secrets
+    prepared.must_be_whole()
+
+
+def test_reset_starts_over(prepared):
+    before = {account["email"]: account["password"] for account in prepared.accounts}
+    tenants = prepared.query("SELECT id FROM portal_tenant")
+    prepared.query("UPDATE subscriptions_subscription SET name = 'Mine'")
+    prepared.prepare("--reset")
+    prepared.must_be_whole()
+    after = {account["email"]: account["password"] for account in prepared.accounts}
+    assert [email for email in before if before[email] == after[email]] == []
+    assert set(prepared.query("SELECT id FROM portal_tenant")) & set(tenants) == set()
+    assert prepared.query("SELECT 1 FROM subscriptions_subscription WHERE name = 'Mine'") == []
+
+
+@pytest.mark.parametrize("command", [[], ["--reset"]], ids=["prepare", "reset"])
+def test_a_run_killed_at_any_moment_is_finished_by_the_next(command, make_demonstration):
+    measured = make_demonstration("measured")
+    begin = monotonic()
+    measured.prepare()
+    whole = monotonic() - begin
+    ends = []
+    for turn in range(10):
+        demonstration = make_demonstration(str(turn))
+        if command:
+            shutil.copytree(measured.folder, demonstration.folder, dirs_exist_ok=True)
+        process = demonstration.start("manage.py", "demo", "--no-serve", *command)
+        sleep(whole * (turn + 0.5) / 10)
+        kill(process)
+        ends.append(process.returncode)
+        demonstration.prepare()
+        demonstration.must_be_whole()
+        assert modes(demonstration.folder)["demo.json"] == "0o600"
+        assert not (demonstration.folder / "demo.draft.json").exists()
+    assert ends.count(-signal.SIGKILL) >= 5
+
+
+def test_a_run_that_never_reached_its_end_is_no_demonstration(make_demonstration):
+    """The control: `must_be_whole` sees a run that was killed."""
+    demonstration = make_demonstration("killed")
+    process = demonstration.start("manage.py", "demo", "--no-serve")
+    sleep(0.3)
+    kill(process)
+    with pytest.raises((AssertionError, FileNotFoundError)):
+        demonstration.must_be_whole()
+
+
+# Serve
+
+
+@pytest.fixture
+def served(make_demonstration: Callable[[str], Demonstration]) -> Iterator[Demonstration]:
+    demonstration = make_demonstration("served")
+    process = demonstration.start("manage.py", "demo")
+    end = monotonic() + WITHIN
+    while True:
+        try:
+            with browser().open(f"{demonstration.url}/healthz/ready", timeout=5):
+                break
+        except OSError:
+            assert process.poll() is None, process.communicate()[1]
+            assert monotonic() < end
+            sleep(0.2)
+    yield demonstration
+    kill(process)
+
+
+def browser() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(CookieJar())
+    )
+
+
+def sign_in(demonstration: Demonstration, email: str, password: str) -> str:
+    """Sign in as a browser does and return the path that one ends on."""
+    opened, address = browser(), f"{demonstration.url}/accounts/login/"
+    with opened.open(address) as page:
+        [token] = set(re.findall(r'csrfmiddlewaretoken" value="(\w+)"', page.read().decode()))
+    form = {"csrfmiddlewaretoken": token, "login": email, "password": password}
+    with opened.open(address, urlencode(form).encode()) as page:
+        return urlsplit(page.url).path
+
+
+def listeners(port: int) -> set[str]:
+    """Return the addresses on which something listens at the port, as Linux tells (hex)."""
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            address, _, state = line.split()[1:4]
+            if state == "0A" and int(address.rpartition(":")[2], 16) == port:
+                found.add(address.rpartition(":")[0])
+    return found
+
+
+def test_the_served_portal_is_for_this_machine_and_lets_everybody_in(served):
+    assert listeners(served.port) == {"0100007F"}
+    places = {a["email"]: sign_in(served, a["email"], a["password"]) for a in served.accounts}
+    operator = places.pop("operator@operator.example")
+    assert places == dict.fromkeys(places, "/subscriptions/")
+    assert operator == "/admin/"
+    assert sign_in(served, "owner@contoso.example", "wrong") == "/accounts/login/"
+
+
+@pytest.mark.parametrize("command", ["demo", "serve"])
+def test_a_port_that_is_taken_is_told_in_a_sentence(command, make_demonstration):
+    demonstration = make_demonstration("data")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", demonstration.port))
+        other.listen()
+        status, _, err = demonstration.run("manage.py", command)
+    port = demonstration.port
+    assert (status, err) == (
+        1,
+        (
+            f"CommandError: Port {port} of 127.0.0.1 is taken (Address already in use). Stop what "
+            f"runs there, or choose another port: make run PORT={port + 1}\n"
+        ),
+    )
+    assert not (demonstration.folder / "demo.json").exists()

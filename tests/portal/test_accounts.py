@@ -1,0 +1,83 @@
+"""Sign-in, closed sign-up, and the mails of a password reset."""
+
+import io
+import re
+
+import pytest
+from django.conf import settings
+from django.core import mail
+from django.core.mail import EmailMessage
+from django.urls import reverse
+
+from portal.mail import EmailBackend
+from portal.models import User
+from tests.support.accounts import PASSWORD
+
+pytestmark = pytest.mark.django_db
+RESET = reverse("account_reset_password")
+
+
+def sign_in_with(client, email, password):
+    return client.post(reverse("account_login"), {"login": email, "password": password})
+
+
+def test_a_member_signs_in_with_address_and_password(client, owner):
+    answer = sign_in_with(client, owner.email, PASSWORD)
+    assert (answer.status_code, answer.url) == (302, "/")
+    assert client.get("/").url == reverse("subscriptions:list")
+
+
+def test_a_wrong_password_and_an_unknown_address_are_told_alike(client, owner):
+    pages = [
+        sign_in_with(client, email, "not the password")
+        for email in (owner.email, "nobody@nowhere.example")
+    ]
+    assert [page.context["form"].errors for page in pages] == [
+        {"__all__": ["The email address and/or password you specified are not correct."]}
+    ] * 2
+
+
+def test_strangers_can_not_make_an_account(client):
+    answer = client.post(
+        reverse("account_signup"),
+        {"email": "new@nowhere.example", "password1": PASSWORD, "password2": PASSWORD},
+    )
+    assert "Accounts are by invitation" in answer.content.decode()
+    assert not User.objects.filter(email="new@nowhere.example").exists()
+
+
+def test_the_link_of_a_reset_leads_to_the_public_address_whatever_host_was_asked(client, owner):
+    client.post(RESET, {"email": owner.email}, headers={"Host": "127.0.0.1"})
+    [message] = mail.outbox
+    assert (message.subject, message.to) == ("Set a new password", [owner.email])
+    [link] = re.findall(r"^https?://\S+/key/\S+$", message.body, re.MULTILINE)
+    assert link.startswith(f"{settings.PUBLIC_URL}/accounts/password/reset/key/")
+    form = client.get(link.removeprefix(settings.PUBLIC_URL), follow=True)
+    new = "a fresh and long password"
+    done = client.post(form.redirect_chain[-1][0], {"password1": new, "password2": new})
+    assert done.url == reverse("account_reset_password_from_key_done")
+    assert sign_in_with(client, owner.email, new).status_code == 302
+
+
+def test_a_reset_for_an_unknown_address_is_answered_alike_and_says_so_by_mail(client, owner):
+    answers = [
+        client.post(RESET, {"email": email}).url
+        for email in (owner.email, "nobody@nowhere.example")
+    ]
+    assert answers == [reverse("account_reset_password_done")] * 2
+    assert [message.subject for message in mail.outbox] == [
+        "Set a new password",
+        "No account with this address",
+    ]
+
+
+def test_the_demonstration_prints_links_unbroken():
+    stream = io.StringIO()
+    link = f"http://localhost:8000/{'k' * 200}/"
+    message = EmailMessage("Subject", f"Öffne {link}", to=["a@contoso.example"])
+    EmailBackend(stream=stream).send_messages([message])
+    assert stream.getvalue().splitlines()[1:4] == [
+        "Mail to a@contoso.example: Subject",
+        "",
+        f"Öffne {link}",
+    ]
