@@ -4,21 +4,44 @@ Flows make and change these rows. Neither a private key nor a license key's toke
 """
 
 import hashlib
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import path, reverse
 from django.utils.safestring import SafeString
 
-from licenses.models import CheckCount, License, LicenseKey, SigningKey, StatusList
+from licenses.deeds import REVOKE_KEY, REVOKE_LICENSE
+from licenses.finding import find_view
+from licenses.models import (
+    CheckCount,
+    License,
+    LicenseKey,
+    LicenseKeyQuerySet,
+    SigningKey,
+    StatusList,
+)
 from licenses.results import Result
+from portal.admin_deeds import DeedsAdmin
+from portal.admin_lists import CountryFilter, word_filter
 from portal.admin_site import ReadOnlyAdmin, code, links, listing
 
 
+class RevokesAdmin(DeedsAdmin, ReadOnlyAdmin):
+    """Rows that only their revocation changes."""
+
+    def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the operator may revoke license keys."""
+        return request.user.has_perm("licenses.change_licensekey")
+
+
 @admin.register(License)
-class LicenseAdmin(ReadOnlyAdmin):
+class LicenseAdmin(RevokesAdmin):
     """What Generate created, frozen as it was then."""
+
+    deeds = (REVOKE_LICENSE,)
 
     fields = (
         "id",
@@ -51,7 +74,7 @@ class LicenseAdmin(ReadOnlyAdmin):
         "deleted_at",
         "authorized_application_id",
     )
-    list_filter = ("usage", ("deleted_at", admin.EmptyFieldListFilter))
+    list_filter = ("usage", ("deleted_at", admin.EmptyFieldListFilter), CountryFilter)
     # Prefetched: a join would be sorted whole, with all its columns, for a page of it.
     list_select_related = ()
     search_fields = (
@@ -61,10 +84,18 @@ class LicenseAdmin(ReadOnlyAdmin):
         "subscription__beneficiary_email",
     )
     search_help_text = (
-        "Holder's, tenant's or subscription's name, beneficiary's email address, authorized "
-        "application id, or whole identifier of the license, the subscription or the tenant"
+        "Holder's, tenant's or subscription's name, email address or domain of the beneficiary "
+        "or a member, or whole identifier of the license, the authorized application, the "
+        "subscription, the tenant or a license key (jti)"
     )
-    identifiers = ("id", "authorized_application_id", "subscription_id", "tenant_id")
+    identifiers = (
+        "id",
+        "authorized_application_id",
+        "subscription_id",
+        "tenant_id",
+        "keys__jti",
+    )
+    emails = ("subscription__beneficiary_email", "tenant__memberships__user__email")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the licenses, and what they name for those that are shown."""
@@ -81,8 +112,10 @@ class LicenseAdmin(ReadOnlyAdmin):
 
 
 @admin.register(LicenseKey)
-class LicenseKeyAdmin(ReadOnlyAdmin):
+class LicenseKeyAdmin(RevokesAdmin):
     """Signed keys with their history, without the keys themselves."""
+
+    deeds = (REVOKE_KEY,)
 
     fields = (
         "jti",
@@ -115,7 +148,16 @@ class LicenseKeyAdmin(ReadOnlyAdmin):
         "accepted_until",
         "revoked_at",
     )
-    list_filter = ("state", "slot", ("revoked_at", admin.EmptyFieldListFilter), "signing_key")
+    list_filter = (
+        "state",
+        "slot",
+        ("revoked_at", admin.EmptyFieldListFilter),
+        word_filter("expiry", "expiring", "Within 30 days", LicenseKeyQuerySet.expiring),
+        word_filter("download", "downloaded", "Never", LicenseKeyQuerySet.never_downloaded),
+        word_filter("check", "checked", "Never", LicenseKeyQuerySet.never_checked),
+        "signing_key",
+        CountryFilter,
+    )
     list_select_related = ("tenant", "license")
     search_fields = (
         "license__holder_name",
@@ -125,8 +167,9 @@ class LicenseKeyAdmin(ReadOnlyAdmin):
         "token_sha256__startswith",
     )
     search_help_text = (
-        "jti, holder's, tenant's or subscription's name, beneficiary's email address, SHA-256 of "
-        "the key, or whole identifier of the license, the subscription or the tenant"
+        "jti, key id of the signing key, holder's, tenant's or subscription's name, email address "
+        "or domain of the beneficiary or a member, SHA-256 of the key, or whole identifier of the "
+        "license, the authorized application, the subscription or the tenant"
     )
     ordering = ("-id",)
     identifiers = (
@@ -136,7 +179,21 @@ class LicenseKeyAdmin(ReadOnlyAdmin):
         "license__subscription_id",
         "tenant_id",
     )
+    key_ids = ("signing_key__kid",)
+    emails = (
+        "license__subscription__beneficiary_email",
+        "tenant__memberships__user__email",
+    )
     secrets = ("token",)
+
+    def get_urls(self) -> list[Any]:
+        """Add the page that finds a pasted key."""
+        view = self.admin_site.admin_view(partial(find_view, self))
+        return [path("find/", view, name="licenses_licensekey_find"), *super().get_urls()]
+
+    def ways(self, request: HttpRequest) -> list[tuple[str, str]]:
+        """Lead to the page that finds a pasted key."""
+        return [("Find a license key", reverse("admin:licenses_licensekey_find"))]
 
     def log_filter(self, obj: LicenseKey) -> dict[str, Any]:
         """Return the filter for what happened to the subscription, in this slot."""

@@ -7,11 +7,11 @@ from datetime import datetime
 
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from portal.models import Tenant
-from subscriptions.models import Plan, Subscription
+from subscriptions.models import SOON, Plan, Subscription
 
 sha256_hex = RegexValidator(r"^[0-9a-f]{64}\Z")
 
@@ -205,6 +205,22 @@ class LicenseKeyQuerySet(models.QuerySet["LicenseKey"]):
             revoked_at=None,
             accepted_until__gt=now or timezone.now(),
         )
+
+    def expiring(self, now: datetime | None = None) -> LicenseKeyQuerySet:
+        """Return the current keys, not revoked, that expire within SOON."""
+        now = now or timezone.now()
+        return self.current().filter(
+            revoked_at=None, expires_at__gt=now, expires_at__lte=now + SOON
+        )
+
+    def never_downloaded(self) -> LicenseKeyQuerySet:
+        """Return the current keys that nobody downloaded."""
+        return self.current().filter(last_downloaded_at=None)
+
+    def never_checked(self) -> LicenseKeyQuerySet:
+        """Return the current keys that no terminal had checked."""
+        checks = CheckCount.objects.filter(license_key=OuterRef("pk"))
+        return self.current().filter(~Exists(checks))
 
     def with_last_check(self) -> LicenseKeyQuerySet:
         """Annotate `last_checked_at` and `last_check_result`, as reported by terminals."""

@@ -42,9 +42,14 @@ class Action(TextChoices):
     MEMBER_LEFT = "member.left", "Member left"
     OWNERSHIP_HANDED_OVER = "tenant.handed_over", "Ownership handed over"
     LOG_PRUNED = "log.pruned", "Old log rows removed"
+    TENANT_OPENED = "tenant.opened", "Tenant opened"
+    SUBSCRIPTION_ADDED = "subscription.added", "Subscription added"
+    CHANGE_ASKED = "change.asked", "Change asked for"
+    CHANGE_STOPPED = "change.stopped", "Change stopped"
+    CHANGE_DONE = "change.done", "Change done after its delay"
+    OPERATOR_CHANGED = "operator.changed", "Operator's groups changed"
     RECORD_ADDED = "record.added", "Record added"
     RECORD_CHANGED = "record.changed", "Record changed"
-    RECORD_REMOVED = "record.removed", "Record removed"
 
 
 class Subject(Protocol):

@@ -2,22 +2,39 @@
 
 from typing import Any
 
-from allauth.account.models import EmailAddress
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import ValidationError
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from portal.access import actor_of
 from portal.activity import Action
-from portal.admin_site import PlainAdmin, ReadOnlyAdmin, RecordedAdmin, links, listing
-from portal.models import VENDOR, LogEntry, Member, Tenant, User, country_choices
+from portal.admin_deeds import DeedsAdmin
+from portal.admin_import import ImportsAdmin
+from portal.admin_lists import CountryFilter
+from portal.admin_site import ReadOnlyAdmin, ReasonForm, RecordedAdmin, links, listing
+from portal.deeds import REMOVE_SECOND_FACTOR, REPLACE_OWNER, SET_OPERATOR, STOP
+from portal.flows.open_tenant import open_tenant
+from portal.imports import TENANTS
+from portal.models import (
+    VENDOR,
+    LogEntry,
+    Member,
+    Tenant,
+    User,
+    country_choices,
+)
+from portal.pending_changes import PendingChange
 
 
-class TenantForm(forms.ModelForm):
-    """A tenant whose country is chosen by name."""
+class TenantForm(ReasonForm):
+    """A tenant whose country is chosen by name; a new one has a first owner."""
 
+    owner_email = forms.EmailField(
+        label="First owner's email address",
+        help_text="Gets an invitation, which is good for seven days.",
+    )
     country = forms.ChoiceField(
         choices=lambda: [("", "---------"), *country_choices()],
         help_text="Fixed once license keys exist.",
@@ -25,25 +42,56 @@ class TenantForm(forms.ModelForm):
 
 
 @admin.register(Tenant)
-class TenantAdmin(RecordedAdmin):
+class TenantAdmin(ImportsAdmin, DeedsAdmin, RecordedAdmin):
     """Customer accounts."""
+
+    deeds = (REPLACE_OWNER,)
+    imported = TENANTS
 
     form = TenantForm
     fields = ("id", "name", "country", "requires_two_factor", "created_at", "belongings")
     list_display = ("name", "country", "requires_two_factor", "created_at", "id")
-    list_filter = ("requires_two_factor",)
+    list_filter = ("requires_two_factor", CountryFilter)
     search_fields = ("name",)
-    search_help_text = "Name, or whole tenant identifier"
-    identifiers = ("id",)
+    search_help_text = (
+        "Name, a member's email address or its domain, or whole identifier of the tenant, a "
+        "subscription, an authorized application or a license key (jti)"
+    )
+    identifiers = (
+        "id",
+        "subscriptions__id",
+        "licenses__authorized_application_id",
+        "license_keys__jti",
+    )
+    emails = ("memberships__user__email",)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return what a new tenant needs, or everything of an existing one."""
-        return self.fields if obj else ("name", "country", "requires_two_factor")
+        return self.fields if obj else ("name", "country", "requires_two_factor", "owner_email")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Fix the country as soon as there was a license: it stands in the keys."""
         fixed = ["id", "created_at", "belongings"]
         return [*fixed, "country"] if obj and obj.licenses.exists() else fixed
+
+    def has_replace_owner_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the operator may replace a last owner."""
+        return request.user.has_perm("portal.change_member")
+
+    def save_model(self, request: HttpRequest, obj: Tenant, form: Any, change: Any) -> None:
+        """Save; a new tenant is opened, with an invitation for its first owner."""
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        open_tenant(
+            tenant=obj,
+            owner_email=form.cleaned_data["owner_email"],
+            actor=actor_of(request),
+            reason=form.cleaned_data["reason"],
+        )
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Leave it to the flow, which recorded that the tenant was opened."""
 
     def tenant_id_of(self, obj: Tenant) -> Any:
         """Return the tenant's own identifier."""
@@ -66,31 +114,14 @@ class TenantAdmin(RecordedAdmin):
         )
 
 
-class NewUserForm(forms.ModelForm):
-    """A new user: they choose their password themselves, by "Forgot your password?"."""
-
-    class Meta:
-        model = User
-        fields = ("email", "name")
-        help_texts = {
-            "email": "Can not be changed here afterwards: the user changes it in the profile. "
-            "The user chooses a password with “Forgot your password?” on the sign-in page."
-        }
-
-    def clean_email(self) -> str:
-        """Refuse an address with which somebody else signs in, as a second one too."""
-        email = str(self.cleaned_data["email"]).lower()
-        if EmailAddress.objects.filter(email__iexact=email).exists():
-            raise ValidationError("Somebody already signs in with this email address.")
-        return email
-
-
 @admin.register(User)
-class UserAdmin(RecordedAdmin):
+class UserAdmin(DeedsAdmin, RecordedAdmin):
     """People who sign in. Addresses, passwords, groups and rights are never set in a form.
 
-    Operators are made by the command `createsuperuser`.
+    People come by an invitation or sign up; the first operator is made by `createsuperuser`.
     """
+
+    deeds = (REMOVE_SECOND_FACTOR, SET_OPERATOR)
 
     fields = (
         "id",
@@ -107,28 +138,17 @@ class UserAdmin(RecordedAdmin):
     list_display = ("email", "name", "is_active", "is_staff", "date_joined")
     list_filter = ("is_active", "is_staff")
     search_fields = ("email", "name")
-    search_help_text = "Email address, name, or whole object identifier"
+    search_help_text = (
+        "Name, email address or its domain, or whole identifier of the user or of a tenant"
+    )
     ordering = ("email",)
-    identifiers = ("id",)
+    identifiers = ("id", "memberships__tenant_id")
+    emails = ("email",)
     secrets = ("password",)
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Return what a new user needs, or everything of an existing one."""
-        return self.fields if obj else NewUserForm.Meta.fields
-
-    def get_form(
-        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
-    ) -> Any:
-        """Return the form for a new user, or the plain one."""
-        if obj is None:
-            kwargs["form"] = NewUserForm
-        return super().get_form(request, obj, change=change, **kwargs)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Leave the name and whether the user is active, but not to lock oneself out."""
-        if obj is None:
-            return ()
-        open_ones = {"name"} if obj.pk == request.user.pk else {"name", "is_active"}
+        open_ones = {"name"} if obj and obj.pk == request.user.pk else {"name", "is_active"}
         return [name for name in self.fields if name not in open_ones]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -137,11 +157,13 @@ class UserAdmin(RecordedAdmin):
             return False
         return super().has_change_permission(request, obj)
 
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: Any) -> None:
-        """Save; a new user has no password yet."""
-        if not change:
-            obj.set_unusable_password()
-        super().save_model(request, obj, form, change)
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Return False: an address is never set by an operator."""
+        return False
+
+    def has_set_operator_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the operator may say who is one."""
+        return bool(request.user.is_superuser)
 
     @admin.display(description="belongings")
     def belongings(self, obj: User) -> SafeString:
@@ -153,31 +175,53 @@ class UserAdmin(RecordedAdmin):
 
 
 @admin.register(Member)
-class MemberAdmin(RecordedAdmin):
-    """Who belongs to which tenant; memberships may be removed."""
+class MemberAdmin(ReadOnlyAdmin):
+    """Who belongs to which tenant: that is the owners' to change."""
 
     fields = ("tenant", "user", "role", "joined_at")
     list_display = ("user", "email", "tenant", "role", "joined_at")
     list_filter = ("role",)
     list_select_related = ("tenant", "user")
-    autocomplete_fields = ("tenant", "user")
     search_fields = ("user__email", "user__name", "tenant__name")
     search_help_text = "User's email address or name, tenant's name, or whole identifier of either"
     ordering = ("-id",)
     identifiers = ("tenant_id", "user_id")
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Leave only the role of an existing member."""
-        return ("tenant", "user", "joined_at") if obj else ("joined_at",)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether the operator may remove members; the user and the log stay."""
-        return super(PlainAdmin, self).has_delete_permission(request, obj)
+    emails = ("user__email",)
 
     @admin.display(description="email address", ordering="user__email")
     def email(self, obj: Member) -> str:
         """Return the user's address."""
         return obj.user.email
+
+
+@admin.register(PendingChange)
+class PendingChangeAdmin(DeedsAdmin, ReadOnlyAdmin):
+    """Changes that wait 24 hours, and those that did."""
+
+    deeds = (STOP,)
+    fields = (
+        "kind",
+        "user",
+        "tenant",
+        "email",
+        "reason",
+        "requested_by",
+        "created_at",
+        "due_at",
+        "outcome",
+        "outcome_reason",
+        "finished_at",
+    )
+    list_display = ("kind", "user", "tenant", "email", "requested_by", "due_at", "outcome")
+    list_filter = ("outcome", "kind")
+    list_select_related = ("user", "tenant", "requested_by")
+    search_fields = ("user__email", "tenant__name", "email")
+    identifiers = ("tenant_id", "user_id")
+    secrets = ("token_sha256",)
+
+    def has_stop_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the operator may stop it."""
+        return request.user.has_perm("portal.change_pendingchange")
 
 
 class ActionFilter(admin.SimpleListFilter):

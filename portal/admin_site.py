@@ -12,23 +12,40 @@ from datetime import datetime
 from typing import Any
 
 from allauth.account.decorators import secure_admin_login
-from django.contrib import admin
-from django.contrib.admin.utils import flatten_fieldsets, unquote
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
-from django.db.models import ForeignKey, Model, Q, QuerySet
+from django.db.models import ForeignKey, Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 
-from portal import activity
+from portal import activity, searching
 from portal.access import actor_of
 from portal.activity import Action, Subject
+from portal.admin_lists import CappedPaginator, exported
+from portal.exports import csv_answer
 from portal.models import VENDOR, LogEntry
+from portal.operators import APPS, has_second_factor, is_two_factor_session, proof_page
+from portal.pasted_keys import refuse_keys_in_addresses
 
-OURS = {"portal", "subscriptions", "licenses"}
 LOG = "admin:portal_logentry_changelist"
+
+
+def reason_field() -> forms.CharField:
+    """Return the field in which operators say why they do something."""
+    return forms.CharField(
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="It stands in the log, where the customer reads it.",
+        error_messages={"required": "Write why you do this."},
+    )
 
 
 class OperatorSite(admin.AdminSite):
@@ -57,14 +74,38 @@ class OperatorSite(admin.AdminSite):
         models = (
             [model_or_iterable] if isinstance(model_or_iterable, type) else [*model_or_iterable]
         )
-        ours = [model for model in models if model._meta.app_label in OURS]
+        ours = [model for model in models if model._meta.app_label in APPS]
         super().register(ours, admin_class, **options)
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Return whether this is staff in a session that was proven with a second factor."""
+        return super().has_permission(request) and is_two_factor_session(request)
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Return the view behind the site's door; license keys in an address are refused."""
+        return refuse_keys_in_addresses(super().admin_view(view, cacheable))
 
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Lead to the portal's sign-in; allauth's limits and second factor hold here too."""
-        return secure_admin_login(super().login)(request, extra_context)
+        """Lead to the portal's sign-in, and staff without a second factor to where they get one."""
+        return secure_admin_login(self._second_factor)(request)
+
+    def _second_factor(self, request: HttpRequest) -> HttpResponse:
+        if self.has_permission(request):
+            return redirect("admin:index")
+        if has_second_factor(request.user):  # type: ignore[arg-type]
+            messages.info(request, "Operators prove themselves with their second factor.")
+            target = request.GET.get("next", "")
+            if not url_has_allowed_host_and_scheme(target, {request.get_host()}):
+                target = reverse("admin:index")
+            return redirect(reverse(proof_page(request.user), query={"next": target}))  # type: ignore[arg-type]
+        messages.warning(
+            request,
+            "Operators need a second factor. Set up an authenticator app or a passkey here, then "
+            "open the admin again.",
+        )
+        return redirect("mfa_index")
 
     def password_change(  # type: ignore[override]
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -78,10 +119,15 @@ class PlainAdmin(admin.ModelAdmin):
 
     identifiers: tuple[str, ...] = ()
     """Columns that a search for a whole identifier (a UUID) looks at, by their indexes."""
+    key_ids: tuple[str, ...] = ()
+    """Columns that a search for the key id of a signing key looks at."""
+    emails: tuple[str, ...] = ()
+    """Columns that a search for an email address, or the domain of one, looks at."""
     secrets: tuple[str, ...] = ()
     """Columns that are neither read from the database nor allowed as a filter in an address."""
 
     list_per_page = 50
+    paginator = CappedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # a count of all rows for each choice of a filter
 
@@ -102,21 +148,50 @@ class PlainAdmin(admin.ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Find a whole identifier by the index, anything else as text."""
+        """Find identifiers, key ids and email addresses by what they are, the rest as text."""
+        conditions = searching.conditions(
+            self.model,
+            search_term.strip(),
+            self.identifiers,
+            self.key_ids,
+            self.emails,
+            self.search_fields,
+        )
+        if conditions is not None:
+            return queryset.filter(conditions), False
+        return super().get_search_results(request, queryset, search_term)
+
+    def get_urls(self) -> list[Any]:
+        """Add the address of the list's export."""
+        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        route = path("export/", self.admin_site.admin_view(self.export_view), name=name)
+        return [route, *super().get_urls()]
+
+    def ways(self, request: HttpRequest) -> list[tuple[str, str]]:
+        """Return (label, address) of what else the list leads to."""
+        return []
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Return the list, with a link to the export of what it shows."""
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_export"
+        context = {
+            "export": reverse(name, query=request.GET),
+            "ways": self.ways(request),
+            **(extra_context or {}),
+        }
+        return super().changelist_view(request, context)
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Return the whole filtered list as CSV."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         try:
-            found = uuid.UUID(search_term.strip())
-        except ValueError:
-            return super().get_search_results(request, queryset, search_term)
-        matches = Q(pk__in=[])
-        for column in self.identifiers:
-            relation, _, theirs = column.partition("__")
-            if not theirs:
-                matches |= Q((column, found))
-                continue
-            # A condition on a joined table beside others would have the whole join read.
-            related: Any = self.opts.get_field(relation).related_model
-            matches |= Q((f"{relation}__in", related._base_manager.filter(Q((theirs, found)))))
-        return queryset.filter(matches), False
+            heads, rows = exported(self.get_changelist_instance(request))
+        except IncorrectLookupParameters:
+            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        return csv_answer(f"{self.opts.model_name}.csv", heads, rows)
 
     def tenant_id_of(self, obj: Any) -> uuid.UUID:
         """Return in which tenant's log the row's changes stand; VENDOR for the vendor's own."""
@@ -140,6 +215,12 @@ class PlainAdmin(admin.ModelAdmin):
         return redirect(reverse(LOG, query=self.log_filter(obj)))
 
 
+class ReasonForm(forms.ModelForm):
+    """A form that asks why: the customer reads the reason in the log."""
+
+    reason = reason_field()
+
+
 class ReadOnlyAdmin(PlainAdmin):
     """For rows that flows make and change: operators look at them."""
 
@@ -159,7 +240,14 @@ class RecordedAdmin(PlainAdmin):
     portal's log. Saving a form in which nothing changed is no change and leaves no row.
     """
 
+    form = ReasonForm
     changed_action = Action.RECORD_CHANGED
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the fields and, where something can be saved, the reason for it."""
+        fieldsets = super().get_fieldsets(request, obj)
+        may = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        return [*fieldsets, (None, {"fields": ("reason",)})] if may else fieldsets
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
@@ -183,12 +271,13 @@ class RecordedAdmin(PlainAdmin):
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
     ) -> Any:
         """Return what changed, before and after; the `log_*` hooks get it as their message."""
-        obj = form.instance
+        obj, reason = form.instance, form.cleaned_data["reason"]
         if add:
-            return {"before": {}, "after": _told(obj, form.cleaned_data)}
+            return {"reason": reason, "before": {}, "after": _told(obj, form.cleaned_data)}
         after = _told(obj, form.before)
         changed = [name for name, value in form.before.items() if after[name] != value]
         return {
+            "reason": reason,
             "before": {name: form.before[name] for name in changed},
             "after": {name: after[name] for name in changed},
         }
@@ -203,14 +292,6 @@ class RecordedAdmin(PlainAdmin):
             return None
         return self._record(request, obj, self.changed_action, message)
 
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        """Record that the rows will be removed."""
-        for obj in queryset:
-            shown = set(flatten_fieldsets(self.get_fieldsets(request, obj)))
-            names = [n for n, field in _concrete(obj).items() if field.editable and n in shown]
-            message = {"before": _told(obj, names), "after": {}}
-            self._record(request, obj, Action.RECORD_REMOVED, message)
-
     def subject_of(self, obj: Any) -> Subject | None:
         """Return the subscription that the row is, if it is one."""
         return None
@@ -218,11 +299,13 @@ class RecordedAdmin(PlainAdmin):
     def _record(
         self, request: HttpRequest, obj: Any, action: Action, message: dict[str, Any]
     ) -> LogEntry:
+        reason = message.pop("reason")
         return activity.record(
             actor=actor_of(request),
             action=action,
             tenant_id=self.tenant_id_of(obj),
             subscription=self.subject_of(obj),
+            reason=reason,
             details={
                 "record": str(self.opts.verbose_name),
                 "id": str(obj.pk),

@@ -17,6 +17,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from portal.actors import ActorKind
+from portal.pending_changes import PendingChange  # noqa: F401 (Django finds models here)
 
 VENDOR = uuid.UUID(int=0)
 """Stands for "no tenant" in the log: what is done to the vendor's own things."""

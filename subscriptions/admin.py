@@ -5,16 +5,23 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from portal.access import actor_of
 from portal.activity import Action, Subject
-from portal.admin_site import RecordedAdmin, links, listing
+from portal.admin_deeds import DeedsAdmin
+from portal.admin_import import ImportsAdmin
+from portal.admin_lists import CountryFilter, word_filter
+from portal.admin_site import ReasonForm, RecordedAdmin, links, listing
 from subscriptions import custom_claims
 from subscriptions.catalogue import generations
-from subscriptions.models import Plan, State, Subscription
+from subscriptions.deeds import DEEDS
+from subscriptions.flows.add import add
+from subscriptions.imports import SUBSCRIPTIONS
+from subscriptions.models import Plan, State, Subscription, SubscriptionQuerySet
 
 
 class ClaimsField(forms.JSONField):
@@ -32,7 +39,7 @@ class ClaimsField(forms.JSONField):
         return {} if claims is None else claims
 
 
-class PlanForm(forms.ModelForm):
+class PlanForm(ReasonForm):
     """A plan; its own `clean` sees to it that the custom claims fit its URN."""
 
     custom_claims = ClaimsField(
@@ -95,21 +102,15 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(effective_state=self.value()) if self.value() else queryset
 
 
-class SubscriptionForm(forms.ModelForm):
+class SubscriptionForm(ReasonForm):
     """A subscription whose beneficiary is the tenant that bought it, unless another is named."""
 
-    plan = forms.ModelChoiceField(Plan.objects.all())
+    plan = forms.ModelChoiceField(Plan.objects.offered())
     beneficiary_tenant_id = forms.UUIDField(
         required=False,
         label="Beneficiary's tenant identifier",
         help_text="Empty: the tenant of the subscription.",
     )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "plan" in self.fields:  # it is not where the operator may only look
-            offered = Q(is_offered=True) | Q(pk=self.instance.plan_id)
-            self.fields["plan"].queryset = Plan.objects.filter(offered)  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         """Fill the beneficiary in."""
@@ -123,8 +124,11 @@ class SubscriptionForm(forms.ModelForm):
 
 
 @admin.register(Subscription)
-class SubscriptionAdmin(RecordedAdmin):
-    """What tenants bought. Flows change the state; here is what surrounds it."""
+class SubscriptionAdmin(ImportsAdmin, DeedsAdmin, RecordedAdmin):
+    """What tenants bought. Flows change state, plan and end; here is what surrounds them."""
+
+    deeds = DEEDS
+    imported = SUBSCRIPTIONS
 
     form = SubscriptionForm
     fields = (
@@ -164,17 +168,34 @@ class SubscriptionAdmin(RecordedAdmin):
         "ends_at",
         "id",
     )
-    list_filter = (StateFilter, "is_self_started", "plan")
+    list_filter = (
+        StateFilter,
+        word_filter("expiry", "expiring", "Within 30 days", SubscriptionQuerySet.expiring),
+        word_filter("download", "downloaded", "Never", SubscriptionQuerySet.never_downloaded),
+        word_filter("check", "checked", "Never", SubscriptionQuerySet.never_checked),
+        "is_self_started",
+        "plan",
+        CountryFilter,
+    )
     # Prefetched: a join would be sorted whole, with all its columns, for a page of it.
     list_select_related = ()
     autocomplete_fields = ("tenant",)
     search_fields = ("name", "tenant__name", "beneficiary_email")
     search_help_text = (
-        "Name, tenant's name, beneficiary's email address, or whole identifier of the "
-        "subscription, the tenant or the beneficiary"
+        "Name, tenant's name, email address or domain of the beneficiary or a member, or whole "
+        "identifier of the subscription, the tenant, the beneficiary, an authorized application "
+        "or a license key (jti)"
     )
     ordering = ("-created_at", "-id")
-    identifiers = ("id", "tenant_id", "beneficiary_tenant_id", "beneficiary_object_id")
+    identifiers = (
+        "id",
+        "tenant_id",
+        "beneficiary_tenant_id",
+        "beneficiary_object_id",
+        "licenses__authorized_application_id",
+        "licenses__keys__jti",
+    )
+    emails = ("beneficiary_email", "tenant__memberships__user__email")
     changed_action = Action.SUBSCRIPTION_CHANGED
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -188,7 +209,17 @@ class SubscriptionAdmin(RecordedAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Fix what flows change, and the tenant: keys were issued to it."""
-        return (*self.fixed, "tenant") if obj else self.fixed
+        return (*self.fixed, "tenant", "plan", "ends_at") if obj else self.fixed
+
+    def save_model(self, request: HttpRequest, obj: Subscription, form: Any, change: Any) -> None:
+        """Save; a new subscription is added by its flow."""
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        add(subscription=obj, actor=actor_of(request), reason=form.cleaned_data["reason"])
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Leave it to the flow, which recorded that the subscription was added."""
 
     def subject_of(self, obj: Subscription) -> Subject:
         """Return the subscription: the log names it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -42,6 +43,10 @@ EXPIRY_NOTICE = {
     BillingPeriod.YEARLY: timedelta(days=60),
 }
 """How long before its expiry a key is shown as expiring soon, by billing period."""
+
+
+SOON = timedelta(days=30)
+"""What operators list as expiring, whatever the billing period."""
 
 
 class PlanQuerySet(models.QuerySet["Plan"]):
@@ -183,6 +188,33 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
                 living.order_by().values("licenses__authorized_application_id")[:1]
             )
         )
+
+    def expiring(self, now: datetime | None = None) -> SubscriptionQuerySet:
+        """Return those with a current key, not revoked, that expires within SOON."""
+        now = now or timezone.now()
+        soon = {
+            "licenses__keys__expires_at__gt": now,
+            "licenses__keys__expires_at__lte": now + SOON,
+        }
+        return self._with_keys(licenses__keys__revoked_at=None, **soon)
+
+    def never_downloaded(self) -> SubscriptionQuerySet:
+        """Return those with keys of which none was downloaded."""
+        return self._with_keys().exclude(
+            pk__in=self._keyed(licenses__keys__last_downloaded_at__isnull=False)
+        )
+
+    def never_checked(self) -> SubscriptionQuerySet:
+        """Return those with keys of which no terminal had one checked."""
+        return self._with_keys().exclude(pk__in=self._keyed(licenses__keys__checks__isnull=False))
+
+    def _with_keys(self, **conditions: Any) -> SubscriptionQuerySet:
+        return self.filter(pk__in=self._keyed(**conditions))
+
+    def _keyed(self, **conditions: Any) -> SubscriptionQuerySet:
+        """Return the subscriptions with a current key that meets the conditions, for `pk__in`."""
+        current = {"licenses__deleted_at": None, "licenses__keys__state": "current"}
+        return Subscription.objects.filter(**current, **conditions).order_by().values("pk")  # type: ignore[return-value]
 
     def matching(self, text: str) -> SubscriptionQuerySet:
         """Return those whose name holds the text or whose identifier begins with it."""

@@ -38,7 +38,10 @@ def revoke(
         subscription=subscription,
         slot=key.slot,
         reason=reason,
-        details={"jti": str(key.jti)},
+        details={
+            "jti": str(key.jti),
+            "revoked_at": {"before": None, "after": now.isoformat()},
+        },
         now=now,
     )
     return key

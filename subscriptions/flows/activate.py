@@ -15,11 +15,11 @@ from subscriptions.models import RUNNING, State, Subscription
 
 @transaction.atomic
 def activate(
-    *, subscription: Subscription, actor: Actor, now: datetime | None = None
+    *, subscription: Subscription, actor: Actor, reason: str = "", now: datetime | None = None
 ) -> Subscription:
     """Make a pending subscription active and return it; an active one is returned as it is.
 
-    Raises Refused when it has ended or was suspended.
+    Operators give a reason, members need none. Raises Refused when it has ended or was suspended.
     """
     now = now or timezone.now()
     locked = lock(subscription.pk)
@@ -39,6 +39,8 @@ def activate(
         action=Action.SUBSCRIPTION_ACTIVATED,
         tenant_id=locked.tenant_id,
         subscription=locked,
+        reason=reason,
+        details={"state": {"before": State.PENDING.value, "after": State.ACTIVE.value}},
         now=now,
     )
     return locked

@@ -1,0 +1,63 @@
+"""What operators look for: an identifier, a key id, an email address, a domain."""
+
+import re
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import Model, Q
+
+KEY_ID = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+"""The thumbprint of a signing key, in the header of the license keys that it signed."""
+
+DOMAIN = re.compile(r"@?(?:[a-z0-9-]+\.)+[a-z0-9-]{2,}", re.IGNORECASE | re.ASCII)
+
+
+def conditions(
+    model: type[Model],
+    term: str,
+    identifiers: Iterable[str],
+    key_ids: Iterable[str],
+    emails: Iterable[str],
+    texts: Iterable[str],
+) -> Q | None:
+    """Return what rows that the term names must meet, or None for text of another kind.
+
+    What looks like a domain may be a name as well, so `texts` are looked at too.
+    """
+    found = _identifier(term)
+    if found is not None:
+        return _any(model, identifiers, "", found)
+    if KEY_ID.fullmatch(term) and key_ids:
+        return _any(model, key_ids, "", term)
+    if not emails:
+        return None
+    if DOMAIN.fullmatch(term):
+        named = _any(model, [text for text in texts if "__starts" not in text], "__icontains", term)
+        return named | _any(model, emails, "__iendswith", "@" + term.removeprefix("@"))
+    return _any(model, emails, "__iexact", term) if "@" in term else None
+
+
+def _identifier(term: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(term)
+    except ValueError:
+        return None
+
+
+def _any(model: Any, columns: Iterable[str], lookup: str, value: object) -> Q:
+    """Return that one of the columns meets the lookup.
+
+    A condition on a joined table beside others would have the whole join read, so those are
+    looked up apart, by their own index.
+    """
+    matches = Q(pk__in=[])
+    for column in columns:
+        relation, _, theirs = column.partition("__")
+        if not theirs:
+            matches |= Q((column + lookup, value))
+            continue
+        related: Any = model._meta.get_field(relation).related_model
+        rows = related._base_manager.filter(Q((theirs + lookup, value)))
+        matches |= Q((f"{relation}__in", rows))
+    return matches

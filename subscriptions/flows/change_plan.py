@@ -1,0 +1,72 @@
+"""Move a subscription to another plan."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from portal import activity
+from portal.activity import Action
+from portal.actors import Actor
+from portal.models import Member, Outbox, Role
+from portal.refusal import Refused
+from subscriptions.locking import lock
+from subscriptions.models import Plan, State, Subscription
+
+CONSEQUENCE = (
+    "License keys that exist run on to their expiry. Reset is refused until they are deleted and "
+    "new ones, of the new plan, are generated."
+)
+
+
+@transaction.atomic
+def change_plan(
+    *,
+    subscription: Subscription,
+    plan: Plan,
+    actor: Actor,
+    reason: str,
+    now: datetime | None = None,
+) -> Subscription:
+    """Give the subscription this plan, tell the owners by mail, and return it.
+
+    Raises Refused when it has ended, or when the plan is not offered.
+    """
+    now = now or timezone.now()
+    locked = lock(subscription.pk)
+    if locked.plan_id == plan.pk:
+        return locked
+    if locked.state_at(now) == State.ENDED:
+        raise Refused("This subscription has ended; its plan can not be changed any more.")
+    if not plan.is_offered:
+        raise Refused(f"The plan {plan} is not offered. Choose another.", field="plan")
+    before, locked.plan = locked.plan, plan
+    locked.save(update_fields=["plan"])
+    _tell_owners(locked, before)
+    activity.record(
+        actor=actor,
+        action=Action.SUBSCRIPTION_CHANGED,
+        tenant_id=locked.tenant_id,
+        subscription=locked,
+        reason=reason,
+        details={"plan": {"before": before.name, "after": plan.name}},
+        now=now,
+    )
+    return locked
+
+
+def _tell_owners(subscription: Subscription, before: Plan) -> None:
+    owners = Member.objects.filter(tenant_id=subscription.tenant_id, role=Role.OWNER)
+    text = (
+        f"The subscription {subscription} ({subscription.pk}) had the plan {before}. It has the "
+        f"plan {subscription.plan} now.\n\n{CONSEQUENCE}\n"
+    )
+    Outbox.objects.bulk_create(
+        Outbox(
+            tenant_id=subscription.tenant_id,
+            to=email,
+            subject=f"{subscription} has another plan"[:200],
+            text=text,
+        )
+        for email in owners.filter(user__is_active=True).values_list("user__email", flat=True)
+    )
