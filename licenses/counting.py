@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import batched
-from typing import Protocol
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -131,7 +131,7 @@ def write() -> None:
             connection.close()
 
 
-def _values(taken: dict[_Place, tuple[uuid.UUID, int, datetime]]) -> Iterator[tuple[object, ...]]:
+def _values(taken: dict[_Place, tuple[uuid.UUID, int, datetime]]) -> Iterator[tuple[Any, ...]]:
     native = connection.features.has_native_uuid_field
     adapt = connection.ops.adapt_datetimefield_value
     for (key, hour, result), (tenant_id, counted, last_at) in sorted(taken.items()):
