@@ -16,11 +16,12 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from licenses import keys, tokens
-from licenses.models import VERIFYING, KeyState, LicenseKey, SigningKey, Slot
+from licenses import tokens, verified
+from licenses.models import KeyState
+from licenses.reading import Records, StoredKey, read
 from licenses.results import Result, Step
 from licenses.tokens import CLOCK_SKEW, PROVIDER_URN, ParsedToken
-from subscriptions.models import State
+from subscriptions.models import State, effective_state
 
 PROVIDER_NAMES = ("broker_id", "provider_id")
 """2022-05 terminals send `provider_id`, later ones `broker_id`."""
@@ -76,7 +77,7 @@ class Verdict:
     compared: frozenset[str]
     accepted_until: datetime | None = None
     parsed: ParsedToken | None = None
-    key: LicenseKey | None = None
+    key: StoredKey | None = None
 
     @property
     def passes(self) -> bool:
@@ -114,15 +115,15 @@ def check(token: str, *, expected: Expected, now: datetime | None = None) -> Ver
     now = now or timezone.now()
     compared = frozenset(expected)
     try:
-        parsed = tokens.parse(token)
+        parsed = verified.parse(token)
     except tokens.Malformed as malformed:
         description = f"{Result.MALFORMED.sentence} {malformed.reason}"
         return Verdict(
             result=Result.MALFORMED, description=description, checked_at=now, compared=compared
         )
-    signing_key, row = read_records(parsed)
-    record = row if row is not None and _is_record_of(row, parsed) else None
-    failure = _judge_signature(parsed, signing_key)
+    records = read(parsed)
+    record = None if records is None else _record_of(parsed, records)
+    failure = _judge_signature(parsed, records)
     tell = failure is None
     failure = failure or judge_request(parsed.claims, expected) or _judge_record(record, expected)
     if failure is None and record is not None:
@@ -164,20 +165,6 @@ def expected_from_file(
     return expected
 
 
-def read_records(parsed: ParsedToken) -> tuple[SigningKey | None, LicenseKey | None]:
-    """Read everything that a check must know: one query for a key that is on record.
-
-    The signing key is the one that the token's `kid` names, with its state as stored now: never
-    from the memory of a process (contract.md section 5).
-    """
-    row = None
-    if parsed.jti is not None:
-        row = LicenseKey.objects.with_verdict_data().filter(jti=parsed.jti).first()
-    if row is not None and row.signing_key.kid == parsed.kid:
-        return row.signing_key, row
-    return SigningKey.objects.filter(kid=parsed.kid).first(), row
-
-
 def judge_request(claims: Mapping[str, Any], expected: Expected) -> Result | None:
     """Return the first mismatch of the request with the claims, in the order of the table."""
     if _differs(expected, "issuer", claims.get("iss")):
@@ -207,50 +194,57 @@ def judge_time(parsed: ParsedToken, now: datetime) -> Result | None:
     return None
 
 
-def _is_record_of(row: LicenseKey, parsed: ParsedToken) -> bool:
-    return hmac.compare_digest(row.token_sha256, parsed.sha256)
+def _record_of(parsed: ParsedToken, records: Records) -> StoredKey | None:
+    """Return the row that the token's `jti` leads to, if it is of exactly this token."""
+    key = records.key
+    return key if key and hmac.compare_digest(key.token_sha256, parsed.sha256) else None
 
 
-def _judge_signature(parsed: ParsedToken, signing_key: SigningKey | None) -> Result | None:
-    if signing_key is None or signing_key.state not in VERIFYING:
+def _judge_signature(parsed: ParsedToken, records: Records | None) -> Result | None:
+    if records is None or not records.verifies:
         return Result.SIGNING_KEY_UNKNOWN
-    return None if keys.verify(signing_key, parsed) else Result.SIGNATURE_INVALID
+    signed = verified.is_signed(parsed, records.certificate)
+    return None if signed else Result.SIGNATURE_INVALID
 
 
-def _judge_record(record: LicenseKey | None, expected: Expected) -> Result | None:
+def _judge_record(record: StoredKey | None, expected: Expected) -> Result | None:
     if record is None:
         return Result.UNKNOWN
-    if _differs(expected, "key_type", Slot(record.slot).key_type):
+    if _differs(expected, "key_type", record.slot.key_type):
         return Result.KEY_TYPE_MISMATCH
     return None
 
 
-def _judge_key(record: LicenseKey, now: datetime) -> Result | None:
+def _judge_key(record: StoredKey, now: datetime) -> Result | None:
     if record.state == KeyState.DELETED:
         return Result.DELETED
-    if record.revoked_at is not None:
+    if record.is_revoked:
         return Result.REVOKED
     if record.state == KeyState.REPLACED or _overlap_is_over(record, now):
         return Result.REPLACED
     return None
 
 
-def _overlap_is_over(record: LicenseKey, now: datetime) -> bool:
+def _overlap_is_over(record: StoredKey, now: datetime) -> bool:
     if record.state != KeyState.SUPERSEDED:
         return False
     return record.accepted_until is None or now >= record.accepted_until
 
 
-def _judge_subscription(record: LicenseKey, now: datetime) -> Result | None:
-    return {
-        State.PENDING: Result.SUBSCRIPTION_PENDING,
-        State.ACTIVE: None,
-        State.SUSPENDED: Result.SUBSCRIPTION_SUSPENDED,
-        State.ENDED: Result.SUBSCRIPTION_ENDED,
-    }[record.license.subscription.state_at(now)]
+_BY_SUBSCRIPTION = {
+    State.PENDING: Result.SUBSCRIPTION_PENDING,
+    State.ACTIVE: None,
+    State.SUSPENDED: Result.SUBSCRIPTION_SUSPENDED,
+    State.ENDED: Result.SUBSCRIPTION_ENDED,
+}
 
 
-def _passing(record: LicenseKey | None) -> Result:
+def _judge_subscription(record: StoredKey, now: datetime) -> Result | None:
+    state = effective_state(record.subscription_state, record.subscription_ends_at, now)
+    return _BY_SUBSCRIPTION[state]
+
+
+def _passing(record: StoredKey | None) -> Result:
     superseded = record is not None and record.state == KeyState.SUPERSEDED
     return Result.SUPERSEDED if superseded else Result.VALID
 

@@ -214,10 +214,6 @@ class LicenseKeyQuerySet(models.QuerySet["LicenseKey"]):
             last_check_result=Subquery(newest.values("result")[:1]),
         )
 
-    def with_verdict_data(self) -> LicenseKeyQuerySet:
-        """Join everything that a check must know: one read decides every result."""
-        return self.select_related("signing_key", "license", "license__subscription")
-
 
 class LicenseKey(models.Model):
     """One signed key with its history: a reset adds a row, a delete leaves it without token."""

@@ -268,6 +268,9 @@ class Subscription(models.Model):
 
     def state_at(self, now: datetime) -> State:
         """Return the effective state at that moment."""
-        if self.ends_at is not None and self.ends_at <= now:
-            return State.ENDED
-        return State(self.state)
+        return effective_state(State(self.state), self.ends_at, now)
+
+
+def effective_state(stored: State, ends_at: datetime | None, now: datetime) -> State:
+    """Return the state at that moment: a passed end date ends, whatever is stored."""
+    return State.ENDED if ends_at is not None and ends_at <= now else stored
