@@ -52,7 +52,10 @@ def detail(request: TenantRequest) -> HttpResponse:
 @recent_proof
 def edit(request: TenantRequest) -> HttpResponse:
     """Change the tenant's name, country and rules."""
-    form = TenantForm(posted(request), instance=request.tenant, initial=kept_form(request) or {})
+    kept = kept_form(request)
+    # A box that was not ticked is not among what was posted.
+    initial = {"requires_two_factor": False} | kept if kept else {}
+    form = TenantForm(posted(request), instance=request.tenant, initial=initial)
     return _dialog(
         request,
         form,
