@@ -23,6 +23,7 @@ from portal.access import TenantRequest, kept_form, recent_proof, tenant_role
 from portal.forms import accepted, posted
 from portal.models import Role
 from portal.pages import done, elsewhere, page, wants_fragment
+from portal.paging import keyset_page
 from portal.refusal import Refused
 from subscriptions.models import Subscription
 
@@ -229,6 +230,19 @@ def delete(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
         )
         return done(request, _address(subscription), event=CHANGED)
     return _form_page(request, "delete", subscription, form, {"form": form, "license": license})
+
+
+@require_safe
+@tenant_role(Role.VIEWER)
+def identifiers(request: TenantRequest) -> HttpResponse:
+    """Show what terminals are configured with: tenant, user, and each subscription's pair."""
+    rows = Subscription.objects.for_tenant(request.tenant).with_authorized_application_id()
+    context = {
+        "page": keyset_page(
+            rows, after=request.GET.get("after", ""), before=request.GET.get("before", "")
+        ),
+    }
+    return page(request, "licenses/identifiers.html", context, fragment="rows")
 
 
 def _subscription(request: TenantRequest, subscription_id: UUID) -> Subscription:

@@ -1,14 +1,15 @@
 """Tenant of the request, roles, recent proof: the decorators that views declare."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import wraps
 from typing import Any, Concatenate
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
@@ -30,18 +31,21 @@ class TenantRequest(HttpRequest):
     """A request of a member, as views behind `tenant_role` get it."""
 
     user: User
+    memberships: list[Member]
     member: Member
     tenant: Tenant
     actor: Actor
     htmx: HtmxDetails
 
 
-type View[**P] = Callable[Concatenate[TenantRequest, P], HttpResponse]
+type View[**P] = Callable[Concatenate[TenantRequest, P], HttpResponseBase]
 
 
 def attach(request: HttpRequest) -> None:
-    """Put `member`, `tenant` and `actor` on the request; read from the database when used."""
-    member = SimpleLazyObject(lambda: _member_of(request))
+    """Put who acts and for whom on the request; read from the database when used."""
+    memberships = SimpleLazyObject(lambda: _memberships_of(request))
+    member = SimpleLazyObject(lambda: _chosen(memberships, request))
+    request.memberships = memberships  # type: ignore[attr-defined]
     request.member = member  # type: ignore[attr-defined]
     request.tenant = SimpleLazyObject(  # type: ignore[attr-defined]
         lambda: member.tenant if member else None
@@ -49,21 +53,56 @@ def attach(request: HttpRequest) -> None:
     request.actor = SimpleLazyObject(lambda: actor_of(request))  # type: ignore[attr-defined]
 
 
-def _member_of(request: HttpRequest) -> Member | None:
-    """Return the membership under which the user acts: the session's tenant, else the first.
+def _memberships_of(request: HttpRequest) -> list[Member]:
+    """Return the user's memberships, the oldest first.
 
-    It is read at every request, so that a removed member loses access at the next one.
+    They are read at every request, so that a removed member loses access at the next one.
     """
     if not request.user.is_authenticated:
+        return []
+    own = Member.objects.filter(user_id=request.user.pk)
+    return list(own.select_related("tenant").order_by("pk"))
+
+
+def _chosen(memberships: Iterable[Member], request: HttpRequest) -> Member | None:
+    """Return the membership under which the user acts: the session's tenant, else the first."""
+    own = list(memberships)
+    chosen = request.session.get(TENANT_IN_SESSION) if own else None
+    return next((m for m in own if str(m.tenant_id) == chosen), own[0] if own else None)
+
+
+def switch_to(request: HttpRequest, tenant: Tenant) -> None:
+    """Go on in this tenant, of which the user must be a member.
+
+    A form that was kept for after a proof belonged to the tenant of before.
+    """
+    request.session[TENANT_IN_SESSION] = str(tenant.pk)
+    request.session.pop(KEPT_FORM, None)
+
+
+NAMED_BY = {
+    "subscription_id": "subscriptions",
+    "member_id": "memberships",
+    "invitation_id": "invitations",
+}
+"""Arguments of addresses that name something of a tenant, with the relation that leads to it."""
+
+
+def other_tenant_named(request: HttpRequest) -> Tenant | None:
+    """Return the other tenant of the user's whose thing this request names, if it names one."""
+    match, own = request.resolver_match, getattr(request, "memberships", ())
+    if match is None or len(own) < 2:
         return None
-    memberships = list(
-        Member.objects.filter(user_id=request.user.pk).select_related("tenant").order_by("pk")
-    )
-    chosen = request.session.get(TENANT_IN_SESSION)
-    for member in memberships:
-        if str(member.tenant_id) == chosen:
-            return member
-    return memberships[0] if memberships else None
+    named = {NAMED_BY[name]: match.kwargs[name] for name in match.kwargs if name in NAMED_BY}
+    if not named and "subscription" in request.GET:
+        named = {"subscriptions": request.GET["subscription"]}
+    if not named and "tenant" in request.POST:
+        named = {"pk": request.POST["tenant"]}
+    others = Tenant.objects.filter(pk__in=[m.tenant_id for m in own])
+    try:
+        return others.exclude(pk=request.tenant.pk).filter(**named).first() if named else None  # type: ignore[attr-defined]
+    except ValidationError:  # text of an address that is no identifier
+        return None
 
 
 def actor_of(request: HttpRequest) -> Actor:
@@ -79,12 +118,12 @@ def actor_of(request: HttpRequest) -> Actor:
     )
 
 
-def tenant_role[**P](role: Role) -> Callable[[View[P]], Callable[..., HttpResponse]]:
+def tenant_role[**P](role: Role) -> Callable[[View[P]], Callable[..., HttpResponseBase]]:
     """Admit members whose role is at least `role`; everybody else gets 403 and a sentence."""
 
-    def decorate(view: View[P]) -> Callable[..., HttpResponse]:
+    def decorate(view: View[P]) -> Callable[..., HttpResponseBase]:
         @wraps(view)
-        def guarded(request: TenantRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def guarded(request: TenantRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if not request.member:
                 raise PermissionDenied(
                     "You are not a member of any tenant. Ask an owner of yours to invite you."
@@ -106,7 +145,7 @@ def _needs(member: Member, role: Role) -> str:
     )
 
 
-def recent_proof[**P](view: View[P]) -> Callable[..., HttpResponse]:
+def recent_proof[**P](view: View[P]) -> Callable[..., HttpResponseBase]:
     """Accept a POST only when the last proof of who one is is younger than PROOF_LIFE.
 
     Stands below `tenant_role`. What was typed is kept in the session, filled in again after the
@@ -115,7 +154,7 @@ def recent_proof[**P](view: View[P]) -> Callable[..., HttpResponse]:
     """
 
     @wraps(view)
-    def guarded(request: TenantRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def guarded(request: TenantRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if request.method == "POST" and not is_recently_proven(request):
             return _ask_for_proof(request)
         return view(request, *args, **kwargs)

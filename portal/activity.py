@@ -33,6 +33,15 @@ class Action(TextChoices):
     SIGNING_KEY_CREATED = "signing_key.created", "Signing key created"
     SIGNING_KEY_ACTIVATED = "signing_key.activated", "Signing key activated"
     SIGNING_KEY_DISABLED = "signing_key.disabled", "Signing key disabled"
+    TENANT_CHANGED = "tenant.changed", "Tenant changed"
+    MEMBER_INVITED = "member.invited", "Member invited"
+    INVITATION_REVOKED = "invitation.revoked", "Invitation revoked"
+    MEMBER_JOINED = "member.joined", "Member joined"
+    MEMBER_ROLE_CHANGED = "member.role_changed", "Role changed"
+    MEMBER_REMOVED = "member.removed", "Member removed"
+    MEMBER_LEFT = "member.left", "Member left"
+    OWNERSHIP_HANDED_OVER = "tenant.handed_over", "Ownership handed over"
+    LOG_PRUNED = "log.pruned", "Old log rows removed"
     RECORD_ADDED = "record.added", "Record added"
     RECORD_CHANGED = "record.changed", "Record changed"
     RECORD_REMOVED = "record.removed", "Record removed"
@@ -62,8 +71,8 @@ def record(
 ) -> LogEntry:
     """Append one row to the tenant's chain and return it.
 
-    Must run in the transaction of what it tells, after the subscription's row was locked (locks
-    are taken in one order: subscription, then chain). Raises TransactionManagementError outside
+    Must run in the transaction of what it tells, after the rows it tells of were locked (locks
+    are taken in one order: subscription, tenant, chain). Raises TransactionManagementError outside
     a transaction.
     """
     connection = transaction.get_connection()

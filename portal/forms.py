@@ -13,7 +13,7 @@ def posted(request: HttpRequest) -> QueryDict | None:
     return request.POST if request.method == "POST" else None
 
 
-def accepted(form: forms.Form, act: Callable[[], object]) -> bool:
+def accepted(form: forms.BaseForm, act: Callable[[], object]) -> bool:
     """Run the flow when the form is valid; return whether it went through.
 
     A refusal lands on the form, next to the field that it names.

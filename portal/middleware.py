@@ -3,9 +3,10 @@
 import uuid
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
 
-from portal import access
+from portal import access, pages
 from portal.logs import request_id
 
 Answer = Callable[[HttpRequest], HttpResponse]
@@ -30,7 +31,7 @@ class RequestIdMiddleware:
 
 
 class TenantMiddleware:
-    """Puts `request.member`, `request.tenant` and `request.actor` on the request, lazily."""
+    """Puts `request.member`, `tenant`, `memberships` and `actor` on the request, lazily."""
 
     def __init__(self, get_response: Answer) -> None:
         self.get_response = get_response
@@ -39,3 +40,13 @@ class TenantMiddleware:
         """Attach who acts and for which tenant; nothing is read before it is asked for."""
         access.attach(request)
         return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Offer to switch when what was asked for is there in another tenant of the user's.
+
+        In this one it does not exist, or the role does not suffice; a stranger learns nothing.
+        """
+        if not isinstance(error, Http404 | PermissionDenied):
+            return None
+        tenant = access.other_tenant_named(request)
+        return pages.in_other_tenant(request, tenant) if tenant else None

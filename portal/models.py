@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pycountry
@@ -11,7 +12,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
@@ -27,6 +28,21 @@ def validate_country(value: str) -> None:
     """Raise ValidationError unless the value is an ISO 3166-1 alpha-3 code in use."""
     if pycountry.countries.get(alpha_3=value) is None or not value.isupper():
         raise ValidationError("Choose a country of the list: a three-letter code such as USA.")
+
+
+ADDRESS = re.compile(r"://|@|\bwww\.|\w{2,}[.\u3002\uff0e][^\W\d_]{2,}", re.IGNORECASE)
+"""What a mail program may turn into a link."""
+
+
+def validate_tenant_name(value: str) -> None:
+    """Raise ValidationError for a name that does not belong into a mail to strangers."""
+    if ADDRESS.search(value):
+        raise ValidationError(
+            "A name holds no web or email address, because it stands in mails. Put a blank after "
+            "a dot."
+        )
+    if not value.isprintable():
+        raise ValidationError("A name holds no line breaks or other control characters.")
 
 
 def country_choices() -> list[tuple[str, str]]:
@@ -102,7 +118,7 @@ class Tenant(models.Model):
     """A customer account; `id` is the consumer tenant identifier (`tid`)."""
 
     id = models.UUIDField("tenant identifier", primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=200)
+    name = models.CharField(max_length=200, validators=[validate_tenant_name])
     country = models.CharField(
         max_length=3,
         validators=[validate_country],
@@ -127,6 +143,10 @@ class Tenant(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def get_country_name(self) -> str:
+        """Return the country's name for people."""
+        return dict(country_choices()).get(self.country, self.country)
+
 
 class Role(models.TextChoices):
     """What a member may do in a tenant (spec.md, Roles)."""
@@ -140,6 +160,14 @@ RANKS = {Role.VIEWER: 0, Role.MANAGER: 1, Role.OWNER: 2}
 """A role may do everything that a role of a lower rank may do."""
 
 
+class MemberQuerySet(models.QuerySet["Member"]):
+    """Words for reading memberships."""
+
+    def owners(self) -> MemberQuerySet:
+        """Return the owners who may sign in."""
+        return self.filter(role=Role.OWNER, user__is_active=True)
+
+
 class Member(models.Model):
     """A user in a tenant, with a role."""
 
@@ -147,6 +175,8 @@ class Member(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role)
     joined_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = MemberQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -166,6 +196,24 @@ class Member(models.Model):
         return RANKS[Role(self.role)] >= RANKS[role]
 
 
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    """Words for reading invitations."""
+
+    def pending(self) -> InvitationQuerySet:
+        """Return those that nobody accepted or revoked, the expired ones included."""
+        return self.filter(accepted_at=None, revoked_at=None)
+
+    def open(self, now: datetime | None = None) -> InvitationQuerySet:
+        """Return those that can be accepted: the inviter is an owner still, or an operator."""
+        owner = Member.objects.owners().filter(
+            tenant=OuterRef("tenant"), user=OuterRef("invited_by")
+        )
+        operator = Q(invited_by__is_staff=True, invited_by__is_active=True)
+        return self.pending().filter(
+            Q(Exists(owner)) | operator, expires_at__gt=now or timezone.now()
+        )
+
+
 class Invitation(models.Model):
     """An offer of membership to one address; only a hash of the link's secret is kept."""
 
@@ -178,6 +226,8 @@ class Invitation(models.Model):
     expires_at = models.DateTimeField(default=invitation_end)
     accepted_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = InvitationQuerySet.as_manager()
 
     class Meta:
         indexes = [models.Index(fields=["tenant", "created_at"], name="invitation_by_day")]
@@ -200,7 +250,7 @@ class LogChain(models.Model):
     """Head and count of one tenant's log, so that a cut tail shows.
 
     `kept_from` and what follows it are the signed checkpoint that retention leaves behind: the
-    first `seq` still there, the hash before it, and the time of the cut.
+    first `seq` still there, and the hash before it. The triggers let go of older rows alone.
     """
 
     tenant_id = models.UUIDField(primary_key=True, default=VENDOR)
@@ -219,11 +269,28 @@ class LogEntryQuerySet(models.QuerySet["LogEntry"]):
 
     def for_tenant(self, tenant: Tenant) -> LogEntryQuerySet:
         """Return the rows of one tenant, the newest first."""
-        return self.filter(tenant_id=tenant.pk).order_by("-seq")
+        return self.filter(tenant_id=tenant.pk).order_by("-at", "-seq")
 
     def for_subscription(self, subscription_id: uuid.UUID) -> LogEntryQuerySet:
         """Return the rows that tell of one subscription."""
         return self.filter(subscription_id=subscription_id)
+
+    def by_actor(self, actor_id: uuid.UUID) -> LogEntryQuerySet:
+        """Return what one person did."""
+        return self.filter(actor_id=actor_id)
+
+    def of_action(self, action: str) -> LogEntryQuerySet:
+        """Return the rows that tell of one kind of deed."""
+        return self.filter(action=action)
+
+    def on_days(self, first: date | None, last: date | None) -> LogEntryQuerySet:
+        """Return the rows from the first to the last day (UTC), both included."""
+        rows = self
+        if first:
+            rows = rows.filter(at__gte=datetime.combine(first, time(), UTC))
+        if last:
+            rows = rows.filter(at__lt=datetime.combine(last, time(), UTC) + timedelta(days=1))
+        return rows
 
 
 class LogEntry(models.Model):
@@ -260,11 +327,12 @@ class LogEntry(models.Model):
             models.UniqueConstraint(fields=["tenant_id", "seq"], name="log_entry_seq_unique")
         ]
         indexes = [
-            models.Index(fields=["tenant_id", "at"], name="log_entry_by_time"),
-            models.Index(fields=["tenant_id", "action", "seq"], name="log_entry_by_action"),
-            models.Index(fields=["tenant_id", "actor_id", "seq"], name="log_entry_by_actor"),
+            models.Index(fields=["tenant_id", "at", "seq"], name="log_entry_by_time"),
+            models.Index(fields=["tenant_id", "action", "at", "seq"], name="log_entry_by_action"),
+            models.Index(fields=["tenant_id", "actor_id", "at", "seq"], name="log_entry_by_actor"),
             models.Index(
-                fields=["tenant_id", "subscription_id", "seq"], name="log_entry_by_subscription"
+                fields=["tenant_id", "subscription_id", "at", "seq"],
+                name="log_entry_by_subscription",
             ),
         ]
 

@@ -7,10 +7,12 @@ from django.contrib.messages import get_messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 
 from portal.access import TenantRequest
+from portal.models import Tenant
 
 THEMES = {"dark", "light"}
 
@@ -76,6 +78,19 @@ def _messages(request: TenantRequest) -> bytes:
 def elsewhere(request: TenantRequest, to: str) -> HttpResponse:
     """Send the browser to another page, out of a dialog too."""
     return uncached(HttpResponseClientRedirect(to) if wants_fragment(request) else redirect(to))
+
+
+def in_other_tenant(request: Any, tenant: Tenant) -> HttpResponse:
+    """Say that what was asked for belongs to another tenant of the user's; offer the switch.
+
+    What a form would have changed is not repeated: one goes back to the page that it stood on.
+    """
+    here = request.headers.get("Referer") or reverse("home")
+    if wants_fragment(request):
+        return elsewhere(request, request.get_full_path() if request.method == "GET" else here)
+    back = request.get_full_path() if request.method in {"GET", "HEAD"} else here
+    context = {"tenant": tenant, "back": back}
+    return uncached(render(request, "tenant/elsewhere.html", context, status=404))
 
 
 def uncached(response: HttpResponse) -> HttpResponse:

@@ -4,7 +4,8 @@ import base64
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from operator import attrgetter
+from typing import Self
 from uuid import UUID
 
 from django.db.models import Model, Q, QuerySet
@@ -12,22 +13,23 @@ from django.db.models import Model, Q, QuerySet
 
 @dataclass(frozen=True)
 class Position:
-    """A row's place in an order by creation (newest first), then identifier."""
+    """A row's place in an order by a moment (newest first), then identifier or number."""
 
-    created_at: datetime
-    id: UUID
+    at: datetime
+    id: UUID | int
 
     def __str__(self) -> str:
-        told = json.dumps([self.created_at.isoformat(), str(self.id)])
+        id = self.id if isinstance(self.id, int) else str(self.id)
+        told = json.dumps([self.at.isoformat(), id])
         return base64.urlsafe_b64encode(told.encode()).decode()
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """Return the position in an address; None for text that is none."""
         try:
-            created_at, identifier = json.loads(base64.urlsafe_b64decode(text.encode()))
-            at = datetime.fromisoformat(created_at)
-            return cls(at, UUID(identifier)) if at.tzinfo else None
+            moment, id = json.loads(base64.urlsafe_b64decode(text.encode()))
+            at = datetime.fromisoformat(moment)
+            return cls(at, id if isinstance(id, int) else UUID(id)) if at.tzinfo else None
         except (ValueError, TypeError, AttributeError):
             return None
 
@@ -42,32 +44,31 @@ class KeysetPage[M: Model]:
 
 
 def keyset_page[M: Model](
-    rows: QuerySet[M], *, after: str = "", before: str = "", size: int = 25
+    rows: QuerySet[M],
+    *,
+    after: str = "",
+    before: str = "",
+    by: tuple[str, str] = ("created_at", "id"),
+    size: int = 25,
 ) -> KeysetPage[M]:
-    """Return one page of rows ordered by (-created_at, -id).
+    """Return one page of rows, the newest first, ordered by the two columns of `by`.
 
     `after` and `before` are positions from an address; text that is none counts as the start.
     """
+    at, id = by
     end, start = Position.parse(after), Position.parse(before)
+
+    def position(index: int) -> Position | None:
+        return Position(*attrgetter(at, id)(shown[index])) if shown else None
+
     if end is None and start is not None:
-        found = list(rows.filter(_newer(start)).order_by("created_at", "id")[: size + 1])
+        newer = Q(**{f"{at}__gt": start.at}) | Q(**{f"{id}__gt": start.id})
+        found = list(rows.filter(newer, **{f"{at}__gte": start.at}).order_by(at, id)[: size + 1])
         more, shown = len(found) > size, found[:size][::-1]
-        return KeysetPage(shown, _of(shown, 0) if more else None, _of(shown, -1))
-    rows = rows.order_by("-created_at", "-id")
-    found = list((rows.filter(_older(end)) if end else rows)[: size + 1])
+        return KeysetPage(shown, position(0) if more else None, position(-1))
+    if end is not None:
+        older = Q(**{f"{at}__lt": end.at}) | Q(**{f"{id}__lt": end.id})
+        rows = rows.filter(older, **{f"{at}__lte": end.at})
+    found = list(rows.order_by(f"-{at}", f"-{id}")[: size + 1])
     more, shown = len(found) > size, found[:size]
-    return KeysetPage(shown, _of(shown, 0) if end else None, _of(shown, -1) if more else None)
-
-
-def _newer(position: Position) -> Q:
-    at = position.created_at
-    return Q(created_at__gte=at) & (Q(created_at__gt=at) | Q(id__gt=position.id))
-
-
-def _older(position: Position) -> Q:
-    at = position.created_at
-    return Q(created_at__lte=at) & (Q(created_at__lt=at) | Q(id__lt=position.id))
-
-
-def _of(rows: list[Any], index: int) -> Position | None:
-    return Position(rows[index].created_at, rows[index].id) if rows else None
+    return KeysetPage(shown, position(0) if end else None, position(-1) if more else None)

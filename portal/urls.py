@@ -3,7 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from portal import views
+from licenses.views import identifiers
+from portal import invitation_views, log_views, views
 
 handler500 = views.server_error
 
@@ -12,6 +13,12 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("subscriptions/", include("subscriptions.urls")),
     path("subscriptions/<uuid:subscription_id>/", include("licenses.urls")),
+    path("identifiers/", identifiers, name="identifiers"),
+    path("tenant/", include("portal.tenant_urls")),
+    path("invitations/accept/", invitation_views.accept_invitation, name="accept_invitation"),
+    path("invitations/<str:secret>/", invitation_views.open_invitation, name="open_invitation"),
+    path("logs/", log_views.listing, name="logs"),
+    path("logs/export/", log_views.export, name="export_logs"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("healthz/live", views.live, name="live"),

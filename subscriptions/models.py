@@ -175,6 +175,15 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
             keys_expire_at=Subquery(expiries.values("licenses__keys__expires_at")[:1]),
         )
 
+    def with_authorized_application_id(self) -> SubscriptionQuerySet:
+        """Annotate `authorized_application_id` of the living license, or None."""
+        living = Subscription.objects.filter(pk=OuterRef("pk"), licenses__deleted_at=None)
+        return self.annotate(
+            authorized_application_id=Subquery(
+                living.order_by().values("licenses__authorized_application_id")[:1]
+            )
+        )
+
     def matching(self, text: str) -> SubscriptionQuerySet:
         """Return those whose name holds the text or whose identifier begins with it."""
         text = text.strip()
@@ -229,6 +238,7 @@ class Subscription(models.Model):
 
     effective_state: str
     """Set by `with_state`; `state_at` computes the same for one row."""
+    authorized_application_id: uuid.UUID | None
     has_keys: bool
     keys_expire_at: datetime | None
 

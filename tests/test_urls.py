@@ -12,9 +12,9 @@ from django.urls.exceptions import NoReverseMatch
 
 from licenses.models import KeyState
 from portal.access import tenant_role
-from portal.models import Role, User
+from portal.models import Invitation, Role, User
 from subscriptions.models import Subscription
-from tests.factories import make_key, make_license, make_subscription
+from tests.factories import make_key, make_license, make_member, make_subscription
 from tests.support.accounts import sign_in
 
 OTHERS = {
@@ -38,6 +38,23 @@ TABLE = {
     "live": (OPEN, CLOSED),
     "ready": (OPEN, CLOSED),
     "public:check_license": (CLOSED, "415 415 415 415 415 415"),
+    "identifiers": ("302 200 200 200 200 403", NO_SUCH_METHOD),
+    "logs": ("302 200 200 200 200 403", NO_SUCH_METHOD),
+    "export_logs": ("302 200 200 200 200 403", NO_SUCH_METHOD),
+    "accept_invitation": ("404 404 404 404 404 404", "404 404 404 404 404 404"),
+    "open_invitation": ("302 302 302 302 302 302", CLOSED),
+    "tenant:detail": ("302 200 200 200 200 403", NO_SUCH_METHOD),
+    "tenant:edit": ("302 200 403 403 200 403", "302 422 403 403 422 403"),
+    "tenant:invite": ("302 200 403 403 200 403", "302 422 403 403 422 403"),
+    "tenant:revoke_invitation": ("302 404 403 403 200 403", "302 404 403 403 302 403"),
+    "tenant:change_role": ("302 404 403 403 200 403", "302 404 403 403 422 403"),
+    "tenant:remove_member": ("302 404 403 403 200 403", "302 404 403 403 302 403"),
+    "tenant:hand_over": ("302 200 403 403 200 403", "302 422 403 403 422 403"),
+    "tenant:leave": (
+        "302 200 200 200 200 403",
+        "302 422 302 302 302 403",
+    ),  # the stranger is the last owner
+    "tenant:switch": (NO_SUCH_METHOD, "302 404 404 404 404 403"),
     "subscriptions:list": ("302 200 200 200 200 403", NO_SUCH_METHOD),
     "subscriptions:start_community": (NO_SUCH_METHOD, "302 302 403 302 302 403"),
     "subscriptions:detail": (READ, NO_SUCH_METHOD),
@@ -112,7 +129,11 @@ def test_addresses_of_others_exist():
 
 @pytest.fixture
 def subscription(contoso, signing_key) -> Subscription:
-    """An active one with keys, the old primary key still accepted."""
+    """An active one with keys, the old primary key still accepted; in a tenant with a colleague."""
+    colleague = make_member(tenant=contoso, role=Role.OWNER, email="colleague@contoso.example")
+    Invitation.objects.create(
+        tenant=contoso, email="new@contoso.example", role=Role.VIEWER, invited_by=colleague
+    )
     subscription = make_subscription(tenant=contoso)
     license = make_license(subscription=subscription)
     make_key(license=license, state=KeyState.SUPERSEDED)
@@ -120,6 +141,15 @@ def subscription(contoso, signing_key) -> Subscription:
 
 
 def address(name: str, subscription: Subscription) -> str:
+    tenant = subscription.tenant
+    named = {
+        "tenant:revoke_invitation": [tenant.invitations.get().pk],
+        "tenant:change_role": [tenant.memberships.earliest("pk").pk],
+        "tenant:remove_member": [tenant.memberships.earliest("pk").pk],
+        "open_invitation": ["secret"],
+    }
+    if name in named:
+        return reverse(name, args=named[name])
     for arguments in ([], [subscription.pk], [subscription.pk, "primary"]):
         try:
             return reverse(name, args=arguments)

@@ -152,13 +152,15 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "log entries",
                 "ordering": ["-id"],
                 "indexes": [
-                    models.Index(fields=["tenant_id", "at"], name="log_entry_by_time"),
-                    models.Index(fields=["tenant_id", "action", "seq"], name="log_entry_by_action"),
+                    models.Index(fields=["tenant_id", "at", "seq"], name="log_entry_by_time"),
                     models.Index(
-                        fields=["tenant_id", "actor_id", "seq"], name="log_entry_by_actor"
+                        fields=["tenant_id", "action", "at", "seq"], name="log_entry_by_action"
                     ),
                     models.Index(
-                        fields=["tenant_id", "subscription_id", "seq"],
+                        fields=["tenant_id", "actor_id", "at", "seq"], name="log_entry_by_actor"
+                    ),
+                    models.Index(
+                        fields=["tenant_id", "subscription_id", "at", "seq"],
                         name="log_entry_by_subscription",
                     ),
                 ],
@@ -255,7 +257,12 @@ class Migration(migrations.Migration):
                         verbose_name="tenant identifier",
                     ),
                 ),
-                ("name", models.CharField(max_length=200)),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=200, validators=[portal.models.validate_tenant_name]
+                    ),
+                ),
                 (
                     "country",
                     models.CharField(

@@ -1,0 +1,1 @@
+"""What changes tenants, members and invitations: nothing else does."""

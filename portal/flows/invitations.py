@@ -1,0 +1,227 @@
+"""Invitations: invite an address, revoke, accept, join as a person without account."""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from urllib.parse import urljoin
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+
+from portal import activity
+from portal.activity import Action
+from portal.actors import Actor, ActorKind
+from portal.dates import moment
+from portal.flows.members import refuse_unless_owner
+from portal.locking import lock_tenant
+from portal.models import (
+    INVITATION_LIFE,
+    Invitation,
+    Member,
+    Outbox,
+    Role,
+    Tenant,
+    User,
+    validate_tenant_name,
+)
+from portal.refusal import Refused
+
+MOST_A_DAY = 20
+"""Invitations of one tenant in 24 hours: its owners must not send mail to the whole world."""
+
+DAY = timedelta(days=1)
+
+
+@transaction.atomic
+def invite(
+    *, tenant: Tenant, email: str, role: Role, actor: Actor, now: datetime | None = None
+) -> Invitation:
+    """Offer an address membership by a mail with a link, and return the invitation.
+
+    Only a hash of the link's secret is kept. Raises Refused when the actor is no owner any more,
+    when somebody with the address is a member or has an open invitation, when the tenant sent
+    MOST_A_DAY in 24 hours, or when its name does not belong into a mail to strangers.
+    """
+    assert actor.user_id is not None, "a person invites"
+    now, email = now or timezone.now(), email.lower()
+    locked = lock_tenant(tenant.pk)
+    refuse_unless_owner(locked, actor)
+    _refuse_unless_invitable(locked, email, now)
+    secret = secrets.token_urlsafe(32)
+    # What can not be accepted any more makes room for the new one.
+    locked.invitations.pending().filter(email__iexact=email).update(revoked_at=now)
+    invitation = Invitation.objects.create(
+        tenant=locked,
+        email=email,
+        role=role,
+        token_sha256=hashed(secret),
+        invited_by=User.objects.get(pk=actor.user_id),
+        created_at=now,
+        expires_at=now + INVITATION_LIFE,
+    )
+    _queue_mail(invitation, secret, actor)
+    activity.record(
+        actor=actor,
+        action=Action.MEMBER_INVITED,
+        tenant_id=locked.pk,
+        details={"email": email, "role": role},
+        now=now,
+    )
+    return invitation
+
+
+@transaction.atomic
+def revoke_invitation(
+    *, invitation: Invitation, actor: Actor, now: datetime | None = None
+) -> Invitation:
+    """Make the link of the mail worthless and return the invitation.
+
+    Raises Refused when the actor is no owner any more, or when it was accepted meanwhile.
+    """
+    tenant = lock_tenant(invitation.tenant_id)
+    refuse_unless_owner(tenant, actor)
+    locked = Invitation.objects.get(pk=invitation.pk)
+    if locked.accepted_at is not None:
+        raise Refused(f"{locked.email} accepted on {moment(locked.accepted_at)} and is a member.")
+    if locked.revoked_at is not None:
+        return locked
+    locked.revoked_at = now or timezone.now()
+    locked.save(update_fields=["revoked_at"])
+    activity.record(
+        actor=actor,
+        action=Action.INVITATION_REVOKED,
+        tenant_id=tenant.pk,
+        details={"email": locked.email, "role": locked.role},
+        now=locked.revoked_at,
+    )
+    return locked
+
+
+@transaction.atomic
+def accept_invitation(
+    *, invitation: Invitation, user: User, actor: Actor, now: datetime | None = None
+) -> Member:
+    """Make the user a member and return the membership.
+
+    Raises Refused when the invitation is not open (any more), when the user did not verify the
+    address it was sent to, or is a member already.
+    """
+    now = now or timezone.now()
+    tenant = lock_tenant(invitation.tenant_id)
+    locked = _still_open(invitation, now)
+    if not is_for(locked, user):
+        raise Refused(f"This invitation is for {locked.email}. Sign in with that address.")
+    if tenant.memberships.filter(user=user).exists():
+        raise Refused(f"You are a member of {tenant} already. Your role stays as it is.")
+    member = Member.objects.create(tenant=tenant, user=user, role=locked.role, joined_at=now)
+    locked.accepted_at = now
+    locked.save(update_fields=["accepted_at"])
+    activity.record(
+        actor=actor,
+        action=Action.MEMBER_JOINED,
+        tenant_id=tenant.pk,
+        details={"email": locked.email, "role": locked.role},
+        now=now,
+    )
+    return member
+
+
+def join(
+    *,
+    invitation: Invitation,
+    name: str,
+    password: str,
+    address: str = "",
+    now: datetime | None = None,
+) -> Member:
+    """Make an account for the invited address, and its owner a member; return the membership.
+
+    Whoever holds the mailed link has proven the address, so it counts as verified. `address` is
+    the network address for the log. Raises Refused as `accept_invitation` does, and when somebody
+    signs in with the address already.
+    """
+    user = User(email=invitation.email, name=name)
+    user.set_password(password)  # slow on purpose: outside of the transaction
+    try:
+        with transaction.atomic():
+            lock_tenant(invitation.tenant_id)
+            if account_exists(invitation.email):
+                raise Refused("There is an account with this address. Sign in with it to accept.")
+            user.save(force_insert=True)
+            EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+            actor = Actor(
+                kind=ActorKind.MEMBER,
+                name=user.get_short_name(),
+                user_id=user.pk,
+                email=user.email,
+                address=address,
+            )
+            return accept_invitation(invitation=invitation, user=user, actor=actor, now=now)
+    except IntegrityError as error:  # somebody signed up with the address at the same moment
+        raise Refused("There is an account with this address. Sign in with it.") from error
+
+
+def hashed(secret: str) -> str:
+    """Return what is kept of a link's secret: SHA-256, hex. It is random, so no salt is needed."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def is_for(invitation: Invitation, user: User) -> bool:
+    """Return whether the user has verified the address that the invitation was sent to."""
+    verified = EmailAddress.objects.filter(user=user, verified=True)
+    return verified.filter(email__iexact=invitation.email).exists()
+
+
+def account_exists(email: str) -> bool:
+    """Return whether somebody signs in with the address, or has verified it."""
+    verified = EmailAddress.objects.filter(email__iexact=email, verified=True)
+    return User.objects.filter(email__iexact=email).exists() or verified.exists()
+
+
+def _refuse_unless_invitable(tenant: Tenant, email: str, now: datetime) -> None:
+    try:
+        validate_tenant_name(tenant.name)
+    except ValidationError as error:
+        raise Refused(f"Rename the tenant first. {error.message}") from error
+    if tenant.memberships.filter(user__email__iexact=email).exists():
+        raise Refused(f"{email} is a member already.", field="email")
+    standing = tenant.invitations.open(now).filter(email__iexact=email).first()
+    if standing is not None:
+        raise Refused(
+            f"{email} has an invitation until {moment(standing.expires_at)}. Revoke it to send "
+            "another.",
+            field="email",
+        )
+    if tenant.invitations.filter(created_at__gt=now - DAY).count() >= MOST_A_DAY:
+        raise Refused(f"{tenant} has sent {MOST_A_DAY} invitations in 24 hours. Wait a day.")
+
+
+def _queue_mail(invitation: Invitation, secret: str, actor: Actor) -> None:
+    """Put the mail with the link into the outbox. It names the sender by the verified address."""
+    context = {
+        "inviter": actor.email,
+        "tenant": invitation.tenant.name,
+        "role": invitation.get_role_display().lower(),
+        "email": invitation.email,
+        "until": moment(invitation.expires_at),
+        "link": urljoin(settings.PUBLIC_URL, reverse("open_invitation", args=[secret])),
+        "portal_name": settings.PORTAL_NAME,
+    }
+    Outbox.objects.create(
+        tenant_id=invitation.tenant_id,
+        to=invitation.email,
+        subject=f"Invitation to {invitation.tenant.name}",
+        text=render_to_string("mail/invitation.txt", context),
+    )
+
+
+def _still_open(invitation: Invitation, now: datetime) -> Invitation:
+    there = Invitation.objects.open(now).filter(pk=invitation.pk).first()
+    if there is None:
+        raise Refused("This invitation was used or revoked, or it is too old.")
+    return there

@@ -1,0 +1,44 @@
+"""Remove old rows of the log."""
+
+from argparse import ArgumentTypeError
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from portal import chain
+from portal.actors import SYSTEM
+from portal.refusal import Refused
+
+
+class Command(BaseCommand):
+    """Cut every tenant's log under a signed checkpoint: the one exception of its triggers."""
+
+    help = (
+        "Remove log rows that are older than so many days. A signed checkpoint keeps the rest "
+        "verifiable (verify_log), and a row in each log tells how many were removed."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the option."""
+        parser.add_argument("--older-than", type=_days, required=True, metavar="DAYS")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Prune all chains and print how many rows are gone. Raises CommandError (status 1)."""
+        removed, faults = 0, []
+        for tenant_id in chain.tenants_with_log():
+            try:
+                removed += chain.prune(
+                    tenant_id=tenant_id, older_than=options["older_than"], actor=SYSTEM
+                )
+            except Refused as refusal:
+                faults.append(f"{tenant_id}: {refusal.sentence}")
+        self.stdout.write(f"Removed {removed} rows older than {options['older_than'].days} days.")
+        if faults:
+            raise CommandError("\n".join(faults))
+
+
+def _days(text: str) -> timedelta:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError("must be a whole number of days, 1 or more")
+    return timedelta(days=int(text))
