@@ -33,6 +33,8 @@ class Action(TextChoices):
     SIGNING_KEY_CREATED = "signing_key.created", "Signing key created"
     SIGNING_KEY_ACTIVATED = "signing_key.activated", "Signing key activated"
     SIGNING_KEY_DISABLED = "signing_key.disabled", "Signing key disabled"
+    SUPPORT_VIEW_STARTED = "support_view.started", "Support view started"
+    SUPPORT_VIEW_ENDED = "support_view.ended", "Support view ended"
     RECORD_ADDED = "record.added", "Record added"
     RECORD_CHANGED = "record.changed", "Record changed"
     RECORD_REMOVED = "record.removed", "Record removed"

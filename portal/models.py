@@ -116,6 +116,7 @@ class Tenant(models.Model):
 
     class Meta:
         ordering = ["name", "id"]
+        permissions = [("support_tenant", "Can view the portal as the tenant, read-only")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(country__regex=r"^[A-Z]{3}$"),
@@ -261,6 +262,7 @@ class LogEntry(models.Model):
         ]
         indexes = [
             models.Index(fields=["tenant_id", "at"], name="log_entry_by_time"),
+            models.Index(fields=["action", "at"], name="log_entry_by_happening"),
             models.Index(fields=["tenant_id", "action", "seq"], name="log_entry_by_action"),
             models.Index(fields=["tenant_id", "actor_id", "seq"], name="log_entry_by_actor"),
             models.Index(
