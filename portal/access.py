@@ -15,9 +15,11 @@ from django.utils.functional import SimpleLazyObject
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
+from portal import support_view
 from portal.actors import Actor, ActorKind
 from portal.models import Member, Role, Tenant, User
 from portal.network import client_address
+from portal.support_view import SupportView
 
 PROOF_LIFE = timedelta(minutes=15)
 """How long a proof of who one is counts for reset, delete and member changes."""
@@ -33,6 +35,7 @@ class TenantRequest(HttpRequest):
     member: Member
     tenant: Tenant
     actor: Actor
+    support_view: SupportView | None
     htmx: HtmxDetails
 
 
@@ -41,6 +44,8 @@ type View[**P] = Callable[Concatenate[TenantRequest, P], HttpResponse]
 
 def attach(request: HttpRequest) -> None:
     """Put `member`, `tenant` and `actor` on the request; read from the database when used."""
+    seen = SimpleLazyObject(lambda: support_view.current(request))
+    request.support_view = seen  # type: ignore[attr-defined]
     member = SimpleLazyObject(lambda: _member_of(request))
     request.member = member  # type: ignore[attr-defined]
     request.tenant = SimpleLazyObject(  # type: ignore[attr-defined]
@@ -56,6 +61,8 @@ def _member_of(request: HttpRequest) -> Member | None:
     """
     if not request.user.is_authenticated:
         return None
+    if request.support_view:  # type: ignore[attr-defined]
+        return request.support_view.member  # type: ignore[attr-defined]
     memberships = list(
         Member.objects.filter(user_id=request.user.pk).select_related("tenant").order_by("pk")
     )
@@ -79,6 +86,12 @@ def actor_of(request: HttpRequest) -> Actor:
     )
 
 
+def end_support_view_at_sign_out(request: HttpRequest | None, **_signal: Any) -> None:
+    """End the support view of an operator who signs out."""
+    if request is not None and support_view.IN_SESSION in request.session:
+        support_view.end(request, actor=actor_of(request), how="sign-out")
+
+
 def tenant_role[**P](role: Role) -> Callable[[View[P]], Callable[..., HttpResponse]]:
     """Admit members whose role is at least `role`; everybody else gets 403 and a sentence."""
 
@@ -97,6 +110,12 @@ def tenant_role[**P](role: Role) -> Callable[[View[P]], Callable[..., HttpRespon
         return guarded
 
     return decorate
+
+
+def hidden_from_support[**P](view: View[P]) -> Callable[..., HttpResponse]:
+    """Refuse this view in a support view although it only reads: it records or reveals."""
+    view.is_hidden_from_support = True  # type: ignore[attr-defined]
+    return view
 
 
 def _needs(member: Member, role: Role) -> str:

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from licenses.metrics import metrics
 from portal import views
 
 handler500 = views.server_error
@@ -13,6 +14,7 @@ urlpatterns = [
     path("subscriptions/<uuid:subscription_id>/", include("licenses.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
+    path("metrics", metrics, name="metrics"),
     path("healthz/live", views.live, name="live"),
     path("healthz/ready", views.ready, name="ready"),
 ]
