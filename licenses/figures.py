@@ -177,7 +177,8 @@ def _by_signing_key(now: datetime) -> dict[str, Counter[str]]:
         "superseded": old.filter(accepted_until__gt=now),
         "expired": current.filter(expires_at__lte=now),
         "revoked": LicenseKey.objects.filter(state__in=THERE, revoked_at__isnull=False),
-        "replaced": whole.filter(state=KeyState.REPLACED) | old.filter(accepted_until__lte=now),
+        "replaced": whole.filter(state=KeyState.REPLACED),
+        "overlap over": old.filter(accepted_until__lte=now),
         "deleted": LicenseKey.objects.filter(state=KeyState.DELETED),
     }
     by_kid = {}
@@ -185,6 +186,7 @@ def _by_signing_key(now: datetime) -> dict[str, Counter[str]]:
         counted = Counter(
             {word: rows.filter(signing_key=pk).count() for word, rows in found.items()}
         )
+        counted["replaced"] += counted.pop("overlap over")
         if state == SigningKeyState.DISABLED:
             counted["withdrawn"] = counted.pop("valid") + counted.pop("superseded")
         by_kid[kid] = counted

@@ -209,8 +209,8 @@ class LicenseKeyQuerySet(models.QuerySet["LicenseKey"]):
     def living(self, now: datetime | None = None) -> LicenseKeyQuerySet:
         """Return the keys of which a check passes as far as they themselves decide."""
         now = now or timezone.now()
-        answered = Q(state=KeyState.CURRENT) | Q(state=KeyState.SUPERSEDED, accepted_until__gt=now)
-        return self.filter(answered, revoked_at=None, expires_at__gt=now)
+        overlap_runs = Q(accepted_until=None) | Q(accepted_until__gt=now)
+        return self.filter(overlap_runs, state__in=ANSWERED, revoked_at=None, expires_at__gt=now)
 
     def with_last_check(self) -> LicenseKeyQuerySet:
         """Annotate `last_checked_at` and `last_check_result`, as reported by terminals."""
