@@ -54,7 +54,7 @@ def activate(signing_key: SigningKey, *, now: datetime | None = None) -> Signing
     Raises Refused for a disabled one. Returns it unchanged when it is active already.
     """
     with transaction.atomic():
-        locked = _locked(signing_key)
+        locked = lock(signing_key)
         if locked.state == SigningKeyState.DISABLED:
             raise Refused("A disabled signing key can not be activated. Create a new one.")
         if locked.state == SigningKeyState.PASSIVE:
@@ -72,7 +72,7 @@ def disable(signing_key: SigningKey, *, now: datetime | None = None) -> SigningK
     Raises Refused for the active one. Returns it unchanged when it is disabled already.
     """
     with transaction.atomic():
-        locked = _locked(signing_key)
+        locked = lock(signing_key)
         if locked.state == SigningKeyState.ACTIVE:
             raise Refused(
                 "The active signing key can not be disabled. Activate its successor first."
@@ -82,6 +82,15 @@ def disable(signing_key: SigningKey, *, now: datetime | None = None) -> SigningK
             locked.disabled_at = now or timezone.now()
             locked.save(update_fields=["state", "disabled_at"])
     return locked
+
+
+def lock(signing_key: SigningKey) -> SigningKey:
+    """Return the row as it is now, with all signing keys locked: two changes wait for another.
+
+    Must run in a transaction.
+    """
+    rows = SigningKey.objects.select_for_update().order_by("pk")
+    return next(row for row in rows if row.pk == signing_key.pk)
 
 
 def active() -> SigningKey:
@@ -300,12 +309,6 @@ def _self_signed(
         .sign(key, hashes.SHA256())
     )
     return certificate.public_bytes(serialization.Encoding.DER)
-
-
-def _locked(signing_key: SigningKey) -> SigningKey:
-    """Return the row as it is now, with all signing keys locked: two changes wait for another."""
-    rows = SigningKey.objects.select_for_update().order_by("pk")
-    return next(row for row in rows if row.pk == signing_key.pk)
 
 
 def _admitted(key: object) -> RSAPublicKey:

@@ -16,9 +16,11 @@ from django.utils.functional import SimpleLazyObject
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
+from portal import support_view
 from portal.actors import Actor, ActorKind
 from portal.models import Member, Role, Tenant, User
 from portal.network import client_address
+from portal.support_view import SupportView
 
 PROOF_LIFE = timedelta(minutes=15)
 """How long a proof of who one is counts for reset, delete and member changes."""
@@ -35,6 +37,7 @@ class TenantRequest(HttpRequest):
     member: Member
     tenant: Tenant
     actor: Actor
+    support_view: SupportView | None
     htmx: HtmxDetails
 
 
@@ -43,8 +46,10 @@ type View[**P] = Callable[Concatenate[TenantRequest, P], HttpResponseBase]
 
 def attach(request: HttpRequest) -> None:
     """Put who acts and for whom on the request; read from the database when used."""
+    seen = SimpleLazyObject(lambda: support_view.current(request))
+    request.support_view = seen  # type: ignore[attr-defined]
     memberships = SimpleLazyObject(lambda: _memberships_of(request))
-    member = SimpleLazyObject(lambda: _chosen(memberships, request))
+    member = SimpleLazyObject(lambda: seen.member if seen else _chosen(memberships, request))
     request.memberships = memberships  # type: ignore[attr-defined]
     request.member = member  # type: ignore[attr-defined]
     request.tenant = SimpleLazyObject(  # type: ignore[attr-defined]
@@ -118,6 +123,12 @@ def actor_of(request: HttpRequest) -> Actor:
     )
 
 
+def end_support_view_at_sign_out(request: HttpRequest | None, **_signal: Any) -> None:
+    """End the support view of an operator who signs out."""
+    if request is not None and support_view.IN_SESSION in request.session:
+        support_view.end(request, actor=actor_of(request), how="sign-out")
+
+
 def tenant_role[**P](role: Role) -> Callable[[View[P]], Callable[..., HttpResponseBase]]:
     """Admit members whose role is at least `role`; everybody else gets 403 and a sentence."""
 
@@ -136,6 +147,12 @@ def tenant_role[**P](role: Role) -> Callable[[View[P]], Callable[..., HttpRespon
         return guarded
 
     return decorate
+
+
+def hidden_from_support[V: Callable[..., HttpResponseBase]](view: V) -> V:
+    """Refuse this view in a support view although it only reads: it records or reveals."""
+    view.is_hidden_from_support = True  # type: ignore[attr-defined]
+    return view
 
 
 def _needs(member: Member, role: Role) -> str:

@@ -25,6 +25,7 @@ _kept = KeptSecrets(DATA_DIR / "secrets.json") if DEMONSTRATION else None
 SECRET_KEY = env.secret("SECRET_KEY", kept=_kept, least=50)
 KEY_ENCRYPTION_KEYS = env.encryption_keys("KEY_ENCRYPTION_KEYS", kept=_kept)
 LOG_KEY = env.secret("LOG_KEY", kept=_kept)
+METRICS_TOKEN = env.secret("METRICS_TOKEN", kept=_kept, is_needed=False)
 
 # Addresses
 PORT = env.integer("PORT", default=8000, least=1, most=65535)
@@ -49,6 +50,9 @@ if "{tid}" not in LICENSE_TENANT_AUDIENCE:
     env.refuse("LICENSE_TENANT_AUDIENCE", "must hold {tid} where the tenant's identifier goes.")
 LICENSE_AUTHORIZED_PARTY = env.text("LICENSE_AUTHORIZED_PARTY", "urn:oneimlx:cli")
 SIGNING_KEY_BITS = env.integer("SIGNING_KEY_BITS", default=3072, least=2048, most=8192)
+SIGNING_KEY_PUBLISHED_HOURS = env.integer(
+    "SIGNING_KEY_PUBLISHED_HOURS", default=24, least=0, most=720
+)
 
 # Checks by terminals: limits for one client address, 0 for none; seconds between two writings
 CHECKS_PER_MINUTE = env.integer("CHECKS_PER_MINUTE", default=6000, least=0, most=10_000_000)
@@ -94,6 +98,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "portal.middleware.TenantMiddleware",
+    "portal.middleware.SupportViewMiddleware",
 ]
 ROOT_URLCONF = "portal.urls"
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # Lower("email") is unique, which says more

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from licenses import published
+from licenses.metrics import metrics
 from licenses.views import identifiers
 from portal import invitation_views, log_views, views
 
@@ -23,6 +24,7 @@ urlpatterns = [
     path("logs/export/", log_views.export, name="export_logs"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
+    path("metrics", metrics, name="metrics"),
     path("healthz/live", views.live, name="live"),
     path("healthz/ready", views.ready, name="ready"),
 ]
