@@ -198,7 +198,17 @@ def test_somebody_else_does_not_accept(owner, stranger, contoso):
     assert refusal(lambda: accepted_by(invitation, stranger)) == sentence
     EmailAddress.objects.create(user=stranger, email=NEW, verified=False)
     assert refusal(lambda: accepted_by(invitation, stranger)) == sentence
+    make_user(email=NEW)
+    assert refusal(lambda: accepted_by(invitation, stranger)) == sentence
     assert contoso.memberships.count() == 1
+
+
+def test_an_owner_of_another_tenant_may_be_a_viewer_here(owner, stranger, contoso, fabrikam):
+    accepted_by(invited(contoso, owner, stranger.email, Role.VIEWER), stranger)
+    assert list(stranger.memberships.order_by("pk").values_list("tenant", "role")) == [
+        (fabrikam.pk, "owner"),
+        (contoso.pk, "viewer"),
+    ]
 
 
 def test_somebody_who_became_a_member_meanwhile_keeps_the_role(owner, contoso):
