@@ -14,9 +14,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from django.utils import timezone
 
-from licenses import tokens, verified
+from licenses import keys, tokens, verified
 from licenses.models import KeyState
 from licenses.reading import Records, StoredKey, read
 from licenses.results import Result, Step
@@ -48,6 +49,9 @@ AUDIENCES = (
 )
 """The forms of the tenant audience that the client generations send."""
 
+WITHOUT_DATABASE = frozenset({Step.RECORD, Step.SLOT, Step.KEY, Step.SUBSCRIPTION})
+"""The steps that `check_offline` leaves out."""
+
 _ECHOED = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 type Expected = Mapping[str, str | None]
@@ -67,7 +71,8 @@ class Outcome(StrEnum):
 class Verdict:
     """The answer to a check.
 
-    `parsed` is None for a malformed key. `key` is the record of exactly this token; it is None
+    `left_out` are the steps that need a database, where there was none. `parsed` is None for a
+    malformed key. `key` is the record of exactly this token; it is None
     until the signature has verified, and for another tenant's key.
     """
 
@@ -78,6 +83,7 @@ class Verdict:
     accepted_until: datetime | None = None
     parsed: ParsedToken | None = None
     key: StoredKey | None = None
+    left_out: frozenset[Step] = frozenset()
 
     @property
     def passes(self) -> bool:
@@ -101,6 +107,8 @@ class Verdict:
         return outcomes
 
     def _skips(self, step: Step) -> bool:
+        if step in self.left_out:
+            return True
         if step == Step.SLOT:
             return "key_type" not in self.compared
         return step == Step.REQUEST and not self.compared - {"key_type"}
@@ -117,10 +125,7 @@ def check(token: str, *, expected: Expected, now: datetime | None = None) -> Ver
     try:
         parsed = verified.parse(token)
     except tokens.Malformed as malformed:
-        description = f"{Result.MALFORMED.sentence} {malformed.reason}"
-        return Verdict(
-            result=Result.MALFORMED, description=description, checked_at=now, compared=compared
-        )
+        return _malformed(malformed, compared, now)
     records = read(parsed)
     record = None if records is None else _record_of(parsed, records)
     failure = _judge_signature(parsed, records)
@@ -139,6 +144,42 @@ def check(token: str, *, expected: Expected, now: datetime | None = None) -> Ver
         accepted_until=accepted_until,
         parsed=parsed,
         key=record if tell and result != Result.TENANT_MISMATCH else None,
+    )
+
+
+def check_offline(
+    token: str,
+    *,
+    published: Mapping[str, RSAPublicKey],
+    expected: Expected,
+    now: datetime | None = None,
+) -> Verdict:
+    """Return the verdict that needs no database, by published keys alone (`kid` to key).
+
+    The steps from record to subscription are left out (contract.md section 4): a key that was
+    deleted, revoked or replaced still passes here.
+    """
+    now = now or timezone.now()
+    compared = frozenset(expected)
+    try:
+        parsed = tokens.parse(token)
+    except tokens.Malformed as malformed:
+        return _malformed(malformed, compared, now)
+    public_key = published.get(parsed.kid)
+    if public_key is None:
+        failure: Result | None = Result.SIGNING_KEY_UNKNOWN
+    elif not keys.verify_with(public_key, parsed):
+        failure = Result.SIGNATURE_INVALID
+    else:
+        failure = judge_request(parsed.claims, expected) or judge_time(parsed, now)
+    result = failure or Result.VALID
+    return Verdict(
+        result=result,
+        description=_describe(result, expected, None),
+        checked_at=now,
+        compared=compared,
+        parsed=parsed,
+        left_out=WITHOUT_DATABASE,
     )
 
 
@@ -163,6 +204,15 @@ def expected_from_file(
         first = listed[0] if isinstance(listed, list) and listed else None
         expected["authorized_application_id"] = _text(first)
     return expected
+
+
+def _malformed(malformed: tokens.Malformed, compared: frozenset[str], now: datetime) -> Verdict:
+    return Verdict(
+        result=Result.MALFORMED,
+        description=f"{Result.MALFORMED.sentence} {malformed.reason}",
+        checked_at=now,
+        compared=compared,
+    )
 
 
 def judge_request(claims: Mapping[str, Any], expected: Expected) -> Result | None:

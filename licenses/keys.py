@@ -189,6 +189,23 @@ def public_key_from_jwk(jwk: Mapping[str, Any]) -> RSAPublicKey:
     return _admitted(key)
 
 
+def public_keys_from_jwks(document: object) -> dict[str, RSAPublicKey]:
+    """Return the RSA keys of a JWK Set by `kid`; other kinds of keys are passed over (RFC 7517 5).
+
+    Raises ValueError for what is no JWK Set, and for an RSA key that must not verify.
+    """
+    members = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(members, list) or not all(isinstance(jwk, dict) for jwk in members):
+        raise ValueError('This is no JWK Set: it has no list "keys" of objects.')
+    found = {}
+    for jwk in members:
+        if jwk.get("kty") == "RSA":
+            if not isinstance(jwk.get("kid"), str):
+                raise ValueError("A key of the JWK Set has no kid.")
+            found[jwk["kid"]] = public_key_from_jwk(jwk)
+    return found
+
+
 def jwks() -> dict[str, list[dict[str, Any]]]:
     """Return the JWK Set of the published signing keys, the newest first (RFC 7517)."""
     return {"keys": [_jwk(signing_key) for signing_key in SigningKey.objects.published()]}

@@ -2,7 +2,11 @@
 
 from django.urls import path
 
-from licenses import public
+from licenses import public, published
 
 app_name = "public"
-urlpatterns = [path("checklicense", public.check_license, name="check_license")]
+urlpatterns = [
+    path("checklicense", public.check_license, name="check_license"),
+    path("status", published.aggregation, name="status_lists"),
+    path("status/<int:number>", published.status, name="status_list"),
+]

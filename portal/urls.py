@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from licenses import published
 from licenses.views import identifiers
 from portal import invitation_views, log_views, views
 
@@ -10,6 +11,7 @@ handler500 = views.server_error
 
 urlpatterns = [
     path("public/", include("licenses.public_urls")),
+    path(".well-known/jwks.json", published.jwks, name="jwks"),
     path("", views.home, name="home"),
     path("subscriptions/", include("subscriptions.urls")),
     path("subscriptions/<uuid:subscription_id>/", include("licenses.urls")),

@@ -38,6 +38,9 @@ TABLE = {
     "live": (OPEN, CLOSED),
     "ready": (OPEN, CLOSED),
     "public:check_license": (CLOSED, "415 415 415 415 415 415"),
+    "public:status_lists": (OPEN, CLOSED),
+    "public:status_list": ("404 404 404 404 404 404", CLOSED),
+    "jwks": (OPEN, CLOSED),
     "identifiers": ("302 200 200 200 200 403", NO_SUCH_METHOD),
     "logs": ("302 200 200 200 200 403", NO_SUCH_METHOD),
     "export_logs": ("302 200 200 200 200 403", NO_SUCH_METHOD),
@@ -150,7 +153,7 @@ def address(name: str, subscription: Subscription) -> str:
     }
     if name in named:
         return reverse(name, args=named[name])
-    for arguments in ([], [subscription.pk], [subscription.pk, "primary"]):
+    for arguments in ([], [404], [subscription.pk], [subscription.pk, "primary"]):
         try:
             return reverse(name, args=arguments)
         except NoReverseMatch:
