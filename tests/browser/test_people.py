@@ -101,7 +101,7 @@ def test_invite_accept_and_act_in_each_role(
     assert may(colleague, subscription) == SEES
     for label, expected in (("Manager", MANAGES), ("Owner", OWNS)):
         page.goto(TENANT)
-        follow(page, f"Change role of {NAME}", javascript=javascript)
+        follow(page, f"Change role… of {NAME}", javascript=javascript)
         dialog(page).get_by_label("Role").select_option(label=label)
         press(page, "Save role")
         told(page, f"The role of {NAME} was changed.")
@@ -109,7 +109,7 @@ def test_invite_accept_and_act_in_each_role(
         assert may(colleague, subscription) == expected
     # The new owner is in charge, and the old one is removed while signed in.
     colleague.goto(TENANT)
-    follow(colleague, "Remove Owner", javascript=javascript)
+    follow(colleague, "Remove… Owner", javascript=javascript)
     press(colleague, "Remove member")
     told(colleague, "Owner is no longer a member.")
     expect(row(colleague, "owner@contoso.example")).to_have_count(0)
