@@ -113,14 +113,12 @@ def check_presented(request: TenantRequest, subscription_id: UUID) -> HttpRespon
 
     def present() -> None:
         token, members = read_presented(form.cleaned_data["presented"])
+        expected = (
+            {} if members is None else expected_from_file(members, tenant_id=request.tenant.pk)
+        )
         verdict.append(
             flows.check_presented(
-                token=token,
-                expected=expected_from_file(members, tenant_id=request.tenant.pk)
-                if members
-                else {},
-                tenant=request.tenant,
-                actor=request.actor,
+                token=token, expected=expected, tenant=request.tenant, actor=request.actor
             )
         )
 

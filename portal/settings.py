@@ -50,6 +50,13 @@ if "{tid}" not in LICENSE_TENANT_AUDIENCE:
 LICENSE_AUTHORIZED_PARTY = env.text("LICENSE_AUTHORIZED_PARTY", "urn:oneimlx:cli")
 SIGNING_KEY_BITS = env.integer("SIGNING_KEY_BITS", default=3072, least=2048, most=8192)
 
+# Checks by terminals: limits for one client address, 0 for none; seconds between two writings
+CHECKS_PER_MINUTE = env.integer("CHECKS_PER_MINUTE", default=6000, least=0, most=10_000_000)
+FAILED_CHECKS_PER_MINUTE = env.integer(
+    "FAILED_CHECKS_PER_MINUTE", default=300, least=0, most=10_000_000
+)
+CHECK_COUNT_SECONDS = env.integer("CHECK_COUNT_SECONDS", default=2, least=0, most=60)
+
 # The house
 PORTAL_NAME = env.text("PORTAL_NAME", "License Portal")
 INSTALLED_APPS = [
@@ -72,6 +79,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "portal.middleware.RequestIdMiddleware",
+    "portal.machines.MachineMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -136,7 +144,11 @@ _cache = env.text("CACHE_URL", "")
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _cache}
     if _cache
-    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "portal"}
+    else {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "portal",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},  # one for each client address and limit
+    }
 }
 
 # Static files

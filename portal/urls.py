@@ -8,6 +8,7 @@ from portal import views
 handler500 = views.server_error
 
 urlpatterns = [
+    path("public/", include("licenses.public_urls")),
     path("", views.home, name="home"),
     path("subscriptions/", include("subscriptions.urls")),
     path("subscriptions/<uuid:subscription_id>/", include("licenses.urls")),

@@ -37,6 +37,7 @@ TABLE = {
     "home": ("302 302 302 302 302 302", CLOSED),
     "live": (OPEN, CLOSED),
     "ready": (OPEN, CLOSED),
+    "public:check_license": (CLOSED, "415 415 415 415 415 415"),
     "subscriptions:list": ("302 200 200 200 200 403", NO_SUCH_METHOD),
     "subscriptions:start_community": (NO_SUCH_METHOD, "302 302 403 302 302 403"),
     "subscriptions:detail": (READ, NO_SUCH_METHOD),
