@@ -127,12 +127,6 @@ def count(*, now: datetime, known: dict[str, dict[str, int]] | None = None) -> N
     }
 
 
-def signing_key_age(now: datetime) -> timedelta | None:
-    """Return for how long the active signing key has signed; None when there is none."""
-    active = SigningKey.objects.filter(state=SigningKeyState.ACTIVE).first()
-    return now - active.activated_at if active and active.activated_at else None
-
-
 def _active(now: datetime) -> list[PlanFigure]:
     active = Subscription.objects.filter(state=State.ACTIVE)
     found: list[PlanFigure] = [

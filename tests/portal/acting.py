@@ -71,6 +71,7 @@ def fill() -> None:
     license = make_license(subscription=make_subscription(tenant=tenant))
     Outbox.objects.create(tenant_id=tenant.pk, to=user.email, subject="Hello", text="Hello.")
     now = timezone.now()
+    Outbox.objects.create(tenant_id=tenant.pk, to=user.email, subject="Hello", text="Secret")
     for key in license.keys.all():
         CheckCount.objects.create(
             tenant=tenant, license_key=key, hour=now, result="valid", count=1, last_at=now
