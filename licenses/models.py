@@ -248,6 +248,9 @@ class LicenseKey(models.Model):
     status_index = models.PositiveIntegerField()
     created_by_name = models.CharField(max_length=200)
     last_downloaded_at = models.DateTimeField(null=True, blank=True)
+    reminded_days = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Step of the expiry reminders that was told last."
+    )
 
     objects = LicenseKeyQuerySet.as_manager()
 

@@ -177,6 +177,14 @@ class Migration(migrations.Migration):
                 ("created_by_name", models.CharField(max_length=200)),
                 ("last_downloaded_at", models.DateTimeField(blank=True, null=True)),
                 (
+                    "reminded_days",
+                    models.PositiveSmallIntegerField(
+                        blank=True,
+                        help_text="Step of the expiry reminders that was told last.",
+                        null=True,
+                    ),
+                ),
+                (
                     "license",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.PROTECT,

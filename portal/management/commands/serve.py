@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import sys
 from typing import Any
 
@@ -21,6 +22,9 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
         parser.add_argument("--port", type=int, default=settings.PORT, help="default: PORT")
         parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
+        parser.add_argument(
+            "--with-worker", action="store_true", help="send mail too, as manage.py run_worker does"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Replace this process by the server. Raises CommandError when the port is taken.
@@ -31,6 +35,8 @@ class Command(BaseCommand):
         refuse_taken_port(options["host"], options["port"])
         sys.stdout.flush()
         os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
+        if options["with_worker"]:
+            start_worker()
         command = granian(options["host"], options["port"], options["workers"])
         os.execv(sys.executable, command)  # noqa: S606 (fixed program, no shell)
 
@@ -44,6 +50,13 @@ def granian(host: str, port: int, workers: int, application: str = "portal") -> 
         *("--backpressure", "64", "--log-level", "warning", "--respawn-failed-workers"),
         f"{application}.wsgi:application",
     ]
+
+
+def start_worker() -> None:
+    """Start the worker beside the server that this process becomes; it ends with it."""
+    manage = settings.BASE_DIR / "manage.py"
+    command = [sys.executable, str(manage), "run_worker", "--parent", str(os.getpid())]
+    subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 (fixed program, no shell)
 
 
 def refuse_taken_port(host: str, port: int) -> None:

@@ -1,0 +1,64 @@
+"""A small mail server (RFC 5321) that accepts, refuses, or is away, as a test wants."""
+
+import socketserver
+import threading
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+
+class MailServer:
+    """Listens on 127.0.0.1; `mails` has what it accepted. `answer` is told to each recipient."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.mails: list[EmailMessage] = []
+        self.answer = "250 Accepted"
+        server = self
+
+        class Session(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                server._talk(self)
+
+        class Server(socketserver.ThreadingTCPServer):
+            allow_reuse_address = True
+            daemon_threads = True
+
+        self._server = Server(("127.0.0.1", port), Session)
+        self.port = int(self._server.server_address[1])
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"smtp://127.0.0.1:{self.port}"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _talk(self, session: socketserver.StreamRequestHandler) -> None:
+        def say(line: str) -> None:
+            session.wfile.write(f"{line}\r\n".encode())
+
+        say("220 tests")
+        for line in session.rfile:
+            command = line.decode().strip().upper()
+            if command.startswith("DATA"):
+                say("354 Go on")
+                self._accept(session)
+                say("250 Accepted")
+            elif command.startswith("RCPT"):
+                say(self.answer)
+            elif command.startswith("QUIT"):
+                say("221 Bye")
+                return
+            else:
+                say("250 OK")
+
+    def _accept(self, session: Any) -> None:
+        data = b""
+        for line in session.rfile:
+            if line == b".\r\n":
+                break
+            data += line.removeprefix(b".") if line.startswith(b"..") else line
+        message = message_from_bytes(data, policy=policy.default)
+        self.mails.append(message)
