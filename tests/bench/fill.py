@@ -105,7 +105,7 @@ def copy(licenses: int) -> None:
             jti=uuid,
             token_sha256=sha256,
             status_list_id=f"{FIRST_LIST} + {number} / {PER_LIST}",
-            status_index=f"{number} % {PER_LIST}",
+            status_index=f"mod({number}, {PER_LIST})",
         )
 
 
@@ -114,7 +114,7 @@ def multiply(model: type[models.Model], pk: Any, **own: str) -> None:
     table = model._meta.db_table
     columns = [field.column for field in model._meta.concrete_fields if field.column]
     values = ", ".join(own.get(column, f"template.{column}") for column in columns)
-    key = model._meta.pk.get_db_prep_value(pk, connection)  # type: ignore[union-attr]
+    key = model._meta.pk.get_db_prep_value(pk, connection)
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {table} ({', '.join(columns)})"
