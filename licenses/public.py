@@ -5,11 +5,12 @@ import json
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 
 from licenses import counting
 from licenses.checking import Verdict, check, expected_from_terminal
@@ -19,6 +20,8 @@ from portal.machines import MachineRefused, not_allowed
 from subscriptions import custom_claims
 
 logger = logging.getLogger("licenses.public")
+
+_to_json = json.JSONEncoder().encode
 
 LARGEST_BODY = 65_536
 """Bytes of a request's body; a larger one is refused before it is read."""
@@ -44,7 +47,11 @@ def check_license(request: HttpRequest) -> HttpResponse:
             verdict.description,
             result=verdict.result,
         )
-    return JsonResponse(_success(verdict, body), headers={"Cache-Control": "no-store"})
+    return HttpResponse(
+        _to_json(_success(verdict, body)),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
 
 
 def _body(request: HttpRequest) -> dict[str, Any]:
@@ -53,7 +60,7 @@ def _body(request: HttpRequest) -> dict[str, Any]:
         raise MachineRefused(
             "invalid_request", 415, "Send the request as Content-Type: application/json."
         )
-    length = request.headers.get("Content-Length", "")
+    length = request.META.get("CONTENT_LENGTH", "")
     if length.isdecimal() and int(length) > LARGEST_BODY:
         raise MachineRefused(
             "invalid_request", 413, f"The body of the request has at most {LARGEST_BODY} bytes."
@@ -129,5 +136,6 @@ def _success(verdict: Verdict, body: Mapping[str, Any]) -> dict[str, Any]:
     return answer
 
 
+@lru_cache(maxsize=4096)
 def _moment(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()

@@ -8,7 +8,9 @@ is what one customer gets.
 import ipaddress
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django.core.cache import cache
 from django.http import HttpRequest
@@ -48,6 +50,7 @@ class Limit:
         return 0 if count <= self.most else max(1, int((window + 1) * WINDOW - now) + 1)
 
 
+@lru_cache(maxsize=1024)
 def client(address: str) -> str:
     """Return what stands for one client: the address, of IPv6 its /64."""
     try:
@@ -62,9 +65,8 @@ def client(address: str) -> str:
 
 
 def _count(name: str) -> int:
+    with suppress(ValueError):  # It is the first of its window.
+        return cache.incr(name)
     if cache.add(name, 1, timeout=2 * WINDOW):
         return 1
-    try:
-        return cache.incr(name)
-    except ValueError:  # It went out between the two: the window has just ended.
-        return 1
+    return cache.incr(name)

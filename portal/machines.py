@@ -7,12 +7,13 @@ page, so that none of their work is done either.
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.db.utils import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
-from django.urls import resolve
+from django.urls import ResolverMatch, get_urlconf, resolve
 
 logger = logging.getLogger("portal.machines")
 
@@ -90,7 +91,7 @@ def refusal(request: HttpRequest, refused: MachineRefused) -> HttpResponse:
 def _answer(request: HttpRequest) -> HttpResponse:
     try:
         _see_host(request)
-        match = resolve(request.path_info)
+        match = _resolved(request.path_info, get_urlconf())
         return match.func(request, *match.args, **match.kwargs)
     except MachineRefused:
         raise
@@ -115,6 +116,11 @@ def _answer(request: HttpRequest) -> HttpResponse:
             500,
             "The portal failed; tell its operators the request_id of this answer.",
         ) from error
+
+
+@lru_cache(maxsize=64)
+def _resolved(path: str, urlconf: str | None) -> ResolverMatch:
+    return resolve(path, urlconf)
 
 
 def _see_host(request: HttpRequest) -> None:

@@ -1,6 +1,6 @@
 """What happens to every request of the portal before its view."""
 
-import uuid
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +24,7 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Set the reference, answer, and send it along as X-Request-ID."""
-        request.id = uuid.uuid4().hex[:16]  # type: ignore[attr-defined]
+        request.id = secrets.token_hex(8)  # type: ignore[attr-defined]
         token = request_id.set(request.id)  # type: ignore[attr-defined]
         try:
             response = self.get_response(request)

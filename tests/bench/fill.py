@@ -105,7 +105,7 @@ def copy(licenses: int) -> None:
             jti=uuid,
             token_sha256=sha256,
             status_list_id=f"{FIRST_LIST} + {number} / {PER_LIST}",
-            status_index=f"{number} % {PER_LIST}",
+            status_index=f"mod({number}, {PER_LIST})",
         )
 
 
