@@ -11,8 +11,8 @@ class PortalConfig(AppConfig):
     name = "portal"
 
     def ready(self) -> None:
-        """Register the system checks and the handler that makes the log append-only."""
-        from portal import checks  # noqa: F401, PLC0415 (needs the app registry)
+        """Register the system checks and the handlers that write the log and protect it."""
+        from portal import checks, security_log  # noqa: F401, PLC0415 (need the app registry)
         from portal.append_only import install_triggers  # noqa: PLC0415 (needs the app registry)
 
         post_migrate.connect(install_triggers, sender=self, dispatch_uid="portal.append_only")

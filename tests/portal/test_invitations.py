@@ -227,7 +227,7 @@ def test_an_account_that_exists_is_never_taken_over(owner, contoso):
     invitation = invited(contoso, owner)
     there = User.objects.create(email=NEW.upper(), name="There")
     assert refusal(lambda: join(invitation=invitation, name="N", password=PASSWORD)) == (
-        "There is an account with this address. Sign in with it to accept."
+        "There is an account with this address. Sign in with it."
     )
     there.refresh_from_db()
     assert (there.name, there.password) == ("There", "")
