@@ -3,7 +3,6 @@
 Flows make and change these rows. Neither a private key nor a license key's token is read here.
 """
 
-import hashlib
 from typing import Any
 
 from django.contrib import admin
@@ -11,9 +10,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from licenses.models import CheckCount, License, LicenseKey, SigningKey, StatusList
+from licenses.admin_signing_keys import SigningKeyAdmin
+from licenses.models import CheckCount, License, LicenseKey, StatusList
 from licenses.results import Result
-from portal.admin_site import ReadOnlyAdmin, code, links, listing
+from portal.admin_site import ReadOnlyAdmin, links, listing
+
+__all__ = ["SigningKeyAdmin"]
 
 
 @admin.register(License)
@@ -155,39 +157,6 @@ class LicenseKeyAdmin(ReadOnlyAdmin):
     def belongings(self, obj: LicenseKey) -> SafeString:
         """Return a link to the checks of the key by terminals."""
         return links(("Checks", listing("licenses_checkcount", license_key__id__exact=obj.pk)))
-
-
-@admin.register(SigningKey)
-class SigningKeyAdmin(ReadOnlyAdmin):
-    """The vendor's key pairs, without the private half."""
-
-    fields = (
-        "kid",
-        "state",
-        "bits",
-        "certificate_sha256",
-        "valid_from",
-        "valid_until",
-        "created_at",
-        "activated_at",
-        "disabled_at",
-        "belongings",
-    )
-    list_display = ("kid", "state", "bits", "valid_from", "valid_until", "activated_at")
-    list_filter = ("state",)
-    search_fields = ("kid",)
-    secrets = ("private_key",)
-
-    @admin.display(description="SHA-256 of the certificate")
-    def certificate_sha256(self, obj: SigningKey) -> SafeString:
-        """Return the fingerprint of the certificate (DER), as tools print it."""
-        return code(hashlib.sha256(bytes(obj.certificate)).digest().hex(":").upper())
-
-    @admin.display(description="belongings")
-    def belongings(self, obj: SigningKey) -> SafeString:
-        """Return a link to the license keys that it signed."""
-        signed = listing("licenses_licensekey", signing_key__id__exact=obj.pk)
-        return links(("License keys signed by it", signed))
 
 
 @admin.register(StatusList)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import wraps
-from typing import Concatenate
+from typing import Any, Concatenate
 
 from allauth.account.internal.flows.login import get_authentication_records
 from django.contrib import messages
@@ -17,10 +17,12 @@ from django.utils.functional import SimpleLazyObject
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
+from portal import support_view
 from portal.actors import Actor
 from portal.models import Member, Role, Tenant, User
 from portal.network import client_address
 from portal.second_factor import has_second_factor
+from portal.support_view import SupportView
 
 PROOF_LIFE = timedelta(minutes=15)
 """How long a proof of who one is counts for reset, delete and member changes."""
@@ -37,6 +39,7 @@ class TenantRequest(HttpRequest):
     member: Member
     tenant: Tenant
     actor: Actor
+    support_view: SupportView | None
     htmx: HtmxDetails
 
 
@@ -45,8 +48,10 @@ type View[**P] = Callable[Concatenate[TenantRequest, P], HttpResponseBase]
 
 def attach(request: HttpRequest) -> None:
     """Put who acts and for whom on the request; read from the database when used."""
+    seen = SimpleLazyObject(lambda: support_view.current(request))
+    request.support_view = seen  # type: ignore[attr-defined]
     memberships = SimpleLazyObject(lambda: _memberships_of(request))
-    member = SimpleLazyObject(lambda: _chosen(memberships, request))
+    member = SimpleLazyObject(lambda: seen.member if seen else _chosen(memberships, request))
     request.memberships = memberships  # type: ignore[attr-defined]
     request.member = member  # type: ignore[attr-defined]
     request.tenant = SimpleLazyObject(  # type: ignore[attr-defined]
@@ -119,6 +124,12 @@ def signed_in_user(request: HttpRequest) -> User:
     return user
 
 
+def end_support_view_at_sign_out(request: HttpRequest | None, **_signal: Any) -> None:
+    """End the support view of an operator who signs out."""
+    if request is not None and support_view.IN_SESSION in request.session:
+        support_view.end(request, actor=actor_of(request), how="sign-out")
+
+
 def tenant_role[**P](
     role: Role, *, shows_tenant: bool = True
 ) -> Callable[[View[P]], Callable[..., HttpResponseBase]]:
@@ -145,6 +156,12 @@ def tenant_role[**P](
         return guarded
 
     return decorate
+
+
+def hidden_from_support[V: Callable[..., HttpResponseBase]](view: V) -> V:
+    """Refuse this view in a support view although it only reads: it records or reveals."""
+    view.is_hidden_from_support = True  # type: ignore[attr-defined]
+    return view
 
 
 def _needs(member: Member, role: Role) -> str:

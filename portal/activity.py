@@ -55,6 +55,8 @@ class Action(TextChoices):
     MEMBER_LEFT = "member.left", "Member left"
     OWNERSHIP_HANDED_OVER = "tenant.handed_over", "Ownership handed over"
     LOG_PRUNED = "log.pruned", "Old log rows removed"
+    SUPPORT_VIEW_STARTED = "support_view.started", "Support view started"
+    SUPPORT_VIEW_ENDED = "support_view.ended", "Support view ended"
     RECORD_ADDED = "record.added", "Record added"
     RECORD_CHANGED = "record.changed", "Record changed"
     RECORD_REMOVED = "record.removed", "Record removed"

@@ -12,7 +12,8 @@ from django.utils.safestring import SafeString
 
 from portal.activity import Action
 from portal.admin_site import PlainAdmin, ReadOnlyAdmin, RecordedAdmin, links, listing
-from portal.models import VENDOR, LogEntry, Member, Tenant, User, country_choices
+from portal.admin_support import SupportViewAdmin
+from portal.models import VENDOR, LogEntry, Member, Outbox, Tenant, User, country_choices
 
 
 class TenantForm(forms.ModelForm):
@@ -25,7 +26,7 @@ class TenantForm(forms.ModelForm):
 
 
 @admin.register(Tenant)
-class TenantAdmin(RecordedAdmin):
+class TenantAdmin(SupportViewAdmin, RecordedAdmin):
     """Customer accounts."""
 
     form = TenantForm
@@ -258,3 +259,17 @@ class LogEntryAdmin(ReadOnlyAdmin):
     def what(self, obj: LogEntry) -> str:
         """Return what happened, in words."""
         return str(Action(obj.action).label) if obj.action in Action.values else obj.action
+
+
+@admin.register(Outbox)
+class OutboxAdmin(ReadOnlyAdmin):
+    """Mail that must go out or went out, without its text: links in it are for one person."""
+
+    fields = ("to", "subject", "created_at", "send_after", "attempts", "last_error", "sent_at")
+    list_display = ("created_at", "to", "subject", "attempts", "last_error", "sent_at")
+    list_filter = (("sent_at", admin.EmptyFieldListFilter),)
+    search_fields = ("to",)
+    search_help_text = "Email address, or whole identifier of the tenant"
+    ordering = ("-id",)
+    identifiers = ("tenant_id",)
+    secrets = ("text", "html", "dedupe_key")

@@ -118,10 +118,13 @@ class Environment:
             )
         return parsed
 
-    def secret(self, name: str, *, kept: KeptSecrets | None, least: int = 32) -> str:
+    def secret(
+        self, name: str, *, kept: KeptSecrets | None, least: int = 32, is_needed: bool = True
+    ) -> str:
         """Return a secret from NAME, or from the file that NAME_FILE names.
 
-        `kept` is given in the demonstration only: there a missing secret is made and kept.
+        `kept` is given in the demonstration only: there a missing secret is made and kept. One
+        that is not needed may be left out and is empty then.
         """
         self.asked |= {name, f"{name}_FILE"}
         value = self.variables.get(name, "").strip()
@@ -134,7 +137,7 @@ class Environment:
                 return ""
         if not value and kept is not None:
             return kept.get(name)
-        if len(value) < least:
+        if len(value) < least and (value or is_needed):
             self._mistake(
                 name,
                 f"must be a secret of at least {least} characters, set directly or as the path "

@@ -26,3 +26,13 @@ def accepted(form: forms.BaseForm, act: Callable[[], object]) -> bool:
         form.add_error(refusal.field, refusal.sentence)
         return False
     return True
+
+
+class ReasonForm(forms.Form):
+    """Why an operator does something; the log keeps it, and customers read it in theirs."""
+
+    reason = forms.CharField(
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 3, "cols": 70}),
+        help_text="At most 500 characters. It stands in the log.",
+    )

@@ -8,8 +8,9 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 
-from portal import access, pages
+from portal import access, pages, support_view
 from portal.logs import request_id
 
 Answer = Callable[[HttpRequest], HttpResponse]
@@ -95,3 +96,32 @@ class TenantMiddleware:
             return None
         tenant = access.other_tenant_named(request)
         return pages.in_other_tenant(request, tenant) if tenant else None
+
+
+class SupportViewMiddleware:
+    """Keeps a support view read-only: the one place that refuses what it must not do."""
+
+    def __init__(self, get_response: Answer) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer as ever; what matters is decided when the view is known."""
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Any, *_: Any) -> HttpResponse | None:
+        """Refuse what a support view must not do, and end one whose time is over."""
+        if support_view.is_unaffected(request, view):
+            return None
+        seen = request.support_view  # type: ignore[attr-defined]
+        if not seen:
+            return None
+        if seen.is_over():
+            support_view.end(request, actor=access.actor_of(request), how="time limit")
+            messages.info(request, f"The support view of {seen.tenant} has ended: its time is up.")
+            return redirect(reverse("admin:portal_tenant_change", args=[seen.tenant.pk]))
+        if not support_view.may_answer(request, view):
+            raise PermissionDenied(
+                "This is a support view: you see what the tenant sees, and nothing can be changed "
+                "or taken. End the support view first."
+            )
+        return None

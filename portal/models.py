@@ -142,6 +142,7 @@ class Tenant(models.Model):
 
     class Meta:
         ordering = ["name", "id"]
+        permissions = [("support_tenant", "Can view the portal as the tenant, read-only")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(country__regex=r"^[A-Z]{3}$"),
@@ -340,6 +341,7 @@ class LogEntry(models.Model):
             models.Index(fields=["tenant_id", "at", "seq"], name="log_entry_by_time"),
             models.Index(fields=["tenant_id", "action", "at", "seq"], name="log_entry_by_action"),
             models.Index(fields=["tenant_id", "actor_id", "at", "seq"], name="log_entry_by_actor"),
+            models.Index(fields=["action", "at"], name="log_entry_by_happening"),
             models.Index(
                 fields=["tenant_id", "subscription_id", "at", "seq"],
                 name="log_entry_by_subscription",

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from django.utils.csp import CSP
 
+from portal.database import refuse_hung_up
 from portal.environment import Environment, KeptSecrets
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -24,6 +25,7 @@ _kept = KeptSecrets(DATA_DIR / "secrets.json") if DEMONSTRATION else None
 SECRET_KEY = env.secret("SECRET_KEY", kept=_kept, least=50)
 KEY_ENCRYPTION_KEYS = env.encryption_keys("KEY_ENCRYPTION_KEYS", kept=_kept)
 LOG_KEY = env.secret("LOG_KEY", kept=_kept)
+METRICS_TOKEN = env.secret("METRICS_TOKEN", kept=_kept, is_needed=False)
 
 # Addresses
 PORT = env.integer("PORT", default=8000, least=1, most=65535)
@@ -49,6 +51,16 @@ if "{tid}" not in LICENSE_TENANT_AUDIENCE:
     env.refuse("LICENSE_TENANT_AUDIENCE", "must hold {tid} where the tenant's identifier goes.")
 LICENSE_AUTHORIZED_PARTY = env.text("LICENSE_AUTHORIZED_PARTY", "urn:oneimlx:cli")
 SIGNING_KEY_BITS = env.integer("SIGNING_KEY_BITS", default=3072, least=2048, most=8192)
+SIGNING_KEY_PUBLISHED_HOURS = env.integer(
+    "SIGNING_KEY_PUBLISHED_HOURS", default=24, least=0, most=720
+)
+
+# Checks by terminals: limits for one client address, 0 for none; seconds between two writings
+CHECKS_PER_MINUTE = env.integer("CHECKS_PER_MINUTE", default=6000, least=0, most=10_000_000)
+FAILED_CHECKS_PER_MINUTE = env.integer(
+    "FAILED_CHECKS_PER_MINUTE", default=300, least=0, most=10_000_000
+)
+CHECK_COUNT_SECONDS = env.integer("CHECK_COUNT_SECONDS", default=2, least=0, most=60)
 
 # The house
 PORTAL_NAME = env.text("PORTAL_NAME", "License Portal")
@@ -74,6 +86,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "portal.middleware.RequestIdMiddleware",
+    "portal.machines.MachineMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -87,8 +100,9 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
-    "portal.middleware.ProofMiddleware",
     "portal.middleware.TenantMiddleware",
+    "portal.middleware.SupportViewMiddleware",
+    "portal.middleware.ProofMiddleware",
 ]
 ROOT_URLCONF = "portal.urls"
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # Lower("email") is unique, which says more
@@ -120,23 +134,30 @@ DATABASES = {"default": env.database("DATABASE_URL", sqlite=DATA_DIR / "portal.s
 if DATABASES["default"].get("ENGINE") == "django.db.backends.sqlite3":
     # IMMEDIATE takes the write lock when a transaction opens: a deferred one that reads first
     # and writes later loses against another writer and fails instead of waiting.
+    # Opening the file takes twenty times as long as reading a row: connections stay open.
+    DATABASES["default"]["CONN_MAX_AGE"] = None
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 30,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
     }
 else:
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+    DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 5
+    DATABASES["default"]["OPTIONS"]["pool"] = {
         "min_size": 1,
         "max_size": DATABASE_POOL_SIZE,
         "timeout": 10,
+        "check": refuse_hung_up,
     }
 _cache = env.text("CACHE_URL", "")
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _cache}
     if _cache
-    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "portal"}
+    else {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "portal",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},  # one for each client address and limit
+    }
 }
 
 # Static files

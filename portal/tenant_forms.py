@@ -18,6 +18,7 @@ class TenantForm(forms.ModelForm):
         model = Tenant
         fields = ("name", "country", "requires_two_factor")
         labels = {"requires_two_factor": "Members must sign in with a second factor"}
+        help_texts = {"requires_two_factor": ""}
         error_messages = {"name": {"required": "Enter a name."}}
         widgets = {"country": forms.Select}
 

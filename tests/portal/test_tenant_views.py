@@ -116,6 +116,8 @@ def test_the_last_owner_is_told_why_not(owner_client, owner):
 
 
 def test_ownership_is_handed_over_to_members_alone(owner_client, owner, manager, stranger):
+    offered = owner_client.get("/tenant/hand-over/").context["form"].fields["to"].queryset
+    assert [member.user for member in offered] == [manager]
     answer = owner_client.post("/tenant/hand-over/", {"to": pk(stranger)})
     assert answer.status_code == 422
     answer = owner_client.post("/tenant/hand-over/", {"to": pk(manager)})
@@ -293,6 +295,14 @@ def test_a_link_into_another_own_tenant_offers_the_switch(
         answer = owner_client.get(address)
         assert shape(answer) == (404, "page", f"This belongs to {there}"), address
         assert answer.context["back"] == address
+
+
+def test_what_the_role_forbids_in_this_tenant_is_no_matter_of_another(
+    both, owner_client, fabrikam, stranger
+):
+    switched(owner_client, fabrikam)
+    address = reverse("tenant:remove_member", args=[pk(stranger)])
+    assert shape(owner_client.get(address)) == (403, "page", "You are not allowed to do this")
 
 
 def test_the_offered_switch_leads_to_what_was_asked_for(

@@ -31,14 +31,19 @@ class Command(BaseCommand):
         refuse_taken_port(options["host"], options["port"])
         sys.stdout.flush()
         os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
-        command = [
-            *(sys.executable, "-m", "granian", "--interface", "wsgi"),
-            *("--host", options["host"], "--port", str(options["port"])),
-            *("--workers", str(options["workers"]), "--blocking-threads", "4"),
-            *("--backpressure", "64", "--log-level", "warning", "--respawn-failed-workers"),
-            "portal.wsgi:application",
-        ]
+        command = granian(options["host"], options["port"], options["workers"])
         os.execv(sys.executable, command)  # noqa: S606 (fixed program, no shell)
+
+
+def granian(host: str, port: int, workers: int, application: str = "portal") -> list[str]:
+    """Return the command that serves an application's `wsgi` over HTTP."""
+    return [
+        *(sys.executable, "-m", "granian", "--interface", "wsgi"),
+        *("--host", host, "--port", str(port)),
+        *("--workers", str(workers), "--blocking-threads", "4"),
+        *("--backpressure", "64", "--log-level", "warning", "--respawn-failed-workers"),
+        f"{application}.wsgi:application",
+    ]
 
 
 def refuse_taken_port(host: str, port: int) -> None:
