@@ -13,7 +13,7 @@ class PortalConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks and the handlers of signals."""
-        from portal import checks  # noqa: F401, PLC0415 (needs the app registry)
+        from portal import checks, security_log  # noqa: F401, PLC0415 (need the app registry)
         from portal.access import end_support_view_at_sign_out  # noqa: PLC0415 (needs the registry)
         from portal.append_only import install_triggers  # noqa: PLC0415 (needs the app registry)
 

@@ -78,6 +78,30 @@ class Environment:
             self._mistake(name, "must be an address such as https://licenses.example.com.")
         return value
 
+    def identity_providers(self, name: str, *, insecure: bool) -> list[dict[str, Any]]:
+        """Return the OpenID Connect providers that NAME lists, as allauth takes them.
+
+        Each word has variables of its own: `company` reads OIDC_COMPANY_ISSUER, …_CLIENT_ID,
+        …_CLIENT_SECRET and …_NAME. `insecure` admits issuers by plain HTTP, for this machine.
+        """
+        return [self._identity_provider(word, insecure=insecure) for word in self.words(name)]
+
+    def _identity_provider(self, word: str, *, insecure: bool) -> dict[str, Any]:
+        if not word.isidentifier() or not word.islower():
+            self._mistake("OIDC_PROVIDERS", "must be lower-case words, such as company,google.")
+        own = f"OIDC_{word.upper()}"
+        issuer = self.text(f"{own}_ISSUER").rstrip("/")
+        schemes = {"https", "http"} if insecure else {"https"}
+        if issuer and (urlsplit(issuer).scheme not in schemes or not urlsplit(issuer).netloc):
+            self._mistake(f"{own}_ISSUER", "must be an address such as https://id.example.com.")
+        return {
+            "provider_id": word,
+            "name": self.text(f"{own}_NAME", word.capitalize()),
+            "client_id": self.text(f"{own}_CLIENT_ID"),
+            "secret": self.secret(f"{own}_CLIENT_SECRET", kept=None, least=1),
+            "settings": {"server_url": issuer, "oauth_pkce_enabled": True},
+        }
+
     def database(self, name: str, *, sqlite: Path) -> dict[str, Any]:
         """Return Django's settings of the database at the address, by default an SQLite file."""
         value = self.text(name, f"sqlite:///{sqlite}")

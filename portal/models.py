@@ -16,7 +16,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from portal.actors import ActorKind
+from portal.actors import Actor, ActorKind
 
 VENDOR = uuid.UUID(int=0)
 """Stands for "no tenant" in the log: what is done to the vendor's own things."""
@@ -112,6 +112,16 @@ class User(AbstractBaseUser, PermissionsMixin):
     def get_short_name(self) -> str:
         """Return the name to greet with."""
         return self.name or self.email
+
+    def as_actor(self, address: str = "") -> Actor:
+        """Return this person as flows and the log take them; `address` is their network address."""
+        return Actor(
+            kind=ActorKind.OPERATOR if self.is_staff else ActorKind.MEMBER,
+            name=self.get_short_name(),
+            user_id=self.pk,
+            email=self.email,
+            address=address,
+        )
 
 
 class Tenant(models.Model):

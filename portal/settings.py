@@ -39,6 +39,7 @@ TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 HTTPS = PUBLIC_URL.startswith("https://")
 if not HTTPS and not DEMONSTRATION:
     env.refuse("PUBLIC_URL", "must begin with https:// outside the demonstration.")
+OPEN_SIGN_UP = env.boolean("OPEN_SIGN_UP", default=True)
 BUY_URL = env.text("BUY_URL", "https://perpetualintelligence.com/products")
 
 # Licenses (contract.md section 1)
@@ -80,6 +81,8 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
 ]
 MIDDLEWARE = [
     "portal.middleware.RequestIdMiddleware",
@@ -99,6 +102,7 @@ MIDDLEWARE = [
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "portal.middleware.TenantMiddleware",
     "portal.middleware.SupportViewMiddleware",
+    "portal.middleware.ProofMiddleware",
 ]
 ROOT_URLCONF = "portal.urls"
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # Lower("email") is unique, which says more
@@ -182,18 +186,46 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_ADAPTER = "portal.accounts.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
-ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_UNIQUE_EMAIL = True
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_RATE_LIMITS = {
-    # By address only: a limit on the account would let a stranger who guesses lock its owner out.
-    "login_failed": "10/m/ip",
+    "login": None,  # "login_failed" is counted before the password is hashed
+    # `key` is address and account together (AccountAdapter): a limit on the account alone would
+    # let a stranger who guesses lock its owner out.
+    "login_failed": "30/m/ip,5/5m/key",
+    "login_failed_known_device": "10/5m/key",
+    "reset_password": "20/m/ip,5/h/key",
+    "signup": "20/m/ip,5/h/key",
 }
+MFA_ADAPTER = "portal.accounts.MfaAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_TOTP_ISSUER = PORTAL_NAME
 MFA_PASSKEY_LOGIN_ENABLED = True
-MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEMONSTRATION and not HTTPS
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = (
+    DEMONSTRATION and not HTTPS and urlsplit(PUBLIC_URL).hostname == "localhost"
+)
+# Nobody is signed in without a verified address. What is not verified is one to change to, which
+# allauth would refuse to people with a second factor.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+# portal.access asks for proofs: allauth asks again right after sign-in, and never asks people
+# who sign in at a provider only.
+MFA_REAUTHENTICATION_REQUIRED = False
 USERSESSIONS_TRACK_ACTIVITY = True
+
+# Sign-in at identity providers (OpenID Connect)
+OIDC_PROVIDERS = env.identity_providers("OIDC_PROVIDERS", insecure=DEMONSTRATION)
+_issuers = [urlsplit(provider["settings"]["server_url"]) for provider in OIDC_PROVIDERS]
+SOCIALACCOUNT_ADAPTER = "portal.identity.IdentityAdapter"
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "provider_class": "portal.identity.IdentityProvider",
+        "APPS": OIDC_PROVIDERS,
+    }
+}
 
 # Mail
 MAIL_FROM = env.text("MAIL_FROM", "License Portal <noreply@localhost>" if DEMONSTRATION else None)
@@ -210,7 +242,8 @@ SECURE_CSP = {
     "style-src": [CSP.SELF],
     "font-src": [CSP.SELF],
     "connect-src": [CSP.SELF],
-    "form-action": [CSP.SELF],
+    # Browsers hold the redirect that answers a form to this too.
+    "form-action": [CSP.SELF, *(f"{issuer.scheme}://{issuer.netloc}" for issuer in _issuers)],
     "img-src": [CSP.SELF, "data:"],
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.NONE],

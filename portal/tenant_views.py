@@ -209,7 +209,7 @@ def leave(request: TenantRequest) -> HttpResponse:
 
 
 @require_POST
-@tenant_role(Role.VIEWER)
+@tenant_role(Role.VIEWER, shows_tenant=False)
 def switch(request: TenantRequest) -> HttpResponse:
     """Go on in another tenant of the user's: its identifier is kept in the session."""
     chosen = request.POST.get("tenant")

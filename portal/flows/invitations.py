@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urljoin
 
 from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -14,8 +15,9 @@ from django.utils import timezone
 
 from portal import activity, outbox
 from portal.activity import Action
-from portal.actors import Actor, ActorKind
+from portal.actors import Actor
 from portal.dates import moment
+from portal.flows.accounts import TAKEN, new_user, store_account
 from portal.flows.members import refuse_unless_owner
 from portal.locking import lock_tenant
 from portal.models import (
@@ -133,35 +135,28 @@ def join(
     *,
     invitation: Invitation,
     name: str,
-    password: str,
+    password: str | None,
+    identity: SocialAccount | None = None,
     address: str = "",
     now: datetime | None = None,
 ) -> Member:
     """Make an account for the invited address, and its owner a member; return the membership.
 
-    Whoever holds the mailed link has proven the address, so it counts as verified. `address` is
-    the network address for the log. Raises Refused as `accept_invitation` does, and when somebody
-    signs in with the address already.
+    Whoever holds the mailed link has proven the address, so it counts as verified. They sign in
+    with the password, or with the identity at a provider. `address` is the network address for
+    the log. Raises Refused as `accept_invitation` does, and when somebody signs in with the
+    address already.
     """
-    user = User(email=invitation.email, name=name)
-    user.set_password(password)  # slow on purpose: outside of the transaction
+    user = new_user(email=invitation.email, name=name, password=password)
     try:
         with transaction.atomic():
             lock_tenant(invitation.tenant_id)
-            if account_exists(invitation.email):
-                raise Refused("There is an account with this address. Sign in with it to accept.")
-            user.save(force_insert=True)
-            EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
-            actor = Actor(
-                kind=ActorKind.MEMBER,
-                name=user.get_short_name(),
-                user_id=user.pk,
-                email=user.email,
-                address=address,
+            store_account(user=user, identity=identity)
+            return accept_invitation(
+                invitation=invitation, user=user, actor=user.as_actor(address), now=now
             )
-            return accept_invitation(invitation=invitation, user=user, actor=actor, now=now)
     except IntegrityError as error:  # somebody signed up with the address at the same moment
-        raise Refused("There is an account with this address. Sign in with it.") from error
+        raise Refused(TAKEN) from error
 
 
 def hashed(secret: str) -> str:
@@ -173,12 +168,6 @@ def is_for(invitation: Invitation, user: User) -> bool:
     """Return whether the user has verified the address that the invitation was sent to."""
     verified = EmailAddress.objects.filter(user=user, verified=True)
     return verified.filter(email__iexact=invitation.email).exists()
-
-
-def account_exists(email: str) -> bool:
-    """Return whether somebody signs in with the address, or has verified it."""
-    verified = EmailAddress.objects.filter(email__iexact=email, verified=True)
-    return User.objects.filter(email__iexact=email).exists() or verified.exists()
 
 
 def _refuse_unless_invitable(tenant: Tenant, email: str, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Sign-in, closed sign-up, and the mails of a password reset."""
+"""Sign-in and the mails of a password reset."""
 
 import io
 import re
@@ -9,7 +9,7 @@ from django.core.mail import EmailMessage
 from django.urls import reverse
 
 from portal.mail import EmailBackend
-from portal.models import Outbox, User
+from portal.models import Outbox
 from tests.support.accounts import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -34,15 +34,6 @@ def test_a_wrong_password_and_an_unknown_address_are_told_alike(client, owner):
     assert [page.context["form"].errors for page in pages] == [
         {"__all__": ["The email address and/or password you specified are not correct."]}
     ] * 2
-
-
-def test_strangers_can_not_make_an_account(client):
-    answer = client.post(
-        reverse("account_signup"),
-        {"email": "new@nowhere.example", "password1": PASSWORD, "password2": PASSWORD},
-    )
-    assert "Accounts are by invitation" in answer.content.decode()
-    assert not User.objects.filter(email="new@nowhere.example").exists()
 
 
 def test_the_link_of_a_reset_leads_to_the_public_address_whatever_host_was_asked(client, owner):

@@ -3,12 +3,13 @@
 from urllib.parse import unquote
 
 import pytest
+from allauth.mfa.totp.internal.auth import TOTP
 from django.test import Client
 from django.urls import reverse
 
 from portal.models import Invitation, Member, Outbox, Role, Tenant
 from tests.factories import make_license, make_subscription
-from tests.support.accounts import make_member, sign_in, stale
+from tests.support.accounts import TOTP_SECRET, make_member, sign_in, stale
 from tests.support.answers import HTMX, events, ids, refusals, shape, told
 
 TENANT = "/tenant/"
@@ -192,6 +193,7 @@ def test_member_changes_need_a_recent_proof_and_keep_what_was_typed(
 
 def test_a_rule_that_was_switched_off_stays_so_after_the_proof(owner, contoso, client_for):
     Tenant.objects.update(requires_two_factor=True)
+    TOTP.activate(owner, TOTP_SECRET)
     client = client_for(owner, at=stale())
     client.post("/tenant/edit/", {"name": "Contoso", "country": "USA"})
     assert client.get("/tenant/edit/").context["form"]["requires_two_factor"].value() is False
