@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
-from django.http import Http404, HttpRequest, HttpResponse
 
 from portal.machines import PREFIXES, MachineMiddleware
 from portal.middleware import RequestIdMiddleware
@@ -32,7 +31,8 @@ class Handler(WSGIHandler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.short_way = RequestIdMiddleware(MachineMiddleware(_no_long_way))
+        machines = MachineMiddleware(self.get_response)  # type: ignore[arg-type]
+        self.short_way = RequestIdMiddleware(machines)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Answer a request as WSGI says (PEP 3333)."""
@@ -42,8 +42,3 @@ class Handler(WSGIHandler):
         status = f"{response.status_code} {response.reason_phrase}"
         start_response(status, list(response.items()))
         return [response.content]
-
-
-def _no_long_way(request: HttpRequest) -> HttpResponse:
-    """What the short way never comes to: its addresses are answered by the middleware."""
-    raise Http404
