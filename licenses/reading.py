@@ -10,7 +10,8 @@ from typing import Any, cast
 from uuid import UUID
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from licenses.models import VERIFYING, KeyState, Slot
 from licenses.tokens import ParsedToken
@@ -73,12 +74,23 @@ def read(parsed: ParsedToken) -> Records | None:
 
 
 def _fetched(jti: UUID | None, kid: str) -> tuple[Any, ...] | None:
+    """Run the statement; once more on a new connection where the server has ended this one."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    try:
+        return _run(connection, jti, kid)
+    except (OperationalError, InterfaceError):
+        if connection.in_atomic_block:
+            raise
+        connection.close()
+    return _run(connection, jti, kid)
+
+
+def _run(connection: BaseDatabaseWrapper, jti: UUID | None, kid: str) -> tuple[Any, ...] | None:
     """Run the statement on the driver's own connection, which has it prepared.
 
     Django's cursors bind parameters themselves: PostgreSQL would plan the statement anew every
     time, which takes longer than running it, and on SQLite they cost more than the read.
     """
-    connection = connections[DEFAULT_DB_ALIAS]
     connection.ensure_connection()
     driver = connection.connection
     with connection.wrap_database_errors:
