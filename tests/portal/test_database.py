@@ -45,6 +45,9 @@ class TestRefuseHungUp:
             assert status(live_portal) == 200
             assert end_connections_of_others() > 0
         assert status(live_portal) == 200
+        # The idle ones in the pool of this process were ended too: the next test gets new ones.
+        connection.close()
+        connection.close_pool()
 
 
 def end_connections_of_others() -> int:
