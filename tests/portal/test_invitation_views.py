@@ -1,10 +1,7 @@
 """The mailed link, attacked on a live server: it shows a button, and only its person gets in."""
 
-import http.cookiejar
 import re
-import urllib.error
-import urllib.request
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import pytest
 
@@ -12,47 +9,12 @@ from portal.flows.invitations import hashed, invite, revoke_invitation
 from portal.models import Invitation, Member, Role, Tenant, User
 from tests.portal.test_invitations import NEW, secret_of
 from tests.portal.test_members import acting
-from tests.support.accounts import PASSWORD, make_user
+from tests.support.accounts import make_user
+from tests.support.visitor import Visitor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ACCEPT = "/invitations/accept/"
 PERSON = {"name": "Nora New", "password": "a long enough sentence"}
-
-
-class Visitor:
-    """A browser without scripts, on the network."""
-
-    def __init__(self, url):
-        self.url = url
-        jar = http.cookiejar.CookieJar()
-        self.opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(jar)
-        )
-        self.jar = jar
-
-    def signs_in(self, email, **values):
-        return self.post("/accounts/login/", {"login": email, "password": PASSWORD, **values})
-
-    def get(self, path, **headers):
-        """Return status, address at the end, and body."""
-        return self._open(urllib.request.Request(self.url + path, headers=headers))
-
-    def post(self, path, values, *, token=True, **headers):
-        if token:
-            body = self.get(path)[2]
-            [found] = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', body)[-1:]
-            values = values | {"csrfmiddlewaretoken": found}
-        data = urlencode(values).encode()
-        request = urllib.request.Request(self.url + path, data, headers=headers)
-        return self._open(request)
-
-    def _open(self, request):
-        try:
-            with self.opener.open(request, timeout=20) as answer:
-                return answer.status, answer.url.removeprefix(self.url), answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.url.removeprefix(self.url), error.read().decode()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One's own account: name, address, factors, sessions, and what proof a change wants."""
+"""What one changes about one's own account, and what proof it wants."""
 
 import re
 
@@ -41,7 +41,7 @@ def link_in(message):
 
 
 def test_a_name_is_changed_and_every_tenant_is_told(viewer, viewer_client, contoso):
-    assert viewer_client.post(PROFILE, {"name": "Vera"}).url == PROFILE
+    assert viewer_client.post(PROFILE, {"name": "Vera"})["Location"] == PROFILE
     viewer.refresh_from_db()
     assert viewer.name == "Vera"
     entry = LogEntry.objects.get(tenant_id=contoso.pk)
@@ -89,7 +89,7 @@ def test_an_address_of_somebody_else_is_answered_like_a_free_one(owner_client, s
         owner_client.post(EMAIL, {"action_add": "", "email": email})
         for email in (NEW, stranger.email)
     ]
-    assert [(answer.status_code, answer.url) for answer in answers] == [(302, EMAIL)] * 2
+    assert [(answer.status_code, answer["Location"]) for answer in answers] == [(302, EMAIL)] * 2
 
 
 def test_an_address_of_somebody_else_is_not_taken_by_its_link(owner, owner_client, stranger):
