@@ -47,7 +47,7 @@ class TestRefuseHungUp:
         assert status(live_portal) == 200
         # The idle ones in the pool of this process were ended too: the next test gets new ones.
         connection.close()
-        connection.close_pool()
+        connection.close_pool()  # type: ignore[attr-defined]
 
 
 def end_connections_of_others() -> int:
