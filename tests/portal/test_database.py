@@ -33,7 +33,7 @@ class TestRefuseHungUp:
         assert status(live_portal) == 200
         # The idle ones in the pool of this process were ended too: the next test gets new ones.
         connection.close()
-        connection.close_pool()  # type: ignore[attr-defined] (PostgreSQL has it)
+        connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL has it
 
 
 def end_connections_of_others() -> int:
