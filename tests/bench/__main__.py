@@ -59,7 +59,7 @@ class Bench:
             file.unlink()
         self.server.psql(f"CREATE DATABASE {name}")
         yield "PostgreSQL", self.server.url(name)
-        self.server.psql(f"DROP DATABASE {name}")
+        self.server.psql(f"DROP DATABASE {name} WITH (FORCE)")
 
     def fill(self, url: str, *, licenses: int, probes: int) -> Path:
         """Fill a database; return the file of requests for its signed keys."""
