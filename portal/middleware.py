@@ -19,7 +19,7 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Set the reference, answer, and send it along as X-Request-ID."""
-        request.id = f"{getrandbits(64):016x}"
+        request.id = f"{getrandbits(64):016x}"  # type: ignore[attr-defined]
         token = request_id.set(request.id)  # type: ignore[attr-defined]
         try:
             response = self.get_response(request)

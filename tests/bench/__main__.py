@@ -178,7 +178,7 @@ def main() -> None:
         folder.chmod(0o711)  # as root, PostgreSQL runs as a user of its own and passes through
         os.environ |= {
             "DEMONSTRATION": "true",
-            "DATA_DIR": name,
+            "DATA_DIR": str(folder / "data"),  # which the portal closes to all others
             "LOG_LEVEL": "WARNING",
             "DJANGO_SETTINGS_MODULE": "portal.settings",
         }
