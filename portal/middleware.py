@@ -1,7 +1,7 @@
 """What happens to every request of the portal before its view."""
 
-import secrets
 from collections.abc import Callable
+from random import getrandbits
 from typing import Any
 
 from django.contrib import messages
@@ -24,7 +24,7 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Set the reference, answer, and send it along as X-Request-ID."""
-        request.id = secrets.token_hex(8)  # type: ignore[attr-defined]
+        request.id = f"{getrandbits(64):016x}"  # type: ignore[attr-defined]
         token = request_id.set(request.id)  # type: ignore[attr-defined]
         try:
             response = self.get_response(request)

@@ -59,7 +59,7 @@ class Bench:
             file.unlink()
         self.server.psql(f"CREATE DATABASE {name}")
         yield "PostgreSQL", self.server.url(name)
-        self.server.psql(f"DROP DATABASE {name}")
+        self.server.psql(f"DROP DATABASE {name} WITH (FORCE)")
 
     def fill(self, url: str, *, licenses: int, probes: int) -> Path:
         """Fill a database; return the file of requests for its signed keys."""
@@ -178,7 +178,7 @@ def main() -> None:
         folder.chmod(0o711)  # as root, PostgreSQL runs as a user of its own and passes through
         os.environ |= {
             "DEMONSTRATION": "true",
-            "DATA_DIR": name,
+            "DATA_DIR": str(folder / "data"),  # which the portal closes to all others
             "LOG_LEVEL": "WARNING",
             "DJANGO_SETTINGS_MODULE": "portal.settings",
         }
