@@ -107,7 +107,7 @@ def refresh(*, now: datetime | None = None) -> Figures:
 def count(*, now: datetime, known: dict[str, dict[str, int]] | None = None) -> Numbers:
     """Return the numbers as of `now`; `known` are the checks of hours that are over."""
     by_signing_key = _by_signing_key(now)
-    waiting = Outbox.objects.filter(sent_at=None).aggregate(n=Count("pk"), at=Min("created_at"))
+    waiting = Outbox.objects.waiting().aggregate(n=Count("pk"), at=Min("created_at"))
     return {
         "active": _active(now),
         "new": Subscription.objects.filter(created_at__gt=now - RECENT).count(),

@@ -265,9 +265,20 @@ class LogEntryAdmin(ReadOnlyAdmin):
 class OutboxAdmin(ReadOnlyAdmin):
     """Mail that must go out or went out, without its text: links in it are for one person."""
 
-    fields = ("to", "subject", "created_at", "send_after", "attempts", "last_error", "sent_at")
-    list_display = ("created_at", "to", "subject", "attempts", "last_error", "sent_at")
-    list_filter = (("sent_at", admin.EmptyFieldListFilter),)
+    list_display = (
+        "created_at",
+        "to",
+        "subject",
+        "attempts",
+        "last_error",
+        "sent_at",
+        "given_up_at",
+    )
+    fields = (*list_display, "send_after")
+    list_filter = (
+        ("sent_at", admin.EmptyFieldListFilter),
+        ("given_up_at", admin.EmptyFieldListFilter),
+    )
     search_fields = ("to",)
     search_help_text = "Email address, or whole identifier of the tenant"
     ordering = ("-id",)

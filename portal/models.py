@@ -352,6 +352,18 @@ class LogEntry(models.Model):
         return f"{self.at:%Y-%m-%d %H:%M} {self.actor_name}: {self.action}"
 
 
+class OutboxQuerySet(models.QuerySet["Outbox"]):
+    """Words for reading the outbox."""
+
+    def waiting(self) -> OutboxQuerySet:
+        """Return the mails that are still to send."""
+        return self.filter(sent_at=None, given_up_at=None)
+
+    def due(self, now: datetime) -> OutboxQuerySet:
+        """Return the mails to send now, the longest due first."""
+        return self.waiting().filter(send_after__lte=now).order_by("send_after", "pk")
+
+
 class Outbox(models.Model):
     """A mail that must go out: written with what it tells, sent after commit, retried."""
 
@@ -371,12 +383,17 @@ class Outbox(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     last_error = models.CharField(max_length=300, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
+    given_up_at = models.DateTimeField(null=True, blank=True)
+
+    objects = OutboxQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "outbox"
         indexes = [
             models.Index(
-                fields=["send_after"], condition=Q(sent_at=None), name="outbox_still_to_send"
+                fields=["send_after"],
+                condition=Q(sent_at=None, given_up_at=None),
+                name="outbox_still_to_send",
             )
         ]
 

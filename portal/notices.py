@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from portal import outbox
-from portal.models import Member, Role
+from portal.models import Member, Outbox, Role
 
 
 def keepers(tenant_id: UUID) -> QuerySet[Member]:
@@ -30,5 +30,15 @@ def tell_keepers(
             template=template,
             context=context,
             tenant_id=tenant_id,
-            once=once and f"{once}:{member.user_id}",
+            once=once and _name(once, member),
         )
+
+
+def were_told(tenant_id: UUID, *, once: str) -> bool:
+    """Return whether somebody who looks after the keys was told what `once` names."""
+    names = [_name(once, member) for member in keepers(tenant_id)]
+    return Outbox.objects.filter(dedupe_key__in=names).exists()
+
+
+def _name(once: str, member: Member) -> str:
+    return f"{once}:{member.user_id}"

@@ -233,12 +233,13 @@ class Migration(migrations.Migration):
                 ("attempts", models.PositiveIntegerField(default=0)),
                 ("last_error", models.CharField(blank=True, max_length=300)),
                 ("sent_at", models.DateTimeField(blank=True, null=True)),
+                ("given_up_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
                 "verbose_name_plural": "outbox",
                 "indexes": [
                     models.Index(
-                        condition=models.Q(("sent_at", None)),
+                        condition=models.Q(("given_up_at", None), ("sent_at", None)),
                         fields=["send_after"],
                         name="outbox_still_to_send",
                     )

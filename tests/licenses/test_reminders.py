@@ -132,6 +132,31 @@ def test_what_is_no_more_needs_no_reminder(make_so, contoso, signing_key):
     assert not Outbox.objects.exists()
 
 
+def test_a_key_that_ends_with_its_subscription_asks_for_more_than_a_reset(contoso, signing_key):
+    license_for(contoso, signing_key, ends_at=EXPIRY + timedelta(microseconds=7))
+    license_for(contoso, signing_key, name="Goes on", ends_at=EXPIRY + timedelta(days=9))
+    reminders.send(now=on(7))
+    assert Outbox.objects.get().text.count("The subscription ends then too") == 1
+
+
+def test_one_subscription_whose_keys_expire_on_two_days_is_one(contoso, signing_key):
+    license = license_for(contoso, signing_key, name="Field tools")
+    later = EXPIRY + timedelta(days=1)
+    license.keys.filter(slot=Slot.SECONDARY).update(expires_at=later)
+    reminders.send(now=on(6))
+    mail = Outbox.objects.get()
+    assert mail.subject == "Field tools: license keys expire in 6 days"
+    assert mail.text.index("primary key expires") < mail.text.index("secondary key expires")
+
+
+def test_when_all_was_told_one_query_sees_it(contoso, signing_key, django_assert_num_queries):
+    for _ in range(3):
+        license_for(contoso, signing_key)
+    reminders.send(now=on(7))
+    with django_assert_num_queries(1):
+        assert reminders.send(now=on(6)) == 0
+
+
 def test_every_tenant_gets_its_own(contoso, fabrikam, signing_key):
     make_member(tenant=fabrikam, role=Role.MANAGER, email="manager@fabrikam.example")
     for tenant in (contoso, fabrikam):
@@ -179,3 +204,9 @@ def test_a_reset_and_a_deletion_are_told_without_the_key(contoso, signing_key):
     for mail in mails:
         assert "eyJ" not in mail.text + mail.html
         assert f"/subscriptions/{license.subscription_id}/" in mail.text
+
+
+def test_the_longest_name_keeps_no_flow_from_telling(contoso, signing_key):
+    subscription = make_subscription(tenant=contoso, name="N" * 200)
+    flows.delete(license=make_license(subscription=subscription), actor=SYSTEM)
+    assert Outbox.objects.get().subject == "N" * 199 + "…"

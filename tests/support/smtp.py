@@ -2,17 +2,24 @@
 
 import socketserver
 import threading
+import time
+from contextlib import suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from typing import Any
 
 
 class MailServer:
-    """Listens on 127.0.0.1; `mails` has what it accepted. `answer` is told to each recipient."""
+    """Listens on 127.0.0.1; `mails` has what it accepted.
+
+    `answer` is told to each recipient, `verdict` after the text, `pause` seconds later.
+    """
 
     def __init__(self, port: int = 0) -> None:
         self.mails: list[EmailMessage] = []
-        self.answer = "250 Accepted"
+        self.answer = self.verdict = "250 Accepted"
+        self.pause = 0.0
+        self.sessions = 0
+        self.texts = 0
         server = self
 
         class Session(socketserver.StreamRequestHandler):
@@ -37,15 +44,22 @@ class MailServer:
 
     def _talk(self, session: socketserver.StreamRequestHandler) -> None:
         def say(line: str) -> None:
-            session.wfile.write(f"{line}\r\n".encode())
+            with suppress(ConnectionError):  # a worker that was killed
+                session.wfile.write(f"{line}\r\n".encode())
 
+        self.sessions += 1
         say("220 tests")
         for line in session.rfile:
             command = line.decode().strip().upper()
             if command.startswith("DATA"):
                 say("354 Go on")
-                self._accept(session)
-                say("250 Accepted")
+                text = self._text(session)
+                verdict = self.verdict
+                self.texts += 1
+                time.sleep(self.pause)
+                if verdict.startswith("250"):
+                    self.mails.append(message_from_bytes(text, policy=policy.default))
+                say(verdict)
             elif command.startswith("RCPT"):
                 say(self.answer)
             elif command.startswith("QUIT"):
@@ -54,11 +68,10 @@ class MailServer:
             else:
                 say("250 OK")
 
-    def _accept(self, session: Any) -> None:
-        data = b""
+    def _text(self, session: socketserver.StreamRequestHandler) -> bytes:
+        text = b""
         for line in session.rfile:
             if line == b".\r\n":
                 break
-            data += line.removeprefix(b".") if line.startswith(b"..") else line
-        message = message_from_bytes(data, policy=policy.default)
-        self.mails.append(message)
+            text += line.removeprefix(b".")
+        return text

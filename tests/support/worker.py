@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from time import monotonic, sleep
 
 from tests.support import database
 
@@ -29,3 +31,11 @@ def work(**variables: str) -> str:
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0, out
     return out
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    """Return when it has happened; fail after 30 seconds."""
+    end = monotonic() + 30
+    while not happened():
+        assert monotonic() < end, "it did not happen within 30 s"
+        sleep(0.05)

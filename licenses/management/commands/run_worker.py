@@ -6,11 +6,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import connection
-from django.db.utils import DatabaseError
+from django.db import Error, connection
 
 from licenses import figures, reminders
 from portal import outbox
@@ -21,13 +21,6 @@ PAUSE = 2
 """Seconds between two looks at what is due."""
 
 HOUR = 3600
-TASKS: list[tuple[float, Callable[[], object]]] = [
-    (PAUSE, outbox.send_due),
-    (30, figures.refresh),
-    (HOUR, reminders.send),
-    (24 * HOUR, outbox.prune),
-]
-"""What is done, and every how many seconds."""
 
 
 class Command(BaseCommand):
@@ -43,25 +36,32 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run the tasks as they come due; an orderly stop ends after the one under way."""
+        """Do the tasks as they come due; an orderly stop ends after what is under way."""
         stopping = threading.Event()
         for told in (signal.SIGTERM, signal.SIGINT):
             signal.signal(told, lambda *_: stopping.set())
-        due = [0.0] * len(TASKS)
+        tasks: list[tuple[str, float, Callable[[], object]]] = [
+            ("Mail", PAUSE, partial(outbox.send_due, stopped=stopping.is_set)),
+            ("Figures", 30, figures.refresh),
+            ("Reminders", HOUR, reminders.send),
+            ("Tidying the outbox", 24 * HOUR, outbox.prune),
+        ]
+        due = dict.fromkeys(tasks, 0.0)
         while not stopping.is_set():
-            for number, (period, task) in enumerate(TASKS):
-                if time.monotonic() >= due[number] and not stopping.is_set():
-                    due[number] = time.monotonic() + period
-                    _run(task)
+            for task in tasks:
+                name, period, do = task
+                if time.monotonic() >= due[task] and not stopping.is_set():
+                    due[task] = time.monotonic() + period
+                    _run(name, do)
             if options["once"] or options["parent"] not in {None, os.getppid()}:
                 break
             stopping.wait(PAUSE)
 
 
-def _run(task: Callable[[], object]) -> None:
-    """Run one task; a database that is away is tried again the next time."""
+def _run(name: str, do: Callable[[], object]) -> None:
+    """Do one task; a database that is away is asked again the next time."""
     try:
-        task()
-    except DatabaseError as error:
-        logger.warning("%s waits for the database: %s", task.__name__, type(error).__name__)
+        do()
+    except Error as error:
+        logger.warning("%s waits for the database: %s", name, type(error).__name__)
         connection.close()

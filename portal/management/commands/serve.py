@@ -2,14 +2,15 @@
 
 import os
 import socket
-import subprocess
 import sys
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 
 from portal.checks import refuse_demonstration_accounts
+from portal.supervisor import supervise
 
 
 class Command(BaseCommand):
@@ -27,17 +28,19 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Replace this process by the server. Raises CommandError when the port is taken.
+        """Replace this process by the server, or look after it and its worker.
 
+        Raises CommandError when the port is taken.
         Raises ImproperlyConfigured in production on a database of the demonstration.
         """
         refuse_demonstration_accounts()
         refuse_taken_port(options["host"], options["port"])
         sys.stdout.flush()
         os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
-        if options["with_worker"]:
-            start_worker()
         command = granian(options["host"], options["port"], options["workers"])
+        if options["with_worker"]:
+            connection.close()
+            sys.exit(supervise(server=command, worker=worker()))
         os.execv(sys.executable, command)  # noqa: S606 (fixed program, no shell)
 
 
@@ -55,11 +58,10 @@ def granian(host: str, port: int, workers: int, application: str = "portal") -> 
     ]
 
 
-def start_worker() -> None:
-    """Start the worker beside the server that this process becomes; it ends with it."""
+def worker() -> list[str]:
+    """Return the command of the worker that ends with this process, however this one ends."""
     manage = settings.BASE_DIR / "manage.py"
-    command = [sys.executable, str(manage), "run_worker", "--parent", str(os.getpid())]
-    subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 (fixed program, no shell)
+    return [sys.executable, str(manage), "run_worker", "--parent", str(os.getpid())]
 
 
 def refuse_taken_port(host: str, port: int) -> None:
