@@ -84,11 +84,13 @@ class Environment:
         Each word has variables of its own: `company` reads OIDC_COMPANY_ISSUER, …_CLIENT_ID,
         …_CLIENT_SECRET and …_NAME. `insecure` admits issuers by plain HTTP, for this machine.
         """
-        return [self._identity_provider(word, insecure=insecure) for word in self.words(name)]
+        words = self.words(name)
+        if not all(word.isidentifier() and word.islower() for word in words):
+            self._mistake(name, "must be lower-case words, such as company,google.")
+            return []
+        return [self._identity_provider(word, insecure=insecure) for word in words]
 
     def _identity_provider(self, word: str, *, insecure: bool) -> dict[str, Any]:
-        if not word.isidentifier() or not word.islower():
-            self._mistake("OIDC_PROVIDERS", "must be lower-case words, such as company,google.")
         own = f"OIDC_{word.upper()}"
         issuer = self.text(f"{own}_ISSUER").rstrip("/")
         schemes = {"https", "http"} if insecure else {"https"}
