@@ -1,4 +1,4 @@
-"""The demonstration's worker: it prints mail, is started again when it dies, and ends with it all."""
+"""The worker of the demonstration: it prints mail, comes back when it dies, and ends with all."""
 
 import os
 import re
