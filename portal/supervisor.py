@@ -10,6 +10,9 @@ logger = logging.getLogger("portal.supervisor")
 LOOK = 1
 """Seconds between two looks whether both are alive."""
 
+FROM_A_TERMINAL = {signal.SIGINT, signal.SIGHUP}
+"""Signals that a terminal sends to all its processes: Ctrl-C, and being closed."""
+
 STOPPED_WITHIN = 15
 """Seconds that a process gets to end by itself."""
 
@@ -20,7 +23,7 @@ def supervise(*, server: list[str], worker: list[str]) -> int:
     A worker that ends before is started again. Both get SIGTERM at the end.
     """
     stop = threading.Event()
-    for told in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for told in {signal.SIGTERM, *FROM_A_TERMINAL}:
         signal.signal(told, lambda *_: stop.set())
     serving, working = _start(server), _start(worker)
     while serving.poll() is None and not stop.wait(LOOK):
@@ -35,7 +38,13 @@ def supervise(*, server: list[str], worker: list[str]) -> int:
 
 
 def _start(command: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 (fixed program, no shell)
+    # What a process blocks, those that it starts block too. They are told to end by this one alone:
+    # of granian's workers, one that is told twice never ends.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, FROM_A_TERMINAL)
+    try:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 (fixed program)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _await_end(process: subprocess.Popen[bytes]) -> None:

@@ -56,7 +56,9 @@ def ask_for_a_mail(demonstration: Demonstration, email: str) -> None:
 
 
 def sent(demonstration: Demonstration) -> int:
-    return len(demonstration.query("SELECT 1 FROM portal_outbox WHERE sent_at IS NOT NULL"))
+    """Return how many links for a new password went out; reminders go out besides."""
+    of_these = "subject = 'Set a new password' AND sent_at IS NOT NULL"
+    return len(demonstration.query(f"SELECT 1 FROM portal_outbox WHERE {of_these}"))
 
 
 def group(process: subprocess.Popen[str]) -> dict[int, str]:
@@ -87,9 +89,9 @@ def test_mail_is_printed_by_a_worker_that_comes_back_when_it_dies(prepared, runn
     wait_until(lambda: sent(prepared) == 2)
     running.terminate()
     out, err = running.communicate(timeout=30)
-    assert re.findall(r"^Mail to (\S+): (.+)$", out, re.MULTILINE) == [
-        ("owner@contoso.example", "Set a new password"),
-        ("owner@fabrikam.example", "Set a new password"),
+    assert re.findall(r"^Mail to (\S+): Set a new password$", out, re.MULTILINE) == [
+        "owner@contoso.example",
+        "owner@fabrikam.example",
     ]
     links = re.findall(r"http://\S+/key/\S+", out)
     assert [link.partition("/accounts/")[0] for link in links] == [prepared.url] * 2
@@ -121,8 +123,7 @@ def test_when_the_server_dies_the_worker_ends_too(running):
         if "-m granian" in command and parent_of(pid) == running.pid
     ]
     os.kill(server, signal.SIGKILL)
-    running.communicate(timeout=30)
-    assert running.returncode != 0
+    assert running.wait(timeout=30) != 0
     wait_until(lambda: workers(running) == [])
 
 
