@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make run` and `make test`. `make help` lists the others.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-reset test lint format lock chromium clean
+.PHONY: help run demo-reset test bench lint format lock chromium wrk clean
 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
@@ -25,6 +25,9 @@ demo-reset: .venv/run.stamp ## Throw the demonstration's data away and make it a
 test: .venv/dev.stamp chromium ## Run all tests, on SQLite and on PostgreSQL
 	$(BIN)/python -m pytest -n 2
 	$(BIN)/python -m pytest -n 2 --postgres -m "not browser"
+
+bench: .venv/dev.stamp wrk ## Measure the check by terminals (BENCH="--quick", or names of parts)
+	@$(BIN)/python -m tests.bench $(BENCH)
 
 lint: .venv/dev.stamp ## Check format, rules, types, layers, templates, migrations, settings
 	$(BIN)/ruff format --check .
@@ -101,3 +104,14 @@ chromium:
 		apt-get install -q -y --no-install-recommends chromium </dev/null || { \
 		echo "Chromium could not be installed: put a command named chromium on the PATH." >&2; \
 		exit 1; }
+
+wrk:
+	@command -v wrk >/dev/null && exit 0; \
+	as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	if ! command -v apt-get >/dev/null || { [ -n "$$as_root" ] && ! command -v sudo >/dev/null; }; \
+	then echo "The measurements need wrk, and make can not install it here (no apt-get, or" \
+		"neither root nor sudo): put a command named wrk on the PATH." >&2; exit 1; fi; \
+	echo "Installing wrk for the measurements ..."; \
+	$$as_root apt-get update -q && $$as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -q -y --no-install-recommends wrk </dev/null || { \
+		echo "wrk could not be installed: put a command named wrk on the PATH." >&2; exit 1; }

@@ -3,7 +3,6 @@
 Flows make and change these rows. Neither a private key nor a license key's token is read here.
 """
 
-import hashlib
 from functools import partial
 from typing import Any
 
@@ -13,20 +12,16 @@ from django.http import HttpRequest
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
 
+from licenses.admin_signing_keys import SigningKeyAdmin
 from licenses.deeds import REVOKE_KEY, REVOKE_LICENSE
 from licenses.finding import find_view
-from licenses.models import (
-    CheckCount,
-    License,
-    LicenseKey,
-    LicenseKeyQuerySet,
-    SigningKey,
-    StatusList,
-)
+from licenses.models import CheckCount, License, LicenseKey, LicenseKeyQuerySet, StatusList
 from licenses.results import Result
 from portal.admin_deeds import DeedsAdmin
 from portal.admin_lists import CountryFilter, word_filter
-from portal.admin_site import ReadOnlyAdmin, code, links, listing
+from portal.admin_site import ReadOnlyAdmin, links, listing
+
+__all__ = ["SigningKeyAdmin"]
 
 
 class RevokesAdmin(DeedsAdmin, ReadOnlyAdmin):
@@ -212,39 +207,6 @@ class LicenseKeyAdmin(RevokesAdmin):
     def belongings(self, obj: LicenseKey) -> SafeString:
         """Return a link to the checks of the key by terminals."""
         return links(("Checks", listing("licenses_checkcount", license_key__id__exact=obj.pk)))
-
-
-@admin.register(SigningKey)
-class SigningKeyAdmin(ReadOnlyAdmin):
-    """The vendor's key pairs, without the private half."""
-
-    fields = (
-        "kid",
-        "state",
-        "bits",
-        "certificate_sha256",
-        "valid_from",
-        "valid_until",
-        "created_at",
-        "activated_at",
-        "disabled_at",
-        "belongings",
-    )
-    list_display = ("kid", "state", "bits", "valid_from", "valid_until", "activated_at")
-    list_filter = ("state",)
-    search_fields = ("kid",)
-    secrets = ("private_key",)
-
-    @admin.display(description="SHA-256 of the certificate")
-    def certificate_sha256(self, obj: SigningKey) -> SafeString:
-        """Return the fingerprint of the certificate (DER), as tools print it."""
-        return code(hashlib.sha256(bytes(obj.certificate)).digest().hex(":").upper())
-
-    @admin.display(description="belongings")
-    def belongings(self, obj: SigningKey) -> SafeString:
-        """Return a link to the license keys that it signed."""
-        signed = listing("licenses_licensekey", signing_key__id__exact=obj.pk)
-        return links(("License keys signed by it", signed))
 
 
 @admin.register(StatusList)

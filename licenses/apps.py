@@ -7,3 +7,7 @@ class LicensesConfig(AppConfig):
     """Licenses, license keys, signing keys, status lists."""
 
     name = "licenses"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from licenses import checks  # noqa: F401, PLC0415 (needs the app registry)

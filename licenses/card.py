@@ -37,7 +37,9 @@ class SlotView:
     old: LicenseKey | None
     state: KeyState
     days_left: int
+    shows_key: bool
     can_download: bool
+    can_check: bool
     can_reset: bool
     can_end_overlap: bool
 
@@ -50,12 +52,23 @@ class Card:
     slots: list[SlotView]
     state: KeyState | None
     can_generate: bool
+    can_check: bool
     can_delete: bool
     plan_changed: bool
 
 
-def card(subscription: Subscription, member: Member, *, now: datetime | None = None) -> Card:
-    """Return what the member sees on the card: four queries at the most, whatever the history."""
+def card(
+    subscription: Subscription,
+    member: Member,
+    *,
+    hands_out: bool = True,
+    now: datetime | None = None,
+) -> Card:
+    """Return what the member sees on the card: four queries at the most, whatever the history.
+
+    A support view hands nothing out (`hands_out`): no keys, no downloads, and no checks, which
+    would be recorded.
+    """
     now = now or timezone.now()
     state = subscription.state_at(now)
     manages = member.may(Role.MANAGER)
@@ -66,6 +79,7 @@ def card(subscription: Subscription, member: Member, *, now: datetime | None = N
             slots=[],
             state=None,
             can_generate=manages and state == State.ACTIVE,
+            can_check=hands_out,
             can_delete=False,
             plan_changed=False,
         )
@@ -77,6 +91,7 @@ def card(subscription: Subscription, member: Member, *, now: datetime | None = N
             old=old_keys.get(key.slot),
             subscription=subscription,
             manages=manages,
+            hands_out=hands_out,
             can_reset=manages and state == State.ACTIVE and not plan_changed,
             now=now,
         )
@@ -87,6 +102,7 @@ def card(subscription: Subscription, member: Member, *, now: datetime | None = N
         slots=slots,
         state=worst([view.state for view in slots]),
         can_generate=False,
+        can_check=hands_out,
         can_delete=manages,
         plan_changed=plan_changed,
     )
@@ -121,12 +137,13 @@ def _slot_view(
     old: LicenseKey | None,
     subscription: Subscription,
     manages: bool,
+    hands_out: bool,
     can_reset: bool,
     now: datetime,
 ) -> SlotView:
     try:
         refuse_unless_downloadable(key, subscription.state_at(now), now)
-        can_download = True
+        can_download = hands_out
     except Refused:
         can_download = False
     return SlotView(
@@ -135,7 +152,9 @@ def _slot_view(
         old=old,
         state=key_state(key, subscription, now),
         days_left=days_until(key.expires_at, now),
+        shows_key=hands_out,
         can_download=can_download,
+        can_check=hands_out,
         can_reset=can_reset,
         can_end_overlap=manages and old is not None,
     )

@@ -14,13 +14,15 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from django.utils import timezone
 
-from licenses import keys, tokens
-from licenses.models import VERIFYING, KeyState, LicenseKey, SigningKey, Slot
+from licenses import keys, tokens, verified
+from licenses.models import KeyState
+from licenses.reading import Records, StoredKey, read
 from licenses.results import Result, Step
 from licenses.tokens import CLOCK_SKEW, PROVIDER_URN, ParsedToken
-from subscriptions.models import State
+from subscriptions.models import State, effective_state
 
 PROVIDER_NAMES = ("broker_id", "provider_id")
 """2022-05 terminals send `provider_id`, later ones `broker_id`."""
@@ -47,6 +49,9 @@ AUDIENCES = (
 )
 """The forms of the tenant audience that the client generations send."""
 
+WITHOUT_DATABASE = frozenset({Step.RECORD, Step.SLOT, Step.KEY, Step.SUBSCRIPTION})
+"""The steps that `check_offline` leaves out."""
+
 _ECHOED = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 type Expected = Mapping[str, str | None]
@@ -66,7 +71,8 @@ class Outcome(StrEnum):
 class Verdict:
     """The answer to a check.
 
-    `parsed` is None for a malformed key. `key` is the record of exactly this token; it is None
+    `left_out` are the steps that need a database, where there was none. `parsed` is None for a
+    malformed key. `key` is the record of exactly this token; it is None
     until the signature has verified, and for another tenant's key.
     """
 
@@ -76,7 +82,8 @@ class Verdict:
     compared: frozenset[str]
     accepted_until: datetime | None = None
     parsed: ParsedToken | None = None
-    key: LicenseKey | None = None
+    key: StoredKey | None = None
+    left_out: frozenset[Step] = frozenset()
 
     @property
     def passes(self) -> bool:
@@ -100,6 +107,8 @@ class Verdict:
         return outcomes
 
     def _skips(self, step: Step) -> bool:
+        if step in self.left_out:
+            return True
         if step == Step.SLOT:
             return "key_type" not in self.compared
         return step == Step.REQUEST and not self.compared - {"key_type"}
@@ -114,15 +123,12 @@ def check(token: str, *, expected: Expected, now: datetime | None = None) -> Ver
     now = now or timezone.now()
     compared = frozenset(expected)
     try:
-        parsed = tokens.parse(token)
+        parsed = verified.parse(token)
     except tokens.Malformed as malformed:
-        description = f"{Result.MALFORMED.sentence} {malformed.reason}"
-        return Verdict(
-            result=Result.MALFORMED, description=description, checked_at=now, compared=compared
-        )
-    signing_key, row = read_records(parsed)
-    record = row if row is not None and _is_record_of(row, parsed) else None
-    failure = _judge_signature(parsed, signing_key)
+        return _malformed(malformed, compared, now)
+    records = read(parsed)
+    record = None if records is None else _record_of(parsed, records)
+    failure = _judge_signature(parsed, records)
     tell = failure is None
     failure = failure or judge_request(parsed.claims, expected) or _judge_record(record, expected)
     if failure is None and record is not None:
@@ -138,6 +144,42 @@ def check(token: str, *, expected: Expected, now: datetime | None = None) -> Ver
         accepted_until=accepted_until,
         parsed=parsed,
         key=record if tell and result != Result.TENANT_MISMATCH else None,
+    )
+
+
+def check_offline(
+    token: str,
+    *,
+    published: Mapping[str, RSAPublicKey],
+    expected: Expected,
+    now: datetime | None = None,
+) -> Verdict:
+    """Return the verdict that needs no database, by published keys alone (`kid` to key).
+
+    The steps from record to subscription are left out (contract.md section 4): a key that was
+    deleted, revoked or replaced still passes here.
+    """
+    now = now or timezone.now()
+    compared = frozenset(expected)
+    try:
+        parsed = tokens.parse(token)
+    except tokens.Malformed as malformed:
+        return _malformed(malformed, compared, now)
+    public_key = published.get(parsed.kid)
+    if public_key is None:
+        failure: Result | None = Result.SIGNING_KEY_UNKNOWN
+    elif not keys.verify_with(public_key, parsed):
+        failure = Result.SIGNATURE_INVALID
+    else:
+        failure = judge_request(parsed.claims, expected) or judge_time(parsed, now)
+    result = failure or Result.VALID
+    return Verdict(
+        result=result,
+        description=_describe(result, expected, None),
+        checked_at=now,
+        compared=compared,
+        parsed=parsed,
+        left_out=WITHOUT_DATABASE,
     )
 
 
@@ -164,18 +206,13 @@ def expected_from_file(
     return expected
 
 
-def read_records(parsed: ParsedToken) -> tuple[SigningKey | None, LicenseKey | None]:
-    """Read everything that a check must know: one query for a key that is on record.
-
-    The signing key is the one that the token's `kid` names, with its state as stored now: never
-    from the memory of a process (contract.md section 5).
-    """
-    row = None
-    if parsed.jti is not None:
-        row = LicenseKey.objects.with_verdict_data().filter(jti=parsed.jti).first()
-    if row is not None and row.signing_key.kid == parsed.kid:
-        return row.signing_key, row
-    return SigningKey.objects.filter(kid=parsed.kid).first(), row
+def _malformed(malformed: tokens.Malformed, compared: frozenset[str], now: datetime) -> Verdict:
+    return Verdict(
+        result=Result.MALFORMED,
+        description=f"{Result.MALFORMED.sentence} {malformed.reason}",
+        checked_at=now,
+        compared=compared,
+    )
 
 
 def judge_request(claims: Mapping[str, Any], expected: Expected) -> Result | None:
@@ -207,50 +244,57 @@ def judge_time(parsed: ParsedToken, now: datetime) -> Result | None:
     return None
 
 
-def _is_record_of(row: LicenseKey, parsed: ParsedToken) -> bool:
-    return hmac.compare_digest(row.token_sha256, parsed.sha256)
+def _record_of(parsed: ParsedToken, records: Records) -> StoredKey | None:
+    """Return the row that the token's `jti` leads to, if it is of exactly this token."""
+    key = records.key
+    return key if key and hmac.compare_digest(key.token_sha256, parsed.sha256) else None
 
 
-def _judge_signature(parsed: ParsedToken, signing_key: SigningKey | None) -> Result | None:
-    if signing_key is None or signing_key.state not in VERIFYING:
+def _judge_signature(parsed: ParsedToken, records: Records | None) -> Result | None:
+    if records is None or not records.verifies:
         return Result.SIGNING_KEY_UNKNOWN
-    return None if keys.verify(signing_key, parsed) else Result.SIGNATURE_INVALID
+    signed = verified.is_signed(parsed, records.certificate)
+    return None if signed else Result.SIGNATURE_INVALID
 
 
-def _judge_record(record: LicenseKey | None, expected: Expected) -> Result | None:
+def _judge_record(record: StoredKey | None, expected: Expected) -> Result | None:
     if record is None:
         return Result.UNKNOWN
-    if _differs(expected, "key_type", Slot(record.slot).key_type):
+    if _differs(expected, "key_type", record.slot.key_type):
         return Result.KEY_TYPE_MISMATCH
     return None
 
 
-def _judge_key(record: LicenseKey, now: datetime) -> Result | None:
+def _judge_key(record: StoredKey, now: datetime) -> Result | None:
     if record.state == KeyState.DELETED:
         return Result.DELETED
-    if record.revoked_at is not None:
+    if record.is_revoked:
         return Result.REVOKED
     if record.state == KeyState.REPLACED or _overlap_is_over(record, now):
         return Result.REPLACED
     return None
 
 
-def _overlap_is_over(record: LicenseKey, now: datetime) -> bool:
+def _overlap_is_over(record: StoredKey, now: datetime) -> bool:
     if record.state != KeyState.SUPERSEDED:
         return False
     return record.accepted_until is None or now >= record.accepted_until
 
 
-def _judge_subscription(record: LicenseKey, now: datetime) -> Result | None:
-    return {
-        State.PENDING: Result.SUBSCRIPTION_PENDING,
-        State.ACTIVE: None,
-        State.SUSPENDED: Result.SUBSCRIPTION_SUSPENDED,
-        State.ENDED: Result.SUBSCRIPTION_ENDED,
-    }[record.license.subscription.state_at(now)]
+_BY_SUBSCRIPTION = {
+    State.PENDING: Result.SUBSCRIPTION_PENDING,
+    State.ACTIVE: None,
+    State.SUSPENDED: Result.SUBSCRIPTION_SUSPENDED,
+    State.ENDED: Result.SUBSCRIPTION_ENDED,
+}
 
 
-def _passing(record: LicenseKey | None) -> Result:
+def _judge_subscription(record: StoredKey, now: datetime) -> Result | None:
+    state = effective_state(record.subscription_state, record.subscription_ends_at, now)
+    return _BY_SUBSCRIPTION[state]
+
+
+def _passing(record: StoredKey | None) -> Result:
     superseded = record is not None and record.state == KeyState.SUPERSEDED
     return Result.SUPERSEDED if superseded else Result.VALID
 

@@ -8,8 +8,9 @@ from django.db import transaction
 from licenses.flows.revoke import revoke
 from licenses.models import ANSWERED, License, LicenseKey, Slot
 from portal.actors import Actor
-from portal.admin_deeds import Deed, DeedForm
+from portal.admin_deeds import Deed
 from portal.dates import moment
+from portal.forms import ReasonForm
 from portal.refusal import Refused
 
 CONSEQUENCE = (
@@ -18,7 +19,7 @@ CONSEQUENCE = (
 )
 
 
-class SlotsForm(DeedForm):
+class SlotsForm(ReasonForm):
     """Which of the two slots."""
 
     slots = forms.TypedChoiceField(

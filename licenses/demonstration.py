@@ -125,7 +125,11 @@ def _accounts(kept: dict[str, str]) -> list[Account]:
 
 
 def _write(path: Path, accounts: list[Account]) -> None:
-    told = {"url": settings.PUBLIC_URL, "accounts": [asdict(account) for account in accounts]}
+    told = {
+        "url": settings.PUBLIC_URL,
+        "metrics_token": settings.METRICS_TOKEN,
+        "accounts": [asdict(account) for account in accounts],
+    }
     write_private(path, json.dumps(told, indent=2) + "\n")
 
 

@@ -75,16 +75,16 @@ def file_name(subscription_name: str, slot: Slot) -> str:
     return stem + ending
 
 
-def read_presented(text: str) -> tuple[str, Mapping[str, Any]]:
+def read_presented(text: str) -> tuple[str, Mapping[str, Any] | None]:
     """Return the key and the members of what somebody pasted or uploaded.
 
-    A bare key comes with no members. `validation_key` is left out: a certificate inside a file
+    A bare key comes with None. `validation_key` is left out: a certificate inside a file
     proves nothing about it, anyone can make such a file, so trust comes from our own signing
     keys alone. Raises Refused when the text is a JSON document without a key.
     """
     text = text.strip().removeprefix("\ufeff")
     if not text.startswith("{"):
-        return text, {}
+        return text, None
     try:
         members = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -4,12 +4,14 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 
 from licenses.files import LARGEST_UPLOAD
 from licenses.flows.generate import usages
 from licenses.flows.reset import Overlap, overlap_end, overlaps
-from licenses.models import LicenseKey, Slot, Usage
+from licenses.models import LicenseKey, SigningKey, Slot, Usage
 from portal.dates import moment
+from portal.forms import ReasonForm
 from portal.models import User
 from subscriptions.models import Subscription
 
@@ -163,3 +165,37 @@ class CheckPresentedForm(forms.Form):
         elif not self.errors:
             self.add_error("text", "Paste a license key or choose a license file.")
         return cleaned
+
+
+class ActivateSigningKeyForm(ReasonForm):
+    """Activate a signing key; one that was published too recently in an emergency only."""
+
+    is_emergency = forms.BooleanField(
+        required=False,
+        label="Emergency",
+        help_text="Activate it although it was published too recently: whoever verifies keys and "
+        "has not fetched it yet refuses what it signs.",
+    )
+
+    def __init__(self, *args: Any, is_early: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not is_early:
+            del self.fields["is_emergency"]
+
+
+class DisableSigningKeyForm(ReasonForm):
+    """Disable a signing key: its key id's beginning is typed, so that it is no slip."""
+
+    confirmation = forms.CharField(widget=forms.TextInput(attrs={"autocomplete": "off"}))
+
+    def __init__(self, *args: Any, signing_key: SigningKey, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.wanted = signing_key.kid[:8]
+        self.fields["confirmation"].help_text = f"Type {self.wanted}, how the key id begins."
+
+    def clean_confirmation(self) -> str:
+        """Refuse anything but the beginning of the key id."""
+        typed = str(self.cleaned_data["confirmation"])
+        if typed != self.wanted:
+            raise ValidationError(f"Type {self.wanted} to disable this signing key.")
+        return typed

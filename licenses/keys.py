@@ -54,7 +54,7 @@ def activate(signing_key: SigningKey, *, now: datetime | None = None) -> Signing
     Raises Refused for a disabled one. Returns it unchanged when it is active already.
     """
     with transaction.atomic():
-        locked = _locked(signing_key)
+        locked = lock(signing_key)
         if locked.state == SigningKeyState.DISABLED:
             raise Refused("A disabled signing key can not be activated. Create a new one.")
         if locked.state == SigningKeyState.PASSIVE:
@@ -72,7 +72,7 @@ def disable(signing_key: SigningKey, *, now: datetime | None = None) -> SigningK
     Raises Refused for the active one. Returns it unchanged when it is disabled already.
     """
     with transaction.atomic():
-        locked = _locked(signing_key)
+        locked = lock(signing_key)
         if locked.state == SigningKeyState.ACTIVE:
             raise Refused(
                 "The active signing key can not be disabled. Activate its successor first."
@@ -82,6 +82,15 @@ def disable(signing_key: SigningKey, *, now: datetime | None = None) -> SigningK
             locked.disabled_at = now or timezone.now()
             locked.save(update_fields=["state", "disabled_at"])
     return locked
+
+
+def lock(signing_key: SigningKey) -> SigningKey:
+    """Return the row as it is now, with all signing keys locked: two changes wait for another.
+
+    Must run in a transaction.
+    """
+    rows = SigningKey.objects.select_for_update().order_by("pk")
+    return next(row for row in rows if row.pk == signing_key.pk)
 
 
 def active() -> SigningKey:
@@ -189,6 +198,23 @@ def public_key_from_jwk(jwk: Mapping[str, Any]) -> RSAPublicKey:
     return _admitted(key)
 
 
+def public_keys_from_jwks(document: object) -> dict[str, RSAPublicKey]:
+    """Return the RSA keys of a JWK Set by `kid`; other kinds of keys are passed over (RFC 7517 5).
+
+    Raises ValueError for what is no JWK Set, and for an RSA key that must not verify.
+    """
+    members = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(members, list) or not all(isinstance(jwk, dict) for jwk in members):
+        raise ValueError('This is no JWK Set: it has no list "keys" of objects.')
+    found = {}
+    for jwk in members:
+        if jwk.get("kty") == "RSA":
+            if not isinstance(jwk.get("kid"), str):
+                raise ValueError("A key of the JWK Set has no kid.")
+            found[jwk["kid"]] = public_key_from_jwk(jwk)
+    return found
+
+
 def jwks() -> dict[str, list[dict[str, Any]]]:
     """Return the JWK Set of the published signing keys, the newest first (RFC 7517)."""
     return {"keys": [_jwk(signing_key) for signing_key in SigningKey.objects.published()]}
@@ -283,12 +309,6 @@ def _self_signed(
         .sign(key, hashes.SHA256())
     )
     return certificate.public_bytes(serialization.Encoding.DER)
-
-
-def _locked(signing_key: SigningKey) -> SigningKey:
-    """Return the row as it is now, with all signing keys locked: two changes wait for another."""
-    rows = SigningKey.objects.select_for_update().order_by("pk")
-    return next(row for row in rows if row.pk == signing_key.pk)
 
 
 def _admitted(key: object) -> RSAPublicKey:

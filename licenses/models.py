@@ -222,6 +222,12 @@ class LicenseKeyQuerySet(models.QuerySet["LicenseKey"]):
         checks = CheckCount.objects.filter(license_key=OuterRef("pk"))
         return self.current().filter(~Exists(checks))
 
+    def living(self, now: datetime | None = None) -> LicenseKeyQuerySet:
+        """Return the keys of which a check passes as far as they themselves decide."""
+        now = now or timezone.now()
+        overlap_runs = Q(accepted_until=None) | Q(accepted_until__gt=now)
+        return self.filter(overlap_runs, state__in=ANSWERED, revoked_at=None, expires_at__gt=now)
+
     def with_last_check(self) -> LicenseKeyQuerySet:
         """Annotate `last_checked_at` and `last_check_result`, as reported by terminals."""
         newest = CheckCount.objects.filter(license_key=OuterRef("pk")).order_by("-last_at")
@@ -230,17 +236,15 @@ class LicenseKeyQuerySet(models.QuerySet["LicenseKey"]):
             last_check_result=Subquery(newest.values("result")[:1]),
         )
 
-    def with_verdict_data(self) -> LicenseKeyQuerySet:
-        """Join everything that a check must know: one read decides every result."""
-        return self.select_related("signing_key", "license", "license__subscription")
-
 
 class LicenseKey(models.Model):
     """One signed key with its history: a reset adds a row, a delete leaves it without token."""
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="license_keys")
     license = models.ForeignKey(License, on_delete=models.PROTECT, related_name="keys")
-    signing_key = models.ForeignKey(SigningKey, on_delete=models.PROTECT, related_name="keys")
+    signing_key = models.ForeignKey(
+        SigningKey, on_delete=models.PROTECT, related_name="keys", db_index=False
+    )
     slot = models.CharField(max_length=10, choices=Slot)
     state = models.CharField(max_length=12, choices=KeyState, default=KeyState.CURRENT)
     jti = models.UUIDField(unique=True)
@@ -260,6 +264,9 @@ class LicenseKey(models.Model):
     status_index = models.PositiveIntegerField()
     created_by_name = models.CharField(max_length=200)
     last_downloaded_at = models.DateTimeField(null=True, blank=True)
+    reminded_days = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Step of the expiry reminders that was told last."
+    )
 
     objects = LicenseKeyQuerySet.as_manager()
 
@@ -310,6 +317,16 @@ class LicenseKey(models.Model):
         indexes = [
             models.Index(fields=["expires_at"], name="license_key_by_expiry"),
             models.Index(fields=["tenant", "expires_at"], name="license_key_by_tenant"),
+            # Everything that figures count, so that they are counted without the rows.
+            models.Index(
+                fields=["signing_key", "state", "revoked_at", "expires_at", "accepted_until"],
+                name="license_key_figures",
+            ),
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(state=KeyState.CURRENT, revoked_at=None),
+                name="license_key_expiring",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -336,3 +353,18 @@ class CheckCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} × {self.result}"
+
+
+class Figures(models.Model):
+    """The vendor's figures as they were counted last: one row, so that pages count nothing."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    numbers = models.JSONField()
+    taken_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "figures"
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="figures_one_row")]
+
+    def __str__(self) -> str:
+        return f"Figures of {self.taken_at:%Y-%m-%d %H:%M}"

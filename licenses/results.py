@@ -50,6 +50,12 @@ class Result(TextChoices):
         return self in PASSING
 
     @property
+    def exit_status(self) -> int:
+        """The exit status of `manage.py check_license`: 0 for what passes, else 10 and up."""
+        refusals = [result for result in Result if not result.passes]
+        return 0 if self.passes else 10 + refusals.index(self)
+
+    @property
     def step(self) -> Step | None:
         """The step that answers so; None for the results that pass."""
         return _TEXTS[self].step

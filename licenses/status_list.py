@@ -1,13 +1,46 @@
-"""Token Status List: which entry of which list stands for a license key (contract.md 8)."""
+"""Token Status List: which entry of which list stands for a license key (contract.md 8).
 
+The format is that of draft-ietf-oauth-status-list: entries of two bits in a byte array, the first
+in the lowest bits, compressed by zlib (sections 4 and 5).
+"""
+
+import base64
+import binascii
+import random
 import secrets
+import zlib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import IntEnum
+from functools import lru_cache
 
 from django.db import IntegrityError, transaction
+from django.db.models import Case, Q, Value, When
 
-from licenses.models import LicenseKey, StatusList
+from licenses.models import KeyState, LicenseKey, SigningKeyState, StatusList
+from licenses.tokens import CLOCK_SKEW, base64url
+from subscriptions.models import State
+
+BITS = 2
+TTL = 300
+"""Seconds for which a verifier may go by a list that it has fetched."""
+
+LEAVES_AFTER = timedelta(seconds=CLOCK_SKEW + TTL)
+"""How long after its expiry a refused key stays in its list: until nobody accepts it anyway."""
 
 FULLEST = 0.5
 """The share of a list that is given out: random picks stay quick, and the rest are decoys."""
+
+LARGEST = 1 << 20
+"""Bytes that a list may have once it is decompressed: a small one can stand for gigabytes."""
+
+
+class Entry(IntEnum):
+    """What a list says about a key (draft-ietf-oauth-status-list section 7.1)."""
+
+    VALID = 0
+    INVALID = 1
+    SUSPENDED = 2
 
 
 def pick() -> tuple[StatusList, int]:
@@ -19,15 +52,87 @@ def pick() -> tuple[StatusList, int]:
     newest = StatusList.objects.order_by("-number").first()
     if newest is None or newest.keys.count() >= newest.size * FULLEST:
         newest = _open_list((newest.number if newest else 0) + 1)
+    taken_by_none = decoys(bytes(newest.decoy_seed), newest.size)
     while True:
         index = secrets.randbelow(newest.size)
-        if not is_taken(newest, index):
+        if index not in taken_by_none and not is_taken(newest, index):
             return newest, index
 
 
 def is_taken(status_list: StatusList, index: int) -> bool:
     """Return whether the index stands for a key, deleted ones included."""
     return LicenseKey.objects.filter(status_list=status_list, status_index=index).exists()
+
+
+@lru_cache(maxsize=64)
+def decoys(seed: bytes, size: int) -> frozenset[int]:
+    """Return the indexes of a list that stand for no key and are refused for ever.
+
+    How many they are is the seed's secret too, so that a list does not tell how many keys its
+    vendor has refused, nor how many customers there are.
+    """
+    chance = random.Random(seed)  # noqa: S311 - reproducible from a secret seed, not a secret itself
+    return frozenset(chance.sample(range(size), chance.randint(size // 500, size // 200)))
+
+
+def entries(status_list: StatusList, now: datetime) -> dict[int, Entry]:
+    """Return the entries of a list that are not VALID, by index; one query, decoys included."""
+    subscription = "license__subscription__"
+    refused = (
+        Q(state__in=[KeyState.REPLACED, KeyState.DELETED])
+        | Q(revoked_at__isnull=False)
+        | Q(state=KeyState.SUPERSEDED, accepted_until__lte=now)
+        | Q(signing_key__state=SigningKeyState.DISABLED)
+        | Q((f"{subscription}state", State.ENDED))
+    )
+    resting = Q((f"{subscription}state__in", [State.SUSPENDED, State.PENDING])) | Q(
+        (f"{subscription}ends_at__lte", now)
+    )
+    found = (
+        LicenseKey.objects.filter(refused | resting, status_list=status_list)
+        .filter(expires_at__gt=now - LEAVES_AFTER)
+        .annotate(
+            entry=Case(When(refused, Value(int(Entry.INVALID))), default=Value(Entry.SUSPENDED))
+        )
+        .order_by()
+        .values_list("status_index", "entry")
+    )
+    known = decoys(bytes(status_list.decoy_seed), status_list.size)
+    return dict.fromkeys(known, Entry.INVALID) | {i: Entry(entry) for i, entry in found}
+
+
+def compressed(values: Mapping[int, int], size: int, *, bits: int = BITS) -> str:
+    """Return the `lst` of a list of `size` entries, of which those not given are 0 (section 4.2).
+
+    The same entries give the same text.
+    """
+    in_a_byte = 8 // bits
+    packed = bytearray((size + in_a_byte - 1) // in_a_byte)
+    for index, value in values.items():
+        byte, place = divmod(index, in_a_byte)
+        packed[byte] |= value << (place * bits)
+    return base64url(zlib.compress(bytes(packed), level=9))
+
+
+def read_entry(lst: str, index: int, *, bits: int) -> int:
+    """Return the entry at an index of somebody's list (section 8.3).
+
+    Raises ValueError for what is no such list, has no such index, or grows beyond LARGEST.
+    """
+    if bits not in {1, 2, 4, 8}:
+        raise ValueError("A status list has 1, 2, 4 or 8 bits for each entry.")
+    opened = zlib.decompressobj()
+    try:
+        data = base64.b64decode(lst + "=" * (-len(lst) % 4), altchars=b"-_", validate=True)
+        packed = opened.decompress(data, LARGEST)
+    except (binascii.Error, zlib.error) as error:
+        raise ValueError("This is not a compressed status list.") from error
+    if opened.unconsumed_tail or not opened.eof:
+        raise ValueError(f"This status list is cut, or has more than {LARGEST} bytes.")
+    byte, place = divmod(index, 8 // bits)
+    if index < 0 or byte >= len(packed):
+        raise ValueError(f"This status list has no entry {index}.")
+    return packed[byte] >> (place * bits) & ((1 << bits) - 1)
 
 
 def _open_list(number: int) -> StatusList:

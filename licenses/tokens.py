@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -79,10 +80,9 @@ def parse(token: str) -> ParsedToken:
     segments = _SEGMENTS.fullmatch(token)
     if segments is None:
         raise Malformed("It is not three parts of base64url characters with two dots between.")
-    header = _object(segments[1], "header")
+    header, kid = _header(segments[1])
     claims = _object(segments[2], "payload")
     signature = _decoded(segments[3], "signature")
-    kid = _checked_header(header)
     iat, nbf, exp = (_time(claims, name) for name in _TIMES)
     return ParsedToken(
         header=header,
@@ -195,7 +195,8 @@ def _object(segment: str, name: str) -> dict[str, Any]:
         raise Malformed(f"Its {name} is not JSON in UTF-8.") from None
     if not isinstance(value, dict):
         raise Malformed(f"Its {name} is not a JSON object.")
-    if _is_deeper(value, DEEPEST):
+    brackets = data.count(b"{") + data.count(b"[")
+    if brackets > DEEPEST and _is_deeper(value, DEEPEST):
         raise Malformed(f"Its {name} is nested too deeply.")
     return value
 
@@ -228,6 +229,13 @@ def _is_deeper(value: object, levels: int) -> bool:
         return True
     parts = value.values() if isinstance(value, dict) else value
     return any(_is_deeper(part, levels - 1) for part in parts)
+
+
+@lru_cache(maxsize=64)
+def _header(segment: str) -> tuple[dict[str, Any], str]:
+    """Return a header and its `kid`; all tokens of one signing key have the same."""
+    header = _object(segment, "header")
+    return header, _checked_header(header)
 
 
 def _checked_header(header: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from licenses.flows.signing import expiry
 from licenses.forms import CheckForm, CheckPresentedForm, DeleteForm, GenerateForm, ResetForm
 from licenses.inspection import inspect
 from licenses.models import License, LicenseKey, Slot, Usage
-from portal.access import TenantRequest, kept_form, recent_proof, tenant_role
+from portal.access import TenantRequest, hidden_from_support, kept_form, recent_proof, tenant_role
 from portal.forms import accepted, posted
 from portal.models import Role
 from portal.pages import done, elsewhere, page, wants_fragment
@@ -67,6 +67,7 @@ def generate(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
 
 @require_safe
 @tenant_role(Role.VIEWER)
+@hidden_from_support
 def download(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResponse:
     """Send the license file of a slot."""
     subscription = _subscription(request, subscription_id)
@@ -114,14 +115,12 @@ def check_presented(request: TenantRequest, subscription_id: UUID) -> HttpRespon
 
     def present() -> None:
         token, members = read_presented(form.cleaned_data["presented"])
+        expected = (
+            {} if members is None else expected_from_file(members, tenant_id=request.tenant.pk)
+        )
         verdict.append(
             flows.check_presented(
-                token=token,
-                expected=expected_from_file(members, tenant_id=request.tenant.pk)
-                if members
-                else {},
-                tenant=request.tenant,
-                actor=request.actor,
+                token=token, expected=expected, tenant=request.tenant, actor=request.actor
             )
         )
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import wraps
 from typing import Any, Concatenate
 
+from allauth.account.internal.flows.login import get_authentication_records
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -16,9 +17,12 @@ from django.utils.functional import SimpleLazyObject
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from portal.actors import Actor, ActorKind
+from portal import support_view
+from portal.actors import Actor
 from portal.models import Member, Role, Tenant, User
 from portal.network import client_address
+from portal.second_factor import has_second_factor
+from portal.support_view import SupportView
 
 PROOF_LIFE = timedelta(minutes=15)
 """How long a proof of who one is counts for reset, delete and member changes."""
@@ -35,6 +39,7 @@ class TenantRequest(HttpRequest):
     member: Member
     tenant: Tenant
     actor: Actor
+    support_view: SupportView | None
     htmx: HtmxDetails
 
 
@@ -43,8 +48,10 @@ type View[**P] = Callable[Concatenate[TenantRequest, P], HttpResponseBase]
 
 def attach(request: HttpRequest) -> None:
     """Put who acts and for whom on the request; read from the database when used."""
+    seen = SimpleLazyObject(lambda: support_view.current(request))
+    request.support_view = seen  # type: ignore[attr-defined]
     memberships = SimpleLazyObject(lambda: _memberships_of(request))
-    member = SimpleLazyObject(lambda: _chosen(memberships, request))
+    member = SimpleLazyObject(lambda: seen.member if seen else _chosen(memberships, request))
     request.memberships = memberships  # type: ignore[attr-defined]
     request.member = member  # type: ignore[attr-defined]
     request.tenant = SimpleLazyObject(  # type: ignore[attr-defined]
@@ -107,19 +114,30 @@ def other_tenant_named(request: HttpRequest) -> Tenant | None:
 
 def actor_of(request: HttpRequest) -> Actor:
     """Return who acts in this request, as flows and the log take it."""
+    return signed_in_user(request).as_actor(client_address(request))
+
+
+def signed_in_user(request: HttpRequest) -> User:
+    """Return the user of a request that needs one."""
     user = request.user
     assert isinstance(user, User), "only signed-in people act"
-    return Actor(
-        kind=ActorKind.OPERATOR if user.is_staff else ActorKind.MEMBER,
-        name=user.get_short_name(),
-        user_id=user.pk,
-        email=user.email,
-        address=client_address(request),
-    )
+    return user
 
 
-def tenant_role[**P](role: Role) -> Callable[[View[P]], Callable[..., HttpResponseBase]]:
-    """Admit members whose role is at least `role`; everybody else gets 403 and a sentence."""
+def end_support_view_at_sign_out(request: HttpRequest | None, **_signal: Any) -> None:
+    """End the support view of an operator who signs out."""
+    if request is not None and support_view.IN_SESSION in request.session:
+        support_view.end(request, actor=actor_of(request), how="sign-out")
+
+
+def tenant_role[**P](
+    role: Role, *, shows_tenant: bool = True
+) -> Callable[[View[P]], Callable[..., HttpResponseBase]]:
+    """Admit members whose role is at least `role`; everybody else gets 403 and a sentence.
+
+    Who lacks a second factor that the tenant requires is led to set one up before anything of the
+    tenant is shown.
+    """
 
     def decorate(view: View[P]) -> Callable[..., HttpResponseBase]:
         @wraps(view)
@@ -130,12 +148,20 @@ def tenant_role[**P](role: Role) -> Callable[[View[P]], Callable[..., HttpRespon
                 )
             if not request.member.may(role):
                 raise PermissionDenied(_needs(request.member, role))
+            if shows_tenant and _lacks_second_factor(request):
+                return _ask_for_second_factor(request)
             return view(request, *args, **kwargs)
 
         guarded.role = role  # type: ignore[attr-defined]
         return guarded
 
     return decorate
+
+
+def hidden_from_support[V: Callable[..., HttpResponseBase]](view: V) -> V:
+    """Refuse this view in a support view although it only reads: it records or reveals."""
+    view.is_hidden_from_support = True  # type: ignore[attr-defined]
+    return view
 
 
 def _needs(member: Member, role: Role) -> str:
@@ -145,12 +171,31 @@ def _needs(member: Member, role: Role) -> str:
     )
 
 
+def _lacks_second_factor(request: TenantRequest) -> bool:
+    return request.tenant.requires_two_factor and not has_second_factor(request.user.pk)
+
+
+def _ask_for_second_factor(request: TenantRequest) -> HttpResponse:
+    messages.info(
+        request,
+        f"{request.tenant} requires a second factor. Set up an authenticator app or add a passkey "
+        "to go on.",
+    )
+    address = reverse("mfa_index")
+    return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
+
+
+def signed_in[**P](view: Callable[P, HttpResponseBase]) -> Callable[P, HttpResponseBase]:
+    """Declare that a view is about the person who is signed in, whatever their roles."""
+    view.for_signed_in = True  # type: ignore[attr-defined]
+    return view
+
+
 def recent_proof[**P](view: View[P]) -> Callable[..., HttpResponseBase]:
     """Accept a POST only when the last proof of who one is is younger than PROOF_LIFE.
 
     Stands below `tenant_role`. What was typed is kept in the session, filled in again after the
-    proof (`kept_form`) and pressed again by the person, never replayed. Any proof that allauth
-    records counts, sign-in included.
+    proof (`kept_form`) and pressed again by the person, never replayed.
     """
 
     @wraps(view)
@@ -163,17 +208,30 @@ def recent_proof[**P](view: View[P]) -> Callable[..., HttpResponseBase]:
 
 
 def is_recently_proven(request: HttpRequest) -> bool:
-    """Return whether the last proof in this session, sign-in included, is recent enough."""
-    proofs: list[dict[str, Any]] = request.session.get("account_authentication_methods", [])
-    newest = max((proof.get("at", 0) for proof in proofs), default=0)
-    return bool(time.time() - newest < PROOF_LIFE.total_seconds())
+    """Return whether the last proof in this session is recent enough.
+
+    Signing in counts, but not at an identity provider: it may have let somebody in without asking
+    for anything. Its answer to a request for proof counts.
+    """
+    user = request.user
+    proofs = [
+        proof.get("at", 0)
+        for proof in get_authentication_records(request, user if user.is_authenticated else None)
+        if proof["method"] != "socialaccount" or proof.get("reauthenticated")
+    ]
+    return bool(time.time() - max(proofs, default=0) < PROOF_LIFE.total_seconds())
+
+
+def proof_address(then: str) -> str:
+    """Return where one proves who one is, to go on at `then`."""
+    return reverse("account_reauthenticate", query={"next": then})
 
 
 def _ask_for_proof(request: TenantRequest) -> HttpResponse:
     typed = {k: v for k, v in request.POST.items() if k != "csrfmiddlewaretoken"}
     request.session[KEPT_FORM] = {"path": request.path, "values": typed}
     messages.info(request, "Please confirm that it is you. What you chose is kept.")
-    address = reverse("account_reauthenticate", query={"next": request.path})
+    address = proof_address(request.path)
     return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
 
 

@@ -13,22 +13,16 @@ from portal.activity import Action
 from portal.admin_deeds import DeedsAdmin
 from portal.admin_import import ImportsAdmin
 from portal.admin_lists import CountryFilter
-from portal.admin_site import ReadOnlyAdmin, ReasonForm, RecordedAdmin, links, listing
+from portal.admin_site import ReadOnlyAdmin, RecordedAdmin, RecordForm, links, listing
+from portal.admin_support import SupportViewAdmin
 from portal.deeds import REMOVE_SECOND_FACTOR, REPLACE_OWNER, SET_OPERATOR, STOP
 from portal.flows.open_tenant import open_tenant
 from portal.imports import TENANTS
-from portal.models import (
-    VENDOR,
-    LogEntry,
-    Member,
-    Tenant,
-    User,
-    country_choices,
-)
+from portal.models import VENDOR, LogEntry, Member, Outbox, Tenant, User, country_choices
 from portal.pending_changes import PendingChange
 
 
-class TenantForm(ReasonForm):
+class TenantForm(RecordForm):
     """A tenant whose country is chosen by name; a new one has a first owner."""
 
     owner_email = forms.EmailField(
@@ -42,7 +36,7 @@ class TenantForm(ReasonForm):
 
 
 @admin.register(Tenant)
-class TenantAdmin(ImportsAdmin, DeedsAdmin, RecordedAdmin):
+class TenantAdmin(SupportViewAdmin, ImportsAdmin, DeedsAdmin, RecordedAdmin):
     """Customer accounts."""
 
     deeds = (REPLACE_OWNER,)
@@ -302,3 +296,28 @@ class LogEntryAdmin(ReadOnlyAdmin):
     def what(self, obj: LogEntry) -> str:
         """Return what happened, in words."""
         return str(Action(obj.action).label) if obj.action in Action.values else obj.action
+
+
+@admin.register(Outbox)
+class OutboxAdmin(ReadOnlyAdmin):
+    """Mail that must go out or went out, without its text: links in it are for one person."""
+
+    list_display = (
+        "created_at",
+        "to",
+        "subject",
+        "attempts",
+        "last_error",
+        "sent_at",
+        "given_up_at",
+    )
+    fields = (*list_display, "send_after")
+    list_filter = (
+        ("sent_at", admin.EmptyFieldListFilter),
+        ("given_up_at", admin.EmptyFieldListFilter),
+    )
+    search_fields = ("to",)
+    search_help_text = "Email address, or whole identifier of the tenant"
+    ordering = ("-id",)
+    identifiers = ("tenant_id",)
+    secrets = ("text", "html", "dedupe_key")

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.options import ActionLocation
 from django.core.exceptions import PermissionDenied
@@ -22,21 +21,12 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from portal.access import actor_of
-from portal.admin_site import PlainAdmin, reason_field
+from portal.admin_site import PlainAdmin
+from portal.forms import ReasonForm
 from portal.refusal import Refused
 
 MOST = 200
 """Rows that one deed takes: more are no longer read by whoever confirms it."""
-
-
-class DeedForm(forms.Form):
-    """Why it is done; a deed that asks for more adds fields in front of it."""
-
-    reason = reason_field()
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.order_fields([name for name in self.fields if name != "reason"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +43,7 @@ class Deed:
     says: str
     act: Callable[..., object]
     of: Callable[[Any], str]
-    form: type[DeedForm] = DeedForm
+    form: type[ReasonForm] = ReasonForm
     permission: str = "change"
     waits: bool = False
 
@@ -87,7 +77,7 @@ class DeedsAdmin(PlainAdmin):
         return [route, *super().get_urls()]
 
     def confirm(
-        self, request: HttpRequest, queryset: QuerySet[Any], deed: Deed, form: DeedForm
+        self, request: HttpRequest, queryset: QuerySet[Any], deed: Deed, form: ReasonForm
     ) -> HttpResponse:
         """Answer with the page that says what will happen to whom."""
         rows = list(queryset[: MOST + 1])
@@ -167,5 +157,5 @@ def _as_action(deed: Deed) -> Callable[..., HttpResponse]:
     return admin.action(
         permissions=[deed.permission],
         description=deed.label,
-        location=places,  # type: ignore[call-overload]
+        location=places,
     )(action)

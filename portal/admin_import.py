@@ -21,8 +21,9 @@ from django.urls import path, reverse
 
 from portal.access import actor_of
 from portal.actors import Actor
-from portal.admin_site import PlainAdmin, reason_field
+from portal.admin_site import PlainAdmin
 from portal.exports import original
+from portal.forms import ReasonForm
 from portal.refusal import Refused
 
 MOST_ROWS = 500
@@ -53,7 +54,7 @@ class Fate:
     refused: bool
 
 
-class ImportForm(forms.Form):
+class ImportForm(ReasonForm):
     """The file, or the text of one that went through a dry run; and why it is imported."""
 
     file = forms.FileField(
@@ -62,7 +63,6 @@ class ImportForm(forms.Form):
         help_text=f"UTF-8, comma separated, at most {MOST_ROWS} rows.",
     )
     text = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
-    reason = reason_field()
 
     def __init__(self, *args: Any, imported: Import, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

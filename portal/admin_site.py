@@ -14,8 +14,8 @@ from typing import Any
 from allauth.account.decorators import secure_admin_login
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import ForeignKey, Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -31,21 +31,12 @@ from portal.access import actor_of
 from portal.activity import Action, Subject
 from portal.admin_lists import CappedPaginator, exported
 from portal.exports import csv_answer
+from portal.forms import reason_field
 from portal.models import VENDOR, LogEntry
 from portal.operators import APPS, has_second_factor, is_two_factor_session, proof_page
 from portal.pasted_keys import refuse_keys_in_addresses
 
 LOG = "admin:portal_logentry_changelist"
-
-
-def reason_field() -> forms.CharField:
-    """Return the field in which operators say why they do something."""
-    return forms.CharField(
-        max_length=500,
-        widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="It stands in the log, where the customer reads it.",
-        error_messages={"required": "Write why you do this."},
-    )
 
 
 class OperatorSite(admin.AdminSite):
@@ -215,7 +206,7 @@ class PlainAdmin(admin.ModelAdmin):
         return redirect(reverse(LOG, query=self.log_filter(obj)))
 
 
-class ReasonForm(forms.ModelForm):
+class RecordForm(forms.ModelForm):
     """A form that asks why: the customer reads the reason in the log."""
 
     reason = reason_field()
@@ -240,7 +231,7 @@ class RecordedAdmin(PlainAdmin):
     portal's log. Saving a form in which nothing changed is no change and leaves no row.
     """
 
-    form = ReasonForm
+    form = RecordForm
     changed_action = Action.RECORD_CHANGED
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:

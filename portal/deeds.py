@@ -3,13 +3,14 @@
 from django import forms
 from django.contrib.auth.models import Group
 
-from portal.admin_deeds import Deed, DeedForm
+from portal.admin_deeds import Deed
 from portal.dates import moment
 from portal.flows import operators, pending
+from portal.forms import ReasonForm
 from portal.models import Role
 
 
-class NewOwnerForm(DeedForm):
+class NewOwnerForm(ReasonForm):
     """Who becomes the owner."""
 
     email = forms.EmailField(
@@ -38,7 +39,7 @@ REPLACE_OWNER = Deed(
 )
 
 
-class OperatorForm(DeedForm):
+class OperatorForm(ReasonForm):
     """Whether the person may enter the admin, and what they do there."""
 
     is_staff = forms.BooleanField(label="May enter the admin", required=False)

@@ -78,6 +78,32 @@ class Environment:
             self._mistake(name, "must be an address such as https://licenses.example.com.")
         return value
 
+    def identity_providers(self, name: str, *, insecure: bool) -> list[dict[str, Any]]:
+        """Return the OpenID Connect providers that NAME lists, as allauth takes them.
+
+        Each word has variables of its own: `company` reads OIDC_COMPANY_ISSUER, …_CLIENT_ID,
+        …_CLIENT_SECRET and …_NAME. `insecure` admits issuers by plain HTTP, for this machine.
+        """
+        words = self.words(name)
+        if not all(word.isidentifier() and word.islower() for word in words):
+            self._mistake(name, "must be lower-case words, such as company,google.")
+            return []
+        return [self._identity_provider(word, insecure=insecure) for word in words]
+
+    def _identity_provider(self, word: str, *, insecure: bool) -> dict[str, Any]:
+        own = f"OIDC_{word.upper()}"
+        issuer = self.text(f"{own}_ISSUER").rstrip("/")
+        schemes = {"https", "http"} if insecure else {"https"}
+        if issuer and (urlsplit(issuer).scheme not in schemes or not urlsplit(issuer).netloc):
+            self._mistake(f"{own}_ISSUER", "must be an address such as https://id.example.com.")
+        return {
+            "provider_id": word,
+            "name": self.text(f"{own}_NAME", word.capitalize()),
+            "client_id": self.text(f"{own}_CLIENT_ID"),
+            "secret": self.secret(f"{own}_CLIENT_SECRET", kept=None, least=1),
+            "settings": {"server_url": issuer, "oauth_pkce_enabled": True},
+        }
+
     def database(self, name: str, *, sqlite: Path) -> dict[str, Any]:
         """Return Django's settings of the database at the address, by default an SQLite file."""
         value = self.text(name, f"sqlite:///{sqlite}")
@@ -94,10 +120,13 @@ class Environment:
             )
         return parsed
 
-    def secret(self, name: str, *, kept: KeptSecrets | None, least: int = 32) -> str:
+    def secret(
+        self, name: str, *, kept: KeptSecrets | None, least: int = 32, is_needed: bool = True
+    ) -> str:
         """Return a secret from NAME, or from the file that NAME_FILE names.
 
-        `kept` is given in the demonstration only: there a missing secret is made and kept.
+        `kept` is given in the demonstration only: there a missing secret is made and kept. One
+        that is not needed may be left out and is empty then.
         """
         self.asked |= {name, f"{name}_FILE"}
         value = self.variables.get(name, "").strip()
@@ -110,7 +139,7 @@ class Environment:
                 return ""
         if not value and kept is not None:
             return kept.get(name)
-        if len(value) < least:
+        if len(value) < least and (value or is_needed):
             self._mistake(
                 name,
                 f"must be a secret of at least {least} characters, set directly or as the path "

@@ -1,6 +1,7 @@
 """What the forms of both apps share."""
 
 from collections.abc import Callable
+from typing import Any
 
 from django import forms
 from django.http import HttpRequest, QueryDict
@@ -26,3 +27,23 @@ def accepted(form: forms.BaseForm, act: Callable[[], object]) -> bool:
         form.add_error(refusal.field, refusal.sentence)
         return False
     return True
+
+
+def reason_field() -> forms.CharField:
+    """Return the field in which operators say why they do something."""
+    return forms.CharField(
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 3, "cols": 70}),
+        help_text="At most 500 characters. It stands in the log, where the customer reads it.",
+        error_messages={"required": "Write why you do this."},
+    )
+
+
+class ReasonForm(forms.Form):
+    """Why an operator does something; a form that asks for more has its fields in front of it."""
+
+    reason = reason_field()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.order_fields([name for name in self.fields if name != "reason"])

@@ -26,12 +26,16 @@ class TenantRow(forms.Form):
 
 
 def _import(
-    *, name: str, country: str, owner_email: str, requires_two_factor: Any, actor: Actor, reason: str
+    *,
+    name: str,
+    country: str,
+    owner_email: str,
+    requires_two_factor: Any,
+    actor: Actor,
+    reason: str,
 ) -> Tenant:
     """Open a tenant for a row of a file; one of the same name and country is there already."""
-    tenant = Tenant(
-        name=name, country=country, requires_two_factor=bool(requires_two_factor)
-    )
+    tenant = Tenant(name=name, country=country, requires_two_factor=bool(requires_two_factor))
     if Tenant.objects.filter(name__iexact=tenant.name, country=tenant.country).exists():
         raise Refused(f"There is a tenant {tenant} in this country already.")
     return open_tenant(tenant=tenant, owner_email=owner_email, actor=actor, reason=reason)

@@ -1,7 +1,6 @@
 """The pages that a mailed invitation leads to: nothing happens before a button is pressed."""
 
-from allauth.account.internal.flows.login import perform_password_login
-from allauth.account.models import Login
+from allauth.socialaccount.models import SocialLogin
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
@@ -9,12 +8,16 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from portal.access import actor_of, switch_to
+from portal.account_forms import JoinForm
+from portal.account_views import sign_in_new
 from portal.flows import invitations
+from portal.flows.accounts import account_exists
 from portal.forms import accepted, posted
+from portal.identity import pending_identity
 from portal.models import Invitation, User
 from portal.network import client_address
 from portal.pages import uncached
-from portal.tenant_forms import ConfirmForm, JoinForm
+from portal.tenant_forms import ConfirmForm
 
 IN_SESSION = "invitation_id"
 
@@ -46,7 +49,7 @@ def accept_invitation(request: HttpRequest) -> HttpResponse:
     user = request.user if isinstance(request.user, User) else None
     if user is not None and invitations.is_for(invitation, user):
         return _accept(request, invitation, user)
-    if user is not None or invitations.account_exists(invitation.email):
+    if user is not None or account_exists(invitation.email):
         return uncached(render(request, "invitations/sign_in.html", {"invitation": invitation}))
     return _join(request, invitation)
 
@@ -65,20 +68,22 @@ def _accept(request: HttpRequest, invitation: Invitation, user: User) -> HttpRes
 
 
 def _join(request: HttpRequest, invitation: Invitation) -> HttpResponse:
-    form = JoinForm(posted(request), invitation=invitation)
+    pending = pending_identity(request)
+    form = JoinForm(posted(request), email=invitation.email, pending=pending)
     if request.method == "POST" and accepted(
         form,
         lambda: invitations.join(
-            invitation=invitation, address=client_address(request), **form.cleaned_data
+            invitation=invitation,
+            identity=pending.account if pending else None,
+            address=client_address(request),
+            **form.cleaned_data,
         ),
     ):
         user = User.objects.get(email=invitation.email)
-        response = perform_password_login(
-            request, {"email": user.email}, Login(user=user, redirect_url="/")
-        )
+        response = sign_in_new(request, user, pending)
         _welcome(request, invitation)
         return uncached(response)
-    return _page(request, invitation, form)
+    return _page(request, invitation, form, pending)
 
 
 def _welcome(request: HttpRequest, invitation: Invitation) -> None:
@@ -88,8 +93,11 @@ def _welcome(request: HttpRequest, invitation: Invitation) -> None:
 
 
 def _page(
-    request: HttpRequest, invitation: Invitation, form: ConfirmForm | JoinForm
+    request: HttpRequest,
+    invitation: Invitation,
+    form: ConfirmForm | JoinForm,
+    pending: SocialLogin | None = None,
 ) -> HttpResponse:
-    context = {"invitation": invitation, "form": form}
+    context = {"invitation": invitation, "form": form, "pending": pending}
     status = 422 if form.errors else 200
     return uncached(render(request, "invitations/accept.html", context, status=status))

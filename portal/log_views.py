@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from portal.access import TenantRequest, tenant_role
+from portal.access import TenantRequest, hidden_from_support, tenant_role
 from portal.exports import csv_answer
 from portal.log_forms import LogFilterForm
 from portal.models import LogEntry, LogEntryQuerySet, Role
@@ -55,6 +55,7 @@ def listing(request: TenantRequest) -> HttpResponse:
     return page(request, "logs/list.html", context, fragment="rows")
 
 
+@hidden_from_support
 @require_safe
 @tenant_role(Role.VIEWER)
 def export(request: TenantRequest) -> HttpResponseBase:

@@ -16,7 +16,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from portal.actors import ActorKind
+from portal.actors import Actor, ActorKind
 from portal.pending_changes import PendingChange  # noqa: F401 (Django finds models here)
 
 VENDOR = uuid.UUID(int=0)
@@ -114,6 +114,16 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Return the name to greet with."""
         return self.name or self.email
 
+    def as_actor(self, address: str = "") -> Actor:
+        """Return this person as flows and the log take them; `address` is their network address."""
+        return Actor(
+            kind=ActorKind.OPERATOR if self.is_staff else ActorKind.MEMBER,
+            name=self.get_short_name(),
+            user_id=self.pk,
+            email=self.email,
+            address=address,
+        )
+
 
 class Tenant(models.Model):
     """A customer account; `id` is the consumer tenant identifier (`tid`)."""
@@ -133,6 +143,7 @@ class Tenant(models.Model):
 
     class Meta:
         ordering = ["name", "id"]
+        permissions = [("support_tenant", "Can view the portal as the tenant, read-only")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(country__regex=r"^[A-Z]{3}$"),
@@ -331,6 +342,7 @@ class LogEntry(models.Model):
             models.Index(fields=["tenant_id", "at", "seq"], name="log_entry_by_time"),
             models.Index(fields=["tenant_id", "action", "at", "seq"], name="log_entry_by_action"),
             models.Index(fields=["tenant_id", "actor_id", "at", "seq"], name="log_entry_by_actor"),
+            models.Index(fields=["action", "at"], name="log_entry_by_happening"),
             models.Index(
                 fields=["tenant_id", "subscription_id", "at", "seq"],
                 name="log_entry_by_subscription",
@@ -339,6 +351,18 @@ class LogEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.actor_name}: {self.action}"
+
+
+class OutboxQuerySet(models.QuerySet["Outbox"]):
+    """Words for reading the outbox."""
+
+    def waiting(self) -> OutboxQuerySet:
+        """Return the mails that are still to send."""
+        return self.filter(sent_at=None, given_up_at=None)
+
+    def due(self, now: datetime) -> OutboxQuerySet:
+        """Return the mails to send now, the longest due first."""
+        return self.waiting().filter(send_after__lte=now).order_by("send_after", "pk")
 
 
 class Outbox(models.Model):
@@ -360,12 +384,17 @@ class Outbox(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     last_error = models.CharField(max_length=300, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
+    given_up_at = models.DateTimeField(null=True, blank=True)
+
+    objects = OutboxQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "outbox"
         indexes = [
             models.Index(
-                fields=["send_after"], condition=Q(sent_at=None), name="outbox_still_to_send"
+                fields=["send_after"],
+                condition=Q(sent_at=None, given_up_at=None),
+                name="outbox_still_to_send",
             )
         ]
 

@@ -17,8 +17,10 @@ def client_address(request: HttpRequest) -> str:
     stranger's own claim and counts for nothing.
     """
     proxies: Sequence[Network] = settings.TRUSTED_PROXIES
-    address = request.META.get("REMOTE_ADDR", "")
-    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",")]
+    address: str = request.META.get("REMOTE_ADDR", "")
+    if not proxies:
+        return address
+    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
     while hops and _is_trusted(address, proxies):
         hop = hops.pop()
         if _parsed(hop) is None:

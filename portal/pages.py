@@ -23,6 +23,8 @@ def house(request: HttpRequest) -> dict[str, Any]:
     return {
         "portal_name": settings.PORTAL_NAME,
         "buy_url": settings.BUY_URL,
+        "open_sign_up": settings.OPEN_SIGN_UP,
+        "has_identity_providers": bool(settings.OIDC_PROVIDERS),
         "theme": theme if theme in THEMES else "",
     }
 

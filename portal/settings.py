@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from django.utils.csp import CSP
 
+from portal.database import refuse_hung_up
 from portal.environment import Environment, KeptSecrets
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -24,6 +25,7 @@ _kept = KeptSecrets(DATA_DIR / "secrets.json") if DEMONSTRATION else None
 SECRET_KEY = env.secret("SECRET_KEY", kept=_kept, least=50)
 KEY_ENCRYPTION_KEYS = env.encryption_keys("KEY_ENCRYPTION_KEYS", kept=_kept)
 LOG_KEY = env.secret("LOG_KEY", kept=_kept)
+METRICS_TOKEN = env.secret("METRICS_TOKEN", kept=_kept, is_needed=False)
 
 # Addresses
 PORT = env.integer("PORT", default=8000, least=1, most=65535)
@@ -37,6 +39,7 @@ TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 HTTPS = PUBLIC_URL.startswith("https://")
 if not HTTPS and not DEMONSTRATION:
     env.refuse("PUBLIC_URL", "must begin with https:// outside the demonstration.")
+OPEN_SIGN_UP = env.boolean("OPEN_SIGN_UP", default=True)
 BUY_URL = env.text("BUY_URL", "https://perpetualintelligence.com/products")
 
 # Licenses (contract.md section 1)
@@ -48,6 +51,16 @@ if "{tid}" not in LICENSE_TENANT_AUDIENCE:
     env.refuse("LICENSE_TENANT_AUDIENCE", "must hold {tid} where the tenant's identifier goes.")
 LICENSE_AUTHORIZED_PARTY = env.text("LICENSE_AUTHORIZED_PARTY", "urn:oneimlx:cli")
 SIGNING_KEY_BITS = env.integer("SIGNING_KEY_BITS", default=3072, least=2048, most=8192)
+SIGNING_KEY_PUBLISHED_HOURS = env.integer(
+    "SIGNING_KEY_PUBLISHED_HOURS", default=24, least=0, most=720
+)
+
+# Checks by terminals: limits for one client address, 0 for none; seconds between two writings
+CHECKS_PER_MINUTE = env.integer("CHECKS_PER_MINUTE", default=6000, least=0, most=10_000_000)
+FAILED_CHECKS_PER_MINUTE = env.integer(
+    "FAILED_CHECKS_PER_MINUTE", default=300, least=0, most=10_000_000
+)
+CHECK_COUNT_SECONDS = env.integer("CHECK_COUNT_SECONDS", default=2, least=0, most=60)
 
 # The house
 PORTAL_NAME = env.text("PORTAL_NAME", "License Portal")
@@ -68,9 +81,12 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
 ]
 MIDDLEWARE = [
     "portal.middleware.RequestIdMiddleware",
+    "portal.machines.MachineMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -85,6 +101,8 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "portal.middleware.TenantMiddleware",
+    "portal.middleware.SupportViewMiddleware",
+    "portal.middleware.ProofMiddleware",
 ]
 ROOT_URLCONF = "portal.urls"
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # Lower("email") is unique, which says more
@@ -116,23 +134,30 @@ DATABASES = {"default": env.database("DATABASE_URL", sqlite=DATA_DIR / "portal.s
 if DATABASES["default"].get("ENGINE") == "django.db.backends.sqlite3":
     # IMMEDIATE takes the write lock when a transaction opens: a deferred one that reads first
     # and writes later loses against another writer and fails instead of waiting.
+    # Opening the file takes twenty times as long as reading a row: connections stay open.
+    DATABASES["default"]["CONN_MAX_AGE"] = None
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 30,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
     }
 else:
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+    DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 5
+    DATABASES["default"]["OPTIONS"]["pool"] = {
         "min_size": 1,
         "max_size": DATABASE_POOL_SIZE,
         "timeout": 10,
+        "check": refuse_hung_up,
     }
 _cache = env.text("CACHE_URL", "")
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _cache}
     if _cache
-    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "portal"}
+    else {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "portal",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},  # one for each client address and limit
+    }
 }
 
 # Static files
@@ -161,18 +186,47 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_ADAPTER = "portal.accounts.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
-ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_UNIQUE_EMAIL = True
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_RATE_LIMITS = {
-    # By address only: a limit on the account would let a stranger who guesses lock its owner out.
-    "login_failed": "10/m/ip",
+    "login": None,  # "login_failed" is counted before the password is hashed
+    # `key` is address and account together (AccountAdapter): a limit on the account alone would
+    # let a stranger who guesses lock its owner out.
+    "login_failed": "30/m/ip,5/5m/key",
+    "login_failed_known_device": "10/5m/key",
+    "reset_password": "20/m/ip,5/h/key",
+    "signup": "20/m/ip,5/h/key",
 }
+MFA_ADAPTER = "portal.accounts.MfaAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_RATE_LIMITS = {"webauthn_login": "60/m/ip"}  # a company's people share an address
+MFA_TOTP_ISSUER = PORTAL_NAME
 MFA_PASSKEY_LOGIN_ENABLED = True
-MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEMONSTRATION and not HTTPS
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = (
+    DEMONSTRATION and not HTTPS and urlsplit(PUBLIC_URL).hostname == "localhost"
+)
+# Nobody is signed in without a verified address. What is not verified is one to change to, which
+# allauth would refuse to people with a second factor.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+# portal.access asks for proofs: allauth asks again right after sign-in, and never asks people
+# who sign in at a provider only.
+MFA_REAUTHENTICATION_REQUIRED = False
 USERSESSIONS_TRACK_ACTIVITY = True
+
+# Sign-in at identity providers (OpenID Connect)
+OIDC_PROVIDERS = env.identity_providers("OIDC_PROVIDERS", insecure=DEMONSTRATION)
+_issuers = [urlsplit(provider["settings"]["server_url"]) for provider in OIDC_PROVIDERS]
+SOCIALACCOUNT_ADAPTER = "portal.identity.IdentityAdapter"
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "provider_class": "portal.identity.IdentityProvider",
+        "APPS": OIDC_PROVIDERS,
+    }
+}
 
 # Mail
 MAIL_FROM = env.text("MAIL_FROM", "License Portal <noreply@localhost>" if DEMONSTRATION else None)
@@ -189,7 +243,8 @@ SECURE_CSP = {
     "style-src": [CSP.SELF],
     "font-src": [CSP.SELF],
     "connect-src": [CSP.SELF],
-    "form-action": [CSP.SELF],
+    # Browsers hold the redirect that answers a form to this too.
+    "form-action": [CSP.SELF, *(f"{issuer.scheme}://{issuer.netloc}" for issuer in _issuers)],
     "img-src": [CSP.SELF, "data:"],
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.NONE],

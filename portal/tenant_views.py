@@ -11,7 +11,14 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from portal.access import TenantRequest, kept_form, recent_proof, switch_to, tenant_role
+from portal.access import (
+    TenantRequest,
+    hidden_from_support,
+    kept_form,
+    recent_proof,
+    switch_to,
+    tenant_role,
+)
 from portal.flows import invitations, members, tenants
 from portal.forms import accepted, posted
 from portal.models import Role
@@ -52,7 +59,10 @@ def detail(request: TenantRequest) -> HttpResponse:
 @recent_proof
 def edit(request: TenantRequest) -> HttpResponse:
     """Change the tenant's name, country and rules."""
-    form = TenantForm(posted(request), instance=request.tenant, initial=kept_form(request) or {})
+    kept = kept_form(request)
+    # A box that was not ticked is not among what was posted.
+    initial = {"requires_two_factor": False} | kept if kept else {}
+    form = TenantForm(posted(request), instance=request.tenant, initial=initial)
     return _dialog(
         request,
         form,
@@ -177,6 +187,7 @@ def hand_over(request: TenantRequest) -> HttpResponse:
     )
 
 
+@hidden_from_support
 @form_page
 @tenant_role(Role.VIEWER)
 @recent_proof
@@ -198,7 +209,7 @@ def leave(request: TenantRequest) -> HttpResponse:
 
 
 @require_POST
-@tenant_role(Role.VIEWER)
+@tenant_role(Role.VIEWER, shows_tenant=False)
 def switch(request: TenantRequest) -> HttpResponse:
     """Go on in another tenant of the user's: its identifier is kept in the session."""
     chosen = request.POST.get("tenant")

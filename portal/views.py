@@ -15,11 +15,11 @@ from portal.models import User
 @require_safe
 @login_not_required
 def home(request: HttpRequest) -> HttpResponseRedirect:
-    """Lead to the sign-in, the subscriptions, or, for operators, the admin."""
+    """Lead to the sign-in, the subscriptions, or, for operators without a tenant, the admin."""
     user = request.user
     if not user.is_authenticated:
         return redirect("account_login")
-    if isinstance(user, User) and user.is_staff and not user.memberships.exists():
+    if isinstance(user, User) and user.is_staff and not request.member:  # type: ignore[attr-defined]
         return redirect("admin:index")
     return redirect("subscriptions:list")
 

@@ -15,7 +15,7 @@ from portal.activity import Action, Subject
 from portal.admin_deeds import DeedsAdmin
 from portal.admin_import import ImportsAdmin
 from portal.admin_lists import CountryFilter, word_filter
-from portal.admin_site import ReasonForm, RecordedAdmin, links, listing
+from portal.admin_site import RecordedAdmin, RecordForm, links, listing
 from subscriptions import custom_claims
 from subscriptions.catalogue import generations
 from subscriptions.deeds import DEEDS
@@ -39,7 +39,7 @@ class ClaimsField(forms.JSONField):
         return {} if claims is None else claims
 
 
-class PlanForm(ReasonForm):
+class PlanForm(RecordForm):
     """A plan; its own `clean` sees to it that the custom claims fit its URN."""
 
     custom_claims = ClaimsField(
@@ -102,7 +102,7 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(effective_state=self.value()) if self.value() else queryset
 
 
-class SubscriptionForm(ReasonForm):
+class SubscriptionForm(RecordForm):
     """A subscription whose beneficiary is the tenant that bought it, unless another is named."""
 
     plan = forms.ModelChoiceField(Plan.objects.offered())

@@ -7,8 +7,9 @@ from django import forms
 from django.contrib.admin.widgets import AdminSplitDateTime
 from django.utils import timezone
 
-from portal.admin_deeds import Deed, DeedForm
+from portal.admin_deeds import Deed
 from portal.dates import moment
+from portal.forms import ReasonForm
 from subscriptions.flows import standing
 from subscriptions.flows.activate import activate
 from subscriptions.flows.change_plan import CONSEQUENCE, change_plan
@@ -16,7 +17,7 @@ from subscriptions.flows.extend import extend
 from subscriptions.models import Plan, Subscription
 
 
-class EndForm(DeedForm):
+class EndForm(ReasonForm):
     """When the subscription ends."""
 
     ends_at = forms.SplitDateTimeField(
@@ -27,7 +28,7 @@ class EndForm(DeedForm):
     )
 
 
-class PlanForm(DeedForm):
+class PlanForm(ReasonForm):
     """The plan to move to."""
 
     plan = forms.ModelChoiceField(Plan.objects.offered())
@@ -85,7 +86,8 @@ DEEDS = (
     _deed(
         "change_plan",
         "Change the plan",
-        f"The subscription gets another plan. {CONSEQUENCE} The owners get a mail that says so.",
+        f"The subscription gets another plan. {CONSEQUENCE} Owners and managers get a mail that "
+        "says so.",
         change_plan,
         form=PlanForm,
     ),

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from portal.models import Role, Tenant, User
@@ -134,6 +135,14 @@ def stranger_client(stranger: User) -> Client:
 @pytest.fixture
 def operator_client(operator: User) -> Client:
     return sign_in(Client(), operator)
+
+
+@pytest.fixture
+def support_client(operator_client: Client, contoso: Tenant) -> Client:
+    """The operator in a support view of Contoso."""
+    address = reverse("admin:portal_tenant_start_support_view", args=[contoso.pk])
+    operator_client.post(address, {"reason": "Ticket 42"})
+    return operator_client
 
 
 # Keys

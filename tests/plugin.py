@@ -49,8 +49,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     data.mkdir(mode=0o700)
     (data / "static").symlink_to("../static")
     os.environ |= {
+        "CHECKS_PER_MINUTE": "0",
+        "CHECK_COUNT_SECONDS": "0",
         "DATABASE_POOL_SIZE": "24",
         "DEMONSTRATION": "true",
+        "FAILED_CHECKS_PER_MINUTE": "0",
         "DATA_DIR": str(data),
         "PUBLIC_URL": "http://localhost:8000",
         "SIGNING_KEY_BITS": "2048",

@@ -10,7 +10,14 @@ from licenses.flows.generate import refuse_unless_ready as refuse_unless_generat
 from licenses.flows.reset import Overlap, reset
 from licenses.flows.reset import refuse_unless_ready as refuse_unless_resettable
 from licenses.flows.revoke import revoke
-from licenses.flows.signing_keys import activate_signing_key, create_signing_key
+from licenses.flows.signing_keys import (
+    activate_signing_key,
+    create_signing_key,
+    disable_signing_key,
+    living_keys,
+    rotate_signing_key,
+    signs_from,
+)
 
 __all__ = [
     "Overlap",
@@ -19,12 +26,16 @@ __all__ = [
     "check_stored",
     "create_signing_key",
     "delete",
+    "disable_signing_key",
     "download",
     "end_overlap",
     "generate",
+    "living_keys",
     "refuse_unless_deletable",
     "refuse_unless_generatable",
     "refuse_unless_resettable",
     "reset",
     "revoke",
+    "rotate_signing_key",
+    "signs_from",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from django.db import transaction
 
 from licenses.checking import Verdict, check
-from licenses.models import License, Slot
+from licenses.models import License, LicenseKey, Slot
 from portal import activity
 from portal.activity import Action
 from portal.actors import Actor
@@ -37,15 +37,16 @@ def check_presented(
     """
     verdict = check(token, expected={"consumer_tenant_id": str(tenant.pk), **expected})
     if verdict.key is not None and verdict.key.tenant_id == tenant.pk:
+        key = LicenseKey.objects.select_related("license__subscription").get(pk=verdict.key.pk)
         with transaction.atomic():
             activity.record(
                 actor=actor,
                 action=Action.KEY_CHECKED,
                 tenant_id=tenant.pk,
-                subscription=verdict.key.license.subscription,
-                slot=verdict.key.slot,
+                subscription=key.license.subscription,
+                slot=key.slot,
                 result=verdict.result,
-                details={"jti": str(verdict.key.jti)},
+                details={"jti": str(key.jti)},
                 now=verdict.checked_at,
             )
     return verdict

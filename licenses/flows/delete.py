@@ -5,6 +5,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
+from licenses import notices
 from licenses.models import ANSWERED, KeyState, License
 from portal import activity
 from portal.activity import Action
@@ -41,6 +42,13 @@ def delete(*, license: License, actor: Actor, now: datetime | None = None) -> Li
             "jti": jtis,
         },
         now=now,
+    )
+    notices.tell(
+        license,
+        what="deleted both license keys",
+        actor=actor,
+        consequence="Terminals do not start until they have new keys and the new authorized "
+        "application id.",
     )
     return license
 

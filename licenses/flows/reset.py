@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import TextChoices
 from django.utils import timezone
 
+from licenses import notices
 from licenses.flows import signing
 from licenses.models import KeyState, License, LicenseKey, Slot
 from portal import activity
@@ -108,6 +109,15 @@ def _sign_and_store(
                 "accepted_until": overlap_end(old, overlap, now).isoformat(),
             },
             now=now,
+        )
+        notices.tell(
+            license,
+            what=f"reset the {slot.label.lower()} key",
+            actor=actor,
+            consequence="Terminals with the old key need the new license file when "
+            f"{moment(overlap_end(old, overlap, now))} has come."
+            if overlap != Overlap.NOW
+            else "The old key has stopped working: terminals with it need the new license file.",
         )
     return new
 

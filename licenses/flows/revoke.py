@@ -5,7 +5,8 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from licenses.models import KeyState, LicenseKey
+from licenses import notices
+from licenses.models import KeyState, LicenseKey, Slot
 from portal import activity
 from portal.activity import Action
 from portal.actors import Actor
@@ -43,5 +44,13 @@ def revoke(
             "revoked_at": {"before": None, "after": now.isoformat()},
         },
         now=now,
+    )
+    slot = Slot(key.slot)
+    notices.tell(
+        key.license,
+        what=f"revoked the {slot.label.lower()} key",
+        actor=actor,
+        consequence="Terminals with this key do not start until they have a new one: reset the "
+        "slot, and download and install its new key.",
     )
     return key

@@ -1,29 +1,177 @@
-"""Create and activate signing keys, with a row in the vendor's own log."""
+"""Create, activate, disable and rotate signing keys, with rows in the vendor's own log."""
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
 from licenses import keys
-from licenses.models import SigningKey
+from licenses.models import LicenseKey, SigningKey, SigningKeyState
 from portal import activity
 from portal.activity import Action
 from portal.actors import Actor
+from portal.dates import moment
+from portal.refusal import Refused
+
+RESTS = timedelta(days=30)
+"""After a rotation the next one begins no earlier: a timer that runs too often changes nothing."""
 
 
 @transaction.atomic
-def create_signing_key(*, actor: Actor) -> SigningKey:
+def create_signing_key(
+    *, actor: Actor, reason: str = "", now: datetime | None = None
+) -> SigningKey:
     """Return a new signing key: published, so that it verifies, and not signing yet."""
-    signing_key = keys.create()
+    signing_key = keys.create(now=now)
     activity.record(
-        actor=actor, action=Action.SIGNING_KEY_CREATED, details={"kid": signing_key.kid}
+        actor=actor,
+        action=Action.SIGNING_KEY_CREATED,
+        reason=reason,
+        details={
+            "kid": signing_key.kid,
+            "before": {"state": None},
+            "after": {"state": signing_key.state},
+        },
+        now=now,
     )
     return signing_key
+
+
+def signs_from(signing_key: SigningKey) -> datetime:
+    """Return from when a signing key may be activated: SIGNING_KEY_PUBLISHED_HOURS after creation.
+
+    By then everybody who verifies keys has fetched it. The first one of all may sign at once:
+    nobody can have fetched our keys before there was one.
+    """
+    if not SigningKey.objects.exclude(activated_at=None).exists():
+        return signing_key.created_at
+    return signing_key.created_at + timedelta(hours=settings.SIGNING_KEY_PUBLISHED_HOURS)
 
 
 @transaction.atomic
-def activate_signing_key(*, signing_key: SigningKey, actor: Actor) -> SigningKey:
-    """Let this key sign from now on; the one before keeps verifying. Raises Refused if disabled."""
-    signing_key = keys.activate(signing_key)
+def activate_signing_key(
+    *,
+    signing_key: SigningKey,
+    actor: Actor,
+    reason: str = "",
+    is_emergency: bool = False,
+    now: datetime | None = None,
+) -> SigningKey:
+    """Let this key sign from now on; the one before keeps verifying.
+
+    Raises Refused if it is disabled, or published for too short a time and this is no emergency.
+    """
+    before = keys.lock(signing_key)
+    if before.state == SigningKeyState.ACTIVE:
+        return before
+    signs, is_passive = signs_from(before), before.state == SigningKeyState.PASSIVE
+    if is_passive and not is_emergency and (now or timezone.now()) < signs:
+        raise Refused(
+            "This signing key was published too recently. It can be activated from "
+            f"{moment(signs)} on, when everybody who verifies keys has fetched it."
+        )
+    former = SigningKey.objects.filter(state=SigningKeyState.ACTIVE).first()
+    signing_key = keys.activate(signing_key, now=now)
     activity.record(
-        actor=actor, action=Action.SIGNING_KEY_ACTIVATED, details={"kid": signing_key.kid}
+        actor=actor,
+        action=Action.SIGNING_KEY_ACTIVATED,
+        reason=reason,
+        details={
+            "kid": signing_key.kid,
+            "is_emergency": is_emergency,
+            "before": {"state": before.state, "signs": former.kid if former else None},
+            "after": {"state": signing_key.state, "signs": signing_key.kid},
+        },
+        now=now,
     )
     return signing_key
+
+
+def living_keys(signing_key: SigningKey, *, now: datetime | None = None) -> int:
+    """Return how many license keys would be refused if this signing key were disabled now."""
+    return LicenseKey.objects.filter(signing_key=signing_key).living(now).count()
+
+
+@transaction.atomic
+def disable_signing_key(
+    *, signing_key: SigningKey, actor: Actor, reason: str, now: datetime | None = None
+) -> SigningKey:
+    """Withdraw a signing key: every license key that it signed is refused from now on, for good.
+
+    Raises Refused for the active one: its successor comes first.
+    """
+    before = keys.lock(signing_key)
+    if before.state == SigningKeyState.DISABLED:
+        return before
+    signing_key = keys.disable(signing_key, now=now)
+    activity.record(
+        actor=actor,
+        action=Action.SIGNING_KEY_DISABLED,
+        reason=reason,
+        details={
+            "kid": signing_key.kid,
+            "refused_license_keys": living_keys(signing_key, now=now),
+            "before": {"state": before.state},
+            "after": {"state": signing_key.state},
+        },
+        now=now,
+    )
+    return signing_key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rotation:
+    """What one run of a rotation did: `created` and `activated` are None where it did not."""
+
+    created: SigningKey | None
+    activated: SigningKey | None
+    sentence: str
+
+
+def rotate_signing_key(
+    *, actor: Actor, reason: str = "", is_emergency: bool = False, now: datetime | None = None
+) -> Rotation:
+    """Do the next step of a rotation: create the successor, or activate it when it may sign.
+
+    Run it until the successor is active; a run too many does nothing, since the next rotation
+    begins RESTS after the last one. In an emergency one run does everything at once.
+    """
+    now = now or timezone.now()
+    active = SigningKey.objects.filter(state=SigningKeyState.ACTIVE).first()
+    successor, created = _waiting(), None
+    if successor is None:
+        due = active.activated_at + RESTS if active and active.activated_at else now
+        if now < due and not is_emergency:
+            return Rotation(
+                created=None,
+                activated=None,
+                sentence=f"Nothing to do: the active signing key is new. The next rotation can "
+                f"begin on {moment(due)}.",
+            )
+        successor = created = create_signing_key(actor=actor, reason=reason, now=now)
+    signs = signs_from(successor)
+    if now < signs and not is_emergency:
+        began = "Created" if created else "Waiting for"
+        return Rotation(
+            created=created,
+            activated=None,
+            sentence=f"{began} the signing key {successor.kid}: it is published and can be "
+            f"activated from {moment(signs)} on. Run this again then.",
+        )
+    activated = activate_signing_key(
+        signing_key=successor, actor=actor, reason=reason, is_emergency=is_emergency, now=now
+    )
+    former = f" {active.kid} still verifies." if active else ""
+    return Rotation(
+        created=created,
+        activated=activated,
+        sentence=f"The signing key {activated.kid} signs from now on.{former}",
+    )
+
+
+def _waiting() -> SigningKey | None:
+    """Return the newest signing key that was created and never signed yet."""
+    never = SigningKey.objects.filter(state=SigningKeyState.PASSIVE, activated_at=None)
+    return never.order_by("-created_at").first()

@@ -5,15 +5,18 @@ from django.utils import timezone
 
 from licenses import card as cards
 from portal.models import Member
+from portal.support_view import SupportView
 from subscriptions.models import EXPIRY_NOTICE, BillingPeriod, Subscription
 
 register = template.Library()
 
 
 @register.simple_tag
-def license_card(subscription: Subscription, member: Member) -> cards.Card:
-    """Return the License Keys card of the subscription as the member sees it."""
-    return cards.card(subscription, member)
+def license_card(
+    subscription: Subscription, member: Member, support_view: SupportView | None
+) -> cards.Card:
+    """Return the License Keys card of the subscription as the member or a support view sees it."""
+    return cards.card(subscription, member, hands_out=not support_view)
 
 
 @register.simple_tag

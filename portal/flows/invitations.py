@@ -6,24 +6,24 @@ from datetime import datetime, timedelta
 from urllib.parse import urljoin
 
 from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
-from portal import activity
+from portal import activity, outbox
 from portal.activity import Action
-from portal.actors import Actor, ActorKind
+from portal.actors import Actor
 from portal.dates import moment
+from portal.flows.accounts import TAKEN, new_user, store_account
 from portal.flows.members import refuse_unless_owner
 from portal.locking import lock_tenant
 from portal.models import (
     INVITATION_LIFE,
     Invitation,
     Member,
-    Outbox,
     Role,
     Tenant,
     User,
@@ -43,20 +43,37 @@ def invite(
 ) -> Invitation:
     """Offer an address membership by a mail with a link, and return the invitation.
 
-    Only a hash of the link's secret is kept. Raises Refused when the actor is no owner any more,
-    when somebody with the address is a member or has an open invitation, when the tenant sent
-    MOST_A_DAY in 24 hours, or when its name does not belong into a mail to strangers.
+    Raises Refused when the actor is no owner any more, and as `offer` does.
     """
-    assert actor.user_id is not None, "a person invites"
-    now, email = now or timezone.now(), email.lower()
+    now = now or timezone.now()
     locked = lock_tenant(tenant.pk)
     refuse_unless_owner(locked, actor)
-    _refuse_unless_invitable(locked, email, now)
+    invitation = offer(tenant=locked, email=email, role=role, actor=actor, now=now)
+    activity.record(
+        actor=actor,
+        action=Action.MEMBER_INVITED,
+        tenant_id=locked.pk,
+        details={"email": invitation.email, "role": role},
+        now=now,
+    )
+    return invitation
+
+
+def offer(*, tenant: Tenant, email: str, role: Role, actor: Actor, now: datetime) -> Invitation:
+    """Store and mail an invitation and return it; its part in the log is the caller's.
+
+    `tenant` is locked. Only a hash of the link's secret is kept. Raises Refused when somebody with
+    the address is a member or has an open invitation, when the tenant sent MOST_A_DAY in 24
+    hours, or when its name does not belong into a mail to strangers.
+    """
+    assert actor.user_id is not None, "a person invites"
+    email = email.lower()
+    _refuse_unless_invitable(tenant, email, now)
     secret = secrets.token_urlsafe(32)
     # What can not be accepted any more makes room for the new one.
-    locked.invitations.pending().filter(email__iexact=email).update(revoked_at=now)
+    tenant.invitations.pending().filter(email__iexact=email).update(revoked_at=now)
     invitation = Invitation.objects.create(
-        tenant=locked,
+        tenant=tenant,
         email=email,
         role=role,
         token_sha256=hashed(secret),
@@ -65,13 +82,6 @@ def invite(
         expires_at=now + INVITATION_LIFE,
     )
     _queue_mail(invitation, secret, actor)
-    activity.record(
-        actor=actor,
-        action=Action.MEMBER_INVITED,
-        tenant_id=locked.pk,
-        details={"email": email, "role": role},
-        now=now,
-    )
     return invitation
 
 
@@ -135,35 +145,28 @@ def join(
     *,
     invitation: Invitation,
     name: str,
-    password: str,
+    password: str | None,
+    identity: SocialAccount | None = None,
     address: str = "",
     now: datetime | None = None,
 ) -> Member:
     """Make an account for the invited address, and its owner a member; return the membership.
 
-    Whoever holds the mailed link has proven the address, so it counts as verified. `address` is
-    the network address for the log. Raises Refused as `accept_invitation` does, and when somebody
-    signs in with the address already.
+    Whoever holds the mailed link has proven the address, so it counts as verified. They sign in
+    with the password, or with the identity at a provider. `address` is the network address for
+    the log. Raises Refused as `accept_invitation` does, and when somebody signs in with the
+    address already.
     """
-    user = User(email=invitation.email, name=name)
-    user.set_password(password)  # slow on purpose: outside of the transaction
+    user = new_user(email=invitation.email, name=name, password=password)
     try:
         with transaction.atomic():
             lock_tenant(invitation.tenant_id)
-            if account_exists(invitation.email):
-                raise Refused("There is an account with this address. Sign in with it to accept.")
-            user.save(force_insert=True)
-            EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
-            actor = Actor(
-                kind=ActorKind.MEMBER,
-                name=user.get_short_name(),
-                user_id=user.pk,
-                email=user.email,
-                address=address,
+            store_account(user=user, identity=identity)
+            return accept_invitation(
+                invitation=invitation, user=user, actor=user.as_actor(address), now=now
             )
-            return accept_invitation(invitation=invitation, user=user, actor=actor, now=now)
     except IntegrityError as error:  # somebody signed up with the address at the same moment
-        raise Refused("There is an account with this address. Sign in with it.") from error
+        raise Refused(TAKEN) from error
 
 
 def hashed(secret: str) -> str:
@@ -175,12 +178,6 @@ def is_for(invitation: Invitation, user: User) -> bool:
     """Return whether the user has verified the address that the invitation was sent to."""
     verified = EmailAddress.objects.filter(user=user, verified=True)
     return verified.filter(email__iexact=invitation.email).exists()
-
-
-def account_exists(email: str) -> bool:
-    """Return whether somebody signs in with the address, or has verified it."""
-    verified = EmailAddress.objects.filter(email__iexact=email, verified=True)
-    return User.objects.filter(email__iexact=email).exists() or verified.exists()
 
 
 def _refuse_unless_invitable(tenant: Tenant, email: str, now: datetime) -> None:
@@ -210,13 +207,13 @@ def _queue_mail(invitation: Invitation, secret: str, actor: Actor) -> None:
         "email": invitation.email,
         "until": moment(invitation.expires_at),
         "link": urljoin(settings.PUBLIC_URL, reverse("open_invitation", args=[secret])),
-        "portal_name": settings.PORTAL_NAME,
     }
-    Outbox.objects.create(
-        tenant_id=invitation.tenant_id,
+    outbox.queue(
         to=invitation.email,
         subject=f"Invitation to {invitation.tenant.name}",
-        text=render_to_string("mail/invitation.txt", context),
+        template="invitation",
+        context=context,
+        tenant_id=invitation.tenant_id,
     )
 
 

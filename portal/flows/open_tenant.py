@@ -2,11 +2,12 @@
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 
 from portal import activity
 from portal.activity import Action
 from portal.actors import Actor
-from portal.flows.invitations import invite
+from portal.flows import invitations
 from portal.models import Role, Tenant
 from portal.refusal import Refused
 
@@ -23,6 +24,9 @@ def open_tenant(*, tenant: Tenant, owner_email: str, actor: Actor, reason: str) 
         field, [sentence, *_] = next(iter(error.message_dict.items()))
         raise Refused(sentence, field=field) from error
     tenant.save(force_insert=True)
+    invitation = invitations.offer(
+        tenant=tenant, email=owner_email, role=Role.OWNER, actor=actor, now=timezone.now()
+    )
     activity.record(
         actor=actor,
         action=Action.TENANT_OPENED,
@@ -34,9 +38,8 @@ def open_tenant(*, tenant: Tenant, owner_email: str, actor: Actor, reason: str) 
                 "name": tenant.name,
                 "country": tenant.country,
                 "requires_two_factor": tenant.requires_two_factor,
-                "owner": owner_email,
+                "invited_owner": invitation.email,
             },
         },
     )
-    invite(tenant=tenant, email=owner_email, role=Role.OWNER, actor=actor)
     return tenant

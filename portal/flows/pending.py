@@ -1,8 +1,6 @@
 """Changes that wait a day: ask for one, stop it, do what is due."""
 
-import hashlib
 import secrets
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from urllib.parse import urljoin
@@ -14,13 +12,13 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from portal import activity
+from portal import activity, outbox
 from portal.activity import Action
 from portal.actors import Actor, ActorKind
 from portal.dates import moment
-from portal.flows.invitations import invite
+from portal.flows.invitations import hashed, offer
 from portal.locking import lock_tenant
-from portal.models import VENDOR, Member, Outbox, Role, Tenant, User
+from portal.models import VENDOR, Member, Role, Tenant, User
 from portal.operators import has_second_factor
 from portal.pending_changes import DELAY, Kind, Outcome, PendingChange
 from portal.refusal import Refused
@@ -82,12 +80,13 @@ def run_due(*, now: datetime | None = None) -> list[PendingChange]:
 
 def by_secret(secret: str) -> PendingChange | None:
     """Return the change whose mail holds this secret, or None."""
-    return PendingChange.objects.filter(token_sha256=_hashed(secret)).first()
+    return PendingChange.objects.filter(token_sha256=hashed(secret)).first()
 
 
 def _ask(
     kind: Kind, of: User | Tenant, email: str, actor: Actor, reason: str, now: datetime | None
 ) -> PendingChange:
+    assert actor.user_id is not None, "an operator asks"
     now, secret = now or timezone.now(), secrets.token_urlsafe(32)
     change = PendingChange(
         kind=kind,
@@ -98,7 +97,7 @@ def _ask(
         requested_by=User.objects.get(pk=actor.user_id),
         created_at=now,
         due_at=now + DELAY,
-        token_sha256=_hashed(secret),
+        token_sha256=hashed(secret),
     )
     try:
         with transaction.atomic():
@@ -124,6 +123,7 @@ def _run(pk: UUID, now: datetime) -> PendingChange:
             before, after = _replace(change, actor, now) if change.tenant else _remove(change)
             _finish(change, Outcome.DONE, "", now)
             _record(change, actor, Action.CHANGE_DONE, change.reason, now, before, after)
+            _mail(change, "change_done")
     except Refused as refusal:
         _finish(change, Outcome.REFUSED, refusal.sentence, now)
         _record(change, actor, Action.CHANGE_STOPPED, refusal.sentence, now)
@@ -148,8 +148,8 @@ def _replace(change: PendingChange, actor: Actor, now: datetime) -> tuple[Any, A
     before = {"owners": [owner.user.email for owner in owners]}
     new = tenant.memberships.filter(user__email__iexact=change.email, user__is_active=True).first()
     if new is None:
-        invite(tenant=tenant, email=change.email, role=Role.OWNER, actor=actor, now=now)
-        return before, {**before, "invited": change.email}
+        offer(tenant=tenant, email=change.email, role=Role.OWNER, actor=actor, now=now)
+        return before, {**before, "invited_owner": change.email}
     owners.exclude(pk=new.pk).update(role=Role.VIEWER)
     new.role = Role.OWNER
     new.save(update_fields=["role"])
@@ -202,38 +202,20 @@ def _tenants(change: PendingChange) -> list[UUID]:
 
 def _tell(change: PendingChange, secret: str) -> None:
     """Queue the mail that says what will happen and how to stop it."""
-    owners = Member.objects.filter(tenant_id__in=_tenants(change), role=Role.OWNER)
+    link = urljoin(settings.PUBLIC_URL, reverse("open_objection", args=[secret]))
+    _mail(change, "pending_change", due=moment(change.due_at), link=link)
+
+
+def _mail(change: PendingChange, template: str, **context: Any) -> None:
+    """Queue a mail to whom it concerns and to all owners."""
+    owners = Member.objects.owners().filter(tenant_id__in=_tenants(change))
     people = {*owners.values_list("user__email", flat=True)}
     people.add(change.user.email if change.user else change.email)
-    link = urljoin(settings.PUBLIC_URL, reverse("objection", args=[secret]))
-    text = (
-        f"{_what(change)}\n\n"
-        f"It will be done on {moment(change.due_at)}.\n\n"
-        f"Reason: {change.reason}\n\n"
-        "If this is right, there is nothing to do. If you do not want it, stop it before that "
-        f"time:\n\n{link}\n"
-    )
-    Outbox.objects.bulk_create(_mails(sorted(people), change, text))
-
-
-def _mails(people: Iterable[str], change: PendingChange, text: str) -> list[Outbox]:
-    subject = f"{change.get_kind_display()}: {change.user or change.tenant}"
-    return [
-        Outbox(tenant_id=change.tenant_id, to=to, subject=subject[:200], text=text) for to in people
-    ]
-
-
-def _what(change: PendingChange) -> str:
-    if change.user:
-        return (
-            f"We were asked to remove the second factor of {change.user} ({change.user.email}), "
-            "because it was lost. Afterwards the password alone signs in."
+    for to in sorted(people):
+        outbox.queue(
+            to=to,
+            subject=f"{change.get_kind_display()}: {change.user or change.tenant}",
+            template=template,
+            context={"change": change, **context},
+            tenant_id=change.tenant_id,
         )
-    return (
-        f"We were asked to make {change.email} the owner of {change.tenant}, because its owner "
-        "can not be reached any more."
-    )
-
-
-def _hashed(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,6 +1,5 @@
 """What a tenant's owners change about it."""
 
-from allauth.mfa.models import Authenticator
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
@@ -11,6 +10,7 @@ from portal.flows.members import refuse_unless_owner
 from portal.locking import lock_tenant
 from portal.models import Tenant
 from portal.refusal import Refused
+from portal.second_factor import has_second_factor
 
 
 @transaction.atomic
@@ -32,7 +32,7 @@ def update_tenant(
         raise Refused(
             "The country is fixed, because license keys of this tenant hold it.", field="country"
         )
-    if requires_two_factor and not (locked.requires_two_factor or _has_second_factor(actor)):
+    if requires_two_factor and not (locked.requires_two_factor or has_second_factor(actor.user_id)):
         raise Refused(
             "Set up a second factor for yourself first: this would lock you out.",
             field="requires_two_factor",
@@ -55,8 +55,3 @@ def update_tenant(
     locked.save(update_fields=list(changes))
     activity.record(actor=actor, action=Action.TENANT_CHANGED, tenant_id=locked.pk, details=changes)
     return locked
-
-
-def _has_second_factor(actor: Actor) -> bool:
-    factors = Authenticator.objects.filter(user=actor.user_id)
-    return factors.exclude(type=Authenticator.Type.RECOVERY_CODES).exists()

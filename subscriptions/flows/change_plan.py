@@ -8,8 +8,9 @@ from django.utils import timezone
 from portal import activity
 from portal.activity import Action
 from portal.actors import Actor
-from portal.models import Member, Outbox, Role
+from portal.notices import tell_keepers
 from portal.refusal import Refused
+from subscriptions.links import page_of
 from subscriptions.locking import lock
 from subscriptions.models import Plan, State, Subscription
 
@@ -28,7 +29,7 @@ def change_plan(
     reason: str,
     now: datetime | None = None,
 ) -> Subscription:
-    """Give the subscription this plan, tell the owners by mail, and return it.
+    """Give the subscription this plan, tell owners and managers by mail, and return it.
 
     Raises Refused when it has ended, or when the plan is not offered.
     """
@@ -42,7 +43,15 @@ def change_plan(
         raise Refused(f"The plan {plan} is not offered. Choose another.", field="plan")
     before, locked.plan = locked.plan, plan
     locked.save(update_fields=["plan"])
-    _tell_owners(locked, before)
+    tell_keepers(
+        locked.tenant_id,
+        subject=f"{locked.name}: another plan",
+        template="plan",
+        subscription=locked,
+        before=before,
+        consequence=CONSEQUENCE,
+        link=page_of(locked),
+    )
     activity.record(
         actor=actor,
         action=Action.SUBSCRIPTION_CHANGED,
@@ -53,20 +62,3 @@ def change_plan(
         now=now,
     )
     return locked
-
-
-def _tell_owners(subscription: Subscription, before: Plan) -> None:
-    owners = Member.objects.filter(tenant_id=subscription.tenant_id, role=Role.OWNER)
-    text = (
-        f"The subscription {subscription} ({subscription.pk}) had the plan {before}. It has the "
-        f"plan {subscription.plan} now.\n\n{CONSEQUENCE}\n"
-    )
-    Outbox.objects.bulk_create(
-        Outbox(
-            tenant_id=subscription.tenant_id,
-            to=email,
-            subject=f"{subscription} has another plan"[:200],
-            text=text,
-        )
-        for email in owners.filter(user__is_active=True).values_list("user__email", flat=True)
-    )

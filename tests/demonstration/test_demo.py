@@ -35,7 +35,8 @@ def test_a_fresh_folder_becomes_a_demonstration(tmp_path):
         "static",
     ]
     told = json.loads((folder / "demo.json").read_text())
-    assert (list(told), told["url"]) == (["url", "accounts"], demonstration.url)
+    assert list(told) == ["url", "metrics_token", "accounts"]
+    assert (told["url"], len(told["metrics_token"])) == (demonstration.url, 64)
     assert [list(account) for account in told["accounts"]] == [
         ["email", "password", "tenant", "role"]
     ] * 5

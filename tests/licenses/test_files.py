@@ -209,7 +209,7 @@ class TestName:
 class TestReadPresented:
     @pytest.mark.parametrize("text", ["a.b.c", " \r\n a.b.c\n", "\ufeffa.b.c"])
     def test_a_bare_key_has_no_members(self, text: str) -> None:
-        assert read_presented(text) == ("a.b.c", {})
+        assert read_presented(text) == ("a.b.c", None)
 
     @pytest.mark.django_db
     @pytest.mark.parametrize("before", ["", "\ufeff", "\r\n  "])
@@ -219,6 +219,9 @@ class TestReadPresented:
         assert key == found.pop("key")
         del found["validation_key"]
         assert others == found
+
+    def test_a_file_with_nothing_but_the_key_is_still_a_file(self) -> None:
+        assert read_presented('{"key": "a.b.c"}') == ("a.b.c", {})
 
     @pytest.mark.parametrize(
         "text", ["{", "{'key': 'a.b.c'}", '{"key": "a.b.c"} x', '{"key":' * 100_000, '{"a": 1,}']

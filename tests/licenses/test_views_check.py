@@ -224,6 +224,12 @@ def test_the_members_of_a_file_are_the_request(
     assert result(answer) == expected
 
 
+def test_a_file_that_names_nothing_agrees_with_nothing(viewer_client, license, key):
+    content = json.dumps({"key": key.token}).encode()
+    answer = viewer_client.post(url("check_presented", license.subscription), uploaded(content))
+    assert result(answer) == "tenant_mismatch"
+
+
 NO_FILES = {
     "65,537 bytes": (
         b"{" + b" " * LARGEST_UPLOAD,

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from licenses.models import CheckCount, License, LicenseKey, SigningKey, StatusList
-from portal.models import LogEntry, Member, Role, Tenant, User
+from portal.models import LogEntry, Member, Outbox, Role, Tenant, User
 from subscriptions.models import Plan, Subscription
 from tests.factories import (
     make_license,
@@ -19,7 +19,7 @@ from tests.factories import (
 from tests.support.accounts import make_user
 
 EDITED: list[Any] = [Tenant, User, Member, Plan, Subscription]
-LOOKED_AT: list[Any] = [License, LicenseKey, SigningKey, LogEntry, CheckCount, StatusList]
+LOOKED_AT: list[Any] = [License, LicenseKey, SigningKey, LogEntry, CheckCount, StatusList, Outbox]
 
 
 def address(model: Any, page: str, *args: Any) -> str:
@@ -69,7 +69,9 @@ def fill() -> None:
     user = make_user(email=f"user{User.objects.count()}@contoso.example")
     Member.objects.create(tenant=tenant, user=user, role=Role.VIEWER)
     license = make_license(subscription=make_subscription(tenant=tenant))
+    Outbox.objects.create(tenant_id=tenant.pk, to=user.email, subject="Hello", text="Hello.")
     now = timezone.now()
+    Outbox.objects.create(tenant_id=tenant.pk, to=user.email, subject="Hello", text="Secret")
     for key in license.keys.all():
         CheckCount.objects.create(
             tenant=tenant, license_key=key, hour=now, result="valid", count=1, last_at=now

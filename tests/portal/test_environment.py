@@ -51,6 +51,11 @@ def environment(**variables):
             "http://mail",
             "must be smtp://user:password@host:587 or smtps://…:465.",
         ),
+        (
+            lambda env: env.identity_providers("X", insecure=False),
+            "Two Words",
+            "must be lower-case words, such as company,google.",
+        ),
         (lambda env: env.text("X"), "", "is not set."),
     ],
 )
@@ -95,6 +100,13 @@ def test_a_short_secret_is_refused_without_being_told():
     env = environment(S="hunter2")
     env.secret("S", kept=None)
     assert "hunter2" not in env.mistakes[0]
+
+
+def test_a_secret_that_is_not_needed_may_be_left_out_but_not_be_short():
+    assert environment().secret("S", kept=None, is_needed=False) == ""
+    env = environment(S="short")
+    env.secret("S", kept=None, is_needed=False)
+    assert len(env.mistakes) == 1
 
 
 def test_kept_secrets_are_made_once_and_readable_by_their_owner_alone(tmp_path):
@@ -150,3 +162,46 @@ def test_production_names_everything_that_is_wrong_at_once_and_shows_no_trace(tm
         "MAIL_URL",
     ]
     assert list(tmp_path.iterdir()) == []
+
+
+COMPANY = {
+    "OIDC_PROVIDERS": "company",
+    "OIDC_COMPANY_ISSUER": "https://id.example.com/realms/main/",
+    "OIDC_COMPANY_CLIENT_ID": "portal",
+    "OIDC_COMPANY_CLIENT_SECRET": "s3cret",
+}
+
+
+def test_an_identity_provider_is_read_from_variables_of_its_own():
+    env = environment(**COMPANY)
+    [provider] = env.identity_providers("OIDC_PROVIDERS", insecure=False)
+    env.finish()
+    assert provider == {
+        "provider_id": "company",
+        "name": "Company",
+        "client_id": "portal",
+        "secret": "s3cret",
+        "settings": {
+            "server_url": "https://id.example.com/realms/main",
+            "oauth_pkce_enabled": True,
+        },
+    }
+
+
+@pytest.mark.parametrize("issuer", ["http://id.example.com", "id.example.com", "https://"])
+def test_an_issuer_is_asked_over_tls(issuer):
+    env = environment(**COMPANY | {"OIDC_COMPANY_ISSUER": issuer})
+    env.identity_providers("OIDC_PROVIDERS", insecure=False)
+    assert env.mistakes == [
+        "OIDC_COMPANY_ISSUER must be an address such as https://id.example.com."
+    ]
+
+
+def test_an_identity_provider_without_its_variables_names_each():
+    env = environment(OIDC_PROVIDERS="company")
+    env.identity_providers("OIDC_PROVIDERS", insecure=False)
+    assert [mistake.split()[0] for mistake in env.mistakes] == [
+        "OIDC_COMPANY_ISSUER",
+        "OIDC_COMPANY_CLIENT_ID",
+        "OIDC_COMPANY_CLIENT_SECRET",
+    ]

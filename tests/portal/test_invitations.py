@@ -45,10 +45,22 @@ def test_an_invitation_is_mailed_and_only_a_hash_of_its_secret_kept(owner, conto
         "owner@contoso.example invites you to become manager of Contoso in the License Portal."
     )
     secret = secret_of(invitation)
+    assert mail.html.count(f"/invitations/{secret}/") == 2
     assert invitation.token_sha256 == hashed(secret)
     assert secret not in str(Invitation.objects.values())
     assert invitation.expires_at - invitation.created_at == timedelta(days=7)
     assert log(contoso) == [("member.invited", {"email": NEW, "role": "manager"})]
+
+
+def test_a_name_is_text_in_the_mail_and_no_markup(owner, contoso):
+    Tenant.objects.update(name="A & B <b>Ltd</b>")
+    invited(contoso, owner)
+    mail = Outbox.objects.get()
+    assert (mail.subject, "of A & B <b>Ltd</b> in" in mail.text) == (
+        "Invitation to A & B <b>Ltd</b>",
+        True,
+    )
+    assert mail.html.count("A &amp; B &lt;b&gt;Ltd&lt;/b&gt;") == 1
 
 
 def test_two_secrets_differ(owner, contoso):
@@ -186,7 +198,17 @@ def test_somebody_else_does_not_accept(owner, stranger, contoso):
     assert refusal(lambda: accepted_by(invitation, stranger)) == sentence
     EmailAddress.objects.create(user=stranger, email=NEW, verified=False)
     assert refusal(lambda: accepted_by(invitation, stranger)) == sentence
+    make_user(email=NEW)
+    assert refusal(lambda: accepted_by(invitation, stranger)) == sentence
     assert contoso.memberships.count() == 1
+
+
+def test_an_owner_of_another_tenant_may_be_a_viewer_here(owner, stranger, contoso, fabrikam):
+    accepted_by(invited(contoso, owner, stranger.email, Role.VIEWER), stranger)
+    assert list(stranger.memberships.order_by("pk").values_list("tenant", "role")) == [
+        (fabrikam.pk, "owner"),
+        (contoso.pk, "viewer"),
+    ]
 
 
 def test_somebody_who_became_a_member_meanwhile_keeps_the_role(owner, contoso):
@@ -227,7 +249,7 @@ def test_an_account_that_exists_is_never_taken_over(owner, contoso):
     invitation = invited(contoso, owner)
     there = User.objects.create(email=NEW.upper(), name="There")
     assert refusal(lambda: join(invitation=invitation, name="N", password=PASSWORD)) == (
-        "There is an account with this address. Sign in with it to accept."
+        "There is an account with this address. Sign in with it."
     )
     there.refresh_from_db()
     assert (there.name, there.password) == ("There", "")

@@ -62,6 +62,12 @@ def test_a_member_leaves(owner, viewer, contoso):
     assert [action for action, _ in log(contoso)] == ["member.left"]
 
 
+def test_who_leaves_one_tenant_stays_in_the_other(owner, contoso, fabrikam, stranger):
+    Member.objects.create(tenant=fabrikam, user=owner, role=Role.VIEWER)
+    leave(tenant=fabrikam, actor=acting(owner))
+    assert list(owner.tenants.all()) == [contoso]
+
+
 def test_ownership_is_handed_over(owner, manager, contoso):
     hand_over(to=member(manager), actor=acting(owner))
     assert (member(manager).role, member(owner).role) == (Role.OWNER, Role.MANAGER)

@@ -123,7 +123,7 @@ def open_page(
     ) -> Page:
         at = options.pop("at", None)
         context = chromium.new_context(
-            base_url=live_portal.url,
+            base_url=options.pop("base_url", live_portal.url),
             java_script_enabled=javascript,
             color_scheme=colours,
             viewport={"width": width, "height": 900 if width > 600 else 640},

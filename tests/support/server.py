@@ -32,15 +32,18 @@ class LivePortal:
         }
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start the process and return when /healthz/ready says so."""
+    def command(self) -> list[str]:
+        """Return the command of the process."""
         granian = Path(sys.executable).with_name("granian")
         command = [str(granian), "--interface", "wsgi"]
         command += ["portal.wsgi:application", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--workers", "1", "--blocking-threads", "4", "--no-ws"]
+        return [*command, "--workers", "1", "--blocking-threads", "4", "--no-ws"]
+
+    def start(self) -> None:
+        """Start the process and return when /healthz/ready says so."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                command,
+                self.command(),
                 env=self.environment,
                 cwd=Path(__file__).parent.parent.parent,
                 stdin=subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from licenses import flows
 from portal.actors import SYSTEM
@@ -19,15 +20,16 @@ class Command(BaseCommand):
         parser.add_argument(
             "--activate",
             action="store_true",
-            help="let it sign at once; without, it is published and verifies only",
+            help="let it sign at once, which only the first one may; without, it is published only",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Create, maybe activate, and print the key id. Raises CommandError when refused."""
-        signing_key = flows.create_signing_key(actor=SYSTEM)
         try:
-            if options["activate"]:
-                flows.activate_signing_key(signing_key=signing_key, actor=SYSTEM)
+            with transaction.atomic():
+                signing_key = flows.create_signing_key(actor=SYSTEM)
+                if options["activate"]:
+                    flows.activate_signing_key(signing_key=signing_key, actor=SYSTEM)
         except Refused as refusal:
             raise CommandError(refusal.sentence) from refusal
         state = "active" if options["activate"] else "passive"

@@ -40,7 +40,7 @@ class Command(BaseCommand):
         self.stdout.write(f"\n(also in {demonstration.accounts_file()}; stop with Ctrl-C)\n")
         connection.close()
         if not options["no_serve"]:
-            call_command("serve")
+            call_command("serve", "--with-worker")
 
     def throw_away(self) -> None:
         """Remove the sign-ins and everything in the database."""

@@ -7,8 +7,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 
 from portal.checks import refuse_demonstration_accounts
+from portal.supervisor import supervise
 
 
 class Command(BaseCommand):
@@ -21,24 +23,45 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
         parser.add_argument("--port", type=int, default=settings.PORT, help="default: PORT")
         parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
+        parser.add_argument(
+            "--with-worker", action="store_true", help="send mail too, as manage.py run_worker does"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Replace this process by the server. Raises CommandError when the port is taken.
+        """Replace this process by the server, or look after it and its worker.
 
+        Raises CommandError when the port is taken.
         Raises ImproperlyConfigured in production on a database of the demonstration.
         """
         refuse_demonstration_accounts()
         refuse_taken_port(options["host"], options["port"])
         sys.stdout.flush()
         os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
-        command = [
-            *(sys.executable, "-m", "granian", "--interface", "wsgi"),
-            *("--host", options["host"], "--port", str(options["port"])),
-            *("--workers", str(options["workers"]), "--blocking-threads", "4"),
-            *("--backpressure", "64", "--log-level", "warning", "--respawn-failed-workers"),
-            "portal.wsgi:application",
-        ]
+        command = granian(options["host"], options["port"], options["workers"])
+        if options["with_worker"]:
+            connection.close()
+            sys.exit(supervise(server=command, worker=worker()))
         os.execv(sys.executable, command)  # noqa: S606 (fixed program, no shell)
+
+
+def granian(host: str, port: int, workers: int, application: str = "portal") -> list[str]:
+    """Return the command that serves an application's `wsgi` over HTTP.
+
+    More threads than two do not answer sooner: they take Python's lock from each other.
+    """
+    return [
+        *(sys.executable, "-m", "granian", "--interface", "wsgi"),
+        *("--host", host, "--port", str(port)),
+        *("--workers", str(workers), "--blocking-threads", "2"),
+        *("--backpressure", "64", "--log-level", "warning", "--respawn-failed-workers"),
+        f"{application}.wsgi:application",
+    ]
+
+
+def worker() -> list[str]:
+    """Return the command of the worker that ends with this process, however this one ends."""
+    manage = settings.BASE_DIR / "manage.py"
+    return [sys.executable, str(manage), "run_worker", "--parent", str(os.getpid())]
 
 
 def refuse_taken_port(host: str, port: int) -> None:

@@ -1,0 +1,36 @@
+"""Rotation of the signing key, a step a run."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from licenses import flows
+from portal.actors import SYSTEM
+from portal.refusal import Refused
+
+
+class Command(BaseCommand):
+    """Creates the successor of the active signing key, and activates it in a later run."""
+
+    help = (
+        "Create a new signing key; run again, activate it once it was published for "
+        "SIGNING_KEY_PUBLISHED_HOURS. A run too many does nothing."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the option."""
+        parser.add_argument(
+            "--emergency",
+            action="store_true",
+            help="activate at once: who has not fetched the new key refuses what it signs",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Do the next step and say which. Raises CommandError when refused."""
+        try:
+            rotation = flows.rotate_signing_key(
+                actor=SYSTEM, reason="rotate_signing_key", is_emergency=options["emergency"]
+            )
+        except Refused as refusal:
+            raise CommandError(refusal.sentence) from refusal
+        self.stdout.write(rotation.sentence)

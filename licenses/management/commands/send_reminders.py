@@ -1,0 +1,17 @@
+"""Queue the mails about license keys that are about to expire."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from licenses import reminders
+
+
+class Command(BaseCommand):
+    """Remind owners and managers; the worker does the same by itself."""
+
+    help = "Queue the mails about license keys that expire soon; each is sent once."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Queue them and say for how many tenants."""
+        self.stdout.write(f"Tenants reminded: {reminders.send()}")

@@ -1,0 +1,149 @@
+"""Mails before license keys expire: one for each tenant and day, each step told once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from licenses.models import LicenseKey, LicenseKeyQuerySet, Slot
+from portal.models import Tenant
+from portal.notices import tell_keepers, were_told
+from subscriptions.links import page_of
+from subscriptions.models import BillingPeriod, State
+
+STEPS = {
+    BillingPeriod.YEARLY: (60, 30, 14, 7, 3, 1, 0),
+    BillingPeriod.COMMUNITY: (30, 14, 7, 3, 1, 0),
+    BillingPeriod.MONTHLY: (7, 3, 1, 0),
+}
+"""Days before the expiry, in UTC, on which a key's owners are reminded."""
+
+LONGEST = max(max(steps) for steps in STEPS.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expiring:
+    """What one mail says of one subscription."""
+
+    subscription: str
+    link: str
+    slots: str
+    expires_at: datetime
+    days: int
+    with_subscription: bool
+
+
+def send(*, now: datetime | None = None) -> int:
+    """Queue the reminders that are due, and return for how many tenants.
+
+    It may run at any time and as often as one likes, several at once too: each step of a key is
+    told once, and a day that was missed is made up for by the nearest step, in one mail.
+    """
+    now = now or timezone.now()
+    tenants = due(now).order_by().values_list("tenant_id", flat=True).distinct()
+    return sum(_remind(tenant_id, now) for tenant_id in list(tenants))
+
+
+def due(now: datetime) -> LicenseKeyQuerySet:
+    """Return the keys that stand in a slot of a running subscription and have a step to tell."""
+    running = Q(license__subscription__ends_at=None) | Q(license__subscription__ends_at__gt=now)
+    come = Q()
+    for period, steps in STEPS.items():
+        for step in steps:
+            near = Q(license__plan__billing_period=period, expires_at__lt=_end_of_day(now, step))
+            come |= near & _untold(step)
+    return LicenseKey.objects.current().filter(
+        running,
+        come,
+        license__deleted_at=None,
+        license__subscription__state=State.ACTIVE,
+        revoked_at=None,
+        expires_at__gt=now,
+        expires_at__lt=_end_of_day(now, LONGEST),
+    )
+
+
+def _remind(tenant_id: UUID, now: datetime) -> bool:
+    """Queue the tenant's mail of the day; what comes after it is told tomorrow."""
+    once = f"expiry:{tenant_id}:{now:%Y-%m-%d}"
+    with transaction.atomic():
+        Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)
+        if were_told(tenant_id, once=once):
+            return False
+        keys = due(now).filter(tenant_id=tenant_id)
+        keys = keys.select_related("license__plan", "license__subscription")
+        expiring = _by_subscription([key for key in keys if _take(key, now)], now)
+        if not expiring:
+            return False
+        tell_keepers(
+            tenant_id,
+            subject=_subject(expiring),
+            template="expiry",
+            once=once,
+            expiring=expiring,
+        )
+    return True
+
+
+def _take(key: LicenseKey, now: datetime) -> bool:
+    """Note that the key's step is told, unless the slot was reset or deleted meanwhile."""
+    steps = STEPS[BillingPeriod(key.license.plan.billing_period)]
+    come = min(step for step in steps if step >= _days_left(key, now))
+    untold = LicenseKey.objects.current().filter(_untold(come), pk=key.pk)
+    return bool(untold.update(reminded_days=come))
+
+
+def _untold(step: int) -> Q:
+    return Q(reminded_days=None) | Q(reminded_days__gt=step)
+
+
+def _by_subscription(keys: Iterable[LicenseKey], now: datetime) -> list[Expiring]:
+    """Return what to say, the soonest first; keys of a license that expire on one day together."""
+    together: dict[tuple[UUID, int], list[LicenseKey]] = {}
+    for key in sorted(keys, key=lambda key: (key.expires_at, key.slot)):
+        place = (key.license.subscription_id, _days_left(key, now))
+        together.setdefault(place, []).append(key)
+    return [
+        Expiring(
+            subscription=found[0].license.subscription.name,
+            link=page_of(found[0].license.subscription),
+            slots=" and ".join(Slot(key.slot).label.lower() for key in found)
+            + (" key expires" if len(found) == 1 else " keys expire"),
+            expires_at=found[0].expires_at,
+            days=days,
+            with_subscription=_ends_with(found[0]),
+        )
+        for (_, days), found in together.items()
+    ]
+
+
+def _subject(expiring: list[Expiring]) -> str:
+    subscriptions = len({each.link for each in expiring})
+    if subscriptions > 1:
+        return f"License keys of {subscriptions} subscriptions expire"
+    first = expiring[0]
+    return f"{first.subscription}: license keys expire {_in_days(first.days)}"
+
+
+def _ends_with(key: LicenseKey) -> bool:
+    """Return whether a reset would give a key that expires no later."""
+    ends_at = key.license.subscription.ends_at
+    return ends_at is not None and ends_at.replace(microsecond=0) <= key.expires_at
+
+
+def _days_left(key: LicenseKey, now: datetime) -> int:
+    return (key.expires_at.date() - now.date()).days
+
+
+def _end_of_day(now: datetime, days: int) -> datetime:
+    """Return the midnight after the day that lies so many days ahead."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight + timedelta(days=days + 1)
+
+
+def _in_days(days: int) -> str:
+    return {0: "today", 1: "tomorrow"}.get(days, f"in {days} days")

@@ -1,0 +1,1 @@
+"""`make bench`: how fast terminals are answered, measured on real servers and databases."""

@@ -1,0 +1,28 @@
+"""Fixtures of the tests about people."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.core.cache import cache
+
+from tests.support.oidc import IdentityServer
+
+
+@pytest.fixture(autouse=True)
+def _fresh_limits() -> Iterator[None]:
+    """Forget what the limits of earlier tests have counted."""
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def provider(settings) -> Iterator[IdentityServer]:
+    """An identity provider that this process knows as `company`."""
+    with IdentityServer() as server:
+        settings.OIDC_PROVIDERS = [server.as_setting]
+        providers = settings.SOCIALACCOUNT_PROVIDERS["openid_connect"]
+        settings.SOCIALACCOUNT_PROVIDERS = {
+            "openid_connect": providers | {"APPS": settings.OIDC_PROVIDERS}
+        }
+        yield server

@@ -1,0 +1,282 @@
+"""`verify_log` finds what was done to the log; `prune_log` leaves a signed checkpoint."""
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+
+from portal import chain
+from portal.activity import Action, chained_hash, record
+from portal.actors import SYSTEM
+from portal.append_only import install_triggers, remove_triggers
+from portal.models import LogChain, LogEntry
+
+pytestmark = pytest.mark.django_db(transaction=True)
+TABLE = LogEntry._meta.db_table
+
+
+def happened(tenant, rows=1, age=0):
+    at = timezone.now() - timedelta(days=age)
+    for number in range(rows):
+        with transaction.atomic():
+            record(
+                actor=SYSTEM,
+                action=Action.RECORD_CHANGED,
+                tenant_id=tenant.pk,
+                details={"number": number, "name": "Ünïcode ✓", "share": 0.1},
+                now=at,
+            )
+
+
+def row(tenant, seq):
+    return LogEntry.objects.filter(tenant_id=tenant.pk, seq=seq)
+
+
+def verified():
+    """Return the exit sentence of `verify_log`, and what it says on standard error."""
+    out, err = StringIO(), StringIO()
+    try:
+        call_command("verify_log", stdout=out, stderr=err)
+    except CommandError as error:
+        return str(error), err.getvalue()
+    return out.getvalue().strip(), err.getvalue()
+
+
+def prune(days):
+    out = StringIO()
+    call_command("prune_log", "--older-than", str(days), stdout=out)
+    return out.getvalue().strip()
+
+
+@pytest.fixture
+def unlocked():
+    """Take the triggers away, as somebody with the database's password can."""
+    remove_triggers()
+    yield
+    install_triggers()
+
+
+def test_a_whole_log_is_whole(contoso, fabrikam):
+    happened(contoso, 5)
+    happened(fabrikam, 2)
+    assert verified() == ("The log is whole: 7 rows in 2 chains.", "")
+
+
+def test_an_empty_log_is_whole(db):
+    assert verified() == ("The log is whole: 0 rows in 0 chains.", "")
+
+
+def changed(tenant):
+    row(tenant, 3).update(actor_name="Somebody else")
+
+
+def details_changed(tenant):
+    row(tenant, 3).update(details={"number": 7})
+
+
+def left_out(tenant):
+    row(tenant, 3).delete()
+
+
+def moved(tenant):
+    for old, new in ((3, 99), (4, 3), (99, 4)):
+        row(tenant, old).update(seq=new)
+
+
+def cut_tail(tenant):
+    LogEntry.objects.filter(tenant_id=tenant.pk, seq__gte=4).delete()
+
+
+def all_cut(tenant):
+    LogEntry.objects.filter(tenant_id=tenant.pk).delete()
+
+
+def head_changed(tenant):
+    LogChain.objects.filter(pk=tenant.pk).update(head="0" * 64)
+
+
+def counted_back(tenant):
+    LogChain.objects.filter(pk=tenant.pk).update(count=3, head=row(tenant, 3).get().hash)
+
+
+def chain_removed(tenant):
+    LogChain.objects.filter(pk=tenant.pk).delete()
+
+
+def rewritten(tenant):
+    """Rewrite the rest of the chain as somebody would who has the code, but not the key."""
+    from django.conf import settings
+
+    own, settings.LOG_KEY = settings.LOG_KEY, "guessed guessed guessed guessed guessed"
+    previous = row(tenant, 2).get().hash
+    for entry in LogEntry.objects.filter(tenant_id=tenant.pk, seq__gte=3).order_by("seq"):
+        entry.details, entry.previous = {}, previous
+        entry.hash = previous = chained_hash(entry)
+        entry.save()
+    LogChain.objects.filter(pk=tenant.pk).update(head=previous)
+    settings.LOG_KEY = own
+
+
+def start_cut(tenant):
+    LogEntry.objects.filter(tenant_id=tenant.pk, seq__lte=2).delete()
+
+
+def start_cut_with_checkpoint(tenant):
+    previous = row(tenant, 2).get().hash
+    start_cut(tenant)
+    LogChain.objects.filter(pk=tenant.pk).update(kept_from=3, kept_previous=previous)
+
+
+FAULTS = {
+    changed: "row 3 was changed",
+    details_changed: "row 3 was changed",
+    left_out: "row 3 is missing",
+    moved: "row 3 was changed",
+    cut_tail: "the rows from 4 to 5 are missing",
+    all_cut: "the rows from 1 to 5 are missing",
+    head_changed: "its head was changed",
+    counted_back: "the rows after 3 were never counted",
+    chain_removed: "its head and count are missing",
+    rewritten: "row 3 was changed",
+    start_cut: "row 1 is missing",
+    start_cut_with_checkpoint: "the checkpoint of its retention was forged",
+}
+
+
+@pytest.mark.parametrize("attack", FAULTS)
+def test_what_was_done_to_the_log_is_found(attack, contoso, fabrikam, unlocked):
+    happened(contoso, 5)
+    happened(fabrikam, 5)
+    attack(contoso)
+    assert verified() == (
+        "The log is not whole: 1 of 2 chains.",
+        f"Contoso ({contoso.pk}): {FAULTS[attack]}.\n",
+    )
+
+
+def test_a_row_of_another_tenant_does_not_fill_a_gap(contoso, fabrikam, unlocked):
+    happened(contoso, 3)
+    happened(fabrikam, 3)
+    row(contoso, 2).delete()
+    row(fabrikam, 2).update(tenant_id=contoso.pk)
+    assert verified()[1].count("row 2") == 2
+
+
+def test_the_command_ends_with_status_1(contoso, unlocked):
+    happened(contoso, 2)
+    changed_row = row(contoso, 1)
+    changed_row.update(result="valid")
+    with pytest.raises(CommandError) as caught:
+        call_command("verify_log", stderr=StringIO())
+    assert caught.value.returncode == 1
+
+
+# Retention
+
+
+def test_old_rows_go_and_the_rest_stays_verifiable(contoso, fabrikam):
+    happened(contoso, 3, age=40)
+    happened(contoso, 2, age=10)
+    happened(fabrikam, 2, age=10)
+    assert prune(30) == "Removed 3 rows older than 30 days."
+    kept = LogEntry.objects.for_tenant(contoso).order_by("seq")
+    assert list(kept.values_list("seq", "action")) == [
+        (4, "record.changed"),
+        (5, "record.changed"),
+        (6, "log.pruned"),
+    ]
+    assert kept.last().details == {"older_than_days": 30, "rows": 3}
+    assert LogEntry.objects.for_tenant(fabrikam).count() == 2
+    happened(contoso)
+    assert verified()[1] == ""
+    assert prune(30) == "Removed 0 rows older than 30 days."
+
+
+def test_a_log_of_old_rows_alone_goes_entirely_but_for_the_trace(contoso):
+    happened(contoso, 3, age=40)
+    assert prune(30) == "Removed 3 rows older than 30 days."
+    assert list(LogEntry.objects.for_tenant(contoso).values_list("seq", flat=True)) == [4]
+    assert verified()[1] == ""
+
+
+def test_an_old_row_after_a_young_one_stays(contoso):
+    happened(contoso, 1, age=1)
+    happened(contoso, 1, age=40)
+    assert prune(30) == "Removed 0 rows older than 30 days."
+
+
+def test_more_rows_than_one_batch_go(contoso, monkeypatch):
+    monkeypatch.setattr(chain, "AT_ONCE", 2)
+    happened(contoso, 5, age=40)
+    assert prune(30) == "Removed 5 rows older than 30 days."
+
+
+def test_a_run_that_was_killed_is_finished_by_the_next(contoso, monkeypatch):
+    happened(contoso, 3, age=40)
+    with monkeypatch.context() as killed:
+        killed.setattr(chain, "_remove_below", lambda *_: 0)
+        prune(30)
+    assert (row(contoso, 1).count(), verified()[1]) == (1, "")
+    assert prune(30) == "Removed 3 rows older than 30 days."
+
+
+def test_a_log_that_is_not_whole_is_not_pruned(contoso, unlocked):
+    happened(contoso, 3, age=40)
+    changed(contoso)
+    with pytest.raises(CommandError, match="Nothing was removed: row 3 was changed"):
+        prune(30)
+    assert LogEntry.objects.for_tenant(contoso).count() == 3
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "ten", ""])
+def test_the_days_are_a_number(days, contoso):
+    with pytest.raises(CommandError, match="must be a whole number of days"):
+        prune(days)
+
+
+# Triggers
+
+
+def test_rows_above_the_checkpoint_stay_even_after_retention(contoso):
+    happened(contoso, 2, age=40)
+    happened(contoso, 2)
+    prune(30)
+    with pytest.raises(DatabaseError, match="append-only"):
+        row(contoso, 3).delete()
+    assert row(contoso, 3).exists()
+
+
+def test_the_checkpoint_of_one_tenant_lets_no_row_of_another_go(contoso, fabrikam):
+    happened(contoso, 2, age=40)
+    happened(fabrikam, 1)
+    prune(30)
+    with pytest.raises(DatabaseError, match="append-only"):
+        row(fabrikam, 1).delete()
+
+
+@pytest.mark.postgres
+def test_postgresql_refuses_to_truncate_the_log(contoso):
+    happened(contoso)
+    with (
+        pytest.raises(DatabaseError, match="append-only"),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(f"TRUNCATE {TABLE}")
+    assert LogEntry.objects.count() == 1
+
+
+def test_the_triggers_are_there_after_every_migrate(contoso):
+    call_command("migrate", verbosity=0)
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        else:
+            cursor.execute("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal")
+        found = {name for (name,) in cursor.fetchall() if name.startswith("log_entry")}
+    expected = {"log_entry_no_update", "log_entry_no_delete"}
+    if connection.vendor == "postgresql":
+        expected |= {"log_entry_no_truncate"}
+    assert found == expected

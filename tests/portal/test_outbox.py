@@ -1,0 +1,265 @@
+"""Mail: queued with what it tells, sent by the worker, retried until it is out."""
+
+import signal
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from portal import outbox
+from portal.models import Outbox, Role
+from portal.notices import tell_keepers
+from tests.support.accounts import make_member
+from tests.support.smtp import MailServer
+from tests.support.worker import start_worker, wait_until, work
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def server() -> Iterator[MailServer]:
+    server = MailServer()
+    yield server
+    server.stop()
+
+
+def queue(to: str = "jane@contoso.example", **more: Any) -> None:
+    context = {
+        "actor": "Dana Ruiz",
+        "what": "reset the primary key",
+        "subscription": "Zoë <b>&</b> evil.example",
+        "consequence": "The old key has stopped working.",
+        "link": "http://localhost:8000/subscriptions/1/",
+    }
+    outbox.queue(to=to, subject="Keys\nreset", template="license_keys", context=context, **more)
+
+
+def again() -> None:
+    """Let what waits for another attempt be due."""
+    Outbox.objects.filter(sent_at=None).update(send_after=timezone.now())
+
+
+def test_a_mail_is_text_and_html_with_a_link_to_the_portal_alone(server):
+    queue()
+    work(MAIL_URL=server.url)
+    [mail] = server.mails
+    assert (mail["To"], mail["Subject"]) == ("jane@contoso.example", "Keys reset")
+    parts = {
+        part.get_content_type(): part.get_content()
+        for part in mail.walk()
+        if not part.is_multipart()
+    }
+    assert list(parts) == ["text/plain", "text/html"]
+    assert "Zoë <b>&</b> evil.example" in parts["text/plain"]
+    assert "Zoë &lt;b&gt;&amp;&lt;/b&gt; evil.example" in parts["text/html"]
+    assert parts["text/html"].count("<a ") == 1
+    assert '<a href="http://localhost:8000/subscriptions/1/"' in parts["text/html"]
+
+
+def test_what_a_sent_mail_said_is_not_kept(server):
+    queue()
+    work(MAIL_URL=server.url)
+    row = Outbox.objects.get()
+    assert (row.text, row.html, row.last_error, row.attempts) == ("", "", "", 1)
+    assert row.sent_at is not None
+    work(MAIL_URL=server.url)
+    assert len(server.mails) == 1
+
+
+def test_nothing_is_sent_of_what_was_rolled_back(server):
+    class Fault(Exception):
+        pass
+
+    def fail() -> None:
+        with transaction.atomic():
+            queue()
+            raise Fault
+
+    with pytest.raises(Fault):
+        fail()
+    work(MAIL_URL=server.url)
+    assert server.mails == []
+
+
+@pytest.mark.parametrize("answer", ["451 Later", "550 Nobody", "421 Going down"])
+@pytest.mark.parametrize("place", ["answer", "verdict"])
+def test_a_refusal_is_tried_again_until_it_is_out(place, answer, server):
+    queue()
+    setattr(server, place, answer)
+    work(MAIL_URL=server.url)
+    row = Outbox.objects.get()
+    assert (row.sent_at, row.attempts, len(server.mails)) == (None, 1, 0)
+    assert row.send_after > timezone.now() + timedelta(seconds=30)
+    assert "Error" in row.last_error or "SMTP" in row.last_error
+    setattr(server, place, "250 Accepted")
+    work(MAIL_URL=server.url)
+    assert server.mails == []  # not due yet
+    again()
+    work(MAIL_URL=server.url)
+    assert len(server.mails) == 1
+
+
+def test_a_server_that_is_away_is_tried_again_later_and_later(server):
+    queue()
+    server.stop()
+    delays = []
+    for _ in range(3):
+        again()
+        work(MAIL_URL=server.url)
+        delays.append(Outbox.objects.get().send_after - timezone.now())
+    assert [round(delay.total_seconds() / 60) for delay in delays] == [1, 2, 4]
+    Outbox.objects.update(attempts=40)
+    again()
+    work(MAIL_URL=server.url)
+    assert Outbox.objects.get().send_after - timezone.now() <= outbox.LONGEST_DELAY
+    back = MailServer(server.port)
+    again()
+    work(MAIL_URL=back.url)
+    back.stop()
+    assert len(back.mails) == 1
+
+
+def test_a_mail_that_can_not_be_sent_holds_up_no_other(server):
+    queue(to="jané@contoso.example")
+    queue()
+    work(MAIL_URL=server.url)
+    assert [mail["To"] for mail in server.mails] == ["jane@contoso.example"]
+    assert Outbox.objects.waiting().get().last_error.startswith("ValueError")
+
+
+def test_while_the_server_is_away_mails_wait_untried():
+    for _ in range(3):
+        queue()
+    work(MAIL_URL="smtp://127.0.0.1:1")
+    assert sorted(Outbox.objects.values_list("attempts", flat=True)) == [0, 0, 1]
+
+
+def test_many_mails_go_over_one_connection(server):
+    for number in range(5):
+        queue(to=f"p{number}@contoso.example")
+    work(MAIL_URL=server.url)
+    assert (len(server.mails), server.sessions) == (5, 1)
+
+
+def test_a_mail_is_given_up_after_a_week_and_operators_see_it(caplog):
+    queue(to="old@contoso.example")
+    week = timezone.now() - outbox.TRIED
+    Outbox.objects.update(created_at=week, last_error="SMTPRecipientsRefused: 550 Nobody")
+    queue()
+    outbox.prune()
+    [young] = Outbox.objects.waiting()
+    old = Outbox.objects.get(to="old@contoso.example")
+    assert (young.to, old.text, old.html) == ("jane@contoso.example", "", "")
+    assert old.last_error == "SMTPRecipientsRefused: 550 Nobody"
+    assert caplog.messages == ["1 mails were given up after 7 days, 0:00:00"]
+    outbox.prune(now=timezone.now() + outbox.KEPT)
+    assert not Outbox.objects.filter(pk=old.pk).exists()
+
+
+def test_a_subject_with_a_long_name_is_cut():
+    outbox.queue(to="jane@contoso.example", subject="N" * 300, template="license_keys", context={})
+    assert Outbox.objects.get().subject == "N" * 199 + "…"
+
+
+def test_two_workers_send_each_mail_once(server):
+    for number in range(40):
+        queue(to=f"p{number}@contoso.example")
+    workers = [start_worker("--once", MAIL_URL=server.url) for _ in range(2)]
+    for worker in workers:
+        worker.communicate(timeout=60)
+    assert sorted(mail["To"] for mail in server.mails) == sorted(
+        f"p{number}@contoso.example" for number in range(40)
+    )
+
+
+def test_a_mail_of_a_worker_that_was_killed_goes_to_another(server):
+    queue()
+    server.verdict, server.pause = "451 Later", 3
+    worker = start_worker("--once", MAIL_URL=server.url)
+    wait_until(lambda: server.texts == 1)
+    worker.kill()
+    worker.communicate()
+    server.verdict, server.pause = "250 Accepted", 0
+    work(MAIL_URL=server.url)
+    assert server.texts == 1  # still the other's, as far as anybody knows
+    again()
+    work(MAIL_URL=server.url)
+    assert (server.texts, len(server.mails)) == (2, 1)
+
+
+def test_a_worker_that_is_told_to_stop_ends_after_the_mail_under_way(server):
+    for number in range(20):
+        queue(to=f"p{number}@contoso.example")
+    server.pause = 0.2
+    worker = start_worker(MAIL_URL=server.url)
+    wait_until(lambda: server.texts == 2)
+    worker.terminate()
+    worker.communicate(timeout=15)
+    assert worker.returncode == 0
+    assert 2 <= len(server.mails) < 10
+    assert Outbox.objects.waiting().count() == 20 - len(server.mails)
+    server.pause = 0
+    work(MAIL_URL=server.url)
+    assert len({mail["To"] for mail in server.mails}) == len(server.mails) == 20
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_the_worker_sends_what_comes_and_stops_when_told(how, server):
+    process = start_worker(MAIL_URL=server.url)
+    try:
+        queue()
+        wait_until(lambda: len(server.mails) == 1)
+        process.send_signal(how)
+        out, _ = process.communicate(timeout=15)
+    finally:
+        process.kill()
+    assert (process.returncode, "Traceback" in out) == (0, False)
+
+
+def test_a_worker_without_its_parent_ends():
+    process = start_worker("--parent", "1")
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_a_worker_outlives_a_database_that_is_away():
+    nowhere = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}
+    process = start_worker("--once", **nowhere)
+    out, _ = process.communicate(timeout=120)
+    assert (process.returncode, "Traceback" in out) == (0, False)
+    assert "Mail waits for the database" in out
+
+
+def test_what_is_sent_once_is_queued_once():
+    for _ in range(2):
+        queue(once="expiry:1")
+    queue(once="expiry:2")
+    assert Outbox.objects.count() == 2
+
+
+def test_owners_and_managers_are_told_and_nobody_else(contoso, fabrikam):
+    for role in Role:
+        make_member(tenant=contoso, role=role, email=f"{role}@contoso.example")
+    make_member(tenant=fabrikam, role=Role.OWNER, email="owner@fabrikam.example")
+    gone = make_member(tenant=contoso, role=Role.OWNER, email="gone@contoso.example")
+    gone.is_active = False
+    gone.save()
+    tell_keepers(contoso.pk, subject="Hello", template="license_keys", link="")
+    told = sorted(Outbox.objects.values_list("to", "tenant_id"))
+    assert told == [
+        ("manager@contoso.example", contoso.pk),
+        ("owner@contoso.example", contoso.pk),
+    ]
+
+
+def test_old_records_go_and_what_waits_stays():
+    queue()
+    queue()
+    first = Outbox.objects.earliest("pk")
+    Outbox.objects.filter(pk=first.pk).update(sent_at=timezone.now() - timedelta(days=31))
+    outbox.prune()
+    assert first.pk not in Outbox.objects.values_list("pk", flat=True)
+    assert Outbox.objects.count() == 1

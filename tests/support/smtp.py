@@ -1,0 +1,77 @@
+"""A small mail server (RFC 5321) that accepts, refuses, or is away, as a test wants."""
+
+import socketserver
+import threading
+import time
+from contextlib import suppress
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+
+
+class MailServer:
+    """Listens on 127.0.0.1; `mails` has what it accepted.
+
+    `answer` is told to each recipient, `verdict` after the text, `pause` seconds later.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self.mails: list[EmailMessage] = []
+        self.answer = self.verdict = "250 Accepted"
+        self.pause = 0.0
+        self.sessions = 0
+        self.texts = 0
+        server = self
+
+        class Session(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                server._talk(self)
+
+        class Server(socketserver.ThreadingTCPServer):
+            allow_reuse_address = True
+            daemon_threads = True
+
+        self._server = Server(("127.0.0.1", port), Session)
+        self.port = int(self._server.server_address[1])
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"smtp://127.0.0.1:{self.port}"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _talk(self, session: socketserver.StreamRequestHandler) -> None:
+        def say(line: str) -> None:
+            with suppress(ConnectionError):  # a worker that was killed
+                session.wfile.write(f"{line}\r\n".encode())
+
+        self.sessions += 1
+        say("220 tests")
+        for line in session.rfile:
+            command = line.decode().strip().upper()
+            if command.startswith("DATA"):
+                say("354 Go on")
+                text = self._text(session)
+                verdict = self.verdict
+                self.texts += 1
+                time.sleep(self.pause)
+                if verdict.startswith("250"):
+                    self.mails.append(message_from_bytes(text, policy=policy.default))
+                say(verdict)
+            elif command.startswith("RCPT"):
+                say(self.answer)
+            elif command.startswith("QUIT"):
+                say("221 Bye")
+                return
+            else:
+                say("250 OK")
+
+    def _text(self, session: socketserver.StreamRequestHandler) -> bytes:
+        text = b""
+        for line in session.rfile:
+            if line == b".\r\n":
+                break
+            text += line.removeprefix(b".")
+        return text
