@@ -19,7 +19,7 @@ from portal.deeds import REMOVE_SECOND_FACTOR, REPLACE_OWNER, SET_OPERATOR, STOP
 from portal.flows.open_tenant import open_tenant
 from portal.imports import TENANTS
 from portal.models import VENDOR, LogEntry, Member, Outbox, Tenant, User, country_choices
-from portal.pending_changes import PendingChange
+from portal.models.pending import PendingChange
 
 
 class TenantForm(RecordForm):

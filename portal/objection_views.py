@@ -9,9 +9,9 @@ from portal.access import actor_of
 from portal.actors import Actor, ActorKind
 from portal.flows import pending
 from portal.forms import accepted, posted
+from portal.models.pending import PendingChange
 from portal.network import client_address
 from portal.pages import uncached
-from portal.pending_changes import PendingChange
 from portal.tenant_forms import ConfirmForm
 
 IN_SESSION = "pending_change_id"

@@ -19,8 +19,8 @@ from portal.dates import moment
 from portal.flows.invitations import hashed, offer
 from portal.locking import lock_tenant
 from portal.models import VENDOR, Member, Role, Tenant, User
+from portal.models.pending import DELAY, Kind, Outcome, PendingChange
 from portal.operators import has_second_factor
-from portal.pending_changes import DELAY, Kind, Outcome, PendingChange
 from portal.refusal import Refused
 
 

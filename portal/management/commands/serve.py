@@ -54,6 +54,7 @@ def granian(host: str, port: int, workers: int, application: str = "portal") -> 
         *("--host", host, "--port", str(port)),
         *("--workers", str(workers), "--blocking-threads", "2"),
         *("--backpressure", "64", "--log-level", "warning", "--respawn-failed-workers"),
+        *("--workers-kill-timeout", "10"),
         f"{application}.wsgi:application",
     ]
 

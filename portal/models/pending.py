@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from portal.models.people import Tenant, User
+
 DELAY = timedelta(hours=24)
 """Time in which whoever got the mail may stop the change."""
 
@@ -50,11 +52,11 @@ class PendingChange(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=30, choices=Kind)
-    tenant = models.ForeignKey("portal.Tenant", models.CASCADE, null=True, related_name="+")
-    user = models.ForeignKey("portal.User", models.CASCADE, null=True, related_name="+")
+    tenant = models.ForeignKey(Tenant, models.CASCADE, null=True, related_name="+")
+    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="+")
     email = models.EmailField("new owner's email address", blank=True)
     reason = models.TextField()
-    requested_by = models.ForeignKey("portal.User", models.PROTECT, related_name="+")
+    requested_by = models.ForeignKey(User, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
     due_at = models.DateTimeField()
     outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.WAITING)

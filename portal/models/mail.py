@@ -1,0 +1,58 @@
+"""Mail that is to go out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class OutboxQuerySet(models.QuerySet["Outbox"]):
+    """Words for reading the outbox."""
+
+    def waiting(self) -> OutboxQuerySet:
+        """Return the mails that are still to send."""
+        return self.filter(sent_at=None, given_up_at=None)
+
+    def due(self, now: datetime) -> OutboxQuerySet:
+        """Return the mails to send now, the longest due first."""
+        return self.waiting().filter(send_after__lte=now).order_by("send_after", "pk")
+
+
+class Outbox(models.Model):
+    """A mail that must go out: written with what it tells, sent after commit, retried."""
+
+    tenant_id = models.UUIDField(null=True)
+    dedupe_key = models.CharField(
+        max_length=200,
+        null=True,
+        unique=True,
+        help_text="Names what must be sent only once, such as a reminder of one day.",
+    )
+    to = models.EmailField()
+    subject = models.CharField(max_length=200)
+    text = models.TextField()
+    html = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    send_after = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveIntegerField(default=0)
+    last_error = models.CharField(max_length=300, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    given_up_at = models.DateTimeField(null=True, blank=True)
+
+    objects = OutboxQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "outbox"
+        indexes = [
+            models.Index(
+                fields=["send_after"],
+                condition=Q(sent_at=None, given_up_at=None),
+                name="outbox_still_to_send",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} to {self.to}"
