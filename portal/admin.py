@@ -23,15 +23,20 @@ from portal.models.pending import PendingChange
 
 
 class TenantForm(RecordForm):
-    """A tenant whose country is chosen by name; a new one has a first owner."""
+    """A tenant whose country is chosen by name."""
+
+    country = forms.ChoiceField(
+        choices=lambda: [("", "---------"), *country_choices()],
+        help_text="Fixed once license keys exist.",
+    )
+
+
+class NewTenantForm(TenantForm):
+    """A tenant with its first owner."""
 
     owner_email = forms.EmailField(
         label="First owner's email address",
         help_text="Gets an invitation, which is good for seven days.",
-    )
-    country = forms.ChoiceField(
-        choices=lambda: [("", "---------"), *country_choices()],
-        help_text="Fixed once license keys exist.",
     )
 
 
@@ -62,6 +67,14 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, DeedsAdmin, RecordedAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return what a new tenant needs, or everything of an existing one."""
         return self.fields if obj else ("name", "country", "requires_two_factor", "owner_email")
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """Return the form, which asks for the first owner of a new tenant."""
+        if obj is None:
+            kwargs["form"] = NewTenantForm
+        return super().get_form(request, obj, change, **kwargs)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Fix the country as soon as there was a license: it stands in the keys."""

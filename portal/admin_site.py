@@ -35,6 +35,7 @@ from portal.forms import reason_field
 from portal.models import VENDOR, LogEntry
 from portal.operators import APPS, has_second_factor, is_two_factor_session, proof_page
 from portal.pasted_keys import refuse_keys_in_addresses
+from portal.refusal import Refused
 
 LOG = "admin:portal_logentry_changelist"
 
@@ -207,9 +208,21 @@ class PlainAdmin(admin.ModelAdmin):
 
 
 class RecordForm(forms.ModelForm):
-    """A form that asks why: the customer reads the reason in the log."""
+    """A form that asks why: the customer reads the reason in the log.
+
+    `refusal` is what a flow said to the same values a moment ago; it lands next to its field.
+    """
+
+    refusal: Refused | None = None
 
     reason = reason_field()
+
+    def clean(self) -> dict[str, Any]:
+        """Check the form as a whole, and repeat the refusal."""
+        cleaned = super().clean() or self.cleaned_data
+        if self.refusal is not None:
+            self.add_error(self.refusal.field, self.refusal.sentence)
+        return cleaned
 
 
 class ReadOnlyAdmin(PlainAdmin):
@@ -239,6 +252,28 @@ class RecordedAdmin(PlainAdmin):
         fieldsets = super().get_fieldsets(request, obj)
         may = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         return [*fieldsets, (None, {"fields": ("reason",)})] if may else fieldsets
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Return the page; what a flow refuses, its transaction undone, is told in the form."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except Refused as refusal:
+            request.refusal = refusal  # type: ignore[attr-defined]
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """Return the form, with what a flow refused."""
+        form = super().get_form(request, obj, change, **kwargs)
+        form.refusal = getattr(request, "refusal", None)
+        return form
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None

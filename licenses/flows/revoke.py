@@ -41,7 +41,8 @@ def revoke(
         reason=reason,
         details={
             "jti": str(key.jti),
-            "revoked_at": {"before": None, "after": now.isoformat()},
+            "before": {"revoked_at": None},
+            "after": {"revoked_at": now.isoformat()},
         },
         now=now,
     )

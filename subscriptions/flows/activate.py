@@ -40,7 +40,7 @@ def activate(
         tenant_id=locked.tenant_id,
         subscription=locked,
         reason=reason,
-        details={"state": {"before": State.PENDING.value, "after": State.ACTIVE.value}},
+        details={"before": {"state": State.PENDING}, "after": {"state": State.ACTIVE}},
         now=now,
     )
     return locked

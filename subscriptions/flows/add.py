@@ -40,10 +40,12 @@ def add(*, subscription: Subscription, actor: Actor, reason: str) -> Subscriptio
 
 def _told(subscription: Subscription) -> dict[str, Any]:
     return {
+        "tenant": subscription.tenant.name,
         "plan": subscription.plan.name,
         "name": subscription.name,
         "state": subscription.state,
         "starts_at": subscription.starts_at.isoformat(),
         "ends_at": subscription.ends_at.isoformat() if subscription.ends_at else None,
+        "beneficiary_tenant_id": str(subscription.beneficiary_tenant_id),
         "beneficiary_email": subscription.beneficiary_email,
     }

@@ -58,7 +58,7 @@ def change_plan(
         tenant_id=locked.tenant_id,
         subscription=locked,
         reason=reason,
-        details={"plan": {"before": before.name, "after": plan.name}},
+        details={"before": {"plan": before.name}, "after": {"plan": plan.name}},
         now=now,
     )
     return locked

@@ -39,7 +39,10 @@ def extend(
             "The end must lie in the future and after the start. To end it now, choose End.",
             field="ends_at",
         )
-    details = {"ends_at": {"before": _told(locked.ends_at), "after": _told(ends_at)}}
+    details = {
+        "before": {"ends_at": _told(locked.ends_at)},
+        "after": {"ends_at": _told(ends_at)},
+    }
     locked.ends_at = ends_at
     locked.save(update_fields=["ends_at"])
     activity.record(

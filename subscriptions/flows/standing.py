@@ -61,7 +61,7 @@ def _move(
             f"This subscription is {locked.get_state_display().lower()}; it can not become "
             f"{after.label.lower()}."
         )
-    details = {"state": {"before": locked.state, "after": after.value}}
+    details = {"before": {"state": locked.state}, "after": {"state": after}}
     locked.state = after
     locked.save(update_fields=["state"])
     activity.record(

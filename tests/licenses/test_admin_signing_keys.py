@@ -81,7 +81,7 @@ def test_only_what_is_possible_is_offered(operator_client, signing_key, successo
 
 
 def test_a_key_is_created_for_a_reason(operator_client, signing_key):
-    assert errors(operator_client.post(CREATE)) == {"reason": ["This field is required."]}
+    assert errors(operator_client.post(CREATE)) == {"reason": ["Write why you do this."]}
     assert SigningKey.objects.count() == 1
     answer = operator_client.post(CREATE, {"reason": "Yearly"})
     made = SigningKey.objects.latest("pk")

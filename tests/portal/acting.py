@@ -9,7 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from licenses.models import CheckCount, License, LicenseKey, SigningKey, StatusList
-from portal.models import LogEntry, Member, Outbox, Role, Tenant, User
+from portal.flows.pending import replace_owner
+from portal.models import LogEntry, Member, Outbox, PendingChange, Role, Tenant, User
 from subscriptions.models import Plan, Subscription
 from tests.factories import (
     make_license,
@@ -18,8 +19,20 @@ from tests.factories import (
 )
 from tests.support.accounts import make_user
 
-EDITED: list[Any] = [Tenant, User, Member, Plan, Subscription]
-LOOKED_AT: list[Any] = [License, LicenseKey, SigningKey, LogEntry, CheckCount, StatusList, Outbox]
+ADDED: list[Any] = [Tenant, Plan, Subscription]
+EDITED: list[Any] = [*ADDED, User]
+LOOKED_AT: list[Any] = [
+    License,
+    LicenseKey,
+    SigningKey,
+    LogEntry,
+    CheckCount,
+    StatusList,
+    Outbox,
+    Member,
+    PendingChange,
+]
+REASON = "Ticket 7"
 
 
 def address(model: Any, page: str, *args: Any) -> str:
@@ -47,8 +60,8 @@ def form_of(client: Client, url: str) -> dict[str, Any]:
 
 
 def save(client: Client, url: str, **changes: Any) -> Any:
-    """Change fields of the page's form as a person would, and send it."""
-    sent = {**form_of(client, url), **changes}
+    """Change fields of the page's form as a person would, give a REASON, and send it."""
+    sent = {**form_of(client, url), "reason": REASON, **changes}
     return client.post(url, {name: value for name, value in sent.items() if value is not None})
 
 
@@ -72,6 +85,12 @@ def fill() -> None:
     Outbox.objects.create(tenant_id=tenant.pk, to=user.email, subject="Hello", text="Hello.")
     now = timezone.now()
     Outbox.objects.create(tenant_id=tenant.pk, to=user.email, subject="Hello", text="Secret")
+    replace_owner(
+        tenant=tenant,
+        email="new@contoso.example",
+        actor=user.as_actor(""),
+        reason="The owner has left.",
+    )
     for key in license.keys.all():
         CheckCount.objects.create(
             tenant=tenant, license_key=key, hour=now, result="valid", count=1, last_at=now
@@ -79,4 +98,5 @@ def fill() -> None:
 
 
 def make_row_in_log(client: Client) -> None:
-    save(client, address(Tenant, "add"), name="Logged", country="USA")
+    tenant = make_tenant()
+    save(client, address(Tenant, "change", tenant.pk), name="Logged")

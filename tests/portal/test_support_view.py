@@ -89,7 +89,7 @@ def test_another_tenant_does_not_exist(support_client, fabrikam):
 def test_a_reason_is_required(operator_client, contoso):
     answer = operator_client.post(start(contoso), {"reason": " "})
     assert answer.status_code == 422
-    assert answer.context["form"].errors == {"reason": ["This field is required."]}
+    assert answer.context["form"].errors == {"reason": ["Write why you do this."]}
     assert (operator_client.get(LIST).status_code, rows(contoso)) == (403, [])
 
 

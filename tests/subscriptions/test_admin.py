@@ -1,7 +1,7 @@
 """The operators' admin: plans, subscriptions, and how things are found."""
 
 import json
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from tests.factories import (
     make_tenant,
 )
 from tests.portal.acting import (
+    REASON,
     address,
     errors,
     form_of,
@@ -141,9 +142,8 @@ def test_a_new_subscription_is_pending_and_for_its_own_tenant(
     assert (subscription.state, subscription.activated_at) == (State.PENDING, None)
     assert subscription.beneficiary_tenant_id == contoso.pk
     entry = only_entry()
-    assert (entry.tenant_id, entry.action) == (contoso.pk, Action.RECORD_ADDED)
+    assert (entry.tenant_id, entry.action) == (contoso.pk, Action.SUBSCRIPTION_ADDED)
     assert (entry.subscription_id, entry.subscription_name) == (subscription.pk, "Terminals")
-    assert entry.details["after"]["tenant"] == "Contoso"
     assert entry.details["after"]["plan"] == "SMB yearly"
     assert entry.details["after"]["beneficiary_tenant_id"] == str(contoso.pk)
 
@@ -159,19 +159,18 @@ def test_a_beneficiary_may_be_another_tenant(
     assert Subscription.objects.get().beneficiary_tenant_id == fabrikam.pk
 
 
-def test_flows_change_the_state_and_forms_do_not(
+def test_flows_change_state_plan_and_end_and_forms_do_not(
     operator_client: Client, contoso: Tenant, fabrikam: Tenant
 ) -> None:
     subscription = make_subscription(tenant=contoso, state=State.PENDING, name="Before")
-    end = subscription.starts_at + timedelta(days=365)
-    plan = Plan.objects.get(code="micro-monthly")
+    plan, end = subscription.plan, subscription.ends_at
     response = save(
         operator_client,
         address(Subscription, "change", subscription.pk),
         name="After",
-        plan=plan.pk,
-        ends_at_0=f"{end:%Y-%m-%d}",
-        ends_at_1=f"{end:%H:%M:%S}",
+        plan=Plan.objects.get(code="micro-monthly").pk,
+        ends_at_0="2000-01-01",
+        ends_at_1="00:00:00",
         tenant=fabrikam.pk,
         state="active",
         is_self_started="on",
@@ -179,28 +178,22 @@ def test_flows_change_the_state_and_forms_do_not(
     assert response.status_code == 302
     subscription.refresh_from_db()
     assert (subscription.tenant, subscription.state) == (contoso, State.PENDING)
-    assert (subscription.name, subscription.plan) == ("After", plan)
+    assert (subscription.name, subscription.plan, subscription.ends_at) == ("After", plan, end)
     assert subscription.is_self_started is False
     entry = only_entry()
     assert (entry.tenant_id, entry.action) == (contoso.pk, Action.SUBSCRIPTION_CHANGED)
     assert (entry.subscription_id, entry.subscription_name) == (subscription.pk, "After")
-    assert entry.details["before"] == {
-        "name": "Before",
-        "plan": "SMB monthly",
-        "ends_at": None,
-    }
-    assert entry.details["after"] == {
-        "name": "After",
-        "plan": "Micro monthly",
-        "ends_at": end.replace(microsecond=0).astimezone(UTC).isoformat(),
-    }
+    assert entry.details["before"] == {"name": "Before"}
+    assert entry.details["after"] == {"name": "After"}
 
 
-def test_an_end_before_the_start_is_refused(operator_client: Client) -> None:
-    subscription = make_subscription()
+def test_an_end_before_the_start_is_refused(operator_client: Client, contoso: Tenant) -> None:
     response = save(
         operator_client,
-        address(Subscription, "change", subscription.pk),
+        address(Subscription, "add"),
+        tenant=contoso.pk,
+        plan=Plan.objects.offered()[0].pk,
+        name="Terminals",
         ends_at_0="2000-01-01",
         ends_at_1="00:00:00",
     )
@@ -209,11 +202,9 @@ def test_an_end_before_the_start_is_refused(operator_client: Client) -> None:
 
 def test_plans_that_are_not_offered_stay_but_are_not_chosen_anew(operator_client: Client) -> None:
     plan = Plan.objects.get(code="demo-monthly")
-    other = Plan.objects.get(code="demo-yearly")
     subscription = make_subscription(plan=plan)
     url = address(Subscription, "change", subscription.pk)
     assert save(operator_client, url, name="Stays").status_code == 302
-    assert set(errors(save(operator_client, url, plan=other.pk))) == {"plan"}
     sent = {"tenant": subscription.tenant_id, "name": "New", "plan": plan.pk}
     response = save(operator_client, address(Subscription, "add"), **sent)
     assert set(errors(response)) == {"plan"}
@@ -242,7 +233,7 @@ def test_a_change_beside_an_activation_loses_neither(
     subscription = make_subscription(state=State.PENDING)
     client = sign_in(Client(), operator)
     url = address(Subscription, "change", subscription.pk)
-    sent = {**form_of(client, url), "name": "Renamed"}
+    sent = {**form_of(client, url), "name": "Renamed", "reason": REASON}
     outcomes = race_all(
         [
             lambda: client.post(url, sent).status_code,
@@ -321,6 +312,6 @@ def test_history_leads_to_the_portals_log(operator_client: Client, contoso: Tena
 
 
 def test_a_user_without_view_of_a_row_has_no_history_of_it(owner: User) -> None:
-    helper = make_user(email="helper@vendor.example", is_staff=True)
+    helper = make_user(email="helper@vendor.example", is_staff=True, two_factor=True)
     client = sign_in(Client(), helper)
     assert client.get(address(User, "history", owner.pk)).status_code == 403

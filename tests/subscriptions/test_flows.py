@@ -68,7 +68,7 @@ class TestActivate:
                 "action": "subscription.activated",
                 "subscription_name": "Production",
                 "reason": "",
-                "details": {},
+                "details": {"before": {"state": "pending"}, "after": {"state": "active"}},
             }
         ]
 
@@ -170,7 +170,7 @@ class TestStanding:
                 "action": "subscription.changed",
                 "subscription_name": "Production",
                 "reason": "Late.",
-                "details": {"state": {"before": state, "after": after}},
+                "details": {"before": {"state": state}, "after": {"state": after}},
             }
         ]
         act()
