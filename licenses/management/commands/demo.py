@@ -1,12 +1,13 @@
 """Prepare the demonstration and serve it."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
+from django.db import connection, transaction
 
 from licenses import demonstration
 from portal.management.commands.serve import refuse_taken_port
@@ -30,7 +31,7 @@ class Command(BaseCommand):
             refuse_taken_port("127.0.0.1", settings.PORT)
         if options["reset"]:
             self.throw_away()
-        call_command("migrate", verbosity=0, interactive=False)
+        self.migrate()
         self.collect_static()
         accounts = demonstration.prepare()
         self.stdout.write(f"\nLicense portal: {settings.PUBLIC_URL}\n\nSign in with:")
@@ -54,6 +55,18 @@ class Command(BaseCommand):
             with connection.cursor() as cursor:
                 cursor.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         self.stdout.write("The demonstration starts over.")
+
+    def migrate(self) -> None:
+        """Bring the tables up to date; on SQLite all or nothing, whenever it is killed.
+
+        Django notes some migrations after their transaction: a run that is killed in between makes
+        the next one fail. SQLite's foreign keys can be switched off outside of transactions only.
+        """
+        with ExitStack() as stack:
+            if connection.vendor == "sqlite":
+                stack.enter_context(connection.constraint_checks_disabled())
+                stack.enter_context(transaction.atomic())
+            call_command("migrate", verbosity=0, interactive=False)
 
     def collect_static(self) -> None:
         """Collect the static files unless those of the last run are still the newest."""
