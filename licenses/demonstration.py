@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -36,12 +38,13 @@ COUNTRIES = {"Contoso Ltd": "USA", "Fabrikam GmbH": "DEU"}
 
 @dataclass(frozen=True)
 class Account:
-    """One sign-in of the demonstration."""
+    """One sign-in of the demonstration; operators have an authenticator app, base32."""
 
     email: str
     password: str
     tenant: str | None
     role: str
+    totp_secret: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +93,7 @@ def prepare(*, now: datetime | None = None) -> list[Account]:
     finished by the next one. Where the file stands the passwords are left as they are.
     """
     drafted = not accounts_file().exists()
-    accounts = _accounts(_kept_passwords(draft_file() if drafted else accounts_file()))
+    accounts = _accounts(_kept(draft_file() if drafted else accounts_file()))
     if drafted:
         _write(draft_file(), accounts)
     now = now or timezone.now()
@@ -110,16 +113,23 @@ def throw_away() -> None:
     draft_file().unlink(missing_ok=True)
 
 
-def _kept_passwords(path: Path) -> dict[str, str]:
+def _kept(path: Path) -> dict[str, Account]:
     if not path.exists():
         return {}
     entries = json.loads(path.read_text(encoding="utf-8"))["accounts"]
-    return {entry["email"]: entry["password"] for entry in entries}
+    return {entry["email"]: Account(**entry) for entry in entries}
 
 
-def _accounts(kept: dict[str, str]) -> list[Account]:
+def _accounts(kept: dict[str, Account]) -> list[Account]:
     return [
-        Account(email, kept.get(email) or secrets.token_urlsafe(12), tenant, role)
+        kept.get(email)
+        or Account(
+            email=email,
+            password=secrets.token_urlsafe(12),
+            tenant=tenant,
+            role=role,
+            totp_secret=generate_totp_secret() if role == OPERATOR else None,
+        )
         for email, _, tenant, role in PEOPLE
     ]
 
@@ -128,13 +138,21 @@ def _write(path: Path, accounts: list[Account]) -> None:
     told = {
         "url": settings.PUBLIC_URL,
         "metrics_token": settings.METRICS_TOKEN,
-        "accounts": [asdict(account) for account in accounts],
+        "accounts": [_told(account) for account in accounts],
     }
     write_private(path, json.dumps(told, indent=2) + "\n")
 
 
+def _told(account: Account) -> dict[str, Any]:
+    """Return the account without what it does not have; a tenant is told even so."""
+    told = asdict(account)
+    if account.totp_secret is None:
+        del told["totp_secret"]
+    return told
+
+
 def _user(account: Account, *, renew: bool) -> User:
-    """Return the account's user; a new one, or every one if `renew`, gets the password."""
+    """Return the account's user; a new one, or every one if `renew`, gets what signs it in."""
     name = next(name for email, name, _, _ in PEOPLE if email == account.email)
     user = User.objects.filter(email=account.email).first()
     if user is None:
@@ -150,6 +168,11 @@ def _user(account: Account, *, renew: bool) -> User:
     elif renew:
         user.set_password(account.password)
         user.save(update_fields=["password"])
+    else:
+        return user
+    if account.totp_secret:
+        Authenticator.objects.filter(user=user).delete()
+        TOTP.activate(user, account.totp_secret)
     return user
 
 

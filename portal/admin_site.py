@@ -272,7 +272,7 @@ class RecordedAdmin(PlainAdmin):
     ) -> Any:
         """Return the form, with what a flow refused."""
         form = super().get_form(request, obj, change, **kwargs)
-        form.refusal = getattr(request, "refusal", None)
+        form.refusal = getattr(request, "refusal", None)  # type: ignore[attr-defined]
         return form
 
     def get_object(

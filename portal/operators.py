@@ -72,7 +72,7 @@ def is_two_factor_session(request: HttpRequest) -> bool:
     """Return whether this session was proven with a second factor that still is the user's."""
     if not hasattr(request, "is_two_factor"):  # asked several times for one page
         request.is_two_factor = _is_two_factor(request)  # type: ignore[attr-defined]
-    return bool(request.is_two_factor)
+    return bool(request.is_two_factor)  # type: ignore[attr-defined]
 
 
 def _is_two_factor(request: HttpRequest) -> bool:

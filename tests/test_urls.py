@@ -49,6 +49,8 @@ TABLE = {
     "export_logs": ("302 200 200 200 200 403", NO_SUCH_METHOD),
     "accept_invitation": ("404 404 404 404 404 404", "404 404 404 404 404 404"),
     "open_invitation": ("302 302 302 302 302 302", CLOSED),
+    "object": ("404 404 404 404 404 404", "404 404 404 404 404 404"),
+    "open_objection": ("302 302 302 302 302 302", CLOSED),
     "tenant:detail": ("302 200 200 200 200 403", NO_SUCH_METHOD),
     "tenant:edit": ("302 200 403 403 200 403", "302 422 403 403 422 403"),
     "tenant:invite": ("302 200 403 403 200 403", "302 422 403 403 422 403"),
@@ -94,6 +96,8 @@ SUPPORT = {
     "export_logs": (403, 403),
     "accept_invitation": (403, 403),
     "open_invitation": (403, 403),
+    "object": (403, 403),
+    "open_objection": (403, 403),
     "tenant:detail": (200, 403),
     "tenant:edit": (403, 403),
     "tenant:invite": (403, 403),
@@ -196,6 +200,7 @@ def address(name: str, subscription: Subscription) -> str:
         "tenant:change_role": [tenant.memberships.earliest("pk").pk],
         "tenant:remove_member": [tenant.memberships.earliest("pk").pk],
         "open_invitation": ["secret"],
+        "open_objection": ["secret"],
         "profile:end_session": [0],
     }
     if name in named:

@@ -37,9 +37,11 @@ def test_a_fresh_folder_becomes_a_demonstration(tmp_path):
     told = json.loads((folder / "demo.json").read_text())
     assert list(told) == ["url", "metrics_token", "accounts"]
     assert (told["url"], len(told["metrics_token"])) == (demonstration.url, 64)
+    everybody, operators = ["email", "password", "tenant", "role"], ["totp_secret"]
     assert [list(account) for account in told["accounts"]] == [
-        ["email", "password", "tenant", "role"]
-    ] * 5
+        *[everybody] * 4,
+        everybody + operators,
+    ]
     assert len({account["password"] for account in told["accounts"]}) == 5
     assert min(len(account["password"]) for account in told["accounts"]) == 16
     lines = [line.split() for line in out.splitlines()]

@@ -38,6 +38,8 @@ class Command(BaseCommand):
         for account in accounts:
             where = f"{account.role} of {account.tenant}" if account.tenant else account.role
             self.stdout.write(f"  {account.email:28} {account.password:18} {where}")
+            if account.totp_secret:
+                self.stdout.write(f"  {'':28} {account.totp_secret} for an authenticator app")
         self.stdout.write(f"\n(also in {demonstration.accounts_file()}; stop with Ctrl-C)\n")
         connection.close()
         if not options["no_serve"]:
