@@ -34,7 +34,6 @@ from portal.exports import csv_answer
 from portal.forms import reason_field
 from portal.models import VENDOR, LogEntry
 from portal.operators import APPS, has_second_factor, is_two_factor_session, proof_page
-from portal.pasted_keys import refuse_keys_in_addresses
 from portal.refusal import Refused
 
 LOG = "admin:portal_logentry_changelist"
@@ -72,10 +71,6 @@ class OperatorSite(admin.AdminSite):
     def has_permission(self, request: HttpRequest) -> bool:
         """Return whether this is staff in a session that was proven with a second factor."""
         return super().has_permission(request) and is_two_factor_session(request)
-
-    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Return the view behind the site's door; license keys in an address are refused."""
-        return refuse_keys_in_addresses(super().admin_view(view, cacheable))
 
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

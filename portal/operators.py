@@ -16,7 +16,7 @@ APPS = ("portal", "subscriptions", "licenses")
 SUPPORT, SALES, SECURITY = "support", "sales", "security"
 
 DOES: dict[str, tuple[str, ...]] = {
-    SUPPORT: (),
+    SUPPORT: ("portal.support_tenant",),
     SALES: (
         "portal.add_tenant",
         "portal.change_tenant",
@@ -34,9 +34,9 @@ DOES: dict[str, tuple[str, ...]] = {
 }
 """What each group does besides reading everything that the admin shows.
 
-Django's own permissions say it: to change a license key is to revoke it, to change a member is to
-replace a last owner, to change a pending change is to stop it. Plans, and who is an operator in
-which group, are for superusers alone.
+Django's own permissions say it, but for the support view: to change a license key is to revoke
+it, to change a member is to replace a last owner, to change a pending change is to stop it. Plans,
+and who is an operator in which group, are for superusers alone.
 """
 
 

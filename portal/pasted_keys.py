@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 from django.contrib import messages
@@ -13,22 +12,30 @@ LOOKS_LIKE_A_KEY = re.compile(r"\beyJ[\w-]{20,}|[\w-]{16,}\.[\w-]{16,}\.[\w-]{16
 """The head of any signed token, or its three parts: whole, cut, or inside a license file."""
 
 
-def refuse_keys_in_addresses(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Answer an address that holds what looks like a license key with a sentence, and forget it.
+class PastedKeyMiddleware:
+    """Answers an address of the admin that holds what looks like a license key with a sentence.
 
-    Stands in front of the door too: a way to the sign-in would carry the address along.
+    Stands in front of the door too: the way to the sign-in would carry the address along.
     """
 
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        values = [value for values in request.GET.lists() for value in values[1]]
-        if any(LOOKS_LIKE_A_KEY.search(value) for value in values):
-            messages.error(
-                request,
-                "That looks like a license key. Keys never belong into an address: use “Find a "
-                "license key” instead.",
-            )
-            return redirect(request.path)
-        return view(request, *args, **kwargs)
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
 
-    return guarded
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Return what the inner layers answer."""
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
+        """Lead to the same page without parameters when one of them looks like a key."""
+        match = request.resolver_match
+        if match is None or match.app_names[:1] != ["admin"]:
+            return None
+        values = [value for _, values in request.GET.lists() for value in values]
+        if not any(LOOKS_LIKE_A_KEY.search(value) for value in values):
+            return None
+        messages.error(
+            request,
+            "That looks like a license key. Keys never belong into an address: use “Find a "
+            "license key” instead.",
+        )
+        return redirect(request.path)
