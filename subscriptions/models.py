@@ -305,7 +305,7 @@ class Subscription(models.Model):
             models.Index(fields=["tenant", "-created_at", "-id"], name="subscription_listing"),
             # What figures count, so that they are counted without the rows.
             models.Index(fields=["state", "plan", "ends_at"], name="subscription_figures"),
-            models.Index(fields=["created_at"], name="subscription_by_creation"),
+            models.Index(fields=["created_at", "id"], name="subscription_by_creation"),
             models.Index(
                 fields=["ends_at"], condition=Q(ends_at__isnull=False), name="subscription_by_end"
             ),

@@ -243,7 +243,8 @@ def test_no_page_of_100000_reads_what_lies_before_it(many, viewer_client):
     for query in ({}, {"after": MIDDLE}, {"before": MIDDLE}, {"after": DEEP}, {"before": DEEP}):
         plan = plan_of_rows(partial(viewer_client.get, LIST, query))
         assert faults(plan) == [], f"{query}\n{plan}"
-        [search] = [line for line in plan.splitlines() if "subscription_listing" in line]
+        # Where everything is one tenant's, PostgreSQL may take the index of all tenants.
+        [search] = re.findall(r".*subscription_(?:listing|by_creation).*", plan)
         bounds = re.findall(r"created_at ?([<>])", search)
         assert bounds == [{"after": "<", "before": ">"}[side] for side in query], plan
     filtered = {"state": "pending", "after": DEEP}

@@ -197,7 +197,7 @@ class Migration(migrations.Migration):
                         fields=["tenant", "-created_at", "-id"], name="subscription_listing"
                     ),
                     models.Index(fields=["state", "plan", "ends_at"], name="subscription_figures"),
-                    models.Index(fields=["created_at"], name="subscription_by_creation"),
+                    models.Index(fields=["created_at", "id"], name="subscription_by_creation"),
                     models.Index(
                         condition=models.Q(("ends_at__isnull", False)),
                         fields=["ends_at"],
