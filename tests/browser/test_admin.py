@@ -7,11 +7,12 @@ from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from playwright.sync_api import Page
 
-from portal.models import LogEntry, Member, Tenant, User
+from portal.models import LogEntry, Tenant, User
 from subscriptions.models import Plan, Subscription
-from tests.portal.acting import EDITED, LOOKED_AT, address, fill, make_row_in_log
+from tests.portal.acting import ADDED, EDITED, LOOKED_AT, address, fill, make_row_in_log
 from tests.support.accounts import sign_in
 from tests.support.browser import axe
 
@@ -30,9 +31,10 @@ def test_every_page_keeps_the_content_policy_and_is_accessible(
     for model in [*EDITED, *LOOKED_AT]:
         row = model.objects.first()
         paths += [address(model, "changelist"), address(model, "change", row.pk)]
-        paths += [address(model, "add")] if model in EDITED else []
+        paths += [address(model, "add")] if model in ADDED else []
     paths.append(f"{address(Subscription, 'changelist')}?{urlencode({'q': 'nothing'})}")
-    paths.append(address(Member, "delete", Member.objects.first().pk))
+    paths += [address(Tenant, "import"), address(Subscription, "import")]
+    paths.append(reverse("admin:licenses_licensekey_find"))
     for path in paths:
         page.goto(path)
         policy = page.evaluate(
@@ -61,6 +63,7 @@ def test_widgets_work_under_the_content_policy(
     page.locator("#calendarin1 td a", has_text=re.compile("^15$")).click()
     page.locator(".field-ends_at .clock-icon").click()
     page.locator("#clockbox1").get_by_text("Noon").click()
+    page.fill("#id_reason", "Order 4711")
     page.locator("[name=_save]").click()
     page.wait_for_url(f"**{address(Subscription, 'changelist')}")
     subscription = Subscription.objects.get()
@@ -77,19 +80,19 @@ def test_widgets_work_under_the_content_policy(
 
 
 @pytest.mark.browser
-def test_a_related_row_is_added_in_a_popup(
-    open_page: Callable[..., Page], operator: User, contoso: Tenant
-) -> None:
+def test_a_related_row_is_added_in_a_popup(open_page: Callable[..., Page], operator: User) -> None:
     page = open_page(user=operator)
-    page.goto(address(Member, "add"))
+    page.goto(address(Subscription, "add"))
     with page.expect_popup() as opened:
-        page.locator("#add_id_user").click()
+        page.locator("#add_id_tenant").click()
     popup = opened.value
-    popup.fill("#id_email", "jane@contoso.example")
-    popup.fill("#id_name", "Jane")
+    popup.fill("#id_name", "Northwind")
+    popup.select_option("#id_country", "NLD")
+    popup.fill("#id_owner_email", "jane@northwind.example")
+    popup.fill("#id_reason", "Order 4711")
     with popup.expect_event("close"):
         popup.locator("[name=_save]").click()
-    assert page.locator("#select2-id_user-container").inner_text().strip("×\n") == "Jane"
+    assert page.locator("#select2-id_tenant-container").inner_text().strip("×\n") == "Northwind"
 
 
 @pytest.mark.browser

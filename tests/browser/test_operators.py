@@ -32,7 +32,7 @@ def test_a_signing_key_is_created_activated_and_the_old_one_disabled(
     page.get_by_role("link", name="Create signing key…").click()
     looks(page)
     page.get_by_role("button", name="Create signing key").click()
-    expect(page.locator(".errorlist")).to_have_text("This field is required.")
+    expect(page.locator(".errorlist")).to_have_text("Write why you do this.")
     page.get_by_label("Reason").fill("Yearly")
     page.get_by_role("button", name="Create signing key").click()
     expect(page.locator(".messagelist")).to_have_text(
