@@ -149,7 +149,7 @@ def _ended(now: datetime) -> int:
     told = LogEntry.objects.filter(
         action=Action.SUBSCRIPTION_CHANGED,
         at__gt=now - RECENT,
-        details__state__after=State.ENDED.value,
+        details__after__state=State.ENDED.value,
     )
     by_operator = Subscription.objects.filter(
         state=State.ENDED, pk__in=told.values("subscription_id")

@@ -160,7 +160,7 @@ def test_the_served_portal_is_for_this_machine_and_lets_everybody_in(served):
     places = {a["email"]: sign_in(served, a["email"], a["password"]) for a in served.accounts}
     operator = places.pop("operator@operator.example")
     assert places == dict.fromkeys(places, "/subscriptions/")
-    assert operator == "/admin/"
+    assert operator == "/accounts/2fa/authenticate/"
     assert sign_in(served, "owner@contoso.example", "wrong") == "/accounts/login/"
 
 

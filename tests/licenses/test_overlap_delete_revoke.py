@@ -233,8 +233,13 @@ class TestRevoke:
         self, license: License, primary: LicenseKey
     ) -> None:
         revoke(key=primary, actor=ADA, reason="It leaked.", now=LATER)
+        details = {
+            "jti": str(primary.jti),
+            "before": {"revoked_at": None},
+            "after": {"revoked_at": LATER.isoformat()},
+        }
         assert newest_entry() == (
-            2, LATER, "Ada Lovelace", "license_key.revoked", "primary", {"jti": str(primary.jti)},
+            2, LATER, "Ada Lovelace", "license_key.revoked", "primary", details,
         )  # fmt: skip
         assert LogEntry.objects.order_by("-seq")[0].reason == "It leaked."
 
