@@ -6,6 +6,7 @@ That it tells the same as the rows do is tested over every state, on both databa
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 
@@ -100,6 +101,7 @@ def _run(connection: BaseDatabaseWrapper, jti: UUID | None, kid: str) -> tuple[A
         return cast(tuple[Any, ...] | None, found.fetchone())
 
 
+@lru_cache(maxsize=4096)
 def _stored_key(
     pk: int,
     tenant_id: UUID | str,
@@ -111,6 +113,7 @@ def _stored_key(
     subscription_state: str,
     subscription_ends_at: datetime | None,
 ) -> StoredKey:
+    """Return what these columns say; the same columns say the same, and are not read twice."""
     return StoredKey(
         pk,
         tenant_id if isinstance(tenant_id, UUID) else UUID(tenant_id),

@@ -14,7 +14,7 @@ from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.db import connection
 from django.db.utils import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
-from django.urls import ResolverMatch, get_urlconf, resolve
+from django.urls import ResolverMatch, resolve
 
 logger = logging.getLogger("portal.machines")
 
@@ -92,7 +92,7 @@ def refusal(request: HttpRequest, refused: MachineRefused) -> HttpResponse:
 def _answer(request: HttpRequest) -> HttpResponse:
     try:
         _see_host(request)
-        match = _resolved(request.path_info, get_urlconf())
+        match = _resolved(request.path_info, settings.ROOT_URLCONF)
         return match.func(request, *match.args, **match.kwargs)
     except MachineRefused:
         raise
@@ -121,7 +121,7 @@ def _answer(request: HttpRequest) -> HttpResponse:
 
 
 @lru_cache(maxsize=64)
-def _resolved(path: str, urlconf: str | None) -> ResolverMatch:
+def _resolved(path: str, urlconf: str) -> ResolverMatch:
     return resolve(path, urlconf)
 
 

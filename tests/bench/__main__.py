@@ -97,6 +97,8 @@ def checks(bench: Bench) -> None:
                 [
                     Target("bare view", f"{baseline}/bare"),
                     Target("one raw SELECT", f"{baseline}/select"),
+                    Target("bare view, no middleware", f"{baseline}/lean/bare"),
+                    Target("one raw SELECT, no middleware", f"{baseline}/lean/select"),
                     Target("check, warm", product + CHECK, warm),
                     Target("check, cold", product + CHECK, cold),
                 ],

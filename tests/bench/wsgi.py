@@ -1,13 +1,41 @@
-"""The WSGI entry of the baselines: the portal's own settings, but nothing before the view."""
+"""The WSGI entry of the baselines: the portal's settings, with the middleware of a new project."""
 
 import os
+from typing import Any
 
 import django
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 
+OF_STARTPROJECT = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+"""What `django-admin startproject` of Django 6.1 writes."""
+
+LEAN = "/lean/"
+"""Addresses below it are answered without any middleware."""
+
 os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
 django.setup()
-settings.MIDDLEWARE = []
 settings.ROOT_URLCONF = "tests.bench.baselines"
-application = WSGIHandler()
+
+
+def handler(middleware: list[str]) -> WSGIHandler:
+    """Return Django's handler with this middleware."""
+    settings.MIDDLEWARE = middleware
+    return WSGIHandler()
+
+
+lean, usual = handler([]), handler(OF_STARTPROJECT)
+
+
+def application(environ: dict[str, Any], start_response: Any) -> Any:
+    """Answer a request as WSGI says (PEP 3333)."""
+    chosen = lean if environ["PATH_INFO"].startswith(LEAN) else usual
+    return chosen(environ, start_response)
