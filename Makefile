@@ -90,14 +90,14 @@ clean: ## Remove everything installed and every cache; the data in var/ stays
 		"$$python" -m venv .uv >/dev/null 2>&1 && \
 		.uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9 && exit 0; \
 	done; rm -rf .uv; \
-	echo "Can not fetch uv: install it (https://docs.astral.sh/uv/), or a Python 3 with venv" \
+	echo "Cannot fetch uv: install it (https://docs.astral.sh/uv/), or a Python 3 with venv" \
 		"(on Debian: apt-get install python3-venv)." >&2; exit 1
 
 chromium:
 	@command -v chromium >/dev/null && exit 0; \
 	as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
 	if ! command -v apt-get >/dev/null || { [ -n "$$as_root" ] && ! command -v sudo >/dev/null; }; \
-	then echo "The browser tests need Chromium, and make can not install it here (no apt-get," \
+	then echo "The browser tests need Chromium, and make cannot install it here (no apt-get," \
 		"or neither root nor sudo): put a command named chromium on the PATH." >&2; exit 1; fi; \
 	echo "Installing Chromium for the browser tests ..."; \
 	$$as_root apt-get update -q && $$as_root env DEBIAN_FRONTEND=noninteractive \
@@ -109,7 +109,7 @@ wrk:
 	@command -v wrk >/dev/null && exit 0; \
 	as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
 	if ! command -v apt-get >/dev/null || { [ -n "$$as_root" ] && ! command -v sudo >/dev/null; }; \
-	then echo "The measurements need wrk, and make can not install it here (no apt-get, or" \
+	then echo "The measurements need wrk, and make cannot install it here (no apt-get, or" \
 		"neither root nor sudo): put a command named wrk on the PATH." >&2; exit 1; fi; \
 	echo "Installing wrk for the measurements ..."; \
 	$$as_root apt-get update -q && $$as_root env DEBIAN_FRONTEND=noninteractive \

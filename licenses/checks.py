@@ -12,8 +12,8 @@ from django.utils import timezone
 from licenses.models import SigningKey, SigningKeyState
 from subscriptions.models import DAYS, BillingPeriod
 
-OLD = timedelta(days=180)
-LONGEST = timedelta(days=DAYS[BillingPeriod.YEARLY])
+MAX_AGE = timedelta(days=180)
+MAX_LICENSE = timedelta(days=DAYS[BillingPeriod.YEARLY])
 HINT = "Run `manage.py rotate_signing_key`, and again when the new key was published long enough."
 
 
@@ -32,10 +32,10 @@ def signing_key_is_young(*, databases: Sequence[str] | None = None, **_: Any) ->
 def warnings_of(signing_key: SigningKey) -> list[CheckMessage]:
     """Return why the active signing key should be rotated; nothing while it is fine."""
     now, found = timezone.now(), list[CheckMessage]()
-    if signing_key.activated_at and now - signing_key.activated_at > OLD:
-        sentence = f"The active signing key is older than {OLD.days} days."
+    if signing_key.activated_at and now - signing_key.activated_at > MAX_AGE:
+        sentence = f"The active signing key is older than {MAX_AGE.days} days."
         found.append(checks.Warning(sentence, hint=HINT, id="licenses.W001"))
-    if signing_key.valid_until < now + LONGEST:
+    if signing_key.valid_until < now + MAX_LICENSE:
         found.append(
             checks.Warning(
                 "The certificate of the active signing key ends before a yearly license that was "

@@ -10,16 +10,18 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from licenses import flows, keys
+from licenses import keys
+from licenses.flows.generate import generate_keys
 from licenses.models import Usage
-from portal.actors import SYSTEM, Actor, ActorKind
-from portal.environment import write_private
-from portal.models import Member, Role, Tenant, User
+from portal.accounts.allauth_internals import TOTP, generate_totp_secret
+from portal.accounts.models import User
+from portal.config.kept_secrets import write_private
+from portal.core.actors import SYSTEM, Actor, ActorKind
+from portal.tenants.models import Member, Role, Tenant
 from subscriptions.flows import standing
 from subscriptions.models import Plan, State, Subscription
 
@@ -135,20 +137,20 @@ def _accounts(kept: dict[str, Account]) -> list[Account]:
 
 
 def _write(path: Path, accounts: list[Account]) -> None:
-    told = {
+    content = {
         "url": settings.PUBLIC_URL,
         "metrics_token": settings.METRICS_TOKEN,
-        "accounts": [_told(account) for account in accounts],
+        "accounts": [_as_json(account) for account in accounts],
     }
-    write_private(path, json.dumps(told, indent=2) + "\n")
+    write_private(path, json.dumps(content, indent=2) + "\n")
 
 
-def _told(account: Account) -> dict[str, Any]:
-    """Return the account without what it does not have; a tenant is told even so."""
-    told = asdict(account)
+def _as_json(account: Account) -> dict[str, Any]:
+    """Return the account; an authenticator app is left out where there is none."""
+    members = asdict(account)
     if account.totp_secret is None:
-        del told["totp_secret"]
-    return told
+        del members["totp_secret"]
+    return members
 
 
 def _user(account: Account, *, renew: bool) -> User:
@@ -197,7 +199,7 @@ def _buy(tenant: Tenant, buyer: User, samples: list[Sample], now: datetime) -> N
         if sample.keys_age is not None:
             at = now - timedelta(days=sample.keys_age)
             generate = partial(
-                flows.generate,
+                generate_keys,
                 subscription=subscription,
                 actor=actor,
                 usage=sample.usage,
@@ -205,7 +207,10 @@ def _buy(tenant: Tenant, buyer: User, samples: list[Sample], now: datetime) -> N
                 now=at,
             )
             events.append((at, generate))
-        change = {State.SUSPENDED: standing.suspend, State.ENDED: standing.end}.get(sample.state)
+        change = {
+            State.SUSPENDED: standing.suspend_subscription,
+            State.ENDED: standing.end_subscription,
+        }.get(sample.state)
         if change is not None:
             at = now - timedelta(days=2)
             reason = "Payment overdue" if sample.state == State.SUSPENDED else "Not renewed"

@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 from licenses import keys, tokens
 from licenses.models import LicenseKey, Slot
-from portal.refusal import Refused
+from portal.core.refusal import Refused
 
-LARGEST_UPLOAD = 65_536
+MAX_UPLOAD_BYTES = 65_536
 """Bytes of a license file that an upload may have."""
-LONGEST_NAME = 100
+MAX_NAME_CHARACTERS = 100
 RESERVED = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(10)}
 """Names that Windows keeps for devices, whatever their ending."""
 
@@ -69,7 +69,7 @@ def file_name(subscription_name: str, slot: Slot) -> str:
         c if c.isalnum() or unicodedata.category(c).startswith("M") else "-"
         for c in unicodedata.normalize("NFC", subscription_name)
     )
-    stem = "-".join(part for part in kept.split("-") if part)[: LONGEST_NAME - len(ending)]
+    stem = "-".join(part for part in kept.split("-") if part)[: MAX_NAME_CHARACTERS - len(ending)]
     if not stem or stem.lower() in RESERVED:
         stem = f"license-{stem}".rstrip("-")
     return stem + ending
@@ -103,5 +103,5 @@ def _ascii(name: str) -> str:
     decomposed = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
     parts = [p for p in "".join(c if c.isalnum() else "-" for c in decomposed).split("-") if p]
     # One letter may become three ("ﬃ").
-    plain = "-".join(parts)[: LONGEST_NAME - len(f"-{ending}")] or "license"
+    plain = "-".join(parts)[: MAX_NAME_CHARACTERS - len(f"-{ending}")] or "license"
     return f"{plain if plain.lower() not in RESERVED else 'license-' + plain}-{ending}"

@@ -3,9 +3,9 @@
 import re
 import unicodedata
 
-from portal.refusal import Refused
+from portal.core.refusal import Refused
 
-LONGEST = 200
+MAX_CHARACTERS = 200
 FIELD = "holder_name"
 
 INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
@@ -55,9 +55,9 @@ def admit(name: str) -> str:
             "The name holds invisible control characters, maybe from copying. Type it by hand.",
             field=FIELD,
         )
-    if len(name) > LONGEST:
+    if len(name) > MAX_CHARACTERS:
         raise Refused(
-            f"Use at most {LONGEST} characters for the holder's name; this has {len(name)}.",
+            f"Use at most {MAX_CHARACTERS} characters for the holder's name; this has {len(name)}.",
             field=FIELD,
         )
     return name

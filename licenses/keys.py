@@ -30,11 +30,11 @@ from jwt.algorithms import RSAAlgorithm
 
 from licenses.models import SigningKey, SigningKeyState
 from licenses.tokens import ParsedToken, base64url, from_base64url
-from portal.refusal import Refused
+from portal.core.refusal import Refused
 
 ALGORITHM = "RS256"
 EXPONENT = 65_537
-LEAST_BITS = 2048
+MIN_BITS = 2048
 BEFORE_CREATION = timedelta(days=1)
 YEARS = 3
 
@@ -56,7 +56,7 @@ def activate(signing_key: SigningKey, *, now: datetime | None = None) -> Signing
     with transaction.atomic():
         locked = lock(signing_key)
         if locked.state == SigningKeyState.DISABLED:
-            raise Refused("A disabled signing key can not be activated. Create a new one.")
+            raise Refused("A disabled signing key cannot be activated. Create a new one.")
         if locked.state == SigningKeyState.PASSIVE:
             active_ones = SigningKey.objects.filter(state=SigningKeyState.ACTIVE)
             active_ones.update(state=SigningKeyState.PASSIVE)
@@ -75,7 +75,7 @@ def disable(signing_key: SigningKey, *, now: datetime | None = None) -> SigningK
         locked = lock(signing_key)
         if locked.state == SigningKeyState.ACTIVE:
             raise Refused(
-                "The active signing key can not be disabled. Activate its successor first."
+                "The active signing key cannot be disabled. Activate its successor first."
             )
         if locked.state == SigningKeyState.PASSIVE:
             locked.state = SigningKeyState.DISABLED
@@ -236,7 +236,7 @@ def reencrypt_all() -> int:
     """Encrypt every private key with the newest of KEY_ENCRYPTION_KEYS; return how many.
 
     To rotate: put the new key in front, restart every process, run this, restart without the old
-    key. All of them change or none does. Raises ImproperlyConfigured when one can not be read.
+    key. All of them change or none does. Raises ImproperlyConfigured when one cannot be read.
     """
     with transaction.atomic():
         signing_keys = list(SigningKey.objects.select_for_update().order_by("pk"))
@@ -247,7 +247,7 @@ def reencrypt_all() -> int:
     return len(signing_keys)
 
 
-def forget_cached_keys() -> None:
+def clear_cached_keys() -> None:
     """Drop the key objects that this process remembers."""
     public_key.cache_clear()
     _private_key.cache_clear()
@@ -314,8 +314,8 @@ def _self_signed(
 def _admitted(key: object) -> RSAPublicKey:
     if not isinstance(key, RSAPublicKey):
         raise ValueError("The key is not an RSA key.")
-    if key.key_size < LEAST_BITS:
-        raise ValueError(f"The key is shorter than {LEAST_BITS} bits.")
+    if key.key_size < MIN_BITS:
+        raise ValueError(f"The key is shorter than {MIN_BITS} bits.")
     if key.public_numbers().e != EXPONENT:
         raise ValueError(f"The key's exponent is not {EXPONENT}.")
     return key
@@ -338,7 +338,7 @@ def _decrypted(encrypted: bytes) -> bytes:
         return _cipher().decrypt(encrypted)
     except InvalidToken:
         raise ImproperlyConfigured(
-            "The private key of a signing key can not be decrypted: KEY_ENCRYPTION_KEYS must hold "
+            "The private key of a signing key cannot be decrypted: KEY_ENCRYPTION_KEYS must hold "
             "the key that encrypted it, behind the newest one."
         ) from None
 

@@ -1,9 +1,9 @@
 """Mails about license keys: what was done to them, told to owners and managers."""
 
 from licenses.models import License
-from portal.actors import Actor
-from portal.notices import tell_keepers
-from subscriptions.links import page_of
+from portal.core.actors import Actor
+from portal.core.links import public_link
+from portal.tenants.notices import notify_key_managers
 
 
 def tell(license: License, *, what: str, actor: Actor, consequence: str) -> None:
@@ -12,7 +12,7 @@ def tell(license: License, *, what: str, actor: Actor, consequence: str) -> None
     `what` completes "<actor> ...", such as "reset the primary key".
     """
     subscription = license.subscription
-    tell_keepers(
+    notify_key_managers(
         license.tenant_id,
         subject=f"{subscription.name}: {what}",
         template="license_keys",
@@ -20,5 +20,5 @@ def tell(license: License, *, what: str, actor: Actor, consequence: str) -> None
         what=what,
         consequence=consequence,
         subscription=subscription.name,
-        link=page_of(subscription),
+        link=public_link(subscription.get_absolute_url()),
     )

@@ -10,9 +10,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from licenses.models import LicenseKey, LicenseKeyQuerySet, Slot
-from portal.models import Tenant
-from portal.notices import tell_keepers, were_told
-from subscriptions.links import page_of
+from portal.core.links import public_link
+from portal.tenants.models import Tenant
+from portal.tenants.notices import notify_key_managers, were_notified
 from subscriptions.models import BillingPeriod, State
 
 STEPS = {
@@ -22,7 +22,7 @@ STEPS = {
 }
 """Days before the expiry, in UTC, on which a key's owners are reminded."""
 
-LONGEST = max(max(steps) for steps in STEPS.values())
+MAX_STEP = max(max(steps) for steps in STEPS.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def due(now: datetime) -> LicenseKeyQuerySet:
         license__subscription__state=State.ACTIVE,
         revoked_at=None,
         expires_at__gt=now,
-        expires_at__lt=_end_of_day(now, LONGEST),
+        expires_at__lt=_end_of_day(now, MAX_STEP),
     )
 
 
@@ -72,14 +72,14 @@ def _remind(tenant_id: UUID, now: datetime) -> bool:
     once = f"expiry:{tenant_id}:{now:%Y-%m-%d}"
     with transaction.atomic():
         Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)
-        if were_told(tenant_id, once=once):
+        if were_notified(tenant_id, once=once):
             return False
         keys = due(now).filter(tenant_id=tenant_id)
         keys = keys.select_related("license__plan", "license__subscription")
         expiring = _by_subscription([key for key in keys if _take(key, now)], now)
         if not expiring:
             return False
-        tell_keepers(
+        notify_key_managers(
             tenant_id,
             subject=_subject(expiring),
             template="expiry",
@@ -110,7 +110,7 @@ def _by_subscription(keys: Iterable[LicenseKey], now: datetime) -> list[Expiring
     return [
         Expiring(
             subscription=found[0].license.subscription.name,
-            link=page_of(found[0].license.subscription),
+            link=public_link(found[0].license.subscription.get_absolute_url()),
             slots=" and ".join(Slot(key.slot).label.lower() for key in found)
             + (" key expires" if len(found) == 1 else " keys expire"),
             expires_at=found[0].expires_at,

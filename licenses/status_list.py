@@ -18,20 +18,20 @@ from django.db import IntegrityError, transaction
 from django.db.models import Case, Q, Value, When
 
 from licenses.models import KeyState, LicenseKey, SigningKeyState, StatusList
-from licenses.tokens import CLOCK_SKEW, base64url
+from licenses.tokens import CLOCK_SKEW_SECONDS, base64url
 from subscriptions.models import State
 
 BITS = 2
-TTL = 300
+TTL_SECONDS = 300
 """Seconds for which a verifier may go by a list that it has fetched."""
 
-LEAVES_AFTER = timedelta(seconds=CLOCK_SKEW + TTL)
+LEAVES_AFTER = timedelta(seconds=CLOCK_SKEW_SECONDS + TTL_SECONDS)
 """How long after its expiry a refused key stays in its list: until nobody accepts it anyway."""
 
-FULLEST = 0.5
+MAX_SHARE = 0.5
 """The share of a list that is given out: random picks stay quick, and the rest are decoys."""
 
-LARGEST = 1 << 20
+MAX_LIST_BYTES = 1 << 20
 """Bytes that a list may have once it is decompressed: a small one can stand for gigabytes."""
 
 
@@ -50,7 +50,7 @@ def pick() -> tuple[StatusList, int]:
     and who loses picks again.
     """
     newest = StatusList.objects.order_by("-number").first()
-    if newest is None or newest.keys.count() >= newest.size * FULLEST:
+    if newest is None or newest.keys.count() >= newest.size * MAX_SHARE:
         newest = _open_list((newest.number if newest else 0) + 1)
     taken_by_none = decoys(bytes(newest.decoy_seed), newest.size)
     while True:
@@ -117,18 +117,18 @@ def compressed(values: Mapping[int, int], size: int, *, bits: int = BITS) -> str
 def read_entry(lst: str, index: int, *, bits: int) -> int:
     """Return the entry at an index of somebody's list (section 8.3).
 
-    Raises ValueError for what is no such list, has no such index, or grows beyond LARGEST.
+    Raises ValueError for what is no such list, has no such index, or grows beyond MAX_LIST_BYTES.
     """
     if bits not in {1, 2, 4, 8}:
         raise ValueError("A status list has 1, 2, 4 or 8 bits for each entry.")
     opened = zlib.decompressobj()
     try:
         data = base64.b64decode(lst + "=" * (-len(lst) % 4), altchars=b"-_", validate=True)
-        packed = opened.decompress(data, LARGEST)
+        packed = opened.decompress(data, MAX_LIST_BYTES)
     except (binascii.Error, zlib.error) as error:
         raise ValueError("This is not a compressed status list.") from error
     if opened.unconsumed_tail or not opened.eof:
-        raise ValueError(f"This status list is cut, or has more than {LARGEST} bytes.")
+        raise ValueError(f"This status list is cut, or has more than {MAX_LIST_BYTES} bytes.")
     byte, place = divmod(index, 8 // bits)
     if index < 0 or byte >= len(packed):
         raise ValueError(f"This status list has no entry {index}.")

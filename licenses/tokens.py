@@ -16,22 +16,22 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from licenses.models import License
-from portal.refusal import Refused
+from portal.core.refusal import Refused
 from subscriptions import custom_claims
 
 PROVIDER_URN = "urn:oneimlx:lic:pvdr:pi"
 USAGE_URN_PREFIX = "urn:oneimlx:lic:usage:"
 
-CLOCK_SKEW = 300
+CLOCK_SKEW_SECONDS = 300
 """Seconds that a clock may be wrong by (contract.md section 4)."""
 
-LONGEST = 16 * 1024
+MAX_CHARACTERS = 16 * 1024
 """Characters of the longest token that is looked at (contract.md section 5)."""
 
-LATEST = 253_402_300_799
+MAX_TIME = 253_402_300_799
 """The last second of the year 9999, the last that dates can show."""
 
-DEEPEST = 64
+MAX_DEPTH = 64
 """Levels of nesting that a claim may have; ours have three."""
 
 SECONDS_A_DAY = 86_400
@@ -75,7 +75,7 @@ def parse(token: str) -> ParsedToken:
     Raises Malformed for whatever contract.md section 5 refuses (RFC 7515 7.1, RFC 8725 3.1, 3.11).
     A `jti` that is no UUID in lower case is None: no record can be found for it.
     """
-    if len(token) > LONGEST:
+    if len(token) > MAX_CHARACTERS:
         raise Malformed("It is longer than 16 KiB.")
     segments = _SEGMENTS.fullmatch(token)
     if segments is None:
@@ -173,8 +173,7 @@ def _checked_custom_claims(license: License) -> dict[str, Any]:
         custom_claims.validate_for_plan(license.plan_urn, claims)
     except ValidationError as error:
         raise Refused(
-            "The license key can not be signed with these custom claims. "
-            + " ".join(error.messages)
+            "The license key cannot be signed with these custom claims. " + " ".join(error.messages)
         ) from error
     return claims
 
@@ -196,7 +195,7 @@ def _object(segment: str, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Malformed(f"Its {name} is not a JSON object.")
     brackets = data.count(b"{") + data.count(b"[")
-    if brackets > DEEPEST and _is_deeper(value, DEEPEST):
+    if brackets > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
         raise Malformed(f"Its {name} is nested too deeply.")
     return value
 
@@ -255,8 +254,8 @@ def _checked_header(header: Mapping[str, Any]) -> str:
 def _time(claims: Mapping[str, Any], name: str) -> int:
     value = claims.get(name)
     # The type is compared exactly: true is an int to Python, and 1.0 equals 1.
-    if type(value) is not int or not 0 <= value <= LATEST:
-        raise Malformed(f"Its {name} is not an integer between 0 and {LATEST}.")
+    if type(value) is not int or not 0 <= value <= MAX_TIME:
+        raise Malformed(f"Its {name} is not an integer between 0 and {MAX_TIME}.")
     return value
 
 

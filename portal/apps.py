@@ -1,4 +1,7 @@
-"""The project itself, and what both apps stand on."""
+"""The project itself, and what the other apps stand on."""
+
+from importlib import import_module
+from typing import override
 
 from django.apps import AppConfig, apps
 from django.contrib.admin.apps import AdminConfig as DjangoAdminConfig
@@ -11,12 +14,16 @@ class PortalConfig(AppConfig):
 
     name = "portal"
 
+    @override
     def ready(self) -> None:
         """Register the system checks and the handlers of signals."""
-        from portal import checks, security_log  # noqa: F401, PLC0415 (need the app registry)
-        from portal.access import end_support_view_at_sign_out  # noqa: PLC0415 (needs the registry)
-        from portal.append_only import install_triggers  # noqa: PLC0415 (needs the app registry)
-        from portal.operators import seed_groups  # noqa: PLC0415 (needs the app registry)
+        import_module("portal.config.checks")
+        import_module("portal.accounts.receivers")
+        from portal.activity.triggers import install_triggers  # noqa: PLC0415 (needs the registry)
+        from portal.operators.groups import seed_groups  # noqa: PLC0415 (needs the app registry)
+        from portal.tenants.access import (  # noqa: PLC0415 (needs the app registry)
+            end_support_view_at_sign_out,
+        )
 
         user_logged_out.connect(end_support_view_at_sign_out, dispatch_uid="portal.support_view")
         post_migrate.connect(install_triggers, sender=self, dispatch_uid="portal.append_only")
@@ -31,4 +38,10 @@ class PortalConfig(AppConfig):
 class AdminConfig(DjangoAdminConfig):
     """Django admin with the portal's own site."""
 
-    default_site = "portal.admin_site.OperatorSite"
+    default_site = "portal.operators.site.OperatorSite"
+
+    @override
+    def ready(self) -> None:
+        """Register what operators see; the pages of the portal's own models come first."""
+        import_module("portal.operators.admin")
+        super().ready()

@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 from django.utils.csp import CSP
 
-from portal.database import refuse_hung_up
-from portal.environment import Environment, KeptSecrets
+from portal.config.environment import Environment
+from portal.config.kept_secrets import KeptSecrets
+from portal.server.database import refuse_hung_up
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(os.environ)
@@ -62,7 +63,7 @@ FAILED_CHECKS_PER_MINUTE = env.integer(
 )
 CHECK_COUNT_SECONDS = env.integer("CHECK_COUNT_SECONDS", default=2, least=0, most=60)
 
-# The house
+# The project
 PORTAL_NAME = env.text("PORTAL_NAME", "License Portal")
 INSTALLED_APPS = [
     "portal.apps.PortalConfig",
@@ -85,8 +86,8 @@ INSTALLED_APPS = [
     "allauth.socialaccount.providers.openid_connect",
 ]
 MIDDLEWARE = [
-    "portal.middleware.RequestIdMiddleware",
-    "portal.machines.MachineMiddleware",
+    "portal.server.request_ids.RequestIdMiddleware",
+    "portal.programs.middleware.ProgramMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -94,16 +95,16 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "portal.pasted_keys.PastedKeyMiddleware",
+    "portal.operators.pasted_keys.PastedKeyMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
-    "portal.middleware.TenantMiddleware",
-    "portal.middleware.SupportViewMiddleware",
-    "portal.middleware.ProofMiddleware",
+    "portal.tenants.middleware.TenantMiddleware",
+    "portal.tenants.middleware.SupportViewMiddleware",
+    "portal.accounts.middleware.ProofMiddleware",
 ]
 ROOT_URLCONF = "portal.urls"
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # Lower("email") is unique, which says more
@@ -118,8 +119,9 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "portal.pages.house",
+                "portal.web.pages.site_context",
             ],
+            "libraries": {"license_tags": "licenses.web.license_tags"},
         },
     }
 ]
@@ -184,7 +186,7 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
-ACCOUNT_ADAPTER = "portal.accounts.AccountAdapter"
+ACCOUNT_ADAPTER = "portal.accounts.adapters.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
@@ -202,7 +204,7 @@ ACCOUNT_RATE_LIMITS = {
     "reset_password": "20/m/ip,5/h/key",
     "signup": "20/m/ip,5/h/key",
 }
-MFA_ADAPTER = "portal.accounts.MfaAdapter"
+MFA_ADAPTER = "portal.accounts.adapters.MfaAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_RATE_LIMITS = {"webauthn_login": "60/m/ip"}  # a company's people share an address
 MFA_TOTP_ISSUER = PORTAL_NAME
@@ -213,18 +215,18 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = (
 # Nobody is signed in without a verified address. What is not verified is one to change to, which
 # allauth would refuse to people with a second factor.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
-# portal.access asks for proofs: allauth asks again right after sign-in, and never asks people
-# who sign in at a provider only.
+# portal.accounts.proof asks for proofs: allauth asks again right after sign-in, and never asks
+# people who sign in at a provider only.
 MFA_REAUTHENTICATION_REQUIRED = False
 USERSESSIONS_TRACK_ACTIVITY = True
 
 # Sign-in at identity providers (OpenID Connect)
 OIDC_PROVIDERS = env.identity_providers("OIDC_PROVIDERS", insecure=DEMONSTRATION)
 _issuers = [urlsplit(provider["settings"]["server_url"]) for provider in OIDC_PROVIDERS]
-SOCIALACCOUNT_ADAPTER = "portal.identity.IdentityAdapter"
+SOCIALACCOUNT_ADAPTER = "portal.accounts.providers.IdentityAdapter"
 SOCIALACCOUNT_PROVIDERS = {
     "openid_connect": {
-        "provider_class": "portal.identity.IdentityProvider",
+        "provider_class": "portal.accounts.providers.IdentityProvider",
         "APPS": OIDC_PROVIDERS,
     }
 }
@@ -235,7 +237,7 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = MAIL_FROM
 MAILERS = {"default": env.mailer("MAIL_URL", console=DEMONSTRATION)}
 
 # Uploads: checked in memory and never written anywhere
-FILE_UPLOAD_HANDLERS = ["portal.uploads.MemoryOnlyUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["portal.server.uploads.MemoryOnlyUploadHandler"]
 
 # What browsers are told
 SECURE_CSP = {
@@ -260,7 +262,7 @@ SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_AGE = 14 * 24 * 3600
-CSRF_FAILURE_VIEW = "portal.views.csrf_failure"
+CSRF_FAILURE_VIEW = "portal.web.views.csrf_failure"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if HTTPS else []
 X_FRAME_OPTIONS = "DENY"
 
@@ -268,8 +270,8 @@ X_FRAME_OPTIONS = "DENY"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"foreign": {"()": "portal.logs.ForeignTextFilter"}},
-    "formatters": {"line": {"()": "portal.logs.LineFormatter"}},
+    "filters": {"foreign": {"()": "portal.server.process_log.ForeignTextFilter"}},
+    "formatters": {"line": {"()": "portal.server.process_log.LineFormatter"}},
     "handlers": {
         "none": {"class": "logging.NullHandler"},
         "console": {

@@ -3,31 +3,42 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from licenses import published
-from licenses.metrics import metrics
-from licenses.views import identifiers
-from portal import invitation_views, log_views, objection_views, views
+from licenses.figures.prometheus import metrics
+from licenses.programs import published
+from licenses.web import urls as license_pages
+from licenses.web.views import identifiers
+from portal.operators import views as recovery
+from portal.server import health
+from portal.tenants.views import home, invitations, logs, sign_up
+from portal.web.views import server_error
+from subscriptions import urls as subscription_pages
 
-handler500 = views.server_error
+handler500 = server_error
+
+# The list and the page of a subscription show its license keys, so they lie in `licenses`.
+subscriptions = [*license_pages.subscription_pages, *subscription_pages.urlpatterns]
 
 urlpatterns = [
-    path("public/", include("licenses.public_urls")),
+    path("public/", include("licenses.programs.urls")),
     path(".well-known/jwks.json", published.jwks, name="jwks"),
-    path("", views.home, name="home"),
-    path("subscriptions/", include("subscriptions.urls")),
-    path("subscriptions/<uuid:subscription_id>/", include("licenses.urls")),
+    path("", home.home, name="home"),
+    path("subscriptions/", include((subscriptions, "subscriptions"))),
+    path("subscriptions/<uuid:subscription_id>/", include("licenses.web.urls")),
     path("identifiers/", identifiers, name="identifiers"),
-    path("tenant/", include("portal.tenant_urls")),
-    path("invitations/accept/", invitation_views.accept_invitation, name="accept_invitation"),
-    path("invitations/<str:secret>/", invitation_views.open_invitation, name="open_invitation"),
-    path("objections/", objection_views.object_to_change, name="object"),
-    path("objections/<str:secret>/", objection_views.open_objection, name="open_objection"),
-    path("logs/", log_views.listing, name="logs"),
-    path("logs/export/", log_views.export, name="export_logs"),
-    path("profile/", include("portal.profile_urls")),
-    path("accounts/", include("portal.account_urls")),
+    path("tenant/", include("portal.tenants.urls")),
+    path("invitations/accept/", invitations.accept_invitation, name="accept_invitation"),
+    path("invitations/<str:secret>/", invitations.open_invitation, name="open_invitation"),
+    path("objections/", recovery.cancel_change, name="cancel_change"),
+    path("objections/<str:secret>/", recovery.open_cancellation, name="open_cancellation"),
+    path("logs/", logs.listing, name="logs"),
+    path("logs/export/", logs.export, name="export_logs"),
+    path("profile/", include("portal.accounts.profile_urls")),
+    path("accounts/signup/", sign_up.sign_up, name="account_signup"),
+    path("accounts/signup/complete/", sign_up.complete_sign_up, name="complete_sign_up"),
+    path("accounts/signup/<str:token>/", sign_up.open_sign_up, name="open_sign_up"),
+    path("accounts/", include("portal.accounts.urls")),
     path("admin/", admin.site.urls),
     path("metrics", metrics, name="metrics"),
-    path("healthz/live", views.live, name="live"),
-    path("healthz/ready", views.ready, name="ready"),
+    path("healthz/live", health.live, name="live"),
+    path("healthz/ready", health.ready, name="ready"),
 ]

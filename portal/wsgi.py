@@ -9,7 +9,7 @@ import sys
 import django
 from django.utils.module_loading import import_string
 
-from portal.checks import refuse_demonstration_accounts
+from portal.config.checks import refuse_demonstration_accounts
 
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that this process gets when the one that started it has died."""
@@ -32,6 +32,6 @@ if multiprocessing.parent_process() is not None:
     end_by_parent_alone()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup(set_prefix=False)
-application = import_string("portal.handler.Handler")()
+application = import_string("portal.server.handler.Handler")()
 # Whatever server loads this, not `manage.py serve` alone, refuses the demonstration's accounts.
 refuse_demonstration_accounts()

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-LEAST, MOST = -32_768, 32_767
+MIN_LIMIT, MAX_LIMIT = -32_768, 32_767
 """The client reads limits as 16-bit numbers."""
 
 LIMITS = (
@@ -73,8 +73,8 @@ def _both_differ(claims: Mapping[str, Any]) -> bool:
 
 def _limit(value: object) -> str:
     # The exact type: true and false are ints to Python, but not to the client.
-    if type(value) is not int or not LEAST <= value <= MOST:
-        return f"must be a whole number from {LEAST} to {MOST}."
+    if type(value) is not int or not MIN_LIMIT <= value <= MAX_LIMIT:
+        return f"must be a whole number from {MIN_LIMIT} to {MAX_LIMIT}."
     return ""
 
 

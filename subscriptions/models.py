@@ -5,17 +5,17 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Self
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import Case, F, OuterRef, Q, Subquery, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models import Case, F, Q, Value, When
+from django.urls import reverse
 from django.utils import timezone
 
-from portal.models import Tenant
+from portal.tenants.models import Tenant
 from subscriptions import custom_claims
 
 
@@ -138,11 +138,11 @@ RUNNING = {State.ACTIVE, State.SUSPENDED}
 class SubscriptionQuerySet(models.QuerySet["Subscription"]):
     """Words for reading subscriptions."""
 
-    def for_tenant(self, tenant: Tenant) -> SubscriptionQuerySet:
+    def for_tenant(self, tenant: Tenant) -> Self:
         """Return the subscriptions of one tenant."""
         return self.filter(tenant=tenant)
 
-    def with_state(self, now: datetime | None = None) -> SubscriptionQuerySet:
+    def with_state(self, now: datetime | None = None) -> Self:
         """Annotate `effective_state`: ended when stored so or when the end date has passed."""
         now = now or timezone.now()
         return self.annotate(
@@ -153,70 +153,14 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
             )
         )
 
-    def in_state(self, state: State, now: datetime | None = None) -> SubscriptionQuerySet:
+    def in_state(self, state: State, now: datetime | None = None) -> Self:
         """Return those whose effective state is `state`."""
         rows, past = self.with_state(now), Q(ends_at__lte=now or timezone.now())
         if state == State.ENDED:
             return rows.filter(past | Q(state=state))
         return rows.filter(~past, state=state)
 
-    def with_license_state(self, now: datetime | None = None) -> SubscriptionQuerySet:
-        """Annotate `effective_state`, `has_keys` and `keys_expire_at`.
-
-        The last is the earliest expiry of a current key that is not revoked, or None. Both come
-        from correlated subqueries, so that a page reads the keys of its own rows only.
-        """
-        current = Q(pk=OuterRef("pk"), licenses__deleted_at=None, licenses__keys__state="current")
-        # Not Exists: PostgreSQL would hash the keys of all tenants to answer it.
-        there = Subscription.objects.filter(current).order_by()
-        # In one call: each further one would join the keys anew, the replaced ones too.
-        expiries = Subscription.objects.filter(current, licenses__keys__revoked_at=None).order_by(
-            "licenses__keys__expires_at"
-        )
-        return self.with_state(
-            now
-        ).annotate(  # type: ignore[no-redef]
-            has_keys=Coalesce(Subquery(there.values(one=Value(True))[:1]), Value(False)),
-            keys_expire_at=Subquery(expiries.values("licenses__keys__expires_at")[:1]),
-        )
-
-    def with_authorized_application_id(self) -> SubscriptionQuerySet:
-        """Annotate `authorized_application_id` of the living license, or None."""
-        living = Subscription.objects.filter(pk=OuterRef("pk"), licenses__deleted_at=None)
-        return self.annotate(
-            authorized_application_id=Subquery(
-                living.order_by().values("licenses__authorized_application_id")[:1]
-            )
-        )
-
-    def expiring(self, now: datetime | None = None) -> SubscriptionQuerySet:
-        """Return those with a current key, not revoked, that expires within SOON."""
-        now = now or timezone.now()
-        soon = {
-            "licenses__keys__expires_at__gt": now,
-            "licenses__keys__expires_at__lte": now + SOON,
-        }
-        return self._with_keys(licenses__keys__revoked_at=None, **soon)
-
-    def never_downloaded(self) -> SubscriptionQuerySet:
-        """Return those with keys of which none was downloaded."""
-        return self._with_keys().exclude(
-            pk__in=self._keyed(licenses__keys__last_downloaded_at__isnull=False)
-        )
-
-    def never_checked(self) -> SubscriptionQuerySet:
-        """Return those with keys of which no terminal had one checked."""
-        return self._with_keys().exclude(pk__in=self._keyed(licenses__keys__checks__isnull=False))
-
-    def _with_keys(self, **conditions: Any) -> SubscriptionQuerySet:
-        return self.filter(pk__in=self._keyed(**conditions))
-
-    def _keyed(self, **conditions: Any) -> SubscriptionQuerySet:
-        """Return the subscriptions with a current key that meets the conditions, for `pk__in`."""
-        current = {"licenses__deleted_at": None, "licenses__keys__state": "current"}
-        return Subscription.objects.filter(**current, **conditions).order_by().values("pk")  # type: ignore[return-value]
-
-    def matching(self, text: str) -> SubscriptionQuerySet:
+    def matching(self, text: str) -> Self:
         """Return those whose name holds the text or whose identifier begins with it."""
         text = text.strip()
         if not text:
@@ -270,9 +214,6 @@ class Subscription(models.Model):
 
     effective_state: str
     """Set by `with_state`; `state_at` computes the same for one row."""
-    authorized_application_id: uuid.UUID | None
-    has_keys: bool
-    keys_expire_at: datetime | None
 
     class Meta:
         ordering = ["-created_at", "-id"]
@@ -313,6 +254,10 @@ class Subscription(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        """Return the address of the subscription's page."""
+        return reverse("subscriptions:detail", args=[self.pk])
 
     def state_at(self, now: datetime) -> State:
         """Return the effective state at that moment."""

@@ -13,7 +13,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from portal.models import Role, Tenant, User
+from portal.accounts.models import User
+from portal.tenants.models import Role, Tenant
 from tests.support.accounts import make_member, make_user, sign_in
 from tests.support.database import prepare_flush
 

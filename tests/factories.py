@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from licenses import keys, tokens
 from licenses.models import KeyState, License, LicenseKey, SigningKey, Slot, StatusList, Usage
-from portal.models import Tenant
+from portal.tenants.models import Tenant
 from subscriptions.models import Plan, State, Subscription
 from tests.support.accounts import make_member, make_user
 

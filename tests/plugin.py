@@ -37,7 +37,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     if worker is None:
         _forget_settings()
         root = Path(tempfile.mkdtemp(prefix="portal-tests-"))
-        # Cleanups run, the last one first, even when the settings can not be loaded.
+        # Cleanups run, the last one first, even when the settings cannot be loaded.
         early_config.add_cleanup(partial(shutil.rmtree, root, ignore_errors=True))
         root.chmod(0o711)  # as root, PostgreSQL runs as a user of its own and passes through
         os.environ[ROOT_VARIABLE] = str(root)

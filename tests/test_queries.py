@@ -16,8 +16,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from licenses.models import KeyState, License, LicenseKey, Slot
-from portal.models import Tenant
-from portal.paging import KeysetPage, Position, keyset_page
+from portal.tenants.models import Tenant
+from portal.web.paging import KeysetPage, Position, keyset_page
 from subscriptions.models import Plan, State, Subscription
 from tests.factories import make_key, make_license, make_subscription
 from tests.support.answers import HTMX

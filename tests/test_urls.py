@@ -11,9 +11,10 @@ from django.urls import URLPattern, URLResolver, get_resolver, path, reverse
 from django.urls.exceptions import NoReverseMatch
 
 from licenses.models import KeyState
-from portal.access import tenant_role
-from portal.middleware import PROOF_FIRST
-from portal.models import Invitation, Role, User
+from portal.accounts.middleware import PROOF_FIRST
+from portal.accounts.models import User
+from portal.tenants.access import tenant_role
+from portal.tenants.models import Invitation, Role
 from subscriptions.models import Subscription
 from tests.factories import make_key, make_license, make_member, make_subscription
 from tests.support.accounts import sign_in
@@ -49,8 +50,8 @@ TABLE = {
     "export_logs": ("302 200 200 200 200 403", NO_SUCH_METHOD),
     "accept_invitation": ("404 404 404 404 404 404", "404 404 404 404 404 404"),
     "open_invitation": ("302 302 302 302 302 302", CLOSED),
-    "object": ("404 404 404 404 404 404", "404 404 404 404 404 404"),
-    "open_objection": ("302 302 302 302 302 302", CLOSED),
+    "cancel_change": ("404 404 404 404 404 404", "404 404 404 404 404 404"),
+    "open_cancellation": ("302 302 302 302 302 302", CLOSED),
     "tenant:detail": ("302 200 200 200 200 403", NO_SUCH_METHOD),
     "tenant:edit": ("302 200 403 403 200 403", "302 422 403 403 422 403"),
     "tenant:invite": ("302 200 403 403 200 403", "302 422 403 403 422 403"),
@@ -96,8 +97,8 @@ SUPPORT = {
     "export_logs": (403, 403),
     "accept_invitation": (403, 403),
     "open_invitation": (403, 403),
-    "object": (403, 403),
-    "open_objection": (403, 403),
+    "cancel_change": (403, 403),
+    "open_cancellation": (403, 403),
     "tenant:detail": (200, 403),
     "tenant:edit": (403, 403),
     "tenant:invite": (403, 403),
@@ -200,7 +201,7 @@ def address(name: str, subscription: Subscription) -> str:
         "tenant:change_role": [tenant.memberships.earliest("pk").pk],
         "tenant:remove_member": [tenant.memberships.earliest("pk").pk],
         "open_invitation": ["secret"],
-        "open_objection": ["secret"],
+        "open_cancellation": ["secret"],
         "profile:end_session": [0],
     }
     if name in named:

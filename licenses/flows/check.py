@@ -4,21 +4,21 @@ from collections.abc import Mapping
 
 from django.db import transaction
 
-from licenses.checking import Verdict, check
+from licenses.checking.check import Verdict, check
 from licenses.models import License, LicenseKey, Slot
-from portal import activity
-from portal.activity import Action
-from portal.actors import Actor
-from portal.models import Tenant
-from portal.refusal import Refused
+from portal.activity.actions import Action
+from portal.activity.entries import record
+from portal.core.actors import Actor
+from portal.core.refusal import Refused
+from portal.tenants.models import Tenant
 
 
-def check_stored(*, license: License, slot: Slot, actor: Actor) -> Verdict:
+def check_stored_key(*, license: License, slot: Slot, actor: Actor) -> Verdict:
     """Check the key that stands in the slot. Raises Refused when it was deleted meanwhile."""
     key = license.keys.current().filter(slot=slot).first()
     if key is None or key.token is None:
         raise Refused("These license keys were deleted. There is nothing to check.")
-    return check_presented(
+    return check_presented_key(
         token=key.token,
         expected={"consumer_tenant_id": str(license.tenant_id)},
         tenant=license.tenant,
@@ -26,7 +26,7 @@ def check_stored(*, license: License, slot: Slot, actor: Actor) -> Verdict:
     )
 
 
-def check_presented(
+def check_presented_key(
     *, token: str, expected: Mapping[str, str | None], tenant: Tenant, actor: Actor
 ) -> Verdict:
     """Check a pasted key, or one of a file, whose members are `expected` besides the tenant.
@@ -39,7 +39,7 @@ def check_presented(
     if verdict.key is not None and verdict.key.tenant_id == tenant.pk:
         key = LicenseKey.objects.select_related("license__subscription").get(pk=verdict.key.pk)
         with transaction.atomic():
-            activity.record(
+            record(
                 actor=actor,
                 action=Action.KEY_CHECKED,
                 tenant_id=tenant.pk,

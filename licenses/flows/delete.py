@@ -7,16 +7,17 @@ from django.utils import timezone
 
 from licenses import notices
 from licenses.models import ANSWERED, KeyState, License
-from portal import activity
-from portal.activity import Action
-from portal.actors import Actor
-from portal.dates import moment
-from portal.refusal import Refused
-from subscriptions.locking import lock
+from portal.activity.actions import Action
+from portal.activity.entries import record
+from portal.core.actors import Actor
+from portal.core.dates import moment
+from portal.core.locking import lock
+from portal.core.refusal import Refused
+from subscriptions.models import Subscription
 
 
 @transaction.atomic
-def delete(*, license: License, actor: Actor, now: datetime | None = None) -> License:
+def delete_keys(*, license: License, actor: Actor, now: datetime | None = None) -> License:
     """Delete the license with all its keys and return it.
 
     The rows stay, so that every check of these keys says `deleted` (keys in an overlap with them);
@@ -24,15 +25,15 @@ def delete(*, license: License, actor: Actor, now: datetime | None = None) -> Li
     Raises Refused when somebody deleted them before, naming who and when.
     """
     now = now or timezone.now()
-    subscription = lock(license.subscription_id)
+    subscription = lock(Subscription, license.subscription_id)
     license = License.objects.get(pk=license.pk)
-    refuse_unless_there(license)
+    refuse_unless_deletable(license)
     license.deleted_at = now
     license.deleted_by_name = actor.name
     license.save(update_fields=["deleted_at", "deleted_by_name"])
     jtis = [str(jti) for jti in license.keys.current().values_list("jti", flat=True)]
     _delete_keys(license, now)
-    activity.record(
+    record(
         actor=actor,
         action=Action.KEYS_DELETED,
         tenant_id=license.tenant_id,
@@ -53,7 +54,7 @@ def delete(*, license: License, actor: Actor, now: datetime | None = None) -> Li
     return license
 
 
-def refuse_unless_there(license: License) -> None:
+def refuse_unless_deletable(license: License) -> None:
     """Raise Refused when somebody deleted the license before, naming who and when."""
     if license.deleted_at is not None:
         raise Refused(

@@ -7,12 +7,12 @@ from django.utils import timezone
 
 from licenses.files import LicenseFile, license_file
 from licenses.models import License, LicenseKey, Slot
-from portal import activity
-from portal.activity import Action
-from portal.actors import Actor
-from portal.refusal import Refused
-from subscriptions.locking import lock
-from subscriptions.models import State
+from portal.activity.actions import Action
+from portal.activity.entries import record
+from portal.core.actors import Actor
+from portal.core.locking import lock
+from portal.core.refusal import Refused
+from subscriptions.models import State, Subscription
 
 
 def refuse_unless_downloadable(key: LicenseKey, state: State, now: datetime) -> None:
@@ -30,7 +30,7 @@ def refuse_unless_downloadable(key: LicenseKey, state: State, now: datetime) -> 
 
 
 @transaction.atomic
-def download(
+def download_key(
     *,
     license: License,
     slot: Slot,
@@ -44,7 +44,7 @@ def download(
     Raises Refused when the subscription is not active or the key is revoked or expired.
     """
     now = now or timezone.now()
-    subscription = lock(license.subscription_id)
+    subscription = lock(Subscription, license.subscription_id)
     key = (
         LicenseKey.objects.current()
         .select_related("license__tenant", "signing_key")
@@ -57,7 +57,7 @@ def download(
     if is_taken:
         key.last_downloaded_at = now
         key.save(update_fields=["last_downloaded_at"])
-        activity.record(
+        record(
             actor=actor,
             action=Action.KEY_DOWNLOADED,
             tenant_id=key.tenant_id,

@@ -6,15 +6,16 @@ from django.db import transaction
 from django.utils import timezone
 
 from licenses.models import KeyState, License, LicenseKey, Slot
-from portal import activity
-from portal.activity import Action
-from portal.actors import Actor
-from portal.refusal import Refused
-from subscriptions.locking import lock
+from portal.activity.actions import Action
+from portal.activity.entries import record
+from portal.core.actors import Actor
+from portal.core.locking import lock
+from portal.core.refusal import Refused
+from subscriptions.models import Subscription
 
 
 @transaction.atomic
-def end_overlap(
+def end_key_overlap(
     *, license: License, slot: Slot, actor: Actor, now: datetime | None = None
 ) -> LicenseKey:
     """Make the slot's superseded key `replaced` and return it.
@@ -22,7 +23,7 @@ def end_overlap(
     Raises Refused when no overlap runs any more.
     """
     now = now or timezone.now()
-    subscription = lock(license.subscription_id)
+    subscription = lock(Subscription, license.subscription_id)
     old = license.keys.overlapping(now).filter(slot=slot).first()
     if old is None:
         raise Refused(
@@ -31,7 +32,7 @@ def end_overlap(
     old.state = KeyState.REPLACED
     old.accepted_until = now
     old.save(update_fields=["state", "accepted_until"])
-    activity.record(
+    record(
         actor=actor,
         action=Action.OVERLAP_ENDED,
         tenant_id=license.tenant_id,

@@ -11,13 +11,13 @@ from django.utils import timezone
 from licenses.flows import signing
 from licenses.holder_name import admit
 from licenses.models import License, LicenseKey, Slot, Usage
-from portal import activity
-from portal.activity import Action
-from portal.actors import Actor
-from portal.dates import moment
-from portal.refusal import Refused
+from portal.activity.actions import Action
+from portal.activity.entries import record
+from portal.core.actors import Actor
+from portal.core.dates import moment
+from portal.core.locking import lock
+from portal.core.refusal import Refused
 from subscriptions.custom_claims import is_custom
-from subscriptions.locking import lock
 from subscriptions.models import Plan, State, Subscription
 
 COMMERCIAL_USAGES = (Usage.ORGANIZATIONAL, Usage.PERSONAL)
@@ -29,7 +29,7 @@ def usages(plan: Plan) -> tuple[Usage, ...]:
     return COMMUNITY_USAGES if plan.is_community else COMMERCIAL_USAGES
 
 
-def generate(
+def generate_keys(
     *,
     subscription: Subscription,
     actor: Actor,
@@ -54,7 +54,7 @@ def _sign_and_store(
     subscription_id: UUID, actor: Actor, usage: Usage, holder_name: str, now: datetime
 ) -> License:
     subscription = Subscription.objects.select_related("plan", "tenant").get(pk=subscription_id)
-    refuse_unless_ready(subscription, now)
+    refuse_unless_generatable(subscription, now)
     license = _frozen(subscription, actor, usage, holder_name, now)
     keys = [
         signing.signed_key(
@@ -63,8 +63,8 @@ def _sign_and_store(
         for slot in Slot
     ]
     with transaction.atomic():
-        locked = lock(subscription.pk)
-        refuse_unless_ready(locked, now)
+        locked = lock(Subscription, subscription.pk)
+        refuse_unless_generatable(locked, now)
         if _ingredients(locked) != _ingredients(subscription):
             raise signing.Outdated
         license.save(force_insert=True)
@@ -74,7 +74,7 @@ def _sign_and_store(
     return license
 
 
-def refuse_unless_ready(subscription: Subscription, now: datetime) -> None:
+def refuse_unless_generatable(subscription: Subscription, now: datetime) -> None:
     """Raise Refused when the subscription gets no license keys now, saying why."""
     state = subscription.state_at(now)
     if state != State.ACTIVE:
@@ -82,7 +82,7 @@ def refuse_unless_ready(subscription: Subscription, now: datetime) -> None:
             f"This subscription is {state.label.lower()}. License keys are generated for active "
             "subscriptions only."
         )
-    there = License.objects.living().filter(subscription=subscription).first()
+    there = License.objects.not_deleted().filter(subscription=subscription).first()
     if there is not None:
         raise Refused(
             f"{there.created_by_name} generated the license keys of this subscription on "
@@ -135,7 +135,7 @@ def _record(
     actor: Actor,
     now: datetime,
 ) -> None:
-    activity.record(
+    record(
         actor=actor,
         action=Action.KEYS_GENERATED,
         tenant_id=license.tenant_id,

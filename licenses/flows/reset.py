@@ -11,12 +11,12 @@ from django.utils import timezone
 from licenses import notices
 from licenses.flows import signing
 from licenses.models import KeyState, License, LicenseKey, Slot
-from portal import activity
-from portal.activity import Action
-from portal.actors import Actor
-from portal.dates import moment
-from portal.refusal import Refused
-from subscriptions.locking import lock
+from portal.activity.actions import Action
+from portal.activity.entries import record
+from portal.core.actors import Actor
+from portal.core.dates import moment
+from portal.core.locking import lock
+from portal.core.refusal import Refused
 from subscriptions.models import State, Subscription
 
 
@@ -49,7 +49,7 @@ def overlap_end(key: LicenseKey, overlap: Overlap, now: datetime) -> datetime:
     return min(now + LENGTH[overlap], key.expires_at)
 
 
-def reset(
+def reset_key(
     *,
     license: License,
     slot: Slot,
@@ -86,18 +86,18 @@ def _sign_and_store(
         license=license, subscription=subscription, slot=slot, actor=actor, now=now
     )
     with transaction.atomic():
-        locked = lock(subscription.pk)
+        locked = lock(Subscription, subscription.pk)
         license.refresh_from_db()
         old = _resettable(license, locked, slot, expected_jti, now)
         if locked.ends_at != subscription.ends_at:
             raise signing.Outdated
         if overlap not in overlaps(old, now):
             raise Refused(
-                "The old key is revoked or expired: it can not be kept working.", field="overlap"
+                "The old key is revoked or expired: it cannot be kept working.", field="overlap"
             )
         _supersede(old, overlap, now)
         signing.store(new)
-        activity.record(
+        record(
             actor=actor,
             action=Action.KEY_RESET,
             tenant_id=license.tenant_id,
@@ -122,7 +122,7 @@ def _sign_and_store(
     return new
 
 
-def refuse_unless_ready(license: License, subscription: Subscription, now: datetime) -> None:
+def refuse_unless_resettable(license: License, subscription: Subscription, now: datetime) -> None:
     """Raise Refused when no slot of the license can be reset now, saying why."""
     if license.deleted_at is not None:
         raise Refused(
@@ -146,7 +146,7 @@ def _resettable(
     license: License, subscription: Subscription, slot: Slot, expected_jti: UUID, now: datetime
 ) -> LicenseKey:
     """Return the slot's current key when it may be reset and is the one that was expected."""
-    refuse_unless_ready(license, subscription, now)
+    refuse_unless_resettable(license, subscription, now)
     current = license.keys.current().get(slot=slot)
     if current.jti != expected_jti:
         raise Refused(

@@ -7,15 +7,16 @@ from django.utils import timezone
 
 from licenses import notices
 from licenses.models import KeyState, LicenseKey, Slot
-from portal import activity
-from portal.activity import Action
-from portal.actors import Actor
-from portal.refusal import Refused
-from subscriptions.locking import lock
+from portal.activity.actions import Action
+from portal.activity.entries import record
+from portal.core.actors import Actor
+from portal.core.locking import lock
+from portal.core.refusal import Refused
+from subscriptions.models import Subscription
 
 
 @transaction.atomic
-def revoke(
+def revoke_key(
     *, key: LicenseKey, actor: Actor, reason: str, now: datetime | None = None
 ) -> LicenseKey:
     """Revoke the key and return it; one revoked before is returned as it is.
@@ -24,7 +25,7 @@ def revoke(
     deleted.
     """
     now = now or timezone.now()
-    subscription = lock(key.license.subscription_id)
+    subscription = lock(Subscription, key.license.subscription_id)
     key = LicenseKey.objects.get(pk=key.pk)
     if key.state == KeyState.DELETED:
         raise Refused("This license key was deleted; its checks are refused already.")
@@ -32,7 +33,7 @@ def revoke(
         return key
     key.revoked_at = now
     key.save(update_fields=["revoked_at"])
-    activity.record(
+    record(
         actor=actor,
         action=Action.KEY_REVOKED,
         tenant_id=key.tenant_id,

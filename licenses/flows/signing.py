@@ -8,11 +8,11 @@ from django.db import IntegrityError, transaction
 
 from licenses import keys, status_list, tokens
 from licenses.models import License, LicenseKey, SigningKey, SigningKeyState, Slot
-from portal.actors import Actor
-from portal.refusal import Refused
+from portal.core.actors import Actor
+from portal.core.refusal import Refused
 from subscriptions.models import Subscription
 
-ATTEMPTS = 5
+MAX_ATTEMPTS = 5
 
 
 class Outdated(Exception):
@@ -90,10 +90,10 @@ def store(key: LicenseKey) -> None:
 
 def until_current[T](sign_and_store: Callable[[], T]) -> T:
     """Run until what was signed is still true when it is stored, and return its answer."""
-    for attempt in range(1, ATTEMPTS + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             return sign_and_store()
         except Outdated:
-            if attempt == ATTEMPTS:
+            if attempt == MAX_ATTEMPTS:
                 raise
     raise AssertionError("unreachable")

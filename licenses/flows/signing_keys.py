@@ -9,13 +9,13 @@ from django.utils import timezone
 
 from licenses import keys
 from licenses.models import LicenseKey, SigningKey, SigningKeyState
-from portal import activity
-from portal.activity import Action
-from portal.actors import Actor
-from portal.dates import moment
-from portal.refusal import Refused
+from portal.activity.actions import Action
+from portal.activity.entries import record
+from portal.core.actors import Actor
+from portal.core.dates import moment
+from portal.core.refusal import Refused
 
-RESTS = timedelta(days=30)
+MIN_ROTATION_INTERVAL = timedelta(days=30)
 """After a rotation the next one begins no earlier: a timer that runs too often changes nothing."""
 
 
@@ -25,7 +25,7 @@ def create_signing_key(
 ) -> SigningKey:
     """Return a new signing key: published, so that it verifies, and not signing yet."""
     signing_key = keys.create(now=now)
-    activity.record(
+    record(
         actor=actor,
         action=Action.SIGNING_KEY_CREATED,
         reason=reason,
@@ -74,7 +74,7 @@ def activate_signing_key(
         )
     former = SigningKey.objects.filter(state=SigningKeyState.ACTIVE).first()
     signing_key = keys.activate(signing_key, now=now)
-    activity.record(
+    record(
         actor=actor,
         action=Action.SIGNING_KEY_ACTIVATED,
         reason=reason,
@@ -89,9 +89,9 @@ def activate_signing_key(
     return signing_key
 
 
-def living_keys(signing_key: SigningKey, *, now: datetime | None = None) -> int:
+def count_accepted_keys(signing_key: SigningKey, *, now: datetime | None = None) -> int:
     """Return how many license keys would be refused if this signing key were disabled now."""
-    return LicenseKey.objects.filter(signing_key=signing_key).living(now).count()
+    return LicenseKey.objects.filter(signing_key=signing_key).accepted(now).count()
 
 
 @transaction.atomic
@@ -106,13 +106,13 @@ def disable_signing_key(
     if before.state == SigningKeyState.DISABLED:
         return before
     signing_key = keys.disable(signing_key, now=now)
-    activity.record(
+    record(
         actor=actor,
         action=Action.SIGNING_KEY_DISABLED,
         reason=reason,
         details={
             "kid": signing_key.kid,
-            "refused_license_keys": living_keys(signing_key, now=now),
+            "refused_license_keys": count_accepted_keys(signing_key, now=now),
             "before": {"state": before.state},
             "after": {"state": signing_key.state},
         },
@@ -136,13 +136,13 @@ def rotate_signing_key(
     """Do the next step of a rotation: create the successor, or activate it when it may sign.
 
     Run it until the successor is active; a run too many does nothing, since the next rotation
-    begins RESTS after the last one. In an emergency one run does everything at once.
+    begins MIN_ROTATION_INTERVAL after the last one. In an emergency one run does everything.
     """
     now = now or timezone.now()
     active = SigningKey.objects.filter(state=SigningKeyState.ACTIVE).first()
     successor, created = _waiting(), None
     if successor is None:
-        due = active.activated_at + RESTS if active and active.activated_at else now
+        due = active.activated_at + MIN_ROTATION_INTERVAL if active and active.activated_at else now
         if now < due and not is_emergency:
             return Rotation(
                 created=None,

@@ -8,7 +8,8 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-import portal.models.people
+import portal.accounts.models
+import portal.tenants.models
 
 
 class Migration(migrations.Migration):
@@ -105,7 +106,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             managers=[
-                ("objects", portal.models.people.UserManager()),
+                ("objects", portal.accounts.models.UserManager()),
             ],
         ),
         migrations.CreateModel(
@@ -262,7 +263,7 @@ class Migration(migrations.Migration):
                 (
                     "name",
                     models.CharField(
-                        max_length=200, validators=[portal.models.people.validate_tenant_name]
+                        max_length=200, validators=[portal.tenants.models.validate_tenant_name]
                     ),
                 ),
                 (
@@ -270,7 +271,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         help_text="ISO 3166-1 alpha-3, such as USA. Fixed once license keys exist.",
                         max_length=3,
-                        validators=[portal.models.people.validate_country],
+                        validators=[portal.tenants.models.validate_country],
                     ),
                 ),
                 (
@@ -401,7 +402,7 @@ class Migration(migrations.Migration):
                     "created_at",
                     models.DateTimeField(default=django.utils.timezone.now, editable=False),
                 ),
-                ("expires_at", models.DateTimeField(default=portal.models.people.invitation_end)),
+                ("expires_at", models.DateTimeField(default=portal.tenants.models.invitation_end)),
                 ("accepted_at", models.DateTimeField(blank=True, null=True)),
                 ("revoked_at", models.DateTimeField(blank=True, null=True)),
                 (

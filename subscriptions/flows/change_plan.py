@@ -5,13 +5,14 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from portal import activity
-from portal.activity import Action
-from portal.actors import Actor
-from portal.notices import tell_keepers
-from portal.refusal import Refused
-from subscriptions.links import page_of
-from subscriptions.locking import lock
+from portal.activity.actions import Action
+from portal.activity.changes import change
+from portal.activity.entries import record
+from portal.core.actors import Actor
+from portal.core.links import public_link
+from portal.core.locking import lock
+from portal.core.refusal import Refused
+from portal.tenants.notices import notify_key_managers
 from subscriptions.models import Plan, State, Subscription
 
 CONSEQUENCE = (
@@ -21,7 +22,7 @@ CONSEQUENCE = (
 
 
 @transaction.atomic
-def change_plan(
+def change_subscription_plan(
     *,
     subscription: Subscription,
     plan: Plan,
@@ -34,31 +35,31 @@ def change_plan(
     Raises Refused when it has ended, or when the plan is not offered.
     """
     now = now or timezone.now()
-    locked = lock(subscription.pk)
+    locked = lock(Subscription, subscription.pk)
     if locked.plan_id == plan.pk:
         return locked
     if locked.state_at(now) == State.ENDED:
-        raise Refused("This subscription has ended; its plan can not be changed any more.")
+        raise Refused("This subscription has ended; its plan cannot be changed any more.")
     if not plan.is_offered:
         raise Refused(f"The plan {plan} is not offered. Choose another.", field="plan")
-    before, locked.plan = locked.plan, plan
-    locked.save(update_fields=["plan"])
-    tell_keepers(
+    before = locked.plan
+    details = change(locked, {"plan": plan})
+    notify_key_managers(
         locked.tenant_id,
         subject=f"{locked.name}: another plan",
         template="plan",
         subscription=locked,
         before=before,
         consequence=CONSEQUENCE,
-        link=page_of(locked),
+        link=public_link(locked.get_absolute_url()),
     )
-    activity.record(
+    record(
         actor=actor,
         action=Action.SUBSCRIPTION_CHANGED,
         tenant_id=locked.tenant_id,
         subscription=locked,
         reason=reason,
-        details={"before": {"plan": before.name}, "after": {"plan": plan.name}},
+        details=details,
         now=now,
     )
     return locked

@@ -5,16 +5,17 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from portal import activity
-from portal.activity import Action
-from portal.actors import Actor
-from portal.refusal import Refused
-from subscriptions.locking import lock
+from portal.activity.actions import Action
+from portal.activity.changes import change
+from portal.activity.entries import record
+from portal.core.actors import Actor
+from portal.core.locking import lock
+from portal.core.refusal import Refused
 from subscriptions.models import State, Subscription
 
 
 @transaction.atomic
-def extend(
+def extend_subscription(
     *,
     subscription: Subscription,
     ends_at: datetime | None,
@@ -29,9 +30,9 @@ def extend(
     lies in the past or before the start.
     """
     now = now or timezone.now()
-    locked = lock(subscription.pk)
+    locked = lock(Subscription, subscription.pk)
     if locked.state == State.ENDED:
-        raise Refused("This subscription was ended for good; its end date can not be moved.")
+        raise Refused("This subscription was ended for good; its end date cannot be moved.")
     if locked.ends_at == ends_at:
         return locked
     if ends_at is not None and ends_at <= max(now, locked.starts_at):
@@ -39,13 +40,8 @@ def extend(
             "The end must lie in the future and after the start. To end it now, choose End.",
             field="ends_at",
         )
-    details = {
-        "before": {"ends_at": _told(locked.ends_at)},
-        "after": {"ends_at": _told(ends_at)},
-    }
-    locked.ends_at = ends_at
-    locked.save(update_fields=["ends_at"])
-    activity.record(
+    details = change(locked, {"ends_at": ends_at})
+    record(
         actor=actor,
         action=Action.SUBSCRIPTION_CHANGED,
         tenant_id=locked.tenant_id,
@@ -55,7 +51,3 @@ def extend(
         now=now,
     )
     return locked
-
-
-def _told(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None

@@ -5,15 +5,16 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from portal import activity
-from portal.activity import Action
-from portal.actors import Actor
-from portal.refusal import Refused
-from subscriptions.locking import lock
+from portal.activity.actions import Action
+from portal.activity.changes import change
+from portal.activity.entries import record
+from portal.core.actors import Actor
+from portal.core.locking import lock
+from portal.core.refusal import Refused
 from subscriptions.models import State, Subscription
 
 
-def suspend(
+def suspend_subscription(
     *, subscription: Subscription, actor: Actor, reason: str, now: datetime | None = None
 ) -> Subscription:
     """Suspend an active subscription: checks of its license keys are refused until it resumes.
@@ -23,14 +24,14 @@ def suspend(
     return _move(subscription, actor, reason, now, {State.ACTIVE}, State.SUSPENDED)
 
 
-def resume(
+def resume_subscription(
     *, subscription: Subscription, actor: Actor, reason: str, now: datetime | None = None
 ) -> Subscription:
     """Make a suspended subscription active again; raises Refused when it is pending or ended."""
     return _move(subscription, actor, reason, now, {State.SUSPENDED}, State.ACTIVE)
 
 
-def end(
+def end_subscription(
     *, subscription: Subscription, actor: Actor, reason: str, now: datetime | None = None
 ) -> Subscription:
     """End a subscription for good; one that has been ended is returned as it is."""
@@ -53,18 +54,16 @@ def _move(
     before: set[State],
     after: State,
 ) -> Subscription:
-    locked = lock(subscription.pk)
+    locked = lock(Subscription, subscription.pk)
     if locked.state == after:
         return locked
     if locked.state not in before:
         raise Refused(
-            f"This subscription is {locked.get_state_display().lower()}; it can not become "
+            f"This subscription is {locked.get_state_display().lower()}; it cannot become "
             f"{after.label.lower()}."
         )
-    details = {"before": {"state": locked.state}, "after": {"state": after}}
-    locked.state = after
-    locked.save(update_fields=["state"])
-    activity.record(
+    details = change(locked, {"state": after})
+    record(
         actor=actor,
         action=Action.SUBSCRIPTION_CHANGED,
         tenant_id=locked.tenant_id,

@@ -5,18 +5,28 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from portal import activity
-from portal.activity import Action
-from portal.actors import Actor
-from portal.models import Tenant
-from portal.refusal import Refused
+from portal.activity.actions import Action
+from portal.activity.entries import record
+from portal.core.actors import Actor
+from portal.core.refusal import Refused
+from portal.tenants.models import Tenant
 from subscriptions.models import Plan, State, Subscription
 
 COMMUNITY_PLAN = "community"
 """The code of the plan that tenants may start themselves."""
 
 
-def start_community(*, tenant: Tenant, actor: Actor, now: datetime | None = None) -> Subscription:
+def may_start_community(tenant: Tenant) -> bool:
+    """Return whether the tenant could start one: it is offered, and none was started before."""
+    return (
+        Plan.objects.offered().filter(code=COMMUNITY_PLAN).exists()
+        and not tenant.subscriptions.filter(is_self_started=True).exists()
+    )
+
+
+def start_community_subscription(
+    *, tenant: Tenant, actor: Actor, now: datetime | None = None
+) -> Subscription:
     """Return a new active community subscription of the tenant.
 
     Raises Refused when the tenant has started one before, or when none is offered.
@@ -41,7 +51,7 @@ def start_community(*, tenant: Tenant, actor: Actor, now: datetime | None = None
     try:
         with transaction.atomic():
             subscription.save(force_insert=True)
-            activity.record(
+            record(
                 actor=actor,
                 action=Action.SUBSCRIPTION_STARTED,
                 tenant_id=tenant.pk,

@@ -9,7 +9,7 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
 from licenses.models import LicenseKey
-from portal.views import ready
+from portal.server.health import ready
 
 
 def bare(request: HttpRequest) -> JsonResponse:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from portal.management.commands.serve import granian
+from portal.server.serve import granian
 from tests.support.server import LivePortal
 
 CONNECTIONS = 32

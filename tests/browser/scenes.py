@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from licenses import keys
 from licenses.models import KeyState, LicenseKey, Slot
-from portal.models import Tenant
+from portal.tenants.models import Tenant
 from subscriptions.models import Plan, State, Subscription
 from tests.factories import make_key, make_license, make_subscription
 

@@ -14,7 +14,8 @@ from django.conf import settings
 from playwright.sync_api import Page, expect
 
 from licenses.models import License
-from portal.models import Member, User
+from portal.accounts.models import User
+from portal.tenants.models import Member
 from tests.browser.scenes import dialog
 from tests.browser.test_accessibility import LIGHT_AND_DARK, WIDE_AND_NARROW, faultless
 from tests.support import database

@@ -10,7 +10,9 @@ from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Page
 
-from portal.models import LogEntry, Tenant, User
+from portal.accounts.models import User
+from portal.activity.models import LogEntry
+from portal.tenants.models import Tenant
 from subscriptions.models import Plan, Subscription
 from tests.portal.acting import ADDED, EDITED, LOOKED_AT, address, fill, make_row_in_log
 from tests.support.accounts import sign_in

@@ -9,9 +9,12 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from licenses.models import LicenseKey, SigningKey
-from portal.flows import pending
-from portal.models import LogEntry, Outbox, PendingChange, Role, Tenant, User
-from portal.models.pending import Outcome
+from portal.accounts.models import User
+from portal.activity.models import LogEntry
+from portal.mail.models import Outbox
+from portal.operators.flows import recovery
+from portal.operators.models import Outcome, PendingChange
+from portal.tenants.models import Role, Tenant
 from subscriptions.models import Plan, State, Subscription
 from tests.browser.test_operators import COLOURS, looks
 from tests.factories import make_license, make_subscription
@@ -51,7 +54,7 @@ def test_a_deed_is_asked_refused_and_done(
     assert not LogEntry.objects.exists()
     confirm(page, "Suspend")
     expect(page.get_by_role("row", name="Field tools")).to_contain_text("Done")
-    expect(page.get_by_role("row", name="Old tools")).to_contain_text("can not become suspended")
+    expect(page.get_by_role("row", name="Old tools")).to_contain_text("cannot become suspended")
     looks(page)
     assert Subscription.objects.get(name="Field tools").state == State.SUSPENDED
 
@@ -158,5 +161,5 @@ def test_a_lost_factor_waits_a_day_and_is_stopped_from_the_mail(
     assert PendingChange.objects.get().outcome == Outcome.WAITING
     other.get_by_role("button", name="Stop the change").click()
     expect(other.get_by_text("Nothing was changed.")).to_be_visible()
-    assert pending.run_due(now=timezone.now() + timedelta(days=2)) == []
+    assert recovery.run_due(now=timezone.now() + timedelta(days=2)) == []
     assert Authenticator.objects.filter(user=jane).exists()

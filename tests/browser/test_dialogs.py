@@ -6,10 +6,11 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, Request, expect
 
-from licenses import flows
+from licenses.flows.delete import delete_keys
+from licenses.flows.reset import Overlap, reset_key
 from licenses.models import KeyState, License, LicenseKey, Slot
-from portal.actors import Actor, ActorKind
-from portal.dates import moment
+from portal.core.actors import Actor, ActorKind
+from portal.core.dates import moment
 from subscriptions.models import Subscription
 from tests.browser.scenes import address, current, dialog, told
 from tests.factories import make_license, make_subscription
@@ -196,11 +197,11 @@ def test_a_stale_reset_says_who_and_when_and_changes_nothing(
     dialog(page).get_by_role("radio", name="In 7 days").check()
     key = current(subscription)
     colleague = Actor(kind=ActorKind.MEMBER, name="Milan Novak")
-    newer = flows.reset(
+    newer = reset_key(
         license=license,
         slot=Slot.PRIMARY,
         actor=colleague,
-        overlap=flows.Overlap.NOW,
+        overlap=Overlap.NOW,
         expected_jti=key.jti,
     )
     dialog(page).get_by_role("button", name="Reset Primary key").click()
@@ -215,11 +216,11 @@ def test_a_stale_reset_says_who_and_when_and_changes_nothing(
 def test_what_changed_meanwhile_is_shown_when_the_dialog_closes(opened, license, subscription):
     page = opened("#reset-primary")
     key = current(subscription)
-    newer = flows.reset(
+    newer = reset_key(
         license=license,
         slot=Slot.PRIMARY,
         actor=Actor(kind=ActorKind.MEMBER, name="Milan Novak"),
-        overlap=flows.Overlap.NOW,
+        overlap=Overlap.NOW,
         expected_jti=key.jti,
     )
     dialog(page).get_by_role("button", name="Reset Primary key").click()
@@ -230,7 +231,7 @@ def test_what_changed_meanwhile_is_shown_when_the_dialog_closes(opened, license,
 
 def test_a_reset_of_keys_that_were_deleted_meanwhile_says_so(opened, license):
     page = opened("#reset-primary")
-    gone = flows.delete(license=license, actor=Actor(kind=ActorKind.MEMBER, name="Milan Novak"))
+    gone = delete_keys(license=license, actor=Actor(kind=ActorKind.MEMBER, name="Milan Novak"))
     dialog(page).get_by_role("button", name="Reset Primary key").click()
     expect(dialog(page).get_by_role("alert")).to_have_text(
         f"Milan Novak deleted these license keys on {moment(gone.deleted_at)}. There is nothing "

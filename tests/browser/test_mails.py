@@ -8,7 +8,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from licenses import reminders
-from portal.models import Outbox, Role
+from portal.mail.models import Outbox
+from portal.tenants.models import Role
 from tests.factories import make_license, make_subscription
 from tests.support.accounts import make_member
 from tests.support.browser import axe, sideways_scroll

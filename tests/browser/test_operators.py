@@ -8,9 +8,12 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from licenses import flows, keys
+from licenses import keys
+from licenses.flows.signing_keys import create_signing_key
 from licenses.models import CheckCount, SigningKey
-from portal.models import LogEntry, Tenant, User
+from portal.accounts.models import User
+from portal.activity.models import LogEntry
+from portal.tenants.models import Tenant
 from tests.factories import make_license, make_subscription
 from tests.licenses.acting import BOB
 from tests.support.browser import axe, sideways_scroll
@@ -94,7 +97,9 @@ def test_an_operator_looks_at_the_portal_as_a_tenant(
     axe(page)
     page.get_by_role("button", name="End the support view").click()
     page.wait_for_url(f"**/admin/portal/tenant/{contoso.pk}/change/")
-    actions = LogEntry.objects.for_tenant(contoso).order_by("seq").values_list("action", flat=True)
+    actions = (
+        LogEntry.objects.for_tenant(contoso.pk).order_by("seq").values_list("action", flat=True)
+    )
     assert list(actions) == ["support_view.started", "support_view.ended"]
 
 
@@ -118,7 +123,7 @@ def test_the_start_page_tells_its_figures(
             count=number,
             last_at=hour,
         )
-    flows.create_signing_key(actor=BOB)
+    create_signing_key(actor=BOB)
     page = open_page(user=operator, colours=colours, javascript=javascript)
     page.goto("/admin/")
     checks = page.get_by_role("img", name="50 checks in the last 24 hours, 10 of them refused.")

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from portal.models import Member, Outbox, Role, Tenant
+from portal.mail.models import Outbox
+from portal.tenants.models import Member, Role, Tenant
 from subscriptions.models import State, Subscription
 from tests.browser.scenes import address, dialog, told
 from tests.browser.test_accessibility import LIGHT_AND_DARK, WIDE_AND_NARROW, faultless

@@ -100,7 +100,7 @@ def test_all_mistakes_are_listed_without_a_stack_trace(command, make_demonstrati
     )
     assert (status, out) == (1, "")
     lines = err.splitlines()
-    assert lines[0] == "The portal can not start with this environment:"
+    assert lines[0] == "The portal cannot start with this environment:"
     assert [*dict.fromkeys(line.split()[1] for line in lines[1:])] == [
         "DEMONSTRATION",
         "DEBUG",

@@ -12,11 +12,12 @@ import pytest
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from licenses.flows import Overlap, generate, reset
+from licenses.flows.generate import generate_keys
+from licenses.flows.reset import Overlap, reset_key
 from licenses.models import License, LicenseKey, Slot, Usage
-from portal.actors import Actor, ActorKind
-from portal.models import LogChain, LogEntry
-from portal.refusal import Refused
+from portal.activity.models import LogChain, LogEntry
+from portal.core.actors import Actor, ActorKind
+from portal.core.refusal import Refused
 from subscriptions.models import Subscription
 
 NOW = timezone.now().replace(microsecond=654_321)
@@ -35,7 +36,7 @@ BOB = Actor(kind=ActorKind.MEMBER, name="Bob Babbage")
 
 def generated(subscription: Subscription, **changes: Any) -> License:
     values = {"actor": ADA, "usage": Usage.ORGANIZATIONAL, "holder_name": "Contoso", "now": NOW}
-    return generate(subscription=subscription, **(values | changes))
+    return generate_keys(subscription=subscription, **(values | changes))
 
 
 def opened(token: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -77,7 +78,7 @@ def after_reset(license: License, slot: Slot = Slot.PRIMARY, **changes: Any) -> 
     values = {"actor": BOB, "overlap": Overlap.NOW, "now": LATER} | changes
     if "expected_jti" not in values:
         values["expected_jti"] = license.keys.current().get(slot=slot).jti
-    return reset(license=license, slot=slot, **values)
+    return reset_key(license=license, slot=slot, **values)
 
 
 def at(moment: datetime) -> str:

@@ -9,7 +9,7 @@ from uuid import uuid4
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from licenses.results import Result
+from licenses.checking.results import Result
 from tests.licenses.smith import ABSENT, Smith, b64
 
 type Forge = Callable[[Smith], str]

@@ -16,13 +16,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from licenses import figures, flows, keys
+from licenses import keys
+from licenses.figures import snapshot
+from licenses.flows.signing_keys import create_signing_key
 from licenses.models import SigningKey
-from portal.models import VENDOR, LogEntry
+from portal.activity.models import VENDOR, LogEntry
 from tests.factories import make_license
 from tests.licenses.acting import BOB
 from tests.support.accounts import sign_in, stale
-from tests.support.answers import told
 
 LIST = "/admin/licenses/signingkey/"
 CREATE = f"{LIST}create/"
@@ -35,7 +36,7 @@ def page(signing_key: SigningKey, name: str) -> str:
 @pytest.fixture
 def successor(signing_key: SigningKey) -> SigningKey:
     """A key that was published for long enough."""
-    return flows.create_signing_key(actor=BOB, now=timezone.now() - timedelta(hours=25))
+    return create_signing_key(actor=BOB, now=timezone.now() - timedelta(hours=25))
 
 
 def last_row() -> tuple[Any, ...]:
@@ -48,6 +49,13 @@ def errors(answer: Any) -> dict[str, list[str]]:
     return dict(answer.context["form"].errors)
 
 
+def result(answer: Any) -> tuple[SigningKey, str]:
+    """Return what the result page says of its one row."""
+    assert answer.status_code == 200
+    [row] = answer.context["results"]
+    return row.row, row.text
+
+
 # What is listed
 
 
@@ -56,7 +64,7 @@ def test_the_list_tells_what_each_key_has_signed(operator_client, signing_key, s
     revoked = make_license().keys.get(slot="primary")
     revoked.revoked_at = timezone.now()
     revoked.save()
-    figures.refresh()
+    snapshot.refresh()
     rows = operator_client.get(LIST).context["cl"].result_list
     assert {row.kid: (row.state, row.signed, row.living) for row in rows} == {
         signing_key.kid: ("active", 4, 3),
@@ -85,8 +93,7 @@ def test_a_key_is_created_for_a_reason(operator_client, signing_key):
     assert SigningKey.objects.count() == 1
     answer = operator_client.post(CREATE, {"reason": "Yearly"})
     made = SigningKey.objects.latest("pk")
-    assert answer["Location"] == page(made, "change")
-    assert told(answer) == ["The signing key was created and is published."]
+    assert result(answer) == (made, "The signing key was created and is published.")
     assert (made.state, keys.active()) == ("passive", signing_key)
     assert last_row() == ("signing_key.created", "operator@vendor.example", "operator", "Yearly")
 
@@ -95,14 +102,14 @@ def test_a_key_is_activated_in_one_step(operator_client, signing_key, successor)
     form = operator_client.get(page(successor, "activate")).context["form"]
     assert list(form.fields) == ["reason"]
     answer = operator_client.post(page(successor, "activate"), {"reason": "Yearly"})
-    assert told(answer) == ["The signing key signs from now on."]
+    assert result(answer) == (successor, "The signing key signs from now on.")
     states = dict(SigningKey.objects.values_list("kid", "state"))
     assert states == {signing_key.kid: "passive", successor.kid: "active"}
     assert last_row()[0] == "signing_key.activated"
 
 
 def test_a_key_published_too_recently_signs_in_an_emergency_only(operator_client, signing_key):
-    made = flows.create_signing_key(actor=BOB)
+    made = create_signing_key(actor=BOB)
     address = page(made, "activate")
     refused = errors(operator_client.post(address, {"reason": "Hurry"}))
     assert [sentence[:45] for sentence in refused["__all__"]] == [
@@ -118,8 +125,9 @@ def test_a_key_is_disabled_by_whoever_types_how_it_begins(operator_client, signi
     make_license()
     keys.activate(successor)
     address = page(signing_key, "disable")
-    shown = operator_client.get(address).context["confirmation"].facts
-    assert shown["License keys that this refuses"] == 2
+    assert operator_client.get(address).context["rows"] == [
+        (signing_key, "License keys that this refuses: 2")
+    ]
     begins = signing_key.kid[:8]
     wrong = f"Type {begins} to disable this signing key."
     for typed in (successor.kid[:8], begins.swapcase(), signing_key.kid):
@@ -135,7 +143,7 @@ def test_the_active_key_is_not_disabled(operator_client, signing_key):
     sent = {"reason": "Leaked", "confirmation": signing_key.kid[:8]}
     found = errors(operator_client.post(page(signing_key, "disable"), sent))
     assert found == {
-        "__all__": ["The active signing key can not be disabled. Activate its successor first."]
+        "__all__": ["The active signing key cannot be disabled. Activate its successor first."]
     }
     assert keys.active() == signing_key
 

@@ -11,7 +11,8 @@ from django.urls import reverse
 
 from licenses import keys
 from licenses.models import LicenseKey, SigningKey
-from portal.models import LogEntry, User
+from portal.accounts.models import User
+from portal.activity.models import LogEntry
 from tests.portal.acting import ADDED, EDITED, address, fill, make_row_in_log
 from tests.portal.test_deeds import operator_of
 

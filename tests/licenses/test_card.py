@@ -10,10 +10,10 @@ import pytest
 import time_machine
 from django.urls import reverse
 
-from licenses import card as cards
-from licenses.models import KeyState, License, Slot
-from licenses.templatetags.license_tags import listed_state
-from portal.models import Role, Tenant
+from licenses.models import KeyState, License, LicensedSubscriptions, Slot
+from licenses.web import card as cards
+from licenses.web.license_tags import listed_state
+from portal.tenants.models import Role, Tenant
 from subscriptions.models import Plan, State, Subscription
 from tests.factories import make_key, make_license, make_member, make_subscription
 from tests.support.answers import ids
@@ -207,7 +207,7 @@ def test_the_card_shows_the_worse_of_its_two_keys(secondary, expected, make_issu
     license = make_issued("smb-monthly")
     if secondary:
         license.keys.filter(slot=Slot.SECONDARY).update(**secondary)
-    card = cards.card(license.subscription, owner.memberships.get(), now=NOW)
+    card = cards.license_card(license.subscription, owner.memberships.get(), now=NOW)
     assert card.state.label == expected
     assert [view.slot for view in card.slots] == [Slot.PRIMARY, Slot.SECONDARY]
 
@@ -262,7 +262,12 @@ def test_the_card_says_when_a_key_expires(left, expected, make_issued, viewer_cl
 
 
 def listed(subscription: Subscription) -> str | None:
-    row = Subscription.objects.with_license_state().select_related("plan").get(pk=subscription.pk)
+    row = (
+        LicensedSubscriptions(Subscription)
+        .with_license_state()
+        .select_related("plan")
+        .get(pk=subscription.pk)
+    )
     state = listed_state(row)
     return state.label if state else None
 

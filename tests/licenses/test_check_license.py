@@ -12,9 +12,9 @@ from typing import Any
 import playwright
 import pytest
 
+from licenses.checking.results import Result
 from licenses.files import license_file
 from licenses.models import KeyState, License, LicenseKey, Slot
-from licenses.results import Result
 from tests.factories import make_license
 from tests.support import database
 
@@ -140,7 +140,7 @@ def test_a_key_set_that_must_not_verify_is_refused(content, file, tmp_path):
 
 def test_missing_files_are_told(tmp_path):
     status, _, err = run(tmp_path / "none.json")
-    assert (status, err.endswith("can not be read: No such file or directory.\n")) == (1, True)
+    assert (status, err.endswith("cannot be read: No such file or directory.\n")) == (1, True)
 
 
 def test_the_document_lists_every_result_with_its_status_and_advice():

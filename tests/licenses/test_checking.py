@@ -9,9 +9,9 @@ import pytest
 from django.db import connection
 
 from licenses import keys, tokens
-from licenses.checking import Outcome, check
+from licenses.checking.check import Outcome, check
+from licenses.checking.results import PASSING, Result, Step
 from licenses.models import LicenseKey, SigningKey, SigningKeyState, Slot
-from licenses.results import PASSING, Result, Step
 from subscriptions.models import State, Subscription
 from tests.factories import make_key, make_license, make_subscription
 

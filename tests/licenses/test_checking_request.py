@@ -5,9 +5,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from licenses.checking import check, expected_from_file, expected_from_terminal
+from licenses.checking.check import check, expected_from_file, expected_from_terminal
+from licenses.checking.results import Result
 from licenses.models import License, LicenseKey, SigningKey, Slot
-from licenses.results import Result
 from tests.factories import make_license, make_tenant
 
 pytestmark = pytest.mark.django_db

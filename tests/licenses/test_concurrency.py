@@ -11,12 +11,13 @@ from importlib import import_module
 import pytest
 from django.db import DatabaseError, connection, connections
 
-from licenses import flows
-from licenses.flows import Overlap
+from licenses.flows.delete import delete_keys
+from licenses.flows.generate import generate_keys
+from licenses.flows.reset import Overlap, reset_key
 from licenses.models import KeyState, License, LicenseKey, Slot, Usage
-from portal.actors import SYSTEM
-from portal.models import LogEntry
-from portal.refusal import Refused
+from portal.activity.models import LogEntry
+from portal.core.actors import SYSTEM
+from portal.core.refusal import Refused
 from subscriptions.models import Subscription
 from tests.factories import make_license, make_subscription
 from tests.support.races import race, race_all
@@ -30,7 +31,7 @@ def no_lock(monkeypatch):
     """Take the lock away: everybody reads the subscription, then all go on together."""
     everybody = threading.Barrier(RACERS, timeout=20)
 
-    def read_only(pk):
+    def read_only(_model, pk):
         subscription = Subscription.objects.get(pk=pk)
         everybody.wait()
         return subscription
@@ -45,7 +46,7 @@ def no_lock(monkeypatch):
 
 
 def generating(subscription):
-    return lambda: flows.generate(
+    return lambda: generate_keys(
         subscription=subscription,
         actor=SYSTEM,
         usage=Usage.ORGANIZATIONAL,
@@ -54,7 +55,7 @@ def generating(subscription):
 
 
 def resetting(license, key):
-    return lambda: flows.reset(
+    return lambda: reset_key(
         license=license,
         slot=Slot.PRIMARY,
         actor=SYSTEM,
@@ -122,7 +123,7 @@ def test_without_the_lock_those_who_reset_get_errors_of_the_database(license, no
 
 def test_a_reset_and_a_delete_at_once_leave_no_living_key_behind(license):
     key = license.keys.current().get(slot=Slot.PRIMARY)
-    reset, delete = resetting(license, key), lambda: flows.delete(license=license, actor=SYSTEM)
+    reset, delete = resetting(license, key), lambda: delete_keys(license=license, actor=SYSTEM)
     outcomes = race_all([reset, delete] * (RACERS // 2))
     assert kinds(outcomes)["License"] == 1
     assert not license.keys.current().exists()

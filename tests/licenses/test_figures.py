@@ -13,10 +13,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from licenses import figures
+from licenses.figures import snapshot
 from licenses.models import CheckCount, Figures, KeyState, LicenseKey, SigningKey
-from portal.actors import SYSTEM
-from portal.models import Outbox
+from portal.core.actors import SYSTEM
+from portal.mail.models import Outbox
 from subscriptions.flows import standing
 from subscriptions.models import Plan, State
 from tests.factories import make_key, make_license, make_subscription
@@ -44,7 +44,7 @@ def count(license: Any, hour: datetime, result: str, number: int) -> None:
 
 
 @pytest.fixture
-def business(signing_key: SigningKey) -> figures.Numbers:
+def business(signing_key: SigningKey) -> snapshot.Numbers:
     """Return the numbers of a small business, in which everything happens once at least."""
     old, recent = NOW - 90 * DAY, NOW - 5 * DAY
     for state in (State.ACTIVE, State.ACTIVE, State.SUSPENDED):
@@ -55,9 +55,13 @@ def business(signing_key: SigningKey) -> figures.Numbers:
     make_subscription(plan="micro-yearly", ends_at=NOW + DAY, created_at=old)
     make_subscription(plan="micro-yearly", ends_at=NOW - 40 * DAY, starts_at=old, created_at=old)
     ended = make_subscription(created_at=old)
-    standing.end(subscription=ended, actor=SYSTEM, reason="Asked for", now=NOW - 2 * DAY)
+    standing.end_subscription(
+        subscription=ended, actor=SYSTEM, reason="Asked for", now=NOW - 2 * DAY
+    )
     long_ago = make_subscription(created_at=old)
-    standing.end(subscription=long_ago, actor=SYSTEM, reason="Asked for", now=NOW - 50 * DAY)
+    standing.end_subscription(
+        subscription=long_ago, actor=SYSTEM, reason="Asked for", now=NOW - 50 * DAY
+    )
 
     of = make_subscription(state=State.SUSPENDED, created_at=old)
     license = make_license(subscription=of, expires_at=NOW + 3 * DAY, issued_at=NOW - 20 * HOUR)
@@ -81,7 +85,7 @@ def business(signing_key: SigningKey) -> figures.Numbers:
     Outbox.objects.create(to="a@b.example", subject="S", text="T", created_at=NOW - 2 * HOUR)
     Outbox.objects.create(to="a@b.example", subject="S", text="T", created_at=NOW - HOUR)
     Outbox.objects.create(to="a@b.example", subject="S", text="T", sent_at=NOW)
-    return figures.count(now=NOW)
+    return snapshot.count(now=NOW)
 
 
 def test_the_figures_are_what_one_counts_by_hand(business, signing_key):
@@ -115,7 +119,7 @@ def test_the_figures_are_what_one_counts_by_hand(business, signing_key):
 
 def test_license_keys_of_a_disabled_signing_key_do_not_live(business, signing_key):
     SigningKey.objects.update(state="disabled")
-    counted = figures.count(now=NOW)
+    counted = snapshot.count(now=NOW)
     assert (counted["keys"]["valid"], counted["keys"]["superseded"]) == (0, 0)
     assert counted["keys"]["withdrawn"] == 4
     assert counted["signing_keys"] == {signing_key.kid: {"signed": 11, "living": 0}}
@@ -125,33 +129,33 @@ def test_license_keys_of_a_disabled_signing_key_do_not_live(business, signing_ke
 
 
 def test_figures_are_counted_once_a_minute_at_most(signing_key):
-    first = figures.kept(now=NOW)
+    first = snapshot.current(now=NOW)
     make_subscription()
     with CaptureQueriesContext(
         connection,
     ) as captured:
-        assert figures.kept(now=NOW + timedelta(seconds=59)).numbers == first.numbers
+        assert snapshot.current(now=NOW + timedelta(seconds=59)).numbers == first.numbers
     assert len(captured) == 1
-    after = figures.kept(now=NOW + timedelta(seconds=60))
+    after = snapshot.current(now=NOW + timedelta(seconds=60))
     assert sum(plan["count"] for plan in after.numbers["active"]) == 1
     assert Figures.objects.count() == 1
 
 
 def test_while_one_process_counts_the_others_show_what_was_counted(signing_key):
-    first = figures.kept(now=NOW)
-    cache.add(figures.LOCK, 1)
-    assert figures.kept(now=NOW + HOUR).taken_at == first.taken_at
-    cache.delete(figures.LOCK)
-    assert figures.kept(now=NOW + HOUR).taken_at == NOW + HOUR
+    first = snapshot.current(now=NOW)
+    cache.add(snapshot.LOCK, 1)
+    assert snapshot.current(now=NOW + HOUR).taken_at == first.taken_at
+    cache.delete(snapshot.LOCK)
+    assert snapshot.current(now=NOW + HOUR).taken_at == NOW + HOUR
 
 
 def test_hours_that_are_over_are_not_counted_again(signing_key):
     license, present = make_license(), NOW.replace(minute=0)
     count(license, present - 3 * HOUR, "valid", 3)
     count(license, present, "valid", 1)
-    figures.refresh(now=NOW)
+    snapshot.refresh(now=NOW)
     CheckCount.objects.update(count=50)
-    checks = figures.refresh(now=NOW + HOUR).numbers["checks"]
+    checks = snapshot.refresh(now=NOW + HOUR).numbers["checks"]
     assert checks[(present - 3 * HOUR).isoformat()] == {"valid": 3}
     assert checks[present.isoformat()] == {"valid": 50}
 
@@ -159,9 +163,9 @@ def test_hours_that_are_over_are_not_counted_again(signing_key):
 def test_an_hour_that_was_counted_before_its_end_is_counted_again(signing_key):
     license, present = make_license(), NOW.replace(minute=0)
     count(license, present, "valid", 1)
-    figures.refresh(now=NOW)
+    snapshot.refresh(now=NOW)
     CheckCount.objects.update(count=50)
-    checks = figures.refresh(now=NOW + 10 * HOUR).numbers["checks"]
+    checks = snapshot.refresh(now=NOW + 10 * HOUR).numbers["checks"]
     assert checks[present.isoformat()] == {"valid": 50}
 
 
@@ -247,7 +251,7 @@ def test_a_portal_without_a_token_has_no_metrics(header, client, settings, db):
 def test_the_start_page_shows_the_figures_and_every_link_leads_to_a_list(
     operator_client, business, signing_key
 ):
-    figures.refresh()
+    snapshot.refresh()
     html = operator_client.get("/admin/").content.decode()
     start = html.index('<section class="figures"')
     shown = html[start : html.index("</section>", start)]

@@ -16,10 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from licenses.files import LicenseFile, file_name, read_presented
-from licenses.flows import download
+from licenses.flows.download import download_key
 from licenses.models import License, LicenseKey, SigningKey, Slot, Usage
-from portal.models import Tenant
-from portal.refusal import Refused
+from portal.core.refusal import Refused
+from portal.tenants.models import Tenant
 from subscriptions.models import Subscription
 from tests.factories import make_subscription
 from tests.licenses.acting import ADA, DAY, NOW, WHOLE, after_reset, generated
@@ -31,7 +31,7 @@ def license(contoso: Tenant, signing_key: SigningKey) -> License:
 
 
 def downloaded(license: License, slot: Slot = Slot.PRIMARY) -> bytes:
-    return download(license=license, slot=slot, actor=ADA, now=NOW).content
+    return download_key(license=license, slot=slot, actor=ADA, now=NOW).content
 
 
 def members(license: License, slot: Slot = Slot.PRIMARY) -> dict[str, Any]:
@@ -243,7 +243,7 @@ class TestReadPresented:
 @pytest.mark.django_db
 def test_a_file_is_named_after_its_subscription(license: License) -> None:
     Subscription.objects.update(name="Büro 7")
-    file = download(license=license, slot=Slot.SECONDARY, actor=ADA, now=NOW)
+    file = download_key(license=license, slot=Slot.SECONDARY, actor=ADA, now=NOW)
     assert file.name == "Büro-7-secondary.json"
     assert file.disposition == (
         'attachment; filename="Buro-7-secondary.json"; '

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from licenses.files import license_file
 from licenses.models import CheckCount, LicenseKey
-from portal.models import Role, Tenant
+from portal.tenants.models import Role, Tenant
 from subscriptions.models import Subscription
 from tests.factories import make_license, make_subscription
 from tests.portal.acting import address

@@ -9,10 +9,11 @@ from django.db.models import Model
 from pytest_django import Settings
 
 from licenses import keys
-from licenses.checking import check
+from licenses.checking.check import check
+from licenses.checking.results import Result
 from licenses.models import License, SigningKey, Slot, Usage
-from licenses.results import Result
-from portal.models import LogEntry, Tenant
+from portal.activity.models import LogEntry
+from portal.tenants.models import Tenant
 from subscriptions.models import Plan, State, Subscription
 from tests.factories import CUSTOM_CLAIMS, make_custom_plan, make_subscription
 from tests.licenses.acting import (
@@ -338,6 +339,6 @@ class TestRefusals:
     ) -> None:
         plan = make_custom_plan(custom_claims=CUSTOM_CLAIMS | {"argument_alias": "yes"})
         assert refused(make_subscription(tenant=contoso, plan=plan)) == (
-            "The license key can not be signed with these custom claims. The claim argument_alias "
+            "The license key cannot be signed with these custom claims. The claim argument_alias "
             "must be true or false."
         )

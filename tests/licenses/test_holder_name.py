@@ -5,9 +5,9 @@ import unicodedata
 
 import pytest
 
-from licenses.flows import download
+from licenses.flows.download import download_key
 from licenses.models import SigningKey, Slot
-from portal.models import Tenant
+from portal.tenants.models import Tenant
 from subscriptions.models import Subscription
 from tests.factories import make_subscription
 from tests.licenses.acting import ADA, NOW, claims_of, generated, refused
@@ -46,7 +46,7 @@ def test_a_name_survives_in_nfc(
     license = generated(subscription, holder_name=name)
     license.refresh_from_db()
     claims = claims_of(license)
-    file = download(license=license, slot=Slot.PRIMARY, actor=ADA, now=NOW)
+    file = download_key(license=license, slot=Slot.PRIMARY, actor=ADA, now=NOW)
     names = [license.holder_name, claims["name"], claims["aud"][0]]
     assert [*names, json.loads(file.content)["audience"]] == [kept] * 4
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from licenses.flows import delete
-from portal.actors import SYSTEM
+from licenses.flows.delete import delete_keys
+from portal.core.actors import SYSTEM
 from tests.factories import make_license, make_subscription
 from tests.support.answers import shape
 
@@ -44,7 +44,7 @@ def test_nothing_of_others(license, viewer_client, fabrikam):
 
 
 def test_deleted_license_keys_leave_no_authorized_application_id(license, viewer_client):
-    delete(license=license, actor=SYSTEM)
+    delete_keys(license=license, actor=SYSTEM)
     assert rows(viewer_client) == [("Shop", None)]
     new = make_license(subscription=license.subscription)
     assert rows(viewer_client) == [("Shop", new.authorized_application_id)]

@@ -24,7 +24,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from licenses import keys, tokens
 from licenses.models import SigningKey, SigningKeyState
-from portal.refusal import Refused
+from portal.core.refusal import Refused
 from tests.support.races import race, race_all
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +35,7 @@ CLAIMS = {"iat": 1_772_366_400, "nbf": 1_772_366_400, "exp": 1_772_452_800, "nam
 
 @pytest.fixture(autouse=True)
 def _fresh_caches() -> None:
-    keys.forget_cached_keys()
+    keys.clear_cached_keys()
 
 
 def openssl(*arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -193,7 +193,7 @@ class TestStates:
     def test_a_disabled_one_stays_disabled(self) -> None:
         disabled = keys.disable(keys.create(), now=NOW)
         assert keys.disable(disabled, now=NOW + timedelta(hours=1)).disabled_at == NOW
-        with pytest.raises(Refused, match="can not be activated"):
+        with pytest.raises(Refused, match="cannot be activated"):
             keys.activate(disabled)
 
     def test_without_an_active_one_there_is_a_sentence(self) -> None:

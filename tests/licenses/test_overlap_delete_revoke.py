@@ -6,10 +6,14 @@ from uuid import UUID
 
 import pytest
 
-from licenses.checking import check
-from licenses.flows import Overlap, delete, end_overlap, revoke
+from licenses.checking.check import check
+from licenses.flows.delete import delete_keys
+from licenses.flows.end_overlap import end_key_overlap
+from licenses.flows.reset import Overlap
+from licenses.flows.revoke import revoke_key
 from licenses.models import License, LicenseKey, SigningKey, Slot
-from portal.models import LogEntry, Tenant
+from portal.activity.models import LogEntry
+from portal.tenants.models import Tenant
 from subscriptions.models import State, Subscription
 from tests.factories import make_subscription
 from tests.licenses.acting import (
@@ -66,14 +70,14 @@ class TestEndOverlap:
         new = after_reset(license, overlap=Overlap.WEEK)
         before = row(primary)
         assert results(primary, new, now=LATER + HOUR) == ["superseded", "valid"]
-        ended = end_overlap(license=license, slot=Slot.PRIMARY, actor=ADA, now=LATER + HOUR)
+        ended = end_key_overlap(license=license, slot=Slot.PRIMARY, actor=ADA, now=LATER + HOUR)
         assert ended.pk == primary.pk
         assert row(primary) == before | {"state": "replaced", "accepted_until": LATER + HOUR}
         assert results(primary, new, now=LATER + HOUR) == ["replaced", "valid"]
 
     def test_is_told_by_one_log_row(self, license: License, primary: LicenseKey) -> None:
         after_reset(license, overlap=Overlap.WEEK)
-        end_overlap(license=license, slot=Slot.PRIMARY, actor=ADA, now=LATEST)
+        end_key_overlap(license=license, slot=Slot.PRIMARY, actor=ADA, now=LATEST)
         assert newest_entry() == (
             3, LATEST, "Ada Lovelace", "license_key.overlap_ended", "primary",
             {"jti": str(primary.jti)},
@@ -84,7 +88,7 @@ class TestEndOverlap:
     ) -> None:
         for slot in Slot:
             after_reset(license, slot, overlap=Overlap.WEEK)
-        end_overlap(license=license, slot=Slot.SECONDARY, actor=ADA, now=LATEST)
+        end_key_overlap(license=license, slot=Slot.SECONDARY, actor=ADA, now=LATEST)
         assert results(primary, secondary) == ["superseded", "replaced"]
 
     @pytest.mark.parametrize("state", [State.SUSPENDED, State.ENDED])
@@ -93,7 +97,7 @@ class TestEndOverlap:
     ) -> None:
         after_reset(license, overlap=Overlap.WEEK)
         Subscription.objects.update(state=state)
-        end_overlap(license=license, slot=Slot.PRIMARY, actor=ADA, now=LATEST)
+        end_key_overlap(license=license, slot=Slot.PRIMARY, actor=ADA, now=LATEST)
         assert results(primary) == ["replaced"]
 
     @pytest.mark.parametrize("case", ["none", "other slot", "over", "ended", "revoked", "deleted"])
@@ -104,14 +108,14 @@ class TestEndOverlap:
             slot = Slot.SECONDARY if case == "other slot" else Slot.PRIMARY
             after_reset(license, slot, overlap=Overlap.DAY)
         if case == "ended":
-            end_overlap(license=license, slot=Slot.PRIMARY, actor=ADA, now=LATER + HOUR)
+            end_key_overlap(license=license, slot=Slot.PRIMARY, actor=ADA, now=LATER + HOUR)
         if case == "revoked":
-            revoke(key=primary, actor=ADA, reason="leaked", now=LATER + HOUR)
+            revoke_key(key=primary, actor=ADA, reason="leaked", now=LATER + HOUR)
         if case == "deleted":
-            delete(license=license, actor=ADA, now=LATER + HOUR)
+            delete_keys(license=license, actor=ADA, now=LATER + HOUR)
         now = LATER + DAY if case == "over" else LATER + 2 * HOUR
         caught = refusal(
-            lambda: end_overlap(license=license, slot=Slot.PRIMARY, actor=ADA, now=now)
+            lambda: end_key_overlap(license=license, slot=Slot.PRIMARY, actor=ADA, now=now)
         )
         assert caught.sentence == (
             "No old primary key is accepted any more: its overlap is over already."
@@ -120,7 +124,7 @@ class TestEndOverlap:
     def test_is_whole_or_not_at_all(self, license: License, primary: LicenseKey) -> None:
         after_reset(license, overlap=Overlap.WEEK)
         with broken_log():
-            end_overlap(license=license, slot=Slot.PRIMARY, actor=ADA, now=LATEST)
+            end_key_overlap(license=license, slot=Slot.PRIMARY, actor=ADA, now=LATEST)
         assert results(primary) == ["superseded"]
 
 
@@ -129,7 +133,7 @@ class TestDelete:
         self, license: License, primary: LicenseKey, secondary: LicenseKey
     ) -> None:
         before = row(primary), row(secondary)
-        delete(license=license, actor=BOB, now=LATER)
+        delete_keys(license=license, actor=BOB, now=LATER)
         gone = {"state": "deleted", "token": None, "deleted_at": LATER}
         assert (row(primary), row(secondary)) == (before[0] | gone, before[1] | gone)
         assert len(before[0]["token_sha256"]) == 64
@@ -137,7 +141,7 @@ class TestDelete:
 
     def test_names_who_and_when_on_the_license(self, license: License) -> None:
         before = License.objects.values().get()
-        deleted = delete(license=license, actor=BOB, now=LATER)
+        deleted = delete_keys(license=license, actor=BOB, now=LATER)
         told = {"deleted_at": LATER, "deleted_by_name": "Bob Babbage"}
         assert License.objects.values().get() == {**before, **told}
         assert (deleted.pk, deleted.deleted_at) == (license.pk, LATER)
@@ -145,7 +149,7 @@ class TestDelete:
     def test_is_told_by_one_log_row(
         self, license: License, primary: LicenseKey, secondary: LicenseKey
     ) -> None:
-        delete(license=license, actor=BOB, now=LATER)
+        delete_keys(license=license, actor=BOB, now=LATER)
         assert newest_entry() == (
             2, LATER, "Bob Babbage", "license_keys.deleted", "",
             {
@@ -158,10 +162,10 @@ class TestDelete:
         self, license: License, primary: LicenseKey, secondary: LicenseKey
     ) -> None:
         """Keys that were replaced before stay so: a check says what became of them first."""
-        revoke(key=secondary, actor=ADA, reason="leaked", now=NOW + DAY)
+        revoke_key(key=secondary, actor=ADA, reason="leaked", now=NOW + DAY)
         second = after_reset(license, overlap=Overlap.NOW)
         third = after_reset(license, overlap=Overlap.WEEK, now=LATER + HOUR)
-        delete(license=license, actor=BOB, now=LATEST)
+        delete_keys(license=license, actor=BOB, now=LATEST)
         assert [*LicenseKey.objects.values_list("token", flat=True)] == [None] * 4
         assert results(primary, second, third, secondary) == [
             "replaced", "deleted", "deleted", "deleted",
@@ -172,7 +176,7 @@ class TestDelete:
     ) -> None:
         after_reset(license, overlap=Overlap.DAY)
         assert results(primary, now=LATER + DAY) == ["replaced"]
-        delete(license=license, actor=BOB, now=LATER + DAY)
+        delete_keys(license=license, actor=BOB, now=LATER + DAY)
         assert results(primary, now=LATER + DAY) == ["replaced"]
         assert row(primary)["token"] is None
 
@@ -181,31 +185,31 @@ class TestDelete:
         self, license: License, primary: LicenseKey, state: State
     ) -> None:
         Subscription.objects.update(state=state)
-        delete(license=license, actor=BOB, now=LATER)
+        delete_keys(license=license, actor=BOB, now=LATER)
         assert results(primary) == ["deleted"]
         assert Subscription.objects.get().state == state
 
     def test_is_refused_the_second_time_naming_who_and_when(self, license: License) -> None:
-        delete(license=license, actor=BOB, now=LATER)
-        caught = refusal(lambda: delete(license=license, actor=ADA, now=LATEST))
+        delete_keys(license=license, actor=BOB, now=LATER)
+        caught = refusal(lambda: delete_keys(license=license, actor=ADA, now=LATEST))
         assert caught.sentence == (
             f"Bob Babbage deleted these license keys on {at(LATER)}. Nothing is left to delete."
         )
 
     def test_is_whole_or_not_at_all(self, license: License, primary: LicenseKey) -> None:
         with broken_log():
-            delete(license=license, actor=BOB, now=LATER)
+            delete_keys(license=license, actor=BOB, now=LATER)
         assert results(primary) == ["valid"]
 
     def test_leaves_another_subscription_alone(self, license: License) -> None:
         other = generated(make_subscription(tenant=license.tenant))
-        delete(license=license, actor=BOB, now=LATER)
+        delete_keys(license=license, actor=BOB, now=LATER)
         assert results(*other.keys.all()) == ["valid", "valid"]
 
     def test_makes_room_for_new_keys_of_a_new_application(
         self, license: License, primary: LicenseKey, secondary: LicenseKey
     ) -> None:
-        delete(license=license, actor=BOB, now=LATER)
+        delete_keys(license=license, actor=BOB, now=LATER)
         again = generated(license.subscription, now=LATEST)
         ids = [
             UUID(opened(key.token)[1]["auth_apps"]) for key in (primary, *again.keys.order_by("pk"))
@@ -225,14 +229,14 @@ class TestRevoke:
         self, license: License, primary: LicenseKey, secondary: LicenseKey
     ) -> None:
         before = row(primary), row(secondary)
-        revoke(key=primary, actor=ADA, reason="It leaked.", now=LATER)
+        revoke_key(key=primary, actor=ADA, reason="It leaked.", now=LATER)
         assert (row(primary), row(secondary)) == (before[0] | {"revoked_at": LATER}, before[1])
         assert results(primary, secondary) == ["revoked", "valid"]
 
     def test_is_told_by_one_log_row_with_its_reason(
         self, license: License, primary: LicenseKey
     ) -> None:
-        revoke(key=primary, actor=ADA, reason="It leaked.", now=LATER)
+        revoke_key(key=primary, actor=ADA, reason="It leaked.", now=LATER)
         details = {
             "jti": str(primary.jti),
             "before": {"revoked_at": None},
@@ -246,34 +250,36 @@ class TestRevoke:
     def test_of_a_revoked_key_returns_it_as_it_is(
         self, license: License, primary: LicenseKey
     ) -> None:
-        revoke(key=primary, actor=ADA, reason="It leaked.", now=LATER)
+        revoke_key(key=primary, actor=ADA, reason="It leaked.", now=LATER)
         rows = LogEntry.objects.count()
-        again = revoke(key=primary, actor=BOB, reason="Again.", now=LATEST)
+        again = revoke_key(key=primary, actor=BOB, reason="Again.", now=LATEST)
         assert (again.revoked_at, LogEntry.objects.count()) == (LATER, rows)
 
     def test_ends_an_overlap(self, license: License, primary: LicenseKey) -> None:
         new = after_reset(license, overlap=Overlap.WEEK)
-        revoke(key=primary, actor=ADA, reason="It leaked.", now=LATER + HOUR)
+        revoke_key(key=primary, actor=ADA, reason="It leaked.", now=LATER + HOUR)
         assert results(primary, new) == ["revoked", "valid"]
 
     def test_outlasts_another_reset(self, license: License, primary: LicenseKey) -> None:
         after_reset(license, overlap=Overlap.WEEK)
-        revoke(key=primary, actor=ADA, reason="It leaked.", now=LATER + HOUR)
+        revoke_key(key=primary, actor=ADA, reason="It leaked.", now=LATER + HOUR)
         after_reset(license, overlap=Overlap.EXPIRY, now=LATER + 2 * HOUR)
         assert results(primary) == ["revoked"]
 
     def test_gives_way_to_delete(self, license: License, primary: LicenseKey) -> None:
-        revoke(key=primary, actor=ADA, reason="It leaked.", now=LATER)
-        delete(license=license, actor=BOB, now=LATEST)
+        revoke_key(key=primary, actor=ADA, reason="It leaked.", now=LATER)
+        delete_keys(license=license, actor=BOB, now=LATEST)
         assert results(primary) == ["deleted"]
         assert row(primary)["revoked_at"] == LATER
 
     def test_of_a_deleted_key_is_refused(self, license: License, primary: LicenseKey) -> None:
-        delete(license=license, actor=BOB, now=LATER)
-        caught = refusal(lambda: revoke(key=primary, actor=ADA, reason="It leaked.", now=LATEST))
+        delete_keys(license=license, actor=BOB, now=LATER)
+        caught = refusal(
+            lambda: revoke_key(key=primary, actor=ADA, reason="It leaked.", now=LATEST)
+        )
         assert caught.sentence == "This license key was deleted; its checks are refused already."
 
     def test_is_whole_or_not_at_all(self, license: License, primary: LicenseKey) -> None:
         with broken_log():
-            revoke(key=primary, actor=ADA, reason="It leaked.", now=LATER)
+            revoke_key(key=primary, actor=ADA, reason="It leaked.", now=LATER)
         assert results(primary) == ["valid"]

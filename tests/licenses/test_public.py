@@ -10,9 +10,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from licenses import counting
+from licenses.checking import counts
 from licenses.models import CheckCount, KeyState, License, LicenseKey, Slot
-from licenses.public import LARGEST_BODY
+from licenses.programs.check import MAX_BODY_BYTES
 from subscriptions.models import Plan, State
 from tests.factories import make_custom_plan, make_key, make_license, make_subscription
 from tests.licenses.hostile import corpus
@@ -254,7 +254,7 @@ def test_hostile_tokens_get_their_result_and_never_an_error_of_ours(result, forg
         "broker_id": "urn:oneimlx:lic:pvdr:pi",
     }
     expected = (400 if result == "malformed" else 401, result)
-    if len(body["key"]) > LARGEST_BODY:
+    if len(body["key"]) > MAX_BODY_BYTES:
         expected = (413, None)
     assert refused(ask(client, body))[::2] == expected
 
@@ -280,8 +280,8 @@ def test_checks_are_counted_by_key_hour_and_result(
 
 def test_a_late_batch_never_sets_the_last_check_back(license):
     key, now = key_of(license), timezone.now().replace(minute=30)
-    counting.count(key, "valid", now)
-    counting.count(key, "valid", now - timedelta(minutes=5))
+    counts.count(key, "valid", now)
+    counts.count(key, "valid", now - timedelta(minutes=5))
     row = CheckCount.objects.get()
     assert (row.count, row.last_at) == (2, now)
 

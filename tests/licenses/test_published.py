@@ -14,9 +14,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from licenses import keys, published, status_list
-from licenses.checking import check
+from licenses import keys, status_list
+from licenses.checking.check import check
 from licenses.models import KeyState, License, LicenseKey, SigningKeyState, Slot
+from licenses.programs import published
 from licenses.tokens import base64url
 from subscriptions.models import State
 from tests.factories import make_key, make_license
@@ -28,9 +29,9 @@ VECTORS = json.loads((Path(__file__).parent.parent / "vectors/token-status-list.
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered():
-    published.forget()
+    published.clear()
     yield
-    published.forget()
+    published.clear()
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def payload(client: Any, number: int = 1) -> dict[str, Any]:
 
 
 def entry_of(client: Any, key: LicenseKey) -> int:
-    published.forget()
+    published.clear()
     told = payload(client, key.status_list_id)["status_list"]
     return status_list.read_entry(told["lst"], key.status_index, bits=told["bits"])
 
@@ -237,7 +238,7 @@ def test_a_list_is_answered_from_memory(client, license):
 
 def test_an_unchanged_list_keeps_its_token_and_a_changed_one_does_not(client, license, monkeypatch):
     first = client.get("/public/status/1")
-    monkeypatch.setattr(published, "FRESH", 0)
+    monkeypatch.setattr(published, "FRESH_SECONDS", 0)
     time.sleep(1.1)  # a new signature would have another `iat`
     assert client.get("/public/status/1")["ETag"] == first["ETag"]
     _set(key_of(license), revoked_at=timezone.now())
@@ -246,8 +247,8 @@ def test_an_unchanged_list_keeps_its_token_and_a_changed_one_does_not(client, li
 
 def test_an_old_list_is_signed_anew(client, license, monkeypatch):
     first = client.get("/public/status/1")
-    monkeypatch.setattr(published, "FRESH", 0)
-    monkeypatch.setattr(published, "LIFETIME", 2)
+    monkeypatch.setattr(published, "FRESH_SECONDS", 0)
+    monkeypatch.setattr(published, "LIFETIME_SECONDS", 2)
     time.sleep(1.1)
     assert client.get("/public/status/1")["ETag"] != first["ETag"]
 

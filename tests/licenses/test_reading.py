@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection
 
-from licenses import reading, tokens, verified
-from licenses.checking import check
+from licenses import tokens
+from licenses.checking import cache, lookup
+from licenses.checking.check import check
+from licenses.checking.lookup import Records, StoredKey
+from licenses.checking.results import Result
 from licenses.models import KeyState, LicenseKey, SigningKey, Slot
-from licenses.reading import Records, StoredKey
-from licenses.results import Result
 from subscriptions.models import State, Subscription
 from tests.factories import make_key, make_license
 
@@ -25,7 +26,7 @@ def key(signing_key: SigningKey) -> LicenseKey:
 
 
 def read(key: LicenseKey) -> Records | None:
-    return reading.read(tokens.parse(key.token or ""))
+    return lookup.look_up(tokens.parse(key.token or ""))
 
 
 def by_the_orm(key: LicenseKey) -> Records:
@@ -115,14 +116,14 @@ class TestRead:
 class TestRemembered:
     @pytest.fixture(autouse=True)
     def nothing(self) -> None:
-        verified.forget()
+        cache.clear()
 
     def test_a_token_that_verified_is_not_parsed_again(self, key: LicenseKey) -> None:
         token = key.token or ""
-        assert verified.parse(token) is not verified.parse(token)
+        assert cache.parse(token) is not cache.parse(token)
         check(token, expected={})
-        assert verified.parse(token) is verified.parse(token)
-        assert verified.parse(token) == tokens.parse(token)
+        assert cache.parse(token) is cache.parse(token)
+        assert cache.parse(token) == tokens.parse(token)
 
     def test_it_is_judged_by_what_is_stored_now(self, key: LicenseKey) -> None:
         token = key.token or ""
@@ -136,7 +137,7 @@ class TestRemembered:
         token = key.token or ""
         forged = token[:-8] + ("AAAAAAAA" if token[-8:] != "AAAAAAAA" else "BBBBBBBA")
         assert check(forged, expected={}).result == Result.SIGNATURE_INVALID
-        assert verified.parse(forged) is not verified.parse(forged)
+        assert cache.parse(forged) is not cache.parse(forged)
 
     def test_another_certificate_under_its_key_id_verifies_anew(self, key: LicenseKey) -> None:
         from licenses import keys
@@ -148,11 +149,11 @@ class TestRemembered:
         assert check(token, expected={}).result == Result.SIGNATURE_INVALID
 
     def test_the_memory_is_bounded(self, key: LicenseKey, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(verified, "MOST", 2)
+        monkeypatch.setattr(cache, "MAX_TOKENS", 2)
         license = key.license
         secondary = license.keys.get(slot=Slot.SECONDARY)
         third = make_license(signing_key=key.signing_key).keys.get(slot=Slot.PRIMARY)
         for each in (key, secondary, key, third):
             check(each.token or "", expected={})
-        held = [verified.parse(k.token) is verified.parse(k.token) for k in (key, secondary, third)]
+        held = [cache.parse(k.token) is cache.parse(k.token) for k in (key, secondary, third)]
         assert held == [True, False, True]

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from licenses import flows, reminders
-from licenses.flows.reset import Overlap
+from licenses import reminders
+from licenses.flows.delete import delete_keys
+from licenses.flows.reset import Overlap, reset_key
 from licenses.models import KeyState, License, LicenseKey, Slot
-from portal.actors import SYSTEM
-from portal.models import Outbox, Role
+from portal.core.actors import SYSTEM
+from portal.mail.models import Outbox
+from portal.tenants.models import Role
 from subscriptions.models import Plan, State
 from tests.factories import make_key, make_license, make_subscription
 from tests.support.accounts import make_member
@@ -114,7 +116,7 @@ SILENT: dict[str, Any] = {
     "ended": lambda license: _subscription(license, state=State.ENDED),
     "past its end": lambda license: _subscription(license, ends_at=on(8)),
     "revoked": lambda license: license.keys.update(revoked_at=on(9)),
-    "deleted": lambda license: flows.delete(license=license, actor=SYSTEM, now=on(9)),
+    "deleted": lambda license: delete_keys(license=license, actor=SYSTEM, now=on(9)),
     "expired": lambda license: expire(license, on(8)),
 }
 
@@ -188,14 +190,14 @@ def test_the_command_says_how_many(contoso, signing_key, capsys):
 def test_a_reset_and_a_deletion_are_told_without_the_key(contoso, signing_key):
     license = make_license(subscription=make_subscription(tenant=contoso, name="Field tools"))
     key = license.keys.get(slot=Slot.PRIMARY)
-    flows.reset(
+    reset_key(
         license=license,
         slot=Slot.PRIMARY,
         actor=SYSTEM,
         overlap=Overlap.NOW,
         expected_jti=key.jti,
     )
-    flows.delete(license=license, actor=SYSTEM)
+    delete_keys(license=license, actor=SYSTEM)
     mails = list(Outbox.objects.order_by("pk"))
     assert [mail.subject for mail in mails] == [
         "Field tools: reset the primary key",
@@ -208,5 +210,5 @@ def test_a_reset_and_a_deletion_are_told_without_the_key(contoso, signing_key):
 
 def test_the_longest_name_keeps_no_flow_from_telling(contoso, signing_key):
     subscription = make_subscription(tenant=contoso, name="N" * 200)
-    flows.delete(license=make_license(subscription=subscription), actor=SYSTEM)
+    delete_keys(license=make_license(subscription=subscription), actor=SYSTEM)
     assert Outbox.objects.get().subject == "N" * 199 + "…"

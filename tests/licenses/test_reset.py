@@ -7,12 +7,15 @@ import pytest
 from pytest_django import Settings
 
 from licenses import keys
-from licenses.checking import check
-from licenses.flows import Overlap, delete, revoke
+from licenses.checking.check import check
+from licenses.checking.results import Result
+from licenses.flows.delete import delete_keys
+from licenses.flows.reset import Overlap
+from licenses.flows.revoke import revoke_key
 from licenses.models import KeyState, License, LicenseKey, SigningKey, Slot, Usage
-from licenses.results import Result
-from portal.models import LogEntry, Tenant
-from portal.refusal import Refused
+from portal.activity.models import LogEntry
+from portal.core.refusal import Refused
+from portal.tenants.models import Tenant
 from subscriptions.models import Plan, State, Subscription
 from tests.factories import CUSTOM_CLAIMS, make_custom_plan, make_subscription
 from tests.licenses.acting import (
@@ -189,7 +192,7 @@ class TestNewKey:
 
 class TestDeadKey:
     def test_that_is_revoked_stays_revoked(self, license: License, old: LicenseKey) -> None:
-        revoke(key=old, actor=ADA, reason="leaked", now=NOW + DAY)
+        revoke_key(key=old, actor=ADA, reason="leaked", now=NOW + DAY)
         new = after_reset(license, overlap=Overlap.NOW)
         assert (row(old)["revoked_at"], row(old)["state"]) == (NOW + DAY, KeyState.REPLACED)
         assert [result(key, LATER) for key in (old, new)] == ["revoked", "valid"]
@@ -205,10 +208,10 @@ class TestDeadKey:
     ) -> None:
         now = EXPIRES if dead == "expired" else LATER
         if dead == "revoked":
-            revoke(key=old, actor=ADA, reason="leaked", now=NOW + DAY)
+            revoke_key(key=old, actor=ADA, reason="leaked", now=NOW + DAY)
         caught = refusal(lambda: after_reset(license, overlap=overlap, now=now))
         assert (caught.sentence, caught.field) == (
-            "The old key is revoked or expired: it can not be kept working.",
+            "The old key is revoked or expired: it cannot be kept working.",
             "overlap",
         )
         assert result(old, LATER) == ("revoked" if dead == "revoked" else "valid")
@@ -238,7 +241,7 @@ class TestRefusals:
         assert license.keys.filter(slot=Slot.PRIMARY).count() == 2
 
     def test_of_deleted_keys_name_who_and_when(self, license: License, old: LicenseKey) -> None:
-        delete(license=license, actor=ADA, now=NOW + DAY)
+        delete_keys(license=license, actor=ADA, now=NOW + DAY)
         caught = refusal(lambda: after_reset(license, expected_jti=old.jti))
         assert caught.sentence == (
             f"Ada Lovelace deleted these license keys on {at(NOW + DAY)}. There is nothing to "

@@ -11,11 +11,18 @@ from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from licenses import checking, flows, keys
-from licenses.flows import activate_signing_key, create_signing_key, disable_signing_key
+from licenses import keys
+from licenses.checking import check
+from licenses.checking.results import Result
+from licenses.flows.signing_keys import (
+    activate_signing_key,
+    count_accepted_keys,
+    create_signing_key,
+    disable_signing_key,
+    rotate_signing_key,
+)
 from licenses.models import KeyState, LicenseKey, SigningKey, Slot
-from licenses.results import Result
-from portal.models import VENDOR, LogEntry
+from portal.activity.models import VENDOR, LogEntry
 from tests.factories import make_key, make_license
 from tests.licenses.acting import BOB, DAY, NOW, at, refusal
 from tests.support.races import race_all
@@ -34,7 +41,7 @@ def published() -> set[str]:
 
 
 def result(token: str | None) -> str:
-    return checking.check(token or "", expected={}).result
+    return check.check(token or "", expected={}).result
 
 
 # Create, activate, disable
@@ -96,10 +103,10 @@ def test_disabling_refuses_the_license_keys_that_live(signing_key):
     make_key(license=license, state=KeyState.REPLACED)
     make_key(license=license, state=KeyState.REPLACED, revoked_at=timezone.now())
     old = license.keys.get(state=KeyState.CURRENT, slot=Slot.PRIMARY)
-    assert flows.living_keys(signing_key) == 3
+    assert count_accepted_keys(signing_key) == 3
     no = refusal(lambda: disable_signing_key(signing_key=signing_key, actor=BOB, reason="Leaked"))
     assert no.sentence == (
-        "The active signing key can not be disabled. Activate its successor first."
+        "The active signing key cannot be disabled. Activate its successor first."
     )
     successor = create_signing_key(actor=BOB)
     activate_signing_key(signing_key=successor, actor=BOB, is_emergency=True)
@@ -199,7 +206,7 @@ def test_checks_go_on_while_keys_rotate(signing_key):
 
     def turn() -> int:
         for _ in range(3):
-            flows.rotate_signing_key(actor=BOB, is_emergency=True)
+            rotate_signing_key(actor=BOB, is_emergency=True)
         return SigningKey.objects.filter(state="active").count()
 
     assert race_all([check, check, turn, check]) == [{"valid"}, {"valid"}, 1, {"valid"}]

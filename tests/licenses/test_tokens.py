@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from licenses import tokens
-from licenses.checking import check
+from licenses.checking.check import check
+from licenses.checking.results import Result
 from licenses.models import KeyState, License, LicenseKey, SigningKey, Slot
-from licenses.results import Result
-from portal.refusal import Refused
+from portal.core.refusal import Refused
 from tests.factories import CUSTOM_CLAIMS, make_custom_plan, make_license, make_subscription
 from tests.licenses.hostile import corpus
 from tests.licenses.smith import Smith

@@ -5,11 +5,11 @@ import re
 import pytest
 from django.urls import reverse
 
-from licenses import flows
+from licenses.flows.delete import delete_keys
 from licenses.models import KeyState, License
-from portal.actors import Actor, ActorKind
-from portal.dates import moment
-from portal.models import LogEntry
+from portal.activity.models import LogEntry
+from portal.core.actors import Actor, ActorKind
+from portal.core.dates import moment
 from subscriptions.models import State, Subscription
 from tests.factories import make_key, make_license, make_subscription
 from tests.support.answers import HTMX, WHOLE_PAGES, events, refusals, shape, told, vary
@@ -212,7 +212,7 @@ def test_delete_takes_the_name_and_nothing_else(headers, manager_client, license
         kind = "fragment" if headers else "page"
         assert shape(answer) == (422, kind, "Delete both license keys")
         assert refusals(answer) == ["That does not match. Type Field tools as it is written here."]
-    assert (actions(), License.objects.living().count()) == ([], 1)
+    assert (actions(), License.objects.not_deleted().count()) == ([], 1)
 
 
 def test_delete_takes_both_keys_and_leads_back(manager_client, manager, license):
@@ -236,7 +236,7 @@ def test_delete_tells_an_htmx_page_by_an_event(manager_client, license):
 @pytest.mark.parametrize("headers", [{}, HTMX], ids=["plain", "htmx"])
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_a_stale_delete_is_told_who_was_first(method, headers, manager_client, license):
-    gone = flows.delete(license=license, actor=COLLEAGUE)
+    gone = delete_keys(license=license, actor=COLLEAGUE)
     address = url("delete", license.subscription)
     answer = getattr(manager_client, method)(
         address, {"confirmation": "Field tools"}, headers=headers
@@ -251,7 +251,7 @@ def test_a_stale_delete_is_told_who_was_first(method, headers, manager_client, l
 
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_a_reset_of_deleted_keys_is_told_who_deleted_them(method, manager_client, license):
-    gone = flows.delete(license=license, actor=COLLEAGUE)
+    gone = delete_keys(license=license, actor=COLLEAGUE)
     address = url("reset", license.subscription, "primary")
     answer = getattr(manager_client, method)(address, {"overlap": "now"})
     assert (answer.status_code, answer.context["sentence"]) == (
@@ -264,7 +264,7 @@ def test_a_reset_of_deleted_keys_is_told_who_deleted_them(method, manager_client
 
 
 def test_other_stale_buttons_on_deleted_keys_say_so(manager_client, license):
-    flows.delete(license=license, actor=COLLEAGUE)
+    delete_keys(license=license, actor=COLLEAGUE)
     subscription = license.subscription
     download = manager_client.get(url("download", subscription, "primary"))
     assert told(download) == ["These license keys were deleted. There is nothing to download."]
@@ -274,7 +274,7 @@ def test_other_stale_buttons_on_deleted_keys_say_so(manager_client, license):
 
 
 def test_deleted_and_generated_again_acts_on_the_new_keys(manager_client, license):
-    flows.delete(license=license, actor=COLLEAGUE)
+    delete_keys(license=license, actor=COLLEAGUE)
     new = make_license(subscription=license.subscription)
     answer = manager_client.get(url("download", license.subscription, "primary"))
     assert answer.json()["key"] == new.keys.get(slot="primary").token

@@ -11,9 +11,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from licenses import tokens
-from licenses.files import LARGEST_UPLOAD, license_file
+from licenses.files import MAX_UPLOAD_BYTES, license_file
 from licenses.models import CheckCount, License, LicenseKey
-from portal.models import LogEntry, Tenant
+from portal.activity.models import LogEntry
+from portal.tenants.models import Tenant
 from subscriptions.models import Subscription
 from tests.factories import make_license, make_subscription
 from tests.support.answers import HTMX, WHOLE_PAGES, refusals, shape, vary
@@ -182,7 +183,7 @@ def test_nothing_given_is_said_so(data, headers, viewer_client, license):
 
 def test_an_over_long_text_is_refused(viewer_client, license):
     answer = viewer_client.post(
-        url("check_presented", license.subscription), {"text": "x" * (LARGEST_UPLOAD + 1)}
+        url("check_presented", license.subscription), {"text": "x" * (MAX_UPLOAD_BYTES + 1)}
     )
     assert (answer.status_code, list(answer.context["form"].errors)) == (422, ["text"])
 
@@ -232,7 +233,7 @@ def test_a_file_that_names_nothing_agrees_with_nothing(viewer_client, license, k
 
 NO_FILES = {
     "65,537 bytes": (
-        b"{" + b" " * LARGEST_UPLOAD,
+        b"{" + b" " * MAX_UPLOAD_BYTES,
         "A license file has at most 64 KiB; choose another file.",
     ),
     "5 MB": (b" " * 5_000_000, "A license file has at most 64 KiB; choose another file."),
@@ -266,7 +267,7 @@ def test_what_is_no_license_file_is_said_so(content, sentence, headers, viewer_c
 
 
 def test_a_file_of_65536_bytes_is_read(viewer_client, license, key):
-    content = json.dumps(file_of(key)).encode().ljust(LARGEST_UPLOAD)
+    content = json.dumps(file_of(key)).encode().ljust(MAX_UPLOAD_BYTES)
     answer = viewer_client.post(url("check_presented", license.subscription), uploaded(content))
     assert result(answer) == "valid"
 

@@ -8,10 +8,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from licenses import flows
+from licenses.flows.revoke import revoke_key
 from licenses.models import License, LicenseKey, Slot
-from portal.actors import SYSTEM
-from portal.models import LogEntry
+from portal.activity.models import LogEntry
+from portal.core.actors import SYSTEM
 from subscriptions.models import State
 from tests.factories import make_license, make_subscription
 from tests.support.answers import HTMX, told
@@ -92,7 +92,7 @@ def move(license: License, state: State) -> None:
 
 
 def revoke(license: License) -> None:
-    flows.revoke(key=key_of(license), actor=SYSTEM, reason="Leaked")
+    revoke_key(key=key_of(license), actor=SYSTEM, reason="Leaked")
 
 
 def expire(license: License) -> None:

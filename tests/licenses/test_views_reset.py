@@ -10,10 +10,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from licenses import flows, tokens
+from licenses import tokens
+from licenses.flows.reset import Overlap, reset_key
+from licenses.flows.revoke import revoke_key
 from licenses.models import KeyState, License, LicenseKey, Slot
-from portal.actors import Actor, ActorKind
-from portal.dates import moment
+from portal.core.actors import Actor, ActorKind
+from portal.core.dates import moment
 from subscriptions.models import Plan, Subscription
 from tests.factories import make_key, make_license, make_subscription
 from tests.support.accounts import PASSWORD, sign_in, stale
@@ -115,7 +117,7 @@ def test_reset_with_no_overlap_that_exists_is_refused(headers, manager_client, l
 
 
 def test_a_revoked_key_is_reset_now_or_not_at_all(manager_client, license, key):
-    flows.revoke(key=key, actor=COLLEAGUE, reason="Leaked")
+    revoke_key(key=key, actor=COLLEAGUE, reason="Leaked")
     address = url("reset", license.subscription, "primary")
     form = manager_client.get(address).context["form"]
     assert form.fields["overlap"].choices == [("now", "Now")]
@@ -124,11 +126,11 @@ def test_a_revoked_key_is_reset_now_or_not_at_all(manager_client, license, key):
 
 
 def test_a_stale_reset_is_told_who_was_first(manager_client, license, key):
-    new = flows.reset(
+    new = reset_key(
         license=license,
         slot=Slot.PRIMARY,
         actor=COLLEAGUE,
-        overlap=flows.Overlap.NOW,
+        overlap=Overlap.NOW,
         expected_jti=key.jti,
     )
     answer = manager_client.post(url("reset", license.subscription, "primary"), reset_data(key))
@@ -230,7 +232,7 @@ def test_after_the_proof_the_typed_name_is_filled_in(stale_client, license):
     address = url("delete", license.subscription)
     back = prove(stale_client, stale_client.post(address, {"confirmation": "Field tools"}))
     assert back.context["form"]["confirmation"].value() == "Field tools"
-    assert License.objects.living().count() == 1
+    assert License.objects.not_deleted().count() == 1
 
 
 def test_what_was_typed_is_filled_in_on_its_own_page_only(stale_client, license, key):
@@ -244,11 +246,11 @@ def test_a_kept_choice_does_not_outlive_a_reset_by_somebody_else(stale_client, l
     """The key that was seen is kept too: pressing again is refused, not applied to the new key."""
     address = url("reset", license.subscription, "primary")
     asked = stale_client.post(address, reset_data(key))
-    flows.reset(
+    reset_key(
         license=license,
         slot=Slot.PRIMARY,
         actor=COLLEAGUE,
-        overlap=flows.Overlap.NOW,
+        overlap=Overlap.NOW,
         expected_jti=key.jti,
     )
     form = prove(stale_client, asked).context["form"]

@@ -9,8 +9,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from licenses.models import CheckCount, License, LicenseKey, SigningKey, StatusList
-from portal.flows.pending import replace_owner
-from portal.models import LogEntry, Member, Outbox, PendingChange, Role, Tenant, User
+from portal.accounts.models import User
+from portal.activity.models import LogEntry
+from portal.mail.models import Outbox
+from portal.operators.flows.recovery import replace_owner
+from portal.operators.models import PendingChange
+from portal.tenants.models import Member, Role, Tenant
 from subscriptions.models import Plan, Subscription
 from tests.factories import (
     make_license,

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.urls import reverse
 
-from portal.mail import EmailBackend
-from portal.models import Outbox
+from portal.mail.console import EmailBackend
+from portal.mail.models import Outbox
 from tests.support.accounts import PASSWORD
 
 pytestmark = pytest.mark.django_db

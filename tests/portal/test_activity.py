@@ -3,10 +3,11 @@
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from portal import activity
-from portal.activity import Action, chained_hash, record
-from portal.actors import SYSTEM
-from portal.models import VENDOR, LogChain, LogEntry
+from portal.activity.actions import Action
+from portal.activity.chain import chained_hash
+from portal.activity.entries import record
+from portal.activity.models import VENDOR, LogChain, LogEntry
+from portal.core.actors import SYSTEM
 from tests.support.races import race
 
 pytestmark = pytest.mark.django_db
@@ -98,4 +99,4 @@ def test_rows_recorded_at_once_make_one_chain(contoso):
 
 def test_nothing_in_the_log_is_a_foreign_key():
     assert [field.name for field in LogEntry._meta.fields if field.is_relation] == []
-    assert activity.Action.KEY_RESET.label == "License key reset"
+    assert Action.KEY_RESET.label == "License key reset"

@@ -10,7 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from licenses.models import LicenseKey, SigningKey, StatusList
-from portal.models import LogEntry, PendingChange, User
+from portal.accounts.models import User
+from portal.activity.models import LogEntry
+from portal.operators.models import PendingChange
 from subscriptions.models import Plan
 from tests.portal.acting import ADDED, EDITED, LOOKED_AT, address, fill, make_row_in_log
 

@@ -7,7 +7,9 @@ import re
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from portal.models import Invitation, LogEntry, Outbox, Tenant
+from portal.activity.models import LogEntry
+from portal.mail.models import Outbox
+from portal.tenants.models import Invitation, Tenant
 from subscriptions.models import State, Subscription
 from tests.factories import make_subscription
 from tests.portal.acting import address
@@ -35,14 +37,14 @@ def confirm(client, model, response):
     )
 
 
-def fates(response):
+def results(response):
     assert response.status_code == 200
-    return [(fate.line, fate.text) for fate in response.context["fates"]]
+    return [(fate.line, fate.text) for fate in response.context["results"]]
 
 
 def test_a_dry_run_tells_every_rows_fate_and_stores_nothing(operator_client, contoso):
     response = send(operator_client, Tenant, TENANTS)
-    assert fates(response) == [
+    assert results(response) == [
         (2, "Added"),
         (3, "Added"),
         (4, "country: Select a valid choice. XXX is not one of the available choices."),
@@ -55,7 +57,7 @@ def test_a_dry_run_tells_every_rows_fate_and_stores_nothing(operator_client, con
 
 def test_the_confirmed_file_is_imported_row_by_row(operator_client, contoso):
     dry = send(operator_client, Tenant, TENANTS)
-    assert fates(confirm(operator_client, Tenant, dry)) == fates(dry)
+    assert results(confirm(operator_client, Tenant, dry)) == results(dry)
     made = Tenant.objects.exclude(pk=contoso.pk).order_by("name")
     assert [(t.name, t.country, t.requires_two_factor) for t in made] == [
         ("=Formula, Inc", "USA", False),
@@ -78,7 +80,7 @@ def test_subscriptions_are_imported(operator_client, contoso):
         f"{contoso.pk},none,Other,,\n"
     )
     dry = send(operator_client, Subscription, text)
-    assert [text.partition(".")[0] for _, text in fates(dry)] == [
+    assert [text.partition(".")[0] for _, text in results(dry)] == [
         "Added",
         "The tenant has a subscription Terminals of this plan already",
         "The plan Demo (2023-05 terminals) yearly is not offered",

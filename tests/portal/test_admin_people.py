@@ -8,8 +8,11 @@ from django.test import Client
 from django.urls import reverse
 
 from licenses.models import SigningKey
-from portal.activity import Action
-from portal.models import Invitation, LogEntry, Member, Outbox, Role, Tenant, User
+from portal.accounts.models import User
+from portal.activity.actions import Action
+from portal.activity.models import LogEntry
+from portal.mail.models import Outbox
+from portal.tenants.models import Invitation, Member, Role, Tenant
 from tests.factories import (
     make_license,
     make_subscription,
@@ -92,7 +95,7 @@ def test_a_changed_tenant_is_recorded_with_what_was_before(
     url = address(Tenant, "change", contoso.pk)
     assert save(operator_client, url, requires_two_factor="on", country="DEU").status_code == 302
     entry = only_entry()
-    assert (entry.tenant_id, entry.action) == (contoso.pk, Action.RECORD_CHANGED)
+    assert (entry.tenant_id, entry.action) == (contoso.pk, Action.TENANT_CHANGED)
     assert entry.details["before"] == {"country": "USA", "requires_two_factor": False}
     assert entry.details["after"] == {"country": "DEU", "requires_two_factor": True}
 
@@ -133,7 +136,7 @@ def test_no_change_without_its_row_in_the_log(
     def broken(**_: Any) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("portal.activity.record", broken)
+    monkeypatch.setattr("portal.tenants.flows.tenants.record", broken)
     operator_client.raise_request_exception = False
     response = save(operator_client, address(Tenant, "change", contoso.pk), name="Unrecorded")
     assert response.status_code == 500

@@ -8,11 +8,14 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from portal import chain
-from portal.activity import Action, chained_hash, record
-from portal.actors import SYSTEM
-from portal.append_only import install_triggers, remove_triggers
-from portal.models import LogChain, LogEntry
+from portal.activity import prune as pruning
+from portal.activity import verify as verifying
+from portal.activity.actions import Action
+from portal.activity.chain import chained_hash
+from portal.activity.entries import record
+from portal.activity.models import LogChain, LogEntry
+from portal.activity.triggers import install_triggers, remove_triggers
+from portal.core.actors import SYSTEM
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TABLE = LogEntry._meta.db_table
@@ -182,14 +185,14 @@ def test_old_rows_go_and_the_rest_stays_verifiable(contoso, fabrikam):
     happened(contoso, 2, age=10)
     happened(fabrikam, 2, age=10)
     assert prune(30) == "Removed 3 rows older than 30 days."
-    kept = LogEntry.objects.for_tenant(contoso).order_by("seq")
+    kept = LogEntry.objects.for_tenant(contoso.pk).order_by("seq")
     assert list(kept.values_list("seq", "action")) == [
         (4, "record.changed"),
         (5, "record.changed"),
         (6, "log.pruned"),
     ]
     assert kept.last().details == {"older_than_days": 30, "rows": 3}
-    assert LogEntry.objects.for_tenant(fabrikam).count() == 2
+    assert LogEntry.objects.for_tenant(fabrikam.pk).count() == 2
     happened(contoso)
     assert verified()[1] == ""
     assert prune(30) == "Removed 0 rows older than 30 days."
@@ -198,7 +201,7 @@ def test_old_rows_go_and_the_rest_stays_verifiable(contoso, fabrikam):
 def test_a_log_of_old_rows_alone_goes_entirely_but_for_the_trace(contoso):
     happened(contoso, 3, age=40)
     assert prune(30) == "Removed 3 rows older than 30 days."
-    assert list(LogEntry.objects.for_tenant(contoso).values_list("seq", flat=True)) == [4]
+    assert list(LogEntry.objects.for_tenant(contoso.pk).values_list("seq", flat=True)) == [4]
     assert verified()[1] == ""
 
 
@@ -209,7 +212,8 @@ def test_an_old_row_after_a_young_one_stays(contoso):
 
 
 def test_more_rows_than_one_batch_go(contoso, monkeypatch):
-    monkeypatch.setattr(chain, "AT_ONCE", 2)
+    monkeypatch.setattr(pruning, "ROWS_PER_READ", 2)
+    monkeypatch.setattr(verifying, "ROWS_PER_READ", 2)
     happened(contoso, 5, age=40)
     assert prune(30) == "Removed 5 rows older than 30 days."
 
@@ -217,7 +221,7 @@ def test_more_rows_than_one_batch_go(contoso, monkeypatch):
 def test_a_run_that_was_killed_is_finished_by_the_next(contoso, monkeypatch):
     happened(contoso, 3, age=40)
     with monkeypatch.context() as killed:
-        killed.setattr(chain, "_remove_below", lambda *_: 0)
+        killed.setattr(pruning, "_remove_below", lambda *_: 0)
         prune(30)
     assert (row(contoso, 1).count(), verified()[1]) == (1, "")
     assert prune(30) == "Removed 3 rows older than 30 days."
@@ -228,7 +232,7 @@ def test_a_log_that_is_not_whole_is_not_pruned(contoso, unlocked):
     changed(contoso)
     with pytest.raises(CommandError, match="Nothing was removed: row 3 was changed"):
         prune(30)
-    assert LogEntry.objects.for_tenant(contoso).count() == 3
+    assert LogEntry.objects.for_tenant(contoso.pk).count() == 3
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "ten", ""])

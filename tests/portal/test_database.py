@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from psycopg import OperationalError
 
-from portal.database import refuse_hung_up
+from portal.server.database import refuse_hung_up
 from tests.support.server import LivePortal
 
 pytestmark = pytest.mark.django_db(transaction=True)

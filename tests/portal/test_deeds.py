@@ -10,8 +10,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from licenses.models import LicenseKey
-from portal.admin_deeds import MOST
-from portal.models import LogEntry, Outbox, Role
+from portal.activity.models import LogEntry
+from portal.mail.models import Outbox
+from portal.operators.actions import MAX_ROWS
+from portal.tenants.models import Role
 from subscriptions.models import Plan, State, Subscription
 from tests.factories import make_license, make_subscription
 from tests.portal.acting import address
@@ -33,9 +35,9 @@ def ask(client, rows, name):
     return client.post(address(type(rows[0]), "changelist"), values)
 
 
-def fates(response):
+def results(response):
     assert response.status_code == 200, response.content.decode()
-    return [(str(fate.row), fate.text) for fate in response.context["fates"]]
+    return [(str(result.row), result.text) for result in response.context["results"]]
 
 
 def entries():
@@ -95,12 +97,12 @@ def test_too_many_rows_are_not_confirmed_by_a_glance(operator_client, contoso):
         Subscription(
             tenant=contoso, plan=plan, name=f"No. {number}", beneficiary_tenant_id=contoso.pk
         )
-        for number in range(MOST + 1)
+        for number in range(MAX_ROWS + 1)
     )
     response = ask(operator_client, list(Subscription.objects.all()), "activate")
     assert response.status_code == 302
     page = operator_client.get(response.headers["Location"])
-    assert f"These are more than {MOST} rows. Choose fewer." in page.content.decode()
+    assert f"These are more than {MAX_ROWS} rows. Choose fewer." in page.content.decode()
 
 
 # Subscriptions
@@ -119,7 +121,7 @@ def test_states_change_row_by_row_and_leave_one_row_each(
     name, before, after, operator_client, operator, contoso
 ):
     rows = [make_subscription(tenant=contoso, name=n, state=before) for n in ["One", "Two"]]
-    assert fates(do(operator_client, rows, name)) == [("Two", "Done"), ("One", "Done")]
+    assert results(do(operator_client, rows, name)) == [("Two", "Done"), ("One", "Done")]
     assert {row.state for row in Subscription.objects.all()} == {after}
     told = ({"state": before.value}, {"state": after.value})
     action = "subscription.activated" if name == "activate" else "subscription.changed"
@@ -133,8 +135,8 @@ def test_a_refusal_leaves_its_row_alone_and_the_others_done(operator_client, con
     done = make_subscription(tenant=contoso, name="Runs")
     ended = make_subscription(tenant=contoso, name="Ended", state=State.ENDED)
     response = do(operator_client, [done, ended], "suspend")
-    assert fates(response) == [
-        ("Ended", "This subscription is ended; it can not become suspended."),
+    assert results(response) == [
+        ("Ended", "This subscription is ended; it cannot become suspended."),
         ("Runs", "Done"),
     ]
     assert [entry[3] for entry in entries()] == ["Runs"]
@@ -145,7 +147,7 @@ def test_an_end_is_set_moved_and_taken_away(operator_client):
     row = make_subscription(name="Back", ends_at=past)
     new = (timezone.now() + timedelta(days=90)).replace(microsecond=0)
     date = {"ends_at_0": f"{new:%Y-%m-%d}", "ends_at_1": f"{new:%H:%M:%S}"}
-    assert fates(do(operator_client, [row], "extend", **date)) == [("Back", "Done")]
+    assert results(do(operator_client, [row], "extend", **date)) == [("Back", "Done")]
     row.refresh_from_db()
     assert (row.ends_at, row.state_at(timezone.now())) == (new, State.ACTIVE)
     assert entries()[0][4:] == ({"ends_at": past.isoformat()}, {"ends_at": new.isoformat()})
@@ -153,7 +155,7 @@ def test_an_end_is_set_moved_and_taken_away(operator_client):
     row.refresh_from_db()
     assert row.ends_at is None
     old = {"ends_at_0": "2020-01-01", "ends_at_1": "00:00:00"}
-    [(_, sentence)] = fates(do(operator_client, [row], "extend", **old))
+    [(_, sentence)] = results(do(operator_client, [row], "extend", **old))
     assert sentence.startswith("The end must lie in the future")
 
 
@@ -163,7 +165,7 @@ def test_another_plan_is_told_to_owners_and_managers(
     row = make_subscription(tenant=contoso, name="Field tools")
     license = make_license(subscription=row)
     plan = Plan.objects.get(code="enterprise-yearly")
-    assert fates(do(operator_client, [row], "change_plan", plan=plan.pk)) == [
+    assert results(do(operator_client, [row], "change_plan", plan=plan.pk)) == [
         ("Field tools", "Done")
     ]
     assert entries()[0][4:] == ({"plan": "SMB monthly"}, {"plan": "Enterprise yearly"})
@@ -188,7 +190,7 @@ def test_a_plan_that_is_not_offered_is_no_choice(operator_client):
 def test_one_key_is_revoked(operator_client, signing_key):
     license = make_license()
     key, other = license.keys.order_by("slot")
-    assert [text for _, text in fates(do(operator_client, [key], "revoke"))] == ["Done"]
+    assert [text for _, text in results(do(operator_client, [key], "revoke"))] == ["Done"]
     key.refresh_from_db()
     other.refresh_from_db()
     assert (key.revoked_at is not None, other.revoked_at) == (True, None)

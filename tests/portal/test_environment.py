@@ -10,7 +10,8 @@ import pytest
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
-from portal.environment import Environment, KeptSecrets, write_private
+from portal.config.environment import Environment
+from portal.config.kept_secrets import KeptSecrets, write_private
 
 HOUSE = Path(__file__).resolve().parents[2]
 PRODUCTION = {
@@ -149,7 +150,7 @@ def test_production_names_everything_that_is_wrong_at_once_and_shows_no_trace(tm
     outcome = started(DATA_DIR=str(tmp_path), DEBUG="true")
     assert outcome.returncode == 1
     lines = outcome.stderr.splitlines()
-    assert lines[0] == "The portal can not start with this environment:"
+    assert lines[0] == "The portal cannot start with this environment:"
     assert [line.split()[1] for line in lines[1:]] == [
         "DEBUG",
         "SECRET_KEY",

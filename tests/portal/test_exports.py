@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from portal.exports import BYTE_ORDER_MARK, harmless, lines, original
+from portal.web.csv_files import BYTE_ORDER_MARK, harmless, lines, original
 
 HOSTILE = [
     "=1+1",

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from portal.devices import COOKIE, MOST_ACCOUNTS
+from portal.accounts.devices import COOKIE, MAX_ACCOUNTS
 from tests.support.accounts import PASSWORD, make_user
 
 pytestmark = pytest.mark.django_db
@@ -88,7 +88,7 @@ def test_the_cookie_tells_no_address_and_is_out_of_reach_of_scripts(owner):
 def test_a_browser_forgets_the_oldest_of_many_accounts(owner):
     client = Client()
     attempt(client, owner.email, PASSWORD)
-    for number in range(MOST_ACCOUNTS):
+    for number in range(MAX_ACCOUNTS):
         client.post(reverse("account_logout"))
         user = make_user(email=f"{number}@contoso.example")
         assert attempt(client, user.email, PASSWORD).status_code == 302

@@ -11,9 +11,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from django.test import Client
 from django.urls import reverse
 
-from portal.access import PROOF_LIFE
-from portal.flows.invitations import invite
-from portal.models import Member, Outbox, Role, User
+from portal.accounts.models import User
+from portal.accounts.proof import MAX_PROOF_AGE
+from portal.mail.models import Outbox
+from portal.tenants.flows.invitations import invite_member
+from portal.tenants.models import Member, Role
 from tests.portal.test_sign_up import COMPLETE, FILLED, SIGN_UP, opened
 from tests.support.accounts import TOTP_SECRET, sign_in, stale
 from tests.support.answers import told
@@ -235,7 +237,7 @@ def test_a_proof_at_the_provider_ages(client, provider, connected):
     at_provider(client, provider, asked_again(client, CONNECTIONS))
     session = client.session
     for proof in session["account_authentication_methods"]:
-        proof["at"] -= PROOF_LIFE.total_seconds()
+        proof["at"] -= MAX_PROOF_AGE.total_seconds()
     session.save()
     assert client.get(CONNECTIONS).status_code == 302
 
@@ -262,7 +264,9 @@ def test_who_has_no_other_way_in_can_not_disconnect(provider, connected):
 
 def test_an_invited_person_joins_with_their_identity(client, provider, contoso, owner, settings):
     settings.OPEN_SIGN_UP = False
-    invite(tenant=contoso, email="ada@work.example", role=Role.MANAGER, actor=owner.as_actor())
+    invite_member(
+        tenant=contoso, email="ada@work.example", role=Role.MANAGER, actor=owner.as_actor()
+    )
     [link] = [line for line in Outbox.objects.get().text.splitlines() if "/invitations/" in line]
     accept = client.get(link.removeprefix(settings.PUBLIC_URL)).url
     assert at_provider(client, provider, next=accept).url == accept

@@ -5,8 +5,9 @@ from urllib.parse import quote
 
 import pytest
 
-from portal.flows.invitations import hashed, invite, revoke_invitation
-from portal.models import Invitation, Member, Role, Tenant, User
+from portal.accounts.models import User
+from portal.tenants.flows.invitations import hashed, invite_member, revoke_invitation
+from portal.tenants.models import Invitation, Member, Role, Tenant
 from tests.portal.test_invitations import NEW, secret_of
 from tests.portal.test_members import acting
 from tests.support.accounts import make_user
@@ -19,7 +20,7 @@ PERSON = {"name": "Nora New", "password": "a long enough sentence"}
 
 @pytest.fixture
 def invitation(owner, contoso, live_portal):
-    return invite(tenant=contoso, email=NEW, role=Role.MANAGER, actor=acting(owner))
+    return invite_member(tenant=contoso, email=NEW, role=Role.MANAGER, actor=acting(owner))
 
 
 @pytest.fixture

@@ -7,17 +7,20 @@ import pytest
 from allauth.account.models import EmailAddress
 from django.utils import timezone
 
-from portal.flows.invitations import (
-    MOST_A_DAY,
-    accept_invitation,
+from portal.accounts.models import User
+from portal.activity.models import LogEntry
+from portal.core.refusal import Refused
+from portal.mail.models import Outbox
+from portal.tenants.flows.invitations import (
+    MAX_A_DAY,
     hashed,
-    invite,
-    join,
+    invite_member,
+    join_as_new_person,
+    join_as_user,
     revoke_invitation,
 )
-from portal.flows.members import change_role, remove_member
-from portal.models import Invitation, LogEntry, Member, Outbox, Role, Tenant, User
-from portal.refusal import Refused
+from portal.tenants.flows.members import change_role, remove_member
+from portal.tenants.models import Invitation, Member, Role, Tenant
 from tests.portal.test_members import acting, log, member, refusal
 from tests.support.accounts import PASSWORD, make_member, make_user
 from tests.support.races import race
@@ -27,7 +30,7 @@ NEW = "new@contoso.example"
 
 
 def invited(tenant, owner, email=NEW, role=Role.MANAGER, **fields):
-    return invite(tenant=tenant, email=email, role=role, actor=acting(owner), **fields)
+    return invite_member(tenant=tenant, email=email, role=role, actor=acting(owner), **fields)
 
 
 def secret_of(invitation):
@@ -88,7 +91,7 @@ def test_what_can_not_be_accepted_any_more_makes_room(owner, contoso, fabrikam, 
 
 def test_twenty_a_day_and_tenant(owner, stranger, contoso, fabrikam):
     start = timezone.now()
-    for number in range(MOST_A_DAY):
+    for number in range(MAX_A_DAY):
         revoke_invitation(
             invitation=invited(contoso, owner, f"n{number}@x.example", now=start),
             actor=acting(owner),
@@ -121,7 +124,7 @@ def test_who_is_no_owner_does_not_invite_or_revoke(who, owner, contoso, request)
 
 
 def accepted_by(invitation, user, **fields):
-    return accept_invitation(invitation=invitation, user=user, actor=acting(user), **fields)
+    return join_as_user(invitation=invitation, user=user, actor=acting(user), **fields)
 
 
 def test_somebody_with_the_address_accepts(owner, contoso):
@@ -178,16 +181,19 @@ def test_a_link_that_is_worthless(happen, owner, contoso):
     other = invitation.email.replace("new", "newer")
     Invitation.objects.update(email=other)
     invitation.refresh_from_db()
-    assert refusal(lambda: join(invitation=invitation, name="N", password=PASSWORD)) == GONE
+    assert (
+        refusal(lambda: join_as_new_person(invitation=invitation, name="N", password=PASSWORD))
+        == GONE
+    )
     assert contoso.memberships.count() == before
     assert not User.objects.filter(email=other).exists()
 
 
 def test_an_invitation_by_an_operator_is_good_as_long_as_they_are_one(operator, contoso):
-    from portal.actors import Actor, ActorKind
+    from portal.core.actors import Actor, ActorKind
 
     actor = Actor(kind=ActorKind.OPERATOR, name="Oona", user_id=operator.pk, email=operator.email)
-    invite(tenant=contoso, email=NEW, role=Role.OWNER, actor=actor)
+    invite_member(tenant=contoso, email=NEW, role=Role.OWNER, actor=actor)
     assert Invitation.objects.open().count() == 1
     User.objects.filter(pk=operator.pk).update(is_staff=False)
     assert Invitation.objects.open().count() == 0
@@ -237,21 +243,23 @@ def test_revoking_twice_is_told_once(owner, contoso):
 
 def test_a_person_without_account_joins(owner, contoso):
     invitation = invited(contoso, owner)
-    made = join(invitation=invitation, name="Nora New", password=PASSWORD, address="192.0.2.7").user
+    made = join_as_new_person(
+        invitation=invitation, name="Nora New", password=PASSWORD, address="192.0.2.7"
+    ).user
     assert (made.email, made.name, made.check_password(PASSWORD)) == (NEW, "Nora New", True)
     assert list(made.emailaddress_set.values_list("email", "verified", "primary")) == [
         (NEW, True, True)
     ]
-    row = LogEntry.objects.for_tenant(contoso)[0]
+    row = LogEntry.objects.for_tenant(contoso.pk)[0]
     assert (row.actor_name, row.actor_id, row.address) == ("Nora New", made.pk, "192.0.2.7")
 
 
 def test_an_account_that_exists_is_never_taken_over(owner, contoso):
     invitation = invited(contoso, owner)
     there = User.objects.create(email=NEW.upper(), name="There")
-    assert refusal(lambda: join(invitation=invitation, name="N", password=PASSWORD)) == (
-        "There is an account with this address. Sign in with it."
-    )
+    assert refusal(
+        lambda: join_as_new_person(invitation=invitation, name="N", password=PASSWORD)
+    ) == ("There is an account with this address. Sign in with it.")
     there.refresh_from_db()
     assert (there.name, there.password) == ("There", "")
     assert contoso.memberships.count() == 1
@@ -259,7 +267,9 @@ def test_an_account_that_exists_is_never_taken_over(owner, contoso):
 
 def test_many_who_accept_one_link_at_once_are_one_member(owner, contoso):
     invitation = invited(contoso, owner)
-    outcomes = race(lambda: join(invitation=invitation, name="N", password=PASSWORD), 6)
+    outcomes = race(
+        lambda: join_as_new_person(invitation=invitation, name="N", password=PASSWORD), 6
+    )
     assert sum(isinstance(outcome, Member) for outcome in outcomes) == 1, outcomes
     assert sum(isinstance(outcome, Refused) for outcome in outcomes) == 5, outcomes
     assert contoso.memberships.count() == 2

@@ -10,10 +10,11 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from portal.activity import Action, record
-from portal.actors import SYSTEM
-from portal.models import LogEntry
-from portal.paging import Position
+from portal.activity.actions import Action
+from portal.activity.entries import record
+from portal.activity.models import LogEntry
+from portal.core.actors import SYSTEM
+from portal.web.paging import Position
 from tests.factories import make_subscription
 from tests.portal.test_members import acting
 from tests.support.answers import HTMX, shape
@@ -239,6 +240,6 @@ def test_no_page_of_100000_rows_reads_what_lies_before_it(contoso, fabrikam, vie
                 assert "log_entry_by_" in plan
     # The control: without the order of an index there is something to find.
     with CaptureQueriesContext(connection) as captured:
-        list(LogEntry.objects.for_tenant(contoso).order_by("actor_name")[:26])
+        list(LogEntry.objects.for_tenant(contoso.pk).order_by("actor_name")[:26])
     plan = plan_of(captured[0]["sql"])
     assert re.findall(FAULTS[connection.vendor], plan, re.MULTILINE) != []

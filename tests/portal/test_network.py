@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from portal.network import client_address
+from portal.programs.client_address import client_address
 
 PROXIES = ["10.0.0.0/8", "fd00::/8"]
 

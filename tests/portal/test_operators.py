@@ -6,9 +6,9 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from portal.models import LogEntry
+from portal.activity.models import LogEntry
 from tests.portal.acting import LOOKED_AT, address
-from tests.portal.test_deeds import do, fates, operator_of
+from tests.portal.test_deeds import do, operator_of, results
 from tests.support.accounts import make_user, sign_in
 
 
@@ -92,7 +92,7 @@ def test_a_superuser_says_who_is_an_operator(operator_client, operator):
     user = make_user(email="new@vendor.example")
     groups = list(Group.objects.filter(name__in=["sales", "support"]).values_list("pk", flat=True))
     response = do(operator_client, [user], "set_operator", is_staff="on", groups=groups)
-    assert fates(response) == [("New", "Done")]
+    assert results(response) == [("New", "Done")]
     user.refresh_from_db()
     assert (user.is_staff, user.is_superuser) == (True, False)
     entry = LogEntry.objects.get()
@@ -109,6 +109,6 @@ def test_a_superuser_says_who_is_an_operator(operator_client, operator):
 
 
 def test_nobody_changes_their_own_groups(operator_client, operator):
-    assert fates(do(operator_client, [operator], "set_operator")) == [
+    assert results(do(operator_client, [operator], "set_operator")) == [
         (str(operator), "Another operator must change your own groups.")
     ]

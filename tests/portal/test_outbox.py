@@ -9,9 +9,10 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from portal import outbox
-from portal.models import Outbox, Role
-from portal.notices import tell_keepers
+from portal.mail import outbox
+from portal.mail.models import Outbox
+from portal.tenants.models import Role
+from portal.tenants.notices import notify_key_managers
 from tests.support.accounts import make_member
 from tests.support.smtp import MailServer
 from tests.support.worker import start_worker, wait_until, work
@@ -114,7 +115,7 @@ def test_a_server_that_is_away_is_tried_again_later_and_later(server):
     Outbox.objects.update(attempts=40)
     again()
     work(MAIL_URL=server.url)
-    assert Outbox.objects.get().send_after - timezone.now() <= outbox.LONGEST_DELAY
+    assert Outbox.objects.get().send_after - timezone.now() <= outbox.MAX_DELAY
     back = MailServer(server.port)
     again()
     work(MAIL_URL=back.url)
@@ -146,7 +147,7 @@ def test_many_mails_go_over_one_connection(server):
 
 def test_a_mail_is_given_up_after_a_week_and_operators_see_it(caplog):
     queue(to="old@contoso.example")
-    week = timezone.now() - outbox.TRIED
+    week = timezone.now() - outbox.MAX_TRIED_FOR
     Outbox.objects.update(created_at=week, last_error="SMTPRecipientsRefused: 550 Nobody")
     queue()
     outbox.prune()
@@ -155,7 +156,7 @@ def test_a_mail_is_given_up_after_a_week_and_operators_see_it(caplog):
     assert (young.to, old.text, old.html) == ("jane@contoso.example", "", "")
     assert old.last_error == "SMTPRecipientsRefused: 550 Nobody"
     assert caplog.messages == ["1 mails were given up after 7 days, 0:00:00"]
-    outbox.prune(now=timezone.now() + outbox.KEPT)
+    outbox.prune(now=timezone.now() + outbox.MAX_KEPT_FOR)
     assert not Outbox.objects.filter(pk=old.pk).exists()
 
 
@@ -247,7 +248,7 @@ def test_owners_and_managers_are_told_and_nobody_else(contoso, fabrikam):
     gone = make_member(tenant=contoso, role=Role.OWNER, email="gone@contoso.example")
     gone.is_active = False
     gone.save()
-    tell_keepers(contoso.pk, subject="Hello", template="license_keys", link="")
+    notify_key_managers(contoso.pk, subject="Hello", template="license_keys", link="")
     told = sorted(Outbox.objects.values_list("to", "tenant_id"))
     assert told == [
         ("manager@contoso.example", contoso.pk),

@@ -5,14 +5,15 @@ import re
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal.auth import TOTP
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
-from portal.middleware import PROOF_FIRST
-from portal.models import LogEntry, User
+from portal.accounts.allauth_internals import TOTP
+from portal.accounts.middleware import PROOF_FIRST
+from portal.accounts.models import User
+from portal.activity.models import LogEntry
 from tests.support.accounts import PASSWORD, TOTP_SECRET, sign_in, stale
 from tests.support.answers import told
 from tests.support.mails import mails
@@ -47,7 +48,7 @@ def test_a_name_is_changed_and_every_tenant_is_told(viewer, viewer_client, conto
     entry = LogEntry.objects.get(tenant_id=contoso.pk)
     assert (entry.action, entry.details) == (
         "person.renamed",
-        {"before": "Viewer", "after": "Vera"},
+        {"before": {"name": "Viewer"}, "after": {"name": "Vera"}},
     )
 
 

@@ -8,11 +8,13 @@ from allauth.mfa.models import Authenticator
 from django.test import Client
 from django.utils import timezone
 
-from portal.flows import pending
-from portal.models import Invitation, LogEntry, Outbox, PendingChange, Role
-from portal.models.pending import Outcome
-from portal.refusal import Refused
-from tests.portal.test_deeds import do, fates
+from portal.activity.models import LogEntry
+from portal.core.refusal import Refused
+from portal.mail.models import Outbox
+from portal.operators.flows import recovery
+from portal.operators.models import Outcome, PendingChange
+from portal.tenants.models import Invitation, Role
+from tests.portal.test_deeds import do, results
 from tests.support.accounts import make_member
 
 DAY = timedelta(hours=24)
@@ -28,7 +30,7 @@ def jane(contoso):
 
 
 def later():
-    return pending.run_due(now=timezone.now() + DAY)
+    return recovery.run_due(now=timezone.now() + DAY)
 
 
 def mails():
@@ -43,17 +45,17 @@ def link():
 
 
 def told(tenant):
-    rows = LogEntry.objects.for_tenant(tenant).order_by("seq")
+    rows = LogEntry.objects.for_tenant(tenant.pk).order_by("seq")
     return [(row.action, row.actor_kind, row.reason) for row in rows]
 
 
 def test_a_lost_second_factor_is_removed_after_a_day(operator_client, contoso, owner, jane):
-    assert fates(do(operator_client, [jane], "remove_second_factor")) == [
+    assert results(do(operator_client, [jane], "remove_second_factor")) == [
         ("Jane", "Waits 24 hours")
     ]
     subject = "Remove a lost second factor: Jane"
     assert mails() == [(jane.email, subject), (owner.email, subject)]
-    assert pending.run_due(now=timezone.now() + DAY - timedelta(minutes=1)) == []
+    assert recovery.run_due(now=timezone.now() + DAY - timedelta(minutes=1)) == []
     assert Authenticator.objects.filter(user=jane).exists()
     [change] = later()
     assert change.outcome == Outcome.DONE
@@ -67,18 +69,18 @@ def test_a_lost_second_factor_is_removed_after_a_day(operator_client, contoso, o
 
 
 def test_nobody_removes_what_is_not_there_or_an_operators(operator_client, operator, owner):
-    assert fates(do(operator_client, [owner], "remove_second_factor")) == [
+    assert results(do(operator_client, [owner], "remove_second_factor")) == [
         ("Owner", "Owner has no second factor.")
     ]
-    [(_, sentence)] = fates(do(operator_client, [operator], "remove_second_factor"))
+    [(_, sentence)] = results(do(operator_client, [operator], "remove_second_factor"))
     assert sentence == "An operator's second factor is removed by no other operator."
     assert not PendingChange.objects.exists()
 
 
 def test_the_same_does_not_wait_twice(operator_client, jane):
     do(operator_client, [jane], "remove_second_factor")
-    assert fates(do(operator_client, [jane], "remove_second_factor")) == [
-        ("Jane", "Such a change of Jane waits already.")
+    assert results(do(operator_client, [jane], "remove_second_factor")) == [
+        ("Jane", "Such a change of Jane is already pending.")
     ]
     assert PendingChange.objects.count() == 1
 
@@ -107,13 +109,13 @@ def test_a_wrong_link_leads_nowhere(client, db):
 def test_an_operator_stops_it(operator_client, contoso, jane):
     do(operator_client, [jane], "remove_second_factor")
     change = PendingChange.objects.get()
-    assert [text for _, text in fates(do(operator_client, [change], "stop"))] == ["Done"]
-    [(_, sentence)] = fates(do(operator_client, [change], "stop"))
-    assert sentence.startswith("This is stopped since ")
+    assert [text for _, text in results(do(operator_client, [change], "stop"))] == ["Done"]
+    [(_, sentence)] = results(do(operator_client, [change], "stop"))
+    assert sentence.startswith("This was stopped on ")
 
 
 def test_a_member_replaces_the_last_owner(operator_client, contoso, owner, manager):
-    assert fates(do(operator_client, [contoso], "replace_owner", email=manager.email)) == [
+    assert results(do(operator_client, [contoso], "replace_owner", email=manager.email)) == [
         ("Contoso", "Waits 24 hours")
     ]
     subject = "Replace the last owner: Contoso"
@@ -122,7 +124,7 @@ def test_a_member_replaces_the_last_owner(operator_client, contoso, owner, manag
     later()
     roles = dict(contoso.memberships.values_list("user__email", "role"))
     assert roles == {owner.email: Role.VIEWER, manager.email: Role.OWNER}
-    entry = LogEntry.objects.for_tenant(contoso).order_by("seq").last()
+    entry = LogEntry.objects.for_tenant(contoso.pk).order_by("seq").last()
     assert entry.details["before"] == {"owners": [owner.email]}
     assert entry.details["after"] == {"owners": [manager.email]}
 
@@ -138,7 +140,7 @@ def test_somebody_new_is_invited_and_the_owner_stays_until_then(operator_client,
 
 def test_of_several_owners_none_is_replaced(operator_client, contoso, owner):
     make_member(tenant=contoso, role=Role.OWNER, email="second@contoso.example")
-    assert fates(do(operator_client, [contoso], "replace_owner", email=NEW)) == [
+    assert results(do(operator_client, [contoso], "replace_owner", email=NEW)) == [
         ("Contoso", "Contoso has several owners: one of them can replace another.")
     ]
 
@@ -157,5 +159,5 @@ def test_what_no_longer_fits_after_the_day_is_refused_and_told(operator_client, 
 def test_stopping_too_late_says_so(operator_client, operator, jane):
     do(operator_client, [jane], "remove_second_factor")
     [change] = later()
-    with pytest.raises(Refused, match="^This is done since "):
-        pending.stop(change=change, actor=operator.as_actor(""), reason="Too late.")
+    with pytest.raises(Refused, match="^This was done on "):
+        recovery.cancel(change=change, actor=operator.as_actor(""), reason="Too late.")

@@ -9,8 +9,10 @@ from django.core import signing
 from django.test import Client
 from django.urls import reverse
 
-from portal.account_views import LINK_LIFE, SALT
-from portal.models import LogEntry, Member, Tenant, User
+from portal.accounts.models import User
+from portal.activity.models import LogEntry
+from portal.tenants.models import Member, Tenant
+from portal.tenants.views.sign_up import MAX_LINK_SECONDS, SALT
 from tests.support.accounts import PASSWORD
 from tests.support.answers import refusals
 from tests.support.mails import mails
@@ -82,10 +84,10 @@ def test_a_link_works_once(client):
 
 
 class Past(signing.TimestampSigner):
-    """Signs as of a little more than LINK_LIFE ago."""
+    """Signs as of a little more than MAX_LINK_SECONDS ago."""
 
     def timestamp(self):
-        return signing.b62_encode(int(time.time()) - LINK_LIFE - 5)
+        return signing.b62_encode(int(time.time()) - MAX_LINK_SECONDS - 5)
 
 
 def test_a_link_of_yesterday_and_a_forged_one_do_nothing(client):

@@ -9,7 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from licenses.models import CheckCount, LicenseKey
-from portal.models import LogEntry, Member, Role
+from portal.activity.models import LogEntry
+from portal.tenants.models import Member, Role
 from tests.factories import make_license, make_subscription
 from tests.support.answers import told
 
@@ -23,7 +24,7 @@ def start(tenant) -> str:
 
 def rows(tenant) -> list[tuple[str, ...]]:
     """Return the log that the tenant sees, the oldest row first."""
-    entries = LogEntry.objects.for_tenant(tenant).order_by("seq")
+    entries = LogEntry.objects.for_tenant(tenant.pk).order_by("seq")
     return [(row.action, row.actor_email, row.reason) for row in entries]
 
 

@@ -3,11 +3,12 @@
 from urllib.parse import unquote
 
 import pytest
-from allauth.mfa.totp.internal.auth import TOTP
 from django.test import Client
 from django.urls import reverse
 
-from portal.models import Invitation, Member, Outbox, Role, Tenant
+from portal.accounts.allauth_internals import TOTP
+from portal.mail.models import Outbox
+from portal.tenants.models import Invitation, Member, Role, Tenant
 from tests.factories import make_license, make_subscription
 from tests.support.accounts import TOTP_SECRET, make_member, sign_in, stale
 from tests.support.answers import HTMX, events, ids, refusals, shape, told

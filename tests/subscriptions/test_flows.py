@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from portal.actors import Actor, ActorKind
-from portal.models import LogEntry, Tenant, User
-from portal.refusal import Refused
-from subscriptions.flows.activate import activate
-from subscriptions.flows.rename import rename
-from subscriptions.flows.standing import end, resume, suspend
-from subscriptions.flows.start_community import start_community
+from portal.accounts.models import User
+from portal.activity.models import LogEntry
+from portal.core.actors import Actor, ActorKind
+from portal.core.refusal import Refused
+from portal.tenants.models import Tenant
+from subscriptions.flows.activate import activate_subscription
+from subscriptions.flows.rename import rename_subscription
+from subscriptions.flows.standing import end_subscription, resume_subscription, suspend_subscription
+from subscriptions.flows.start_community import start_community_subscription
 from subscriptions.models import Plan, State, Subscription
 from tests.factories import make_subscription
 from tests.support.races import race
@@ -54,7 +56,7 @@ class TestActivate:
     def test_makes_a_pending_one_active(self, contoso: Tenant, ada: Actor) -> None:
         subscription = make_subscription(tenant=contoso, state=State.PENDING, name="Production")
         before = row(subscription)
-        returned = activate(subscription=subscription, actor=ada, now=NOW)
+        returned = activate_subscription(subscription=subscription, actor=ada, now=NOW)
         assert row(subscription) == before | {
             "state": "active",
             "activated_at": NOW,
@@ -74,18 +76,18 @@ class TestActivate:
 
     def test_once_more_changes_and_tells_nothing(self, contoso: Tenant, ada: Actor) -> None:
         subscription = make_subscription(tenant=contoso, state=State.PENDING)
-        activate(subscription=subscription, actor=ada, now=NOW)
+        activate_subscription(subscription=subscription, actor=ada, now=NOW)
         before = row(subscription), log()
-        returned = activate(subscription=subscription, actor=ada, now=NOW + DAY)
+        returned = activate_subscription(subscription=subscription, actor=ada, now=NOW + DAY)
         assert (row(subscription), log()) == before
         assert returned.activated_at == NOW
 
     @pytest.mark.parametrize(
         ("state", "ends_at", "sentence"),
         [
-            (State.ENDED, None, "This subscription has ended and can not be activated any more."),
-            (State.PENDING, NOW, "This subscription has ended and can not be activated any more."),
-            (State.ACTIVE, NOW, "This subscription has ended and can not be activated any more."),
+            (State.ENDED, None, "This subscription has ended and cannot be activated any more."),
+            (State.PENDING, NOW, "This subscription has ended and cannot be activated any more."),
+            (State.ACTIVE, NOW, "This subscription has ended and cannot be activated any more."),
             (
                 State.SUSPENDED,
                 None,
@@ -97,14 +99,17 @@ class TestActivate:
         self, contoso: Tenant, ada: Actor, state: State, ends_at: datetime | None, sentence: str
     ) -> None:
         subscription = make_subscription(tenant=contoso, state=state, ends_at=ends_at)
-        assert refusal(lambda: activate(subscription=subscription, actor=ada, now=NOW)) == sentence
+        assert (
+            refusal(lambda: activate_subscription(subscription=subscription, actor=ada, now=NOW))
+            == sentence
+        )
 
     def test_looks_at_the_row_as_it_is_now(self, contoso: Tenant, ada: Actor) -> None:
         seen = make_subscription(tenant=contoso, state=State.PENDING)
-        end(subscription=seen, actor=ada, reason="Refunded.", now=NOW)
+        end_subscription(subscription=seen, actor=ada, reason="Refunded.", now=NOW)
         assert seen.state == State.PENDING
-        assert refusal(lambda: activate(subscription=seen, actor=ada, now=NOW)) == (
-            "This subscription has ended and can not be activated any more."
+        assert refusal(lambda: activate_subscription(subscription=seen, actor=ada, now=NOW)) == (
+            "This subscription has ended and cannot be activated any more."
         )
 
 
@@ -112,24 +117,27 @@ class TestRename:
     def test_changes_the_name_only(self, contoso: Tenant, ada: Actor) -> None:
         subscription = make_subscription(tenant=contoso, name="Old")
         before = row(subscription)
-        returned = rename(subscription=subscription, actor=ada, name="Größe 大")
+        returned = rename_subscription(subscription=subscription, actor=ada, name="Größe 大")
         assert (row(subscription), returned.name) == (before | {"name": "Größe 大"}, "Größe 大")
         [entry] = log()
         told = (entry["action"], entry["subscription_name"], entry["details"])
-        assert told == (
-            "subscription.renamed", "Größe 大", {"before": "Old", "after": "Größe 大"},
-        )  # fmt: skip
+        changes = {"before": {"name": "Old"}, "after": {"name": "Größe 大"}}
+        assert told == ("subscription.renamed", "Größe 大", changes)
 
     def test_to_the_same_name_tells_nothing(self, contoso: Tenant, ada: Actor) -> None:
         subscription = make_subscription(tenant=contoso, name="Same")
-        assert rename(subscription=subscription, actor=ada, name="Same").name == "Same"
+        assert rename_subscription(subscription=subscription, actor=ada, name="Same").name == "Same"
         assert log() == []
 
 
 class TestStanding:
-    """Suspend, resume and end, from each stored state."""
+    """Suspend, resume and end_subscription, from each stored state."""
 
-    FLOWS = {"suspend": suspend, "resume": resume, "end": end}
+    FLOWS = {
+        "suspend": suspend_subscription,
+        "resume": resume_subscription,
+        "end": end_subscription,
+    }
     PENDING, ACTIVE, SUSPENDED, ENDED = State.values
     AFTER = {
         ("suspend", ACTIVE): SUSPENDED,
@@ -155,7 +163,7 @@ class TestStanding:
         after = self.AFTER.get((flow, state))
         if after is None and (flow, state) not in self.SAME:
             assert refusal(act) == (
-                f"This subscription is {state}; it can not become {self.WANTED[flow]}."
+                f"This subscription is {state}; it cannot become {self.WANTED[flow]}."
             )
             return
         assert act().state == self.WANTED[flow]
@@ -179,7 +187,7 @@ class TestStanding:
 
 class TestStartCommunity:
     def test_makes_an_active_subscription(self, contoso: Tenant, ada: Actor) -> None:
-        started = start_community(tenant=contoso, actor=ada, now=NOW)
+        started = start_community_subscription(tenant=contoso, actor=ada, now=NOW)
         values = row(started)
         del values["created_at"]
         assert values == {
@@ -204,9 +212,11 @@ class TestStartCommunity:
     def test_is_refused_the_second_time_even_when_the_first_has_ended(
         self, contoso: Tenant, ada: Actor
     ) -> None:
-        first = start_community(tenant=contoso, actor=ada, now=NOW)
-        end(subscription=first, actor=ada, reason="Refunded.", now=NOW)
-        assert refusal(lambda: start_community(tenant=contoso, actor=ada, now=NOW + DAY)) == (
+        first = start_community_subscription(tenant=contoso, actor=ada, now=NOW)
+        end_subscription(subscription=first, actor=ada, reason="Refunded.", now=NOW)
+        assert refusal(
+            lambda: start_community_subscription(tenant=contoso, actor=ada, now=NOW + DAY)
+        ) == (
             "Your tenant has started its free community subscription already. You find it in the "
             "list of subscriptions."
         )
@@ -215,15 +225,15 @@ class TestStartCommunity:
         self, contoso: Tenant, fabrikam: Tenant, ada: Actor
     ) -> None:
         make_subscription(tenant=contoso, plan="community")
-        start_community(tenant=fabrikam, actor=ada, now=NOW)
-        assert start_community(tenant=contoso, actor=ada, now=NOW).is_self_started
+        start_community_subscription(tenant=fabrikam, actor=ada, now=NOW)
+        assert start_community_subscription(tenant=contoso, actor=ada, now=NOW).is_self_started
         assert Subscription.objects.count() == 3
 
     def test_is_refused_when_the_plan_is_not_offered(self, contoso: Tenant, ada: Actor) -> None:
         Plan.objects.filter(code="community").update(is_offered=False)
-        assert refusal(lambda: start_community(tenant=contoso, actor=ada, now=NOW)) == (
-            "The free community plan is not offered at present."
-        )
+        assert refusal(
+            lambda: start_community_subscription(tenant=contoso, actor=ada, now=NOW)
+        ) == ("The free community plan is not offered at present.")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -232,12 +242,14 @@ class TestAtOnce:
         return Counter(type(outcome).__name__ for outcome in race(act, RACERS))
 
     def test_one_community_subscription_is_started(self, contoso: Tenant, ada: Actor) -> None:
-        outcomes = self.outcomes(lambda: start_community(tenant=contoso, actor=ada))
+        outcomes = self.outcomes(lambda: start_community_subscription(tenant=contoso, actor=ada))
         assert outcomes == {"Subscription": 1, "Refused": RACERS - 1}
         assert (Subscription.objects.count(), len(log())) == (1, 1)
 
     def test_an_activation_is_told_once(self, contoso: Tenant, ada: Actor) -> None:
         subscription = make_subscription(tenant=contoso, state=State.PENDING)
-        outcomes = self.outcomes(lambda: activate(subscription=subscription, actor=ada))
+        outcomes = self.outcomes(
+            lambda: activate_subscription(subscription=subscription, actor=ada)
+        )
         assert outcomes == {"Subscription": RACERS}
         assert [entry["action"] for entry in log()] == ["subscription.activated"]

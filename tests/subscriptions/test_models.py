@@ -1,12 +1,13 @@
 """Words for reading subscriptions, and the plans that the portal ships with."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from licenses.models import KeyState, License, LicenseKey, Slot
-from portal.models import Tenant
+from licenses.models import KeyState, License, LicensedSubscriptions, LicenseKey, Slot
+from portal.tenants.models import Tenant
 from subscriptions.catalogue import generations, seed_plans
 from subscriptions.models import Plan, State, Subscription
 from tests.factories import make_license, make_subscription
@@ -101,7 +102,8 @@ class TestLicenseState:
         return license
 
     def told(self) -> tuple[bool, datetime | None]:
-        [one] = Subscription.objects.with_license_state(NOW)
+        one: Any
+        [one] = LicensedSubscriptions(Subscription).with_license_state(NOW)
         assert one.effective_state == "active"
         return one.has_keys, one.keys_expire_at
 
@@ -137,7 +139,9 @@ class TestLicenseState:
 
     def test_is_each_subscriptions_own(self, license: License, contoso: Tenant) -> None:
         make_subscription(tenant=contoso, name="Without")
-        found = Subscription.objects.with_license_state(NOW).order_by("created_at")
+        found: Any = (
+            LicensedSubscriptions(Subscription).with_license_state(NOW).order_by("created_at")
+        )
         assert [(one.has_keys, one.keys_expire_at) for one in found] == [
             (True, NOW + 31 * DAY),
             (False, None),

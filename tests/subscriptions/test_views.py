@@ -8,7 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from licenses.models import License
-from portal.models import LogEntry, Tenant
+from portal.activity.models import LogEntry
+from portal.tenants.models import Tenant
 from subscriptions.models import Plan, State, Subscription
 from tests.factories import make_license, make_subscription
 from tests.support.answers import (
@@ -156,7 +157,9 @@ def test_the_page_tells_the_latest_five_events_of_this_subscription(
         manager_client.post(url("rename", pending), {"name": f"Name {turn}"})
     manager_client.post(url("rename", make_subscription(tenant=contoso)), {"name": "Other"})
     events = manager_client.get(url("detail", pending)).context["events"]
-    assert [event.details["after"] for event in events] == [f"Name {n}" for n in (5, 4, 3, 2, 1)]
+    assert [event.details["after"]["name"] for event in events] == [
+        f"Name {n}" for n in (5, 4, 3, 2, 1)
+    ]
 
 
 # Activate
@@ -190,7 +193,7 @@ def test_activate_twice_is_one_activation(manager_client, owner_client, manager,
     ("state", "sentence"),
     [
         (State.SUSPENDED, "This subscription is suspended. Only the vendor can resume it."),
-        (State.ENDED, "This subscription has ended and can not be activated any more."),
+        (State.ENDED, "This subscription has ended and cannot be activated any more."),
     ],
 )
 def test_activate_never_undoes_what_the_vendor_did(state, sentence, owner_client, contoso):
@@ -217,7 +220,10 @@ def test_rename_gives_another_name(headers, manager_client, pending):
         assert told(answer) == ["The subscription was renamed."]
     pending.refresh_from_db()
     assert pending.name == "Lab"
-    assert LogEntry.objects.get().details == {"before": "Field tools", "after": "Lab"}
+    assert LogEntry.objects.get().details == {
+        "before": {"name": "Field tools"},
+        "after": {"name": "Lab"},
+    }
 
 
 @pytest.mark.parametrize("headers", [{}, HTMX], ids=["plain", "htmx"])

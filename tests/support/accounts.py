@@ -4,17 +4,17 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from allauth.account.internal.flows.login import record_authentication
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal.auth import TOTP
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 from django.test import Client
 from django.utils import timezone
 
-from portal.models import Member, Role, Tenant, User
+from portal.accounts.allauth_internals import TOTP, record_authentication
+from portal.accounts.models import User
+from portal.tenants.models import Member, Role, Tenant
 
 PASSWORD = "correct horse battery staple"
 TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"

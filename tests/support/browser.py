@@ -20,7 +20,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from portal.models import User
+from portal.accounts.models import User
 from tests.support.accounts import sign_in
 from tests.support.server import LivePortal
 

@@ -5,7 +5,7 @@ from urllib.parse import quote
 from django.core.management.color import no_style
 from django.db import connection
 
-from portal.append_only import remove_triggers
+from portal.activity.triggers import remove_triggers
 
 
 def url() -> str:

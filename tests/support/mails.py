@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from portal.models import Outbox
+from portal.mail.models import Outbox
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from django.db.utils import DatabaseError
 from django.utils import timezone
 from playwright.sync_api import Error as PlaywrightError
 
-from portal.models import LogEntry, Tenant
+from portal.activity.models import LogEntry
+from portal.tenants.models import Tenant
 from subscriptions.models import Plan
 from tests.support.accounts import stale
 from tests.support.browser import axe

@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from licenses import keys
-from licenses.checking import Verdict, check, check_offline, expected_from_file
-from licenses.files import LARGEST_UPLOAD, read_presented
-from licenses.results import Result
-from portal.refusal import Refused
+from licenses.checking.check import Verdict, check, check_offline, expected_from_file
+from licenses.checking.results import Result
+from licenses.files import MAX_UPLOAD_BYTES, read_presented
+from portal.core.refusal import Refused
 
 
 class Command(BaseCommand):
@@ -50,7 +50,7 @@ class Command(BaseCommand):
             verdict = check(token, expected=expected)
         else:
             published = _published(options["jwks"])
-            verdict = check_offline(token, published=published, expected=expected)
+            verdict = check_offline(token, published_keys=published, expected=expected)
         self.stdout.write(_as_json(verdict) if options["json"] else _for_people(verdict))
         if verdict.result.exit_status:
             sys.exit(verdict.result.exit_status)
@@ -59,14 +59,14 @@ class Command(BaseCommand):
 def _text_of(name: str) -> str:
     try:
         if name == "-":
-            content = sys.stdin.buffer.read(LARGEST_UPLOAD + 1)
+            content = sys.stdin.buffer.read(MAX_UPLOAD_BYTES + 1)
         else:
             with Path(name).open("rb") as file:
-                content = file.read(LARGEST_UPLOAD + 1)
+                content = file.read(MAX_UPLOAD_BYTES + 1)
     except OSError as error:
-        raise CommandError(f"{name} can not be read: {error.strerror}.") from error
-    if len(content) > LARGEST_UPLOAD:
-        raise CommandError(f"{name} has more than {LARGEST_UPLOAD // 1024} KiB: no license file.")
+        raise CommandError(f"{name} cannot be read: {error.strerror}.") from error
+    if len(content) > MAX_UPLOAD_BYTES:
+        raise CommandError(f"{name} has more than {MAX_UPLOAD_BYTES // 1024} KiB: no license file.")
     try:
         return content.decode()
     except UnicodeDecodeError as error:
@@ -77,7 +77,7 @@ def _published(path: Path) -> dict[str, RSAPublicKey]:
     try:
         return keys.public_keys_from_jwks(json.loads(path.read_bytes()))
     except OSError as error:
-        raise CommandError(f"{path} can not be read: {error.strerror}.") from error
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise CommandError(f"{path} is no JWK Set that may verify: {error}") from error
 

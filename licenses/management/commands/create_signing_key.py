@@ -5,9 +5,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
-from licenses import flows
-from portal.actors import SYSTEM
-from portal.refusal import Refused
+from licenses.flows.signing_keys import activate_signing_key, create_signing_key
+from portal.core.actors import SYSTEM
+from portal.core.refusal import Refused
 
 
 class Command(BaseCommand):
@@ -27,9 +27,9 @@ class Command(BaseCommand):
         """Create, maybe activate, and print the key id. Raises CommandError when refused."""
         try:
             with transaction.atomic():
-                signing_key = flows.create_signing_key(actor=SYSTEM)
+                signing_key = create_signing_key(actor=SYSTEM)
                 if options["activate"]:
-                    flows.activate_signing_key(signing_key=signing_key, actor=SYSTEM)
+                    activate_signing_key(signing_key=signing_key, actor=SYSTEM)
         except Refused as refusal:
             raise CommandError(refusal.sentence) from refusal
         state = "active" if options["activate"] else "passive"

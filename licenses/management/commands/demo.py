@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection, transaction
 
 from licenses import demonstration
-from portal.management.commands.serve import refuse_taken_port
+from portal.server.serve import refuse_taken_port
 
 
 class Command(BaseCommand):

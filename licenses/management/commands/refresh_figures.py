@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from licenses import figures
+from licenses.figures import snapshot
 
 
 class Command(BaseCommand):
@@ -14,4 +14,4 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Count, keep, and say as of when."""
-        self.stdout.write(f"Figures as of {figures.refresh().taken_at:%Y-%m-%d %H:%M:%S} UTC.")
+        self.stdout.write(f"Figures as of {snapshot.refresh().taken_at:%Y-%m-%d %H:%M:%S} UTC.")

@@ -4,9 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from licenses import flows
-from portal.actors import SYSTEM
-from portal.refusal import Refused
+from licenses.flows.signing_keys import rotate_signing_key
+from portal.core.actors import SYSTEM
+from portal.core.refusal import Refused
 
 
 class Command(BaseCommand):
@@ -28,7 +28,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Do the next step and say which. Raises CommandError when refused."""
         try:
-            rotation = flows.rotate_signing_key(
+            rotation = rotate_signing_key(
                 actor=SYSTEM, reason="rotate_signing_key", is_emergency=options["emergency"]
             )
         except Refused as refusal:

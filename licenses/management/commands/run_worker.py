@@ -1,25 +1,18 @@
 """The worker: what is done beside the requests."""
 
-import logging
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import Error, connection
 
-from licenses import figures, reminders
-from portal import outbox
-from portal.flows import pending
-
-logger = logging.getLogger("licenses.worker")
-
-PAUSE = 2
-"""Seconds between two looks at what is due."""
+from licenses import reminders
+from licenses.figures import snapshot
+from portal.mail import outbox
+from portal.mail.worker import PAUSE_SECONDS, Task, work
+from portal.operators.flows import recovery
 
 HOUR = 3600
 
@@ -38,32 +31,24 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do the tasks as they come due; an orderly stop ends after what is under way."""
-        stopping = threading.Event()
-        for told in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(told, lambda *_: stopping.set())
-        tasks: list[tuple[str, float, Callable[[], object]]] = [
-            ("Mail", PAUSE, partial(outbox.send_due, stopped=stopping.is_set)),
-            ("Figures", 30, figures.refresh),
-            ("Pending changes", 60, pending.run_due),
-            ("Reminders", HOUR, reminders.send),
-            ("Tidying the outbox", 24 * HOUR, outbox.prune),
-        ]
-        due = dict.fromkeys(tasks, 0.0)
-        while not stopping.is_set():
-            for task in tasks:
-                name, period, do = task
-                if time.monotonic() >= due[task] and not stopping.is_set():
-                    due[task] = time.monotonic() + period
-                    _run(name, do)
-            if options["once"] or options["parent"] not in {None, os.getppid()}:
-                break
-            stopping.wait(PAUSE)
+        stopping, parent = threading.Event(), options["parent"]
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopping.set())
+        work(
+            tasks(stopping),
+            stopping=stopping,
+            once=options["once"],
+            is_orphan=lambda: parent not in {None, os.getppid()},
+        )
 
 
-def _run(name: str, do: Callable[[], object]) -> None:
-    """Do one task; a database that is away is asked again the next time."""
-    try:
-        do()
-    except Error as error:
-        logger.warning("%s waits for the database: %s", name, type(error).__name__)
-        connection.close()
+def tasks(stopping: threading.Event) -> list[Task]:
+    """Return everything that the worker does, the most urgent first."""
+    send_mail = partial(outbox.send_due, stopped=stopping.is_set)
+    return [
+        Task(name="Mail", period=PAUSE_SECONDS, do=send_mail),
+        Task(name="Figures", period=30, do=snapshot.refresh),
+        Task(name="Pending changes", period=60, do=recovery.run_due),
+        Task(name="Reminders", period=HOUR, do=reminders.send),
+        Task(name="Tidying the outbox", period=24 * HOUR, do=outbox.prune),
+    ]

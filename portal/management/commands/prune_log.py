@@ -6,9 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from portal import chain
-from portal.actors import SYSTEM
-from portal.refusal import Refused
+from portal.activity.prune import prune
+from portal.activity.verify import tenants_with_log
+from portal.core.actors import SYSTEM
+from portal.core.refusal import Refused
 
 
 class Command(BaseCommand):
@@ -26,9 +27,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prune all chains and print how many rows are gone. Raises CommandError (status 1)."""
         removed, faults = 0, []
-        for tenant_id in chain.tenants_with_log():
+        for tenant_id in tenants_with_log():
             try:
-                removed += chain.prune(
+                removed += prune(
                     tenant_id=tenant_id, older_than=options["older_than"], actor=SYSTEM
                 )
             except Refused as refusal:

@@ -4,8 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from portal import chain
-from portal.models import VENDOR, LogChain, Tenant
+from portal.activity.models import VENDOR, LogChain
+from portal.activity.verify import tenants_with_log, verify
+from portal.tenants.models import Tenant
 
 
 class Command(BaseCommand):
@@ -18,8 +19,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print what is wrong, or how much was verified. Raises CommandError (status 1)."""
-        tenants = chain.tenants_with_log()
-        faults = [fault for tenant_id in tenants if (fault := chain.verify(tenant_id))]
+        tenants = tenants_with_log()
+        faults = [fault for tenant_id in tenants if (fault := verify(tenant_id))]
         for fault in faults:
             self.stderr.write(f"{_name(fault.tenant_id)}: {fault.sentence}.")
         if faults:

@@ -1,0 +1,50 @@
+"""Find the record of a license key that somebody pasted or uploaded."""
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+
+from licenses.checking.check import check
+from licenses.files import read_presented
+from licenses.forms import PresentedKeyForm
+from licenses.models import LicenseKey
+from portal.core.refusal import Refused
+from portal.operators.model_admin import PlainAdmin
+from portal.web.forms import posted
+
+
+def find_view(page: PlainAdmin, request: HttpRequest) -> HttpResponse:
+    """Ask for the key by POST, so that no address holds it, and lead to the page of its jti."""
+    if not page.has_view_permission(request):
+        raise PermissionDenied
+    form = PresentedKeyForm(posted(request), request.FILES or None)
+    if form.is_valid():
+        try:
+            return _page_of(form.cleaned_data["presented"])
+        except Refused as refusal:
+            form.add_error("text", refusal.sentence)
+    context = {
+        **page.admin_site.each_context(request),
+        "opts": page.opts,
+        "title": "Find a license key",
+        "form": form,
+    }
+    status = 422 if form.is_bound else 200
+    return TemplateResponse(request, "admin/find.html", context, status=status)
+
+
+def _page_of(presented: str) -> HttpResponse:
+    """Return the way to the key's page; raise Refused, with its jti, when there is none."""
+    token, _members = read_presented(presented)
+    verdict = check(token, expected={})
+    if verdict.parsed is None:
+        raise Refused("This is no license key.")
+    if verdict.key is not None:
+        return redirect("admin:licenses_licensekey_change", verdict.key.pk)
+    jti = verdict.parsed.jti
+    if jti is not None and LicenseKey.objects.filter(jti=jti).exists():
+        raise Refused(
+            f"There is a key with the jti {jti}, but it is not this one: {verdict.description}"
+        )
+    raise Refused(f"There is no record of this key (jti {jti}): {verdict.description}")

@@ -1,0 +1,250 @@
+"""What operators see of licenses and keys: everything but the keys themselves.
+
+Flows make and change these rows. Neither a private key nor a license key's token is read here.
+"""
+
+from functools import partial
+from typing import Any, override
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import path, reverse
+from django.utils.safestring import SafeString
+
+from licenses.admin.actions import REVOKE_KEY, REVOKE_LICENSE
+from licenses.admin.finding import find_view
+from licenses.checking.results import Result
+from licenses.models import CheckCount, License, LicenseKey, LicenseKeyQuerySet, StatusList
+from portal.operators.actions import ActionsAdmin
+from portal.operators.lists import CountryFilter, word_filter
+from portal.operators.model_admin import ReadOnlyAdmin, links, listing
+
+
+class RevokingAdmin(ActionsAdmin, ReadOnlyAdmin):
+    """Rows that only their revocation changes."""
+
+    def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the operator may revoke license keys."""
+        return request.user.has_perm("licenses.change_licensekey")
+
+
+@admin.register(License)
+class LicenseAdmin(RevokingAdmin):
+    """What Generate created, frozen as it was then."""
+
+    operator_actions = (REVOKE_LICENSE,)
+
+    fields = (
+        "id",
+        "tenant",
+        "subscription",
+        "plan",
+        "usage",
+        "holder_name",
+        "country",
+        "authorized_application_id",
+        "issuer",
+        "tenant_audience",
+        "authorized_party",
+        "plan_urn",
+        "days",
+        "custom_claims",
+        "created_at",
+        "created_by_name",
+        "deleted_at",
+        "deleted_by_name",
+        "belongings",
+    )
+    list_display = (
+        "holder_name",
+        "tenant",
+        "subscription",
+        "plan",
+        "usage",
+        "created_at",
+        "deleted_at",
+        "authorized_application_id",
+    )
+    list_filter = ("usage", ("deleted_at", admin.EmptyFieldListFilter), CountryFilter)
+    # Prefetched: a join would be sorted whole, with all its columns, for a page of it.
+    list_select_related = ()
+    search_fields = (
+        "holder_name",
+        "tenant__name",
+        "subscription__name",
+        "subscription__beneficiary_email",
+    )
+    search_help_text = (
+        "Holder's, tenant's or subscription's name, email address or domain of the beneficiary "
+        "or a member, or whole identifier of the license, the authorized application, the "
+        "subscription, the tenant or a license key (jti)"
+    )
+    identifiers = (
+        "id",
+        "authorized_application_id",
+        "subscription_id",
+        "tenant_id",
+        "keys__jti",
+    )
+    emails = ("subscription__beneficiary_email", "tenant__memberships__user__email")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the licenses, and what they name for those that are shown."""
+        return super().get_queryset(request).prefetch_related("tenant", "subscription", "plan")
+
+    def log_filter(self, obj: License) -> dict[str, Any]:
+        """Return the filter for everything that happened to the license's subscription."""
+        return {"tenant_id__exact": obj.tenant_id, "subscription_id__exact": obj.subscription_id}
+
+    @admin.display(description="belongings")
+    def belongings(self, obj: License) -> SafeString:
+        """Return a link to the keys of the license."""
+        return links(("License keys", listing("licenses_licensekey", license__id__exact=obj.pk)))
+
+
+@admin.register(LicenseKey)
+class LicenseKeyAdmin(RevokingAdmin):
+    """Signed keys with their history, without the keys themselves."""
+
+    operator_actions = (REVOKE_KEY,)
+
+    fields = (
+        "jti",
+        "tenant",
+        "license",
+        "slot",
+        "state",
+        "signing_key",
+        "token_sha256",
+        "issued_at",
+        "expires_at",
+        "accepted_until",
+        "replaced_at",
+        "revoked_at",
+        "deleted_at",
+        "status_list",
+        "status_index",
+        "created_by_name",
+        "last_downloaded_at",
+        "belongings",
+    )
+    list_display = (
+        "jti",
+        "tenant",
+        "holder",
+        "slot",
+        "state",
+        "issued_at",
+        "expires_at",
+        "accepted_until",
+        "revoked_at",
+    )
+    list_filter = (
+        "state",
+        "slot",
+        ("revoked_at", admin.EmptyFieldListFilter),
+        word_filter("expiry", "expiring", "Within 30 days", LicenseKeyQuerySet.expiring),
+        word_filter("download", "downloaded", "Never", LicenseKeyQuerySet.never_downloaded),
+        word_filter("check", "checked", "Never", LicenseKeyQuerySet.never_checked),
+        "signing_key",
+        CountryFilter,
+    )
+    list_select_related = ("tenant", "license")
+    search_fields = (
+        "license__holder_name",
+        "tenant__name",
+        "license__subscription__name",
+        "license__subscription__beneficiary_email",
+        "token_sha256__startswith",
+    )
+    search_help_text = (
+        "jti, key id of the signing key, holder's, tenant's or subscription's name, email address "
+        "or domain of the beneficiary or a member, SHA-256 of the key, or whole identifier of the "
+        "license, the authorized application, the subscription or the tenant"
+    )
+    ordering = ("-id",)
+    identifiers = (
+        "jti",
+        "license_id",
+        "license__authorized_application_id",
+        "license__subscription_id",
+        "tenant_id",
+    )
+    key_ids = ("signing_key__kid",)
+    emails = (
+        "license__subscription__beneficiary_email",
+        "tenant__memberships__user__email",
+    )
+    secrets = ("token",)
+
+    def get_urls(self) -> list[Any]:
+        """Add the page that finds a pasted key."""
+        view = self.admin_site.admin_view(partial(find_view, self))
+        return [path("find/", view, name="licenses_licensekey_find"), *super().get_urls()]
+
+    @override
+    def other_links(self, request: HttpRequest) -> list[tuple[str, str]]:
+        """Lead to the page that finds a pasted key."""
+        find = ("Find a license key", reverse("admin:licenses_licensekey_find"))
+        return [find, *super().other_links(request)]
+
+    def log_filter(self, obj: LicenseKey) -> dict[str, Any]:
+        """Return the filter for what happened to the subscription, in this slot."""
+        return {
+            "tenant_id__exact": obj.tenant_id,
+            "subscription_id__exact": obj.license.subscription_id,
+            "slot__exact": obj.slot,
+        }
+
+    @admin.display(description="holder's name", ordering="license__holder_name")
+    def holder(self, obj: LicenseKey) -> str:
+        """Return the name in the key's audience."""
+        return obj.license.holder_name
+
+    @admin.display(description="belongings")
+    def belongings(self, obj: LicenseKey) -> SafeString:
+        """Return a link to the checks of the key by terminals."""
+        return links(("Checks", listing("licenses_checkcount", license_key__id__exact=obj.pk)))
+
+
+@admin.register(StatusList)
+class StatusListAdmin(ReadOnlyAdmin):
+    """The status lists; the seed of their decoys would tell which entries are real."""
+
+    fields = ("number", "size", "created_at")
+    list_display = ("number", "size", "created_at")
+    secrets = ("decoy_seed",)
+
+
+class ResultFilter(admin.SimpleListFilter):
+    """Filters by result, without reading which results were counted."""
+
+    title = "result"
+    parameter_name = "result"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        """Return every result with its label."""
+        return Result.choices
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the counts of the chosen result."""
+        return queryset.filter(result=self.value()) if self.value() else queryset
+
+
+@admin.register(CheckCount)
+class CheckCountAdmin(ReadOnlyAdmin):
+    """Checks by terminals, by key, hour and result."""
+
+    fields = ("hour", "tenant", "license_key", "result", "count", "last_at")
+    list_display = ("hour", "tenant", "license_key", "result", "count", "last_at")
+    list_filter = (ResultFilter,)
+    list_select_related = ("tenant", "license_key")
+    search_fields = ("tenant__name",)
+    search_help_text = "Tenant's name, or whole jti or identifier of the tenant"
+    ordering = ("-hour", "-id")
+    identifiers = ("license_key__jti", "tenant_id")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the counts; their key's token stays in the database."""
+        return super().get_queryset(request).defer("license_key__token")

@@ -1,0 +1,161 @@
+"""What operators see of signing keys and do to them; the private half is on no page."""
+
+import hashlib
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Case, QuerySet, Value, When
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from licenses.admin.forms import ActivateSigningKeyForm, DisableSigningKeyForm
+from licenses.figures import snapshot
+from licenses.flows.signing_keys import (
+    activate_signing_key,
+    count_accepted_keys,
+    create_signing_key,
+    disable_signing_key,
+    signs_from,
+)
+from licenses.models import SigningKey, SigningKeyState
+from portal.core.dates import moment
+from portal.operators.actions import ActionsAdmin, OperatorAction
+from portal.operators.model_admin import ReadOnlyAdmin, code, links, listing
+
+CREATE = OperatorAction(
+    name="create",
+    label="Create signing key",
+    consequences=(
+        "A new key pair with its certificate is made; nobody ever sees the private key.",
+        "It is published at once and signs nothing until it is activated.",
+    ),
+    flow=create_signing_key,
+    permission="create",
+    makes_new=True,
+    done="The signing key was created and is published.",
+)
+
+ACTIVATE = OperatorAction(
+    name="activate",
+    label="Activate signing key",
+    consequences=(
+        "New license keys are signed with this key from now on.",
+        "The one that is active becomes passive: what it signed passes checks as before.",
+    ),
+    flow=lambda signing_key, **chosen: activate_signing_key(signing_key=signing_key, **chosen),
+    summarize=lambda signing_key: (
+        f"Can be activated from {moment(signs_from(signing_key))}, certificate ends "
+        f"{moment(signing_key.valid_until)}"
+    ),
+    form=ActivateSigningKeyForm,
+    permission="state",
+    on_page=True,
+    is_possible=lambda signing_key: signing_key.state == SigningKeyState.PASSIVE,
+    done="The signing key signs from now on.",
+)
+
+DISABLE = OperatorAction(
+    name="disable",
+    label="Disable signing key",
+    consequences=(
+        "Every license key that it signed is refused from now on. This cannot be undone.",
+        "Terminals with such a key do not start until they have a new one.",
+        "Terminals that verify offline do not ask and go on until their key expires.",
+    ),
+    flow=lambda signing_key, **chosen: disable_signing_key(signing_key=signing_key, **chosen),
+    summarize=lambda signing_key: (
+        f"License keys that this refuses: {count_accepted_keys(signing_key)}"
+    ),
+    form=DisableSigningKeyForm,
+    permission="state",
+    on_page=True,
+    is_possible=lambda signing_key: signing_key.state != SigningKeyState.DISABLED,
+    is_dangerous=True,
+    done="The signing key is disabled.",
+)
+
+
+@admin.register(SigningKey)
+class SigningKeyAdmin(ActionsAdmin, ReadOnlyAdmin):
+    """The vendor's key pairs: flows create, activate and disable them."""
+
+    operator_actions = (CREATE, ACTIVATE, DISABLE)
+    fields = (
+        "kid",
+        "state",
+        "bits",
+        "certificate_sha256",
+        "valid_from",
+        "valid_until",
+        "created_at",
+        "activated_at",
+        "disabled_at",
+        "signed",
+        "living",
+        "belongings",
+    )
+    list_display = (
+        "kid",
+        "state",
+        "valid_from",
+        "valid_until",
+        "activated_at",
+        "signed",
+        "living",
+    )
+    list_filter = ("state",)
+    search_fields = ("kid",)
+    secrets = ("private_key",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the signing keys with what the kept figures say of them."""
+        counted = snapshot.current().numbers["signing_keys"]
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                **{
+                    name: Case(
+                        *(When(kid=kid, then=Value(counted[kid][name])) for kid in counted),
+                        default=Value(0),
+                    )
+                    for name in ("signed", "living")
+                }
+            )
+        )
+
+    def has_create_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the operator may create a signing key."""
+        return request.user.has_perm("licenses.add_signingkey")
+
+    def has_state_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the operator may activate and disable signing keys."""
+        return request.user.has_perm("licenses.change_signingkey")
+
+    @admin.display(description="license keys signed")
+    def signed(self, obj: Any) -> int:
+        """Return how many license keys it has signed, as counted last."""
+        return int(obj.signed)
+
+    @admin.display(description="of them still living")
+    def living(self, obj: Any) -> int:
+        """Return how many of them pass checks, as counted last."""
+        return int(obj.living)
+
+    @admin.display(description="SHA-256 of the certificate")
+    def certificate_sha256(self, obj: SigningKey) -> SafeString:
+        """Return the fingerprint of the certificate (DER), as tools print it."""
+        return code(hashlib.sha256(bytes(obj.certificate)).digest().hex(":").upper())
+
+    @admin.display(description="belongings")
+    def belongings(self, obj: SigningKey) -> SafeString:
+        """Return links to the license keys that it signed and to what was done to it."""
+        signed = listing("licenses_licensekey", signing_key__id__exact=obj.pk)
+        return links(
+            ("License keys signed by it", signed),
+            ("Log", listing("portal_logentry", **self.log_filter(obj))),
+        )
+
+    def log_filter(self, obj: SigningKey) -> dict[str, Any]:
+        """Return the filter for the rows of the vendor's log that name the key."""
+        return {"tenant_id__exact": self.tenant_id_of(obj), "details__kid": obj.kid}

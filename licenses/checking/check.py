@@ -1,0 +1,340 @@
+"""The check of one license key: one order, one vocabulary, for portal, terminals and command.
+
+The steps and their order are contract.md section 4: form, signature, request, record, slot, key,
+subscription, time. The first that fails answers. Trust comes from our own signing keys, never
+from a certificate that came with the key.
+"""
+
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from django.utils import timezone
+
+from licenses import keys, tokens
+from licenses.checking import cache
+from licenses.checking.lookup import Records, StoredKey, look_up
+from licenses.checking.results import Result, Step
+from licenses.models import KeyState
+from licenses.tokens import CLOCK_SKEW_SECONDS, PROVIDER_URN, ParsedToken
+from subscriptions.models import State, effective_state
+
+PROVIDER_NAMES = ("broker_id", "provider_id")
+"""2022-05 terminals send `provider_id`, later ones `broker_id`."""
+
+COMPARED = (
+    "key_type",
+    "subject",
+    "consumer_tenant_id",
+    "authorized_party",
+    "authorized_application_id",
+    "issuer",
+    "audience",
+    *PROVIDER_NAMES,
+)
+"""The members of a terminal's request that are compared with the key (contract.md section 3)."""
+
+IN_FILE = ("key_type", "subject", "consumer_tenant_id", "authorized_party", *PROVIDER_NAMES)
+"""Those of them that terminals take from the license file (contract.md section 2)."""
+
+AUDIENCES = (
+    "https://login.microsoftonline.com/{tid}/v2.0",
+    "https://perpetualintelligenceb2c.b2clogin.com/{tid}/v2.0",
+    "https://login.perpetualintelligence.com/{tid}/v2.0",
+)
+"""The forms of the tenant audience that the client generations send."""
+
+WITHOUT_DATABASE = frozenset({Step.RECORD, Step.SLOT, Step.KEY, Step.SUBSCRIPTION})
+"""The steps that `check_offline` leaves out."""
+
+_ECHOED = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+type Expected = Mapping[str, str | None]
+"""What the caller compares: an absent name is skipped, None stands for "not given"."""
+
+
+class Outcome(StrEnum):
+    """What became of one step, for the screen."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    NOT_REACHED = "not reached"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The answer to a check.
+
+    `left_out` are the steps that need a database, where there was none. `parsed` is None for a
+    malformed key. `key` is the record of exactly this token; it is None
+    until the signature has verified, and for another tenant's key.
+    """
+
+    result: Result
+    description: str
+    checked_at: datetime
+    compared: frozenset[str]
+    accepted_until: datetime | None = None
+    parsed: ParsedToken | None = None
+    key: StoredKey | None = None
+    left_out: frozenset[Step] = frozenset()
+
+    @property
+    def passes(self) -> bool:
+        """Whether a terminal may start on this key."""
+        return self.result.passes
+
+    def steps(self) -> list[tuple[str, Outcome]]:
+        """Return (title, outcome) of every step, in order."""
+        failed = self.result.step
+        outcomes: list[tuple[str, Outcome]] = []
+        reached = True
+        for step in Step:
+            if step == failed:
+                outcome = Outcome.FAILED
+                reached = False
+            elif not reached:
+                outcome = Outcome.NOT_REACHED
+            else:
+                outcome = Outcome.SKIPPED if self._skips(step) else Outcome.PASSED
+            outcomes.append((str(step.label), outcome))
+        return outcomes
+
+    def _skips(self, step: Step) -> bool:
+        if step in self.left_out:
+            return True
+        if step == Step.SLOT:
+            return "key_type" not in self.compared
+        return step == Step.REQUEST and not self.compared - {"key_type"}
+
+
+def check(token: str, *, expected: Expected, now: datetime | None = None) -> Verdict:
+    """Return the verdict on a license key; it never raises for what a stranger may send.
+
+    `expected` has the names of COMPARED that the caller wants compared. `now` is the present
+    moment unless it is given.
+    """
+    now = now or timezone.now()
+    compared = frozenset(expected)
+    try:
+        parsed = cache.parse(token)
+    except tokens.Malformed as malformed:
+        return _malformed(malformed, compared, now)
+    records = look_up(parsed)
+    record = None if records is None else _record_of(parsed, records)
+    failure = _judge_signature(parsed, records)
+    has_verified = failure is None
+    failure = failure or judge_request(parsed.claims, expected) or _judge_record(record, expected)
+    if failure is None and record is not None:
+        failure = _judge_key(record, now) or _judge_subscription(record, now)
+        failure = failure or judge_time(parsed, now)
+    result = failure or _passing(record)
+    accepted_until = record.accepted_until if record and result == Result.SUPERSEDED else None
+    return Verdict(
+        result=result,
+        description=_describe(result, expected, accepted_until),
+        checked_at=now,
+        compared=compared,
+        accepted_until=accepted_until,
+        parsed=parsed,
+        key=record if has_verified and result != Result.TENANT_MISMATCH else None,
+    )
+
+
+def check_offline(
+    token: str,
+    *,
+    published_keys: Mapping[str, RSAPublicKey],
+    expected: Expected,
+    now: datetime | None = None,
+) -> Verdict:
+    """Return the verdict that needs no database, by published keys alone (`kid` to key).
+
+    The steps from record to subscription are left out (contract.md section 4): a key that was
+    deleted, revoked or replaced still passes here.
+    """
+    now = now or timezone.now()
+    compared = frozenset(expected)
+    try:
+        parsed = tokens.parse(token)
+    except tokens.Malformed as malformed:
+        return _malformed(malformed, compared, now)
+    public_key = published_keys.get(parsed.kid)
+    if public_key is None:
+        failure: Result | None = Result.SIGNING_KEY_UNKNOWN
+    elif not keys.verify_with(public_key, parsed):
+        failure = Result.SIGNATURE_INVALID
+    else:
+        failure = judge_request(parsed.claims, expected) or judge_time(parsed, now)
+    result = failure or Result.VALID
+    return Verdict(
+        result=result,
+        description=_describe(result, expected, None),
+        checked_at=now,
+        compared=compared,
+        parsed=parsed,
+        left_out=WITHOUT_DATABASE,
+    )
+
+
+def expected_from_terminal(body: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return what a terminal's request names: all of COMPARED, None where it is lacking."""
+    return {name: _text(body.get(name)) for name in COMPARED}
+
+
+def expected_from_file(
+    members: Mapping[str, Any], *, tenant_id: UUID | None = None
+) -> dict[str, str | None]:
+    """Return what an uploaded license file names, as a terminal would send it.
+
+    Its audience is left out, which holds ours and is never sent; the application only counts
+    where the file lists it. With `tenant_id`, a file of another tenant is a mismatch.
+    """
+    expected = {name: _text(members.get(name)) for name in IN_FILE}
+    if tenant_id is not None and expected["consumer_tenant_id"] != str(tenant_id):
+        expected["consumer_tenant_id"] = None
+    if "authorized_application_ids" in members:
+        listed = members["authorized_application_ids"]
+        first = listed[0] if isinstance(listed, list) and listed else None
+        expected["authorized_application_id"] = _text(first)
+    return expected
+
+
+def _malformed(malformed: tokens.Malformed, compared: frozenset[str], now: datetime) -> Verdict:
+    return Verdict(
+        result=Result.MALFORMED,
+        description=f"{Result.MALFORMED.sentence} {malformed.reason}",
+        checked_at=now,
+        compared=compared,
+    )
+
+
+def judge_request(claims: Mapping[str, Any], expected: Expected) -> Result | None:
+    """Return the first mismatch of the request with the claims, in the order of the table."""
+    if _differs(expected, "issuer", claims.get("iss")):
+        return Result.ISSUER_MISMATCH
+    if _differs(expected, "consumer_tenant_id", claims.get("tid")):
+        return Result.TENANT_MISMATCH
+    if _differs(expected, "subject", claims.get("sub")):
+        return Result.SUBJECT_MISMATCH
+    if _differs(expected, "authorized_party", claims.get("azp")):
+        return Result.PARTY_MISMATCH
+    if not _provider_agrees(expected):
+        return Result.PROVIDER_MISMATCH
+    if not _audience_agrees(expected.get("audience"), claims):
+        return Result.AUDIENCE_MISMATCH
+    if _differs(expected, "authorized_application_id", claims.get("auth_apps")):
+        return Result.APPLICATION_NOT_AUTHORIZED
+    return None
+
+
+def judge_time(parsed: ParsedToken, now: datetime) -> Result | None:
+    """Return whether the key is too young or too old, allowing for clocks (RFC 7519 4.1.4)."""
+    moment = now.timestamp()
+    if moment < max(parsed.iat, parsed.nbf) - CLOCK_SKEW_SECONDS:
+        return Result.NOT_YET_VALID
+    if moment >= parsed.exp + CLOCK_SKEW_SECONDS:
+        return Result.EXPIRED
+    return None
+
+
+def _record_of(parsed: ParsedToken, records: Records) -> StoredKey | None:
+    """Return the row that the token's `jti` leads to, if it is of exactly this token."""
+    key = records.key
+    return key if key and hmac.compare_digest(key.token_sha256, parsed.sha256) else None
+
+
+def _judge_signature(parsed: ParsedToken, records: Records | None) -> Result | None:
+    if records is None or not records.verifies:
+        return Result.SIGNING_KEY_UNKNOWN
+    signed = cache.is_signed(parsed, records.certificate)
+    return None if signed else Result.SIGNATURE_INVALID
+
+
+def _judge_record(record: StoredKey | None, expected: Expected) -> Result | None:
+    if record is None:
+        return Result.UNKNOWN
+    if _differs(expected, "key_type", record.slot.key_type):
+        return Result.KEY_TYPE_MISMATCH
+    return None
+
+
+def _judge_key(record: StoredKey, now: datetime) -> Result | None:
+    if record.state == KeyState.DELETED:
+        return Result.DELETED
+    if record.is_revoked:
+        return Result.REVOKED
+    if record.state == KeyState.REPLACED or _overlap_is_over(record, now):
+        return Result.REPLACED
+    return None
+
+
+def _overlap_is_over(record: StoredKey, now: datetime) -> bool:
+    if record.state != KeyState.SUPERSEDED:
+        return False
+    return record.accepted_until is None or now >= record.accepted_until
+
+
+_BY_SUBSCRIPTION = {
+    State.PENDING: Result.SUBSCRIPTION_PENDING,
+    State.ACTIVE: None,
+    State.SUSPENDED: Result.SUBSCRIPTION_SUSPENDED,
+    State.ENDED: Result.SUBSCRIPTION_ENDED,
+}
+
+
+def _judge_subscription(record: StoredKey, now: datetime) -> Result | None:
+    state = effective_state(record.subscription_state, record.subscription_ends_at, now)
+    return _BY_SUBSCRIPTION[state]
+
+
+def _passing(record: StoredKey | None) -> Result:
+    superseded = record is not None and record.state == KeyState.SUPERSEDED
+    return Result.SUPERSEDED if superseded else Result.VALID
+
+
+def _differs(expected: Expected, name: str, actual: object) -> bool:
+    if name not in expected:
+        return False
+    given = expected[name]
+    return given is None or given != actual
+
+
+def _provider_agrees(expected: Expected) -> bool:
+    compared = [expected[name] for name in PROVIDER_NAMES if name in expected]
+    given = [value for value in compared if value is not None]
+    return not compared or (bool(given) and all(value == PROVIDER_URN for value in given))
+
+
+def _audience_agrees(given: str | None, claims: Mapping[str, Any]) -> bool:
+    if given is None or given == claims.get("name"):
+        return True
+    return given.removesuffix("/") in _audiences(claims.get("tid"))
+
+
+def _audiences(tid: object) -> Iterable[str]:
+    return [form.format(tid=tid) for form in AUDIENCES]
+
+
+def _describe(result: Result, expected: Expected, accepted_until: datetime | None) -> str:
+    if result == Result.APPLICATION_NOT_AUTHORIZED:
+        given = expected.get("authorized_application_id") or ""
+        echoed = given if _ECHOED.fullmatch(given) else ""
+        return f"The application is not authorized. application_id={echoed}"
+    if accepted_until is not None:
+        return (
+            "The license key was replaced by a reset and is accepted until "
+            f"{accepted_until:%Y-%m-%d %H:%M:%S} UTC."
+        )
+    return result.sentence
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,236 @@
+"""The figures as operators see them: bars and columns, each with its number and its list."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from licenses.checking.results import Result
+from licenses.checks import warnings_of
+from licenses.figures import snapshot
+from licenses.figures.snapshot import KEY_STATES, RECENT, Numbers, hours, passed
+from licenses.models import KeyState, SigningKey, SigningKeyState
+from portal.operators.model_admin import listing
+
+HEIGHT = 100
+"""Height of a column chart in units of its own; columns are whole units high."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One row of a bar chart; `percent` of the widest one."""
+
+    label: str
+    count: int
+    address: str
+    percent: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column of a chart over time: what passed below, what was refused on top of it."""
+
+    start: datetime
+    x: int
+    count: int
+    refused: int
+    address: str
+    top: int
+    height: int
+    refused_top: int
+    refused_height: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """A chart over time, with the sentence that tells it without eyes."""
+
+    columns: list[Column]
+    width: int
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartPage:
+    """Everything that the start page of the admin shows."""
+
+    taken_at: datetime
+    active: list[Bar]
+    active_total: int
+    new: int
+    new_address: str
+    ended: int
+    ended_address: str
+    keys: list[Bar]
+    expiring: Columns
+    checks: Columns
+    results: list[Bar]
+    pending_mails: int
+    oldest_mail: datetime | None
+    mails_address: str
+    signing_key: SigningKey | None
+    signing_key_days: int
+    signing_key_warnings: list[str]
+
+
+def start_page() -> StartPage:
+    """Return the start page; of the database only the kept figures and one key are read."""
+    figures = snapshot.current()
+    now, numbers = figures.taken_at, figures.numbers
+    active = SigningKey.objects.defer("private_key").filter(state=SigningKeyState.ACTIVE).first()
+    since = active.activated_at if active else None
+    oldest = numbers["oldest_mail"]
+    return StartPage(
+        taken_at=now,
+        active=_active(numbers),
+        active_total=sum(plan["count"] for plan in numbers["active"]),
+        new=numbers["new"],
+        new_address=_subscriptions(created_at__gt=_iso(now - RECENT)),
+        ended=numbers["ended"],
+        ended_address=_subscriptions(effective_state="ended"),
+        keys=_keys(numbers, now),
+        expiring=_expiring(numbers),
+        checks=_checks(numbers),
+        results=_results(numbers, now),
+        pending_mails=numbers["pending_mails"],
+        oldest_mail=datetime.fromisoformat(oldest) if oldest else None,
+        mails_address=listing("portal_outbox", sent_at__isempty=1, given_up_at__isempty=1),
+        signing_key=active,
+        signing_key_days=(timezone.now() - since).days if since else 0,
+        signing_key_warnings=[str(warning.msg) for warning in warnings_of(active)]
+        if active
+        else [],
+    )
+
+
+def _active(numbers: Numbers) -> list[Bar]:
+    return _bars(
+        (
+            plan["name"],
+            plan["count"],
+            _subscriptions(effective_state="active", plan__id__exact=plan["id"]),
+        )
+        for plan in numbers["active"]
+    )
+
+
+def _keys(numbers: Numbers, now: datetime) -> list[Bar]:
+    there, moment = {"revoked_at__isnull": True}, _iso(now)
+    lists: dict[str, dict[str, Any]] = {
+        "valid": {"state__exact": KeyState.CURRENT, **there, "expires_at__gt": moment},
+        "superseded": {"state__exact": KeyState.SUPERSEDED, **there, "accepted_until__gt": moment},
+        "expired": {"state__exact": KeyState.CURRENT, **there, "expires_at__lte": moment},
+        "revoked": {"revoked_at__isnull": False},
+        "replaced": {"state__in": "superseded,replaced", **there},
+        "deleted": {"state__exact": KeyState.DELETED},
+        "withdrawn": {"signing_key__in": _disabled(), "revoked_at__isnull": True},
+    }
+    return _bars(
+        (label, numbers["keys"][state], listing("licenses_licensekey", **lists[state]))
+        for state, label in KEY_STATES.items()
+        if state != "withdrawn" or numbers["keys"][state]
+    )
+
+
+def _disabled() -> str:
+    """Return the disabled signing keys as a filter takes them."""
+    disabled = SigningKey.objects.filter(state=SigningKeyState.DISABLED)
+    return ",".join(str(pk) for pk in disabled.values_list("pk", flat=True))
+
+
+def _expiring(numbers: Numbers) -> Columns:
+    weeks = [
+        (
+            datetime.fromisoformat(week["start"]),
+            week["count"],
+            0,
+            listing(
+                "licenses_licensekey",
+                state__exact=KeyState.CURRENT,
+                revoked_at__isnull=True,
+                expires_at__gt=week["start"],
+                expires_at__lte=week["end"],
+            ),
+        )
+        for week in numbers["expiring"]
+    ]
+    total = sum(count for _, count, _, _ in weeks)
+    return _columns(weeks, f"{total} current license keys expire in the next {len(weeks)} weeks.")
+
+
+def _checks(numbers: Numbers) -> Columns:
+    by_hour = [
+        (
+            datetime.fromisoformat(hour),
+            sum(checks.values()),
+            sum(checks.values()) - passed(checks),
+            listing("licenses_checkcount", hour__exact=hour),
+        )
+        for hour, checks in numbers["checks"].items()
+    ]
+    total = sum(count for _, count, _, _ in by_hour)
+    refused = sum(count for _, _, count, _ in by_hour)
+    return _columns(
+        by_hour, f"{total} checks in the last {len(by_hour)} hours, {refused} of them refused."
+    )
+
+
+def _results(numbers: Numbers, now: datetime) -> list[Bar]:
+    total: Counter[str] = sum(map(Counter, numbers["checks"].values()), Counter())
+    since = _iso(hours(now)[0])
+    return _bars(
+        (
+            str(Result(result).label),
+            count,
+            listing("licenses_checkcount", result=result, hour__gte=since),
+        )
+        for result, count in total.most_common()
+    )
+
+
+def _bars(rows: Any) -> list[Bar]:
+    """Return a bar for each (label, count, address)."""
+    rows = list(rows)
+    widest = max((count for _, count, _ in rows), default=0)
+    return [
+        Bar(label=label, count=count, address=address, percent=_share(count, widest, 100))
+        for label, count, address in rows
+    ]
+
+
+def _columns(rows: list[tuple[datetime, int, int, str]], sentence: str) -> Columns:
+    """Return a column for each (start, count, refused of them, address)."""
+    highest = max((count for _, count, _, _ in rows), default=0)
+    columns = []
+    for place, (start, count, refused, address) in enumerate(rows):
+        whole = _share(count, highest, HEIGHT)
+        upper = _share(refused, highest, HEIGHT)
+        columns.append(
+            Column(
+                start=start,
+                x=place * 10 + 1,
+                count=count,
+                refused=refused,
+                address=address,
+                top=HEIGHT - whole + upper,
+                height=whole - upper,
+                refused_top=HEIGHT - whole,
+                refused_height=upper,
+            )
+        )
+    return Columns(columns=columns, width=len(rows) * 10, sentence=sentence)
+
+
+def _share(count: int, of: int, units: int) -> int:
+    """Return the whole units for a count, at least one for anything that is not nothing."""
+    return max(round(units * count / of), 1) if count and of else 0
+
+
+def _subscriptions(**parameters: Any) -> str:
+    return listing("subscriptions_subscription", **parameters)
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat()

@@ -1,0 +1,258 @@
+"""Licenses and their keys."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.utils import timezone
+
+from licenses.models.check_counts import CheckCount
+from licenses.models.signing_keys import SigningKey
+from licenses.models.status_lists import StatusList
+from portal.tenants.models import Tenant
+from subscriptions.models import SOON, Plan, Subscription
+
+sha256_hex = RegexValidator(r"^[0-9a-f]{64}\Z")
+
+
+class Usage(models.TextChoices):
+    """What a license is used for; the value is the last part of the usage URN."""
+
+    ORGANIZATIONAL = "org", "Organizational"
+    PERSONAL = "per", "Personal"
+    EDUCATIONAL = "edu", "Educational"
+    RESEARCH = "rnd", "Research and development"
+
+
+class LicenseQuerySet(models.QuerySet["License"]):
+    """Words for reading licenses."""
+
+    def not_deleted(self) -> LicenseQuerySet:
+        """Return the licenses that were not deleted."""
+        return self.filter(deleted_at=None)
+
+
+class License(models.Model):
+    """What Generate creates: everything that goes into its keys, frozen as it was then."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="licenses")
+    subscription = models.ForeignKey(
+        Subscription, on_delete=models.PROTECT, related_name="licenses"
+    )
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="licenses")
+    usage = models.CharField(max_length=3, choices=Usage)
+    holder_name = models.CharField("holder's name", max_length=200)
+    country = models.CharField(max_length=3)
+    authorized_application_id = models.UUIDField(unique=True, default=uuid.uuid4)
+    issuer = models.CharField(max_length=300)
+    tenant_audience = models.CharField(max_length=300)
+    authorized_party = models.CharField(max_length=300)
+    plan_urn = models.CharField(max_length=100)
+    days = models.PositiveSmallIntegerField(help_text="From signing to expiry, by the plan.")
+    custom_claims = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_by_name = models.CharField(max_length=200)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    deleted_by_name = models.CharField(max_length=200, blank=True)
+
+    objects = LicenseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription"],
+                condition=Q(deleted_at=None),
+                name="license_one_living",
+                violation_error_message="This subscription already has license keys.",
+            ),
+            models.CheckConstraint(condition=Q(usage__in=Usage.values), name="license_usage_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.holder_name} ({self.authorized_application_id})"
+
+    @property
+    def audience(self) -> list[str]:
+        """The claim `aud`: the holder's name, then the tenant audience."""
+        return [self.holder_name, self.tenant_audience]
+
+
+class Slot(models.TextChoices):
+    """The two places for a key of a license."""
+
+    PRIMARY = "primary", "Primary"
+    SECONDARY = "secondary", "Secondary"
+
+    @property
+    def key_type(self) -> str:
+        """The slot as the license file and terminals write it (contract.md section 2)."""
+        return f"{self.value}_key"
+
+    @property
+    def other(self) -> Slot:
+        """The slot that terminals run on while this one is reset."""
+        return Slot.SECONDARY if self is Slot.PRIMARY else Slot.PRIMARY
+
+
+class KeyState(models.TextChoices):
+    """The stored state of a license key; revocation and times come on top of it.
+
+    A superseded key whose overlap is over answers `replaced` though still stored as superseded.
+    """
+
+    CURRENT = "current", "Current"
+    SUPERSEDED = "superseded", "Superseded"
+    REPLACED = "replaced", "Replaced"
+    DELETED = "deleted", "Deleted"
+
+
+ANSWERED = {KeyState.CURRENT, KeyState.SUPERSEDED}
+"""A check of these may still pass."""
+
+
+class LicenseKeyQuerySet(models.QuerySet["LicenseKey"]):
+    """Words for reading license keys."""
+
+    def current(self) -> LicenseKeyQuerySet:
+        """Return the keys that stand in a slot now."""
+        return self.filter(state=KeyState.CURRENT)
+
+    def overlapping(self, now: datetime | None = None) -> LicenseKeyQuerySet:
+        """Return the superseded keys whose overlap runs."""
+        return self.filter(
+            state=KeyState.SUPERSEDED,
+            revoked_at=None,
+            accepted_until__gt=now or timezone.now(),
+        )
+
+    def expiring(self, now: datetime | None = None) -> LicenseKeyQuerySet:
+        """Return the current keys, not revoked, that expire within SOON."""
+        now = now or timezone.now()
+        return self.current().filter(
+            revoked_at=None, expires_at__gt=now, expires_at__lte=now + SOON
+        )
+
+    def never_downloaded(self) -> LicenseKeyQuerySet:
+        """Return the current keys that nobody downloaded."""
+        return self.current().filter(last_downloaded_at=None)
+
+    def never_checked(self) -> LicenseKeyQuerySet:
+        """Return the current keys that no terminal had checked."""
+        checks = CheckCount.objects.filter(license_key=OuterRef("pk"))
+        return self.current().filter(~Exists(checks))
+
+    def accepted(self, now: datetime | None = None) -> LicenseKeyQuerySet:
+        """Return the keys of which a check passes as far as they themselves decide."""
+        now = now or timezone.now()
+        overlap_runs = Q(accepted_until=None) | Q(accepted_until__gt=now)
+        return self.filter(overlap_runs, state__in=ANSWERED, revoked_at=None, expires_at__gt=now)
+
+    def with_last_check(self) -> LicenseKeyQuerySet:
+        """Annotate `last_checked_at` and `last_check_result`, as reported by terminals."""
+        newest = CheckCount.objects.filter(license_key=OuterRef("pk")).order_by("-last_at")
+        return self.annotate(
+            last_checked_at=Subquery(newest.values("last_at")[:1]),
+            last_check_result=Subquery(newest.values("result")[:1]),
+        )
+
+
+class LicenseKey(models.Model):
+    """One signed key with its history: a reset adds a row, a delete leaves it without token."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="license_keys")
+    license = models.ForeignKey(License, on_delete=models.PROTECT, related_name="keys")
+    signing_key = models.ForeignKey(
+        SigningKey, on_delete=models.PROTECT, related_name="keys", db_index=False
+    )
+    slot = models.CharField(max_length=10, choices=Slot)
+    state = models.CharField(max_length=12, choices=KeyState, default=KeyState.CURRENT)
+    jti = models.UUIDField(unique=True)
+    token = models.TextField(
+        null=True, blank=True, help_text="Gone once the license keys are deleted."
+    )
+    token_sha256 = models.CharField(max_length=64, validators=[sha256_hex])
+    issued_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    accepted_until = models.DateTimeField(
+        null=True, blank=True, help_text="End of the overlap that a reset chose."
+    )
+    replaced_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    status_list = models.ForeignKey(StatusList, on_delete=models.PROTECT, related_name="keys")
+    status_index = models.PositiveIntegerField()
+    created_by_name = models.CharField(max_length=200)
+    last_downloaded_at = models.DateTimeField(null=True, blank=True)
+    reminded_days = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Step of the expiry reminders that was told last."
+    )
+
+    objects = LicenseKeyQuerySet.as_manager()
+
+    last_checked_at: datetime | None
+    last_check_result: str | None
+
+    class Meta:
+        ordering = ["license", "slot", "-issued_at"]
+        constraints = [
+            models.CheckConstraint(condition=Q(slot__in=Slot.values), name="license_key_slot"),
+            models.UniqueConstraint(
+                fields=["license", "slot"],
+                condition=Q(state=KeyState.CURRENT),
+                name="license_key_one_current",
+                violation_error_message="This slot already has a key.",
+            ),
+            models.UniqueConstraint(
+                fields=["license", "slot"],
+                condition=Q(state=KeyState.SUPERSEDED),
+                name="license_key_one_superseded",
+                violation_error_message="This slot already has a superseded key.",
+            ),
+            models.UniqueConstraint(
+                fields=["status_list", "status_index"], name="license_key_status_index_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(expires_at__gt=F("issued_at")), name="license_key_lives"
+            ),
+            models.CheckConstraint(
+                condition=Q(state=KeyState.CURRENT, accepted_until=None, replaced_at=None)
+                | Q(
+                    state=KeyState.SUPERSEDED,
+                    accepted_until__isnull=False,
+                    replaced_at__isnull=False,
+                    accepted_until__lte=F("expires_at"),
+                )
+                | Q(state=KeyState.REPLACED, replaced_at__isnull=False)
+                | Q(state=KeyState.DELETED, deleted_at__isnull=False, token=None),
+                name="license_key_state_fits",
+            ),
+            models.CheckConstraint(
+                condition=Q(state=KeyState.DELETED)
+                | Q(state=KeyState.REPLACED, deleted_at=None)
+                | Q(state__in=ANSWERED, deleted_at=None, token__isnull=False),
+                name="license_key_token_until_deleted",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["expires_at"], name="license_key_by_expiry"),
+            models.Index(fields=["tenant", "expires_at"], name="license_key_by_tenant"),
+            # Everything that figures count, so that they are counted without the rows.
+            models.Index(
+                fields=["signing_key", "state", "revoked_at", "expires_at", "accepted_until"],
+                name="license_key_figures",
+            ),
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(state=KeyState.CURRENT, revoked_at=None),
+                name="license_key_expiring",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_slot_display()} {self.jti}"

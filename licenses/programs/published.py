@@ -1,0 +1,153 @@
+"""What everybody may fetch to verify license keys by standards alone (contract.md section 8)."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.utils.cache import get_conditional_response
+
+from licenses import keys, status_list
+from licenses.models import StatusList
+from licenses.tokens import status_list_uri
+from portal.core.refusal import Refused
+from portal.programs.errors import ProgramError, not_allowed
+
+FRESH_SECONDS = 5
+"""Seconds for which a process answers a list from memory before it looks at the keys again."""
+
+MAX_AGE_SECONDS = 30
+"""Seconds for which others may keep a list: with FRESH_SECONDS, less than a minute in all."""
+
+LIFETIME_SECONDS = 86_400
+"""Seconds for which a signed list is good; it is signed anew at half of that."""
+
+JWKS_MAX_AGE_SECONDS = 300
+STATUS_LIST_JWT = "application/statuslist+jwt"
+
+
+@login_not_required
+def jwks(request: HttpRequest) -> HttpResponse:
+    """Answer the JWK Set of the signing keys that verify (RFC 7517)."""
+    _must_read(request)
+    response = JsonResponse(keys.jwks(), content_type="application/jwk-set+json")
+    return _public(request, response, JWKS_MAX_AGE_SECONDS)
+
+
+@login_not_required
+def aggregation(request: HttpRequest) -> HttpResponse:
+    """Answer the addresses of all status lists (draft-ietf-oauth-status-list section 9)."""
+    _must_read(request)
+    numbers = StatusList.objects.order_by("number").values_list("number", flat=True)
+    lists = {"status_lists": [status_list_uri(number) for number in numbers]}
+    return _public(request, JsonResponse(lists), MAX_AGE_SECONDS)
+
+
+@login_not_required
+def status(request: HttpRequest, number: int) -> HttpResponse:
+    """Answer one Status List Token (draft-ietf-oauth-status-list section 8)."""
+    _must_read(request)
+    if "time" in request.GET:
+        raise ProgramError("invalid_request", 501, "Lists of past times are not kept here.")
+    if not request.accepts(STATUS_LIST_JWT):
+        raise ProgramError("invalid_request", 406, f"This address answers {STATUS_LIST_JWT}.")
+    signed = _current(number)
+    response = HttpResponse(signed.token, content_type=STATUS_LIST_JWT)
+    left = int(signed.issued_at + LIFETIME_SECONDS - time.time())
+    return _public(request, response, max(0, min(MAX_AGE_SECONDS, left)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """A list as it was signed, and when its keys were looked at (seconds, monotonic)."""
+
+    token: str
+    lst: str
+    kid: str
+    issued_at: int
+    looked_at: float
+
+
+_signed: dict[int, _Signed] = {}
+_building = threading.Lock()
+
+
+def clear() -> None:
+    """Drop the lists that this process keeps."""
+    _signed.clear()
+
+
+def _current(number: int) -> _Signed:
+    """Return the list, looked at in the last FRESH_SECONDS, however many ask.
+
+    While one thread looks, the others answer what is there.
+    """
+    known = _signed.get(number)
+    if known is not None and time.monotonic() - known.looked_at < FRESH_SECONDS:
+        return known
+    if not _building.acquire(blocking=known is None):
+        assert known is not None
+        return known
+    try:
+        newer = _signed.get(number)
+        if newer is known:
+            newer = _signed[number] = _build(number, known)
+        assert newer is not None
+        return newer
+    finally:
+        _building.release()
+
+
+def _build(number: int, known: _Signed | None) -> _Signed:
+    """Return the list as its keys are now; the same token while it says the same."""
+    looked_at, now = time.monotonic(), timezone.now()
+    row = StatusList.objects.filter(number=number).first()
+    if row is None:
+        raise ProgramError("not_found", 404, "There is no such status list.")
+    lst = status_list.compressed(status_list.entries(row, now), row.size)
+    try:
+        signing_key = keys.active()
+        issued_at = int(now.timestamp())
+        if (
+            known is not None
+            and (known.lst, known.kid) == (lst, signing_key.kid)
+            and issued_at < known.issued_at + LIFETIME_SECONDS // 2
+        ):
+            return replace(known, looked_at=looked_at)
+        token = keys.sign(signing_key, _claims(number, lst, issued_at), typ="statuslist+jwt")
+    except Refused as refused:
+        raise ProgramError("server_error", 503, refused.sentence) from refused
+    return _Signed(token, lst, signing_key.kid, issued_at, looked_at)
+
+
+def _claims(number: int, lst: str, issued_at: int) -> Mapping[str, Any]:
+    return {
+        "sub": status_list_uri(number),
+        "iat": issued_at,
+        "exp": issued_at + LIFETIME_SECONDS,
+        "ttl": status_list.TTL_SECONDS,
+        "status_list": {"bits": status_list.BITS, "lst": lst},
+    }
+
+
+def _must_read(request: HttpRequest) -> None:
+    if request.method not in {"GET", "HEAD"}:
+        raise not_allowed("GET", "HEAD")
+
+
+def _public(request: HttpRequest, response: HttpResponse, max_age: int) -> HttpResponse:
+    """Let any site read and keep the answer; say 304 to who has it already (RFC 9110 13)."""
+    etag = f'"{hashlib.sha256(response.content).hexdigest()[:32]}"'
+    response["ETag"] = etag
+    response["Cache-Control"] = f"public, max-age={max_age}"
+    response["Access-Control-Allow-Origin"] = "*"
+    conditional = get_conditional_response(request, etag=etag, response=response)
+    answer = response if conditional is None else conditional
+    answer["Access-Control-Allow-Origin"] = "*"
+    assert isinstance(answer, HttpResponse)
+    return answer

@@ -1,0 +1,12 @@
+"""The addresses that programs call below `/public/`."""
+
+from django.urls import path
+
+from licenses.programs import check, published
+
+app_name = "public"
+urlpatterns = [
+    path("checklicense", check.check_license, name="check_license"),
+    path("status", published.aggregation, name="status_lists"),
+    path("status/<int:number>", published.status, name="status_list"),
+]

@@ -1,0 +1,160 @@
+"""What the License Keys card shows and offers, for each state of everything it depends on."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from licenses.flows.download import refuse_unless_downloadable
+from licenses.models import License, LicenseKey, Slot
+from portal.core.refusal import Refused
+from portal.tenants.models import Member, Role
+from subscriptions.models import EXPIRY_NOTICE, BillingPeriod, State, Subscription
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyState:
+    """The state of a key as its badge shows it."""
+
+    label: str
+    tone: str
+
+
+VALID = KeyState(label="Valid", tone="good")
+EXPIRES_SOON = KeyState(label="Expires soon", tone="warn")
+EXPIRED = KeyState(label="Expired", tone="bad")
+REVOKED = KeyState(label="Revoked", tone="bad")
+NOT_ACCEPTED = KeyState(label="Not accepted", tone="bad")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotView:
+    """One slot of the card: its key, and what may be done with it."""
+
+    slot: Slot
+    key: LicenseKey
+    old: LicenseKey | None
+    state: KeyState
+    days_left: int
+    shows_key: bool
+    can_download: bool
+    can_check: bool
+    can_reset: bool
+    can_end_overlap: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """The License Keys card of one subscription, for one member."""
+
+    license: License | None
+    slots: list[SlotView]
+    state: KeyState | None
+    can_generate: bool
+    can_check: bool
+    can_delete: bool
+    plan_changed: bool
+
+
+def license_card(
+    subscription: Subscription,
+    member: Member,
+    *,
+    hands_out: bool = True,
+    now: datetime | None = None,
+) -> Card:
+    """Return what the member sees on the card: four queries at the most, whatever the history.
+
+    A support view hands nothing out (`hands_out`): no keys, no downloads, and no checks, which
+    would be recorded.
+    """
+    now = now or timezone.now()
+    state = subscription.state_at(now)
+    manages = member.may(Role.MANAGER)
+    license = License.objects.not_deleted().filter(subscription=subscription).first()
+    if license is None:
+        return Card(
+            license=None,
+            slots=[],
+            state=None,
+            can_generate=manages and state == State.ACTIVE,
+            can_check=hands_out,
+            can_delete=False,
+            plan_changed=False,
+        )
+    plan_changed = license.plan_id != subscription.plan_id
+    old_keys = {key.slot: key for key in license.keys.overlapping(now)}
+    slots = [
+        _slot_view(
+            key,
+            old=old_keys.get(key.slot),
+            subscription=subscription,
+            manages=manages,
+            hands_out=hands_out,
+            can_reset=manages and state == State.ACTIVE and not plan_changed,
+            now=now,
+        )
+        for key in license.keys.current().with_last_check().order_by("slot")
+    ]
+    return Card(
+        license=license,
+        slots=slots,
+        state=worst([view.state for view in slots]),
+        can_generate=False,
+        can_check=hands_out,
+        can_delete=manages,
+        plan_changed=plan_changed,
+    )
+
+
+def key_state(key: LicenseKey, subscription: Subscription, now: datetime) -> KeyState:
+    """Return what the badge of a current key says."""
+    if key.revoked_at is not None:
+        return REVOKED
+    if key.expires_at <= now:
+        return EXPIRED
+    if subscription.state_at(now) != State.ACTIVE:
+        return NOT_ACCEPTED
+    notice = EXPIRY_NOTICE[BillingPeriod(subscription.plan.billing_period)]
+    return EXPIRES_SOON if key.expires_at - now <= notice else VALID
+
+
+def days_until(moment: datetime, now: datetime) -> int:
+    """Return the days left, begun ones counted whole as in `expires_in`; 0 when it has passed."""
+    return max(math.ceil((moment - now) / timedelta(days=1)), 0)
+
+
+def worst(states: list[KeyState]) -> KeyState:
+    """Return the state that most needs attention."""
+    order = [VALID, EXPIRES_SOON, NOT_ACCEPTED, EXPIRED, REVOKED]
+    return max(states, key=order.index)
+
+
+def _slot_view(
+    key: LicenseKey,
+    *,
+    old: LicenseKey | None,
+    subscription: Subscription,
+    manages: bool,
+    hands_out: bool,
+    can_reset: bool,
+    now: datetime,
+) -> SlotView:
+    try:
+        refuse_unless_downloadable(key, subscription.state_at(now), now)
+        can_download = hands_out
+    except Refused:
+        can_download = False
+    return SlotView(
+        slot=Slot(key.slot),
+        key=key,
+        old=old,
+        state=key_state(key, subscription, now),
+        days_left=days_until(key.expires_at, now),
+        shows_key=hands_out,
+        can_download=can_download,
+        can_check=hands_out,
+        can_reset=can_reset,
+        can_end_overlap=manages and old is not None,
+    )

@@ -1,0 +1,128 @@
+"""Forms of the License Keys card."""
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+
+from licenses.flows.generate import usages
+from licenses.flows.reset import Overlap, overlap_end, overlaps
+from licenses.models import LicenseKey, Slot, Usage
+from portal.accounts.models import User
+from portal.core.dates import moment
+from subscriptions.models import Subscription
+
+HOLDER_LABELS = {
+    Usage.ORGANIZATIONAL: "Organization or Business Name",
+    Usage.PERSONAL: "Full name",
+    Usage.EDUCATIONAL: "Educational institute name",
+    Usage.RESEARCH: "Organization or Business Name",
+}
+"""What the holder's name is called, by usage."""
+
+
+class UsageSelect(forms.RadioSelect):
+    """Radio buttons which tell the page how the holder's name is called for each usage."""
+
+    def __init__(self, suggestions: dict[str, str]) -> None:
+        super().__init__()
+        self.suggestions = suggestions
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the option with the label and the suggestion that follow it."""
+        option = super().create_option(name, value, *args, **kwargs)
+        option["attrs"] |= {
+            "data-label-for": "id_holder_name",
+            "data-label-text": HOLDER_LABELS[Usage(value)],
+            "data-value": self.suggestions.get(value, ""),
+        }
+        return option
+
+
+class GenerateForm(forms.Form):
+    """The license audience: usage and the holder's name."""
+
+    usage = forms.ChoiceField(label="Usage")
+    holder_name = forms.CharField(
+        # The rules of the name, its length too, are the flow's: one place for every way in.
+        strip=False,
+        help_text="Everybody who has a key can read this name. Never enter a secret, such as a "
+        "password, an API key or an access token.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "maxlength": ""}),
+        error_messages={"required": "Enter the holder's name."},
+    )
+
+    def __init__(
+        self, data: Any = None, *, subscription: Subscription, user: User, **kwargs: Any
+    ) -> None:
+        offered = usages(subscription.plan)
+        person = {Usage.PERSONAL: user.name}
+        suggestions = {
+            usage.value: person.get(usage, subscription.tenant.name) for usage in offered
+        }
+        initial = {"usage": offered[0].value, "holder_name": suggestions[offered[0].value]}
+        super().__init__(data, initial=initial, **kwargs)
+        usage = self.fields["usage"]
+        assert isinstance(usage, forms.ChoiceField)
+        usage.widget = UsageSelect(suggestions)
+        usage.choices = [(u.value, u.label) for u in offered]
+        chosen = data.get("usage") if data else None
+        if chosen not in Usage.values:
+            chosen = offered[0].value
+        self.fields["holder_name"].label = HOLDER_LABELS[Usage(chosen)]
+
+
+class ResetForm(forms.Form):
+    """When the old key of the slot stops working, and which key that is."""
+
+    overlap = forms.ChoiceField(
+        label="When does the old key stop working?", widget=forms.RadioSelect
+    )
+    expected_jti = forms.UUIDField(widget=forms.HiddenInput)
+
+    def __init__(self, data: Any = None, *, key: LicenseKey, now: datetime, **kwargs: Any) -> None:
+        initial = {"overlap": Overlap.NOW.value, "expected_jti": key.jti}
+        super().__init__(data, initial=initial | kwargs.pop("initial", {}), **kwargs)
+        overlap = self.fields["overlap"]
+        assert isinstance(overlap, forms.ChoiceField)
+        overlap.choices = [
+            (choice.value, _overlap_label(key, choice, now)) for choice in overlaps(key, now)
+        ]
+
+
+def _overlap_label(key: LicenseKey, overlap: Overlap, now: datetime) -> str:
+    if overlap == Overlap.NOW:
+        return overlap.label
+    return f"{overlap.label}: {moment(overlap_end(key, overlap, now))}"
+
+
+class DeleteForm(forms.Form):
+    """The subscription's name, typed as a confirmation."""
+
+    confirmation = forms.CharField(
+        required=False,
+        strip=True,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
+    )
+
+    def __init__(self, data: Any = None, *, subscription: Subscription, **kwargs: Any) -> None:
+        super().__init__(data, **kwargs)
+        self.subscription = subscription
+        self.fields["confirmation"].label = f"To confirm, type {subscription.name}"
+
+    def clean_confirmation(self) -> str:
+        """Admit nothing but the subscription's name."""
+        typed: str = self.cleaned_data["confirmation"]
+        if typed != self.subscription.name.strip():
+            raise forms.ValidationError(
+                f"That does not match. Type {self.subscription.name} as it is written here."
+            )
+        return typed
+
+
+class CheckForm(forms.Form):
+    """Which of the two stored keys to check."""
+
+    slot = forms.ChoiceField(
+        label="License key", choices=Slot.choices, widget=forms.RadioSelect, initial=Slot.PRIMARY
+    )

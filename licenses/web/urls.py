@@ -1,0 +1,40 @@
+"""Addresses of the list and the page of a subscription, and of what acts on its license keys."""
+
+from django.urls import path, register_converter
+
+from licenses.models import Slot
+from licenses.web import views
+
+
+class SlotConverter:
+    """`primary` or `secondary` in an address."""
+
+    regex = "|".join(Slot.values)
+
+    def to_python(self, value: str) -> Slot:
+        """Return the slot of that name."""
+        return Slot(value)
+
+    def to_url(self, value: str) -> str:
+        """Return the slot's name."""
+        return Slot(value).value
+
+
+register_converter(SlotConverter, "slot")
+
+subscription_pages = [
+    path("", views.listing, name="list"),
+    path("<uuid:subscription_id>/", views.detail, name="detail"),
+]
+
+app_name = "licenses"
+urlpatterns = [
+    path("generate/", views.generate, name="generate"),
+    path("download/<slot:slot>/", views.download, name="download"),
+    path("check/", views.check, name="check"),
+    path("check/presented/", views.check_presented, name="check_presented"),
+    path("claims/<slot:slot>/", views.claims, name="claims"),
+    path("reset/<slot:slot>/", views.reset, name="reset"),
+    path("end-overlap/<slot:slot>/", views.end_overlap, name="end_overlap"),
+    path("delete/", views.delete, name="delete"),
+]

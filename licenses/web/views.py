@@ -1,0 +1,337 @@
+"""The pages of subscriptions and what acts on their license keys.
+
+Each action is a dialog with HTMX and a page without.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import F
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+from django_htmx.http import retarget
+
+from licenses import tokens
+from licenses.checking.check import Verdict, expected_from_file
+from licenses.files import read_presented
+from licenses.flows.check import check_presented_key, check_stored_key
+from licenses.flows.delete import delete_keys, refuse_unless_deletable
+from licenses.flows.download import download_key
+from licenses.flows.end_overlap import end_key_overlap
+from licenses.flows.generate import generate_keys, refuse_unless_generatable
+from licenses.flows.reset import Overlap, refuse_unless_resettable, reset_key
+from licenses.flows.signing import expiry
+from licenses.forms import PresentedKeyForm
+from licenses.models import License, LicensedSubscriptions, LicenseKey, Slot, Usage
+from licenses.web.card import license_card
+from licenses.web.forms import CheckForm, DeleteForm, GenerateForm, ResetForm
+from licenses.web.inspection import inspect
+from portal.accounts.proof import kept_form, recent_proof
+from portal.activity.models import LogEntry
+from portal.core.refusal import Refused
+from portal.tenants.access import TenantRequest, hidden_from_support, tenant_role
+from portal.tenants.models import Role
+from portal.web.forms import posted, refusals_on, require_form_methods
+from portal.web.pages import done, elsewhere, form_page, page, wants_fragment
+from portal.web.paging import keyset_page
+from subscriptions.flows.start_community import may_start_community
+from subscriptions.forms import FilterForm
+from subscriptions.models import State, Subscription
+from subscriptions.views import CHANGED
+
+MAX_EVENTS = 5
+
+
+@require_safe
+@tenant_role(Role.VIEWER)
+def listing(request: TenantRequest) -> HttpResponse:
+    """List the tenant's subscriptions."""
+    form = FilterForm(request.GET)
+    rows = _subscriptions(request).with_license_state()
+    if form.is_valid():
+        rows = rows.matching(form.cleaned_data["q"])
+        if form.cleaned_data["state"]:
+            rows = rows.in_state(State(form.cleaned_data["state"]))
+    context = {
+        "form": form,
+        "page": keyset_page(
+            rows.select_related("plan"),
+            after=request.GET.get("after", ""),
+            before=request.GET.get("before", ""),
+        ),
+        "is_filtered": any(form.data.get(name) for name in form.fields),
+        "has_any": _subscriptions(request).exists(),
+        "may_start_community": request.member.may(Role.MANAGER)
+        and may_start_community(request.tenant),
+    }
+    return page(request, "subscriptions/list.html", context, fragment="rows")
+
+
+@require_safe
+@tenant_role(Role.VIEWER)
+def detail(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
+    """Show one subscription with its license keys."""
+    subscription = get_object_or_404(
+        _subscriptions(request).with_state().select_related("plan", "tenant", "activated_by"),
+        pk=subscription_id,
+    )
+    events = LogEntry.objects.for_tenant(request.tenant.pk).for_subscription(subscription.pk)
+    context = {
+        "subscription": subscription,
+        "card": license_card(subscription, request.member, hands_out=not request.support_view),
+        "events": events[:MAX_EVENTS],
+        "may_manage": request.member.may(Role.MANAGER),
+    }
+    return page(request, "subscriptions/detail.html", context, fragment="subscription")
+
+
+@require_form_methods
+@tenant_role(Role.MANAGER)
+def generate(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
+    """Create both license keys."""
+    subscription, now = _subscription(request, subscription_id), timezone.now()
+    form = GenerateForm(posted(request), subscription=subscription, user=request.user)
+    if form.is_valid():
+        with refusals_on(form):
+            generate_keys(
+                subscription=subscription,
+                actor=request.actor,
+                usage=Usage(form.cleaned_data["usage"]),
+                holder_name=form.cleaned_data["holder_name"],
+            )
+            messages.success(
+                request,
+                "Both license keys were generated. Download one, and configure your terminal with "
+                "the authorized application id.",
+            )
+            return done(request, subscription.get_absolute_url(), event=CHANGED)
+    try:
+        if not form.is_bound:
+            refuse_unless_generatable(subscription, now)
+        expires_at = expiry(
+            issued_at=now, days=subscription.plan.days, ends_at=subscription.ends_at
+        )
+    except Refused as refusal:
+        return _refused(request, subscription, refusal)
+    days = tokens.expires_in_days(int(now.timestamp()), int(expires_at.timestamp()))
+    context = {"subscription": subscription, "days": days, "expires_at": expires_at}
+    return form_page(request, "licenses/generate.html", form, context, fragment="dialog")
+
+
+@require_safe
+@tenant_role(Role.VIEWER)
+@hidden_from_support
+def download(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResponse:
+    """Send the license file of a slot."""
+    subscription = _subscription(request, subscription_id)
+    license = _license(subscription)
+    try:
+        is_taken = request.method == "GET"  # a HEAD hands nothing out
+        file = download_key(license=license, slot=slot, actor=request.actor, is_taken=is_taken)
+    except Refused as refusal:
+        messages.error(request, refusal.sentence)
+        return elsewhere(request, subscription.get_absolute_url())
+    response = HttpResponse(file.content, content_type="application/json")
+    response["Content-Disposition"] = file.disposition
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@require_form_methods
+@tenant_role(Role.VIEWER)
+def check(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
+    """Check one of the stored keys."""
+    subscription = _subscription(request, subscription_id)
+    license = _license(subscription)
+    form = CheckForm(posted(request), initial={"slot": request.GET.get("slot", "primary")})
+    if form.is_valid():
+        with refusals_on(form):
+            slot = Slot(form.cleaned_data["slot"])
+            verdict = check_stored_key(license=license, slot=slot, actor=request.actor)
+            return _verdict_page(request, "licenses/check.html", subscription, form, verdict)
+    return _verdict_page(request, "licenses/check.html", subscription, form, None)
+
+
+@require_form_methods
+@tenant_role(Role.VIEWER)
+def check_presented(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
+    """Check a pasted key or an uploaded license file of the own tenant."""
+    subscription = _subscription(request, subscription_id)
+    form = PresentedKeyForm(posted(request), request.FILES or None)
+    template = "licenses/check_presented.html"
+    if form.is_valid():
+        with refusals_on(form):
+            token, members = read_presented(form.cleaned_data["presented"])
+            expected = (
+                {} if members is None else expected_from_file(members, tenant_id=request.tenant.pk)
+            )
+            verdict = check_presented_key(
+                token=token, expected=expected, tenant=request.tenant, actor=request.actor
+            )
+            return _verdict_page(request, template, subscription, form, verdict)
+    return _verdict_page(request, template, subscription, form, None)
+
+
+@require_safe
+@tenant_role(Role.VIEWER)
+def claims(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResponse:
+    """Show what a stored key says."""
+    subscription = _subscription(request, subscription_id)
+    key = _key(_license(subscription), slot)
+    context = {
+        "subscription": subscription,
+        "key": key,
+        "slot": slot,
+        "inspection": inspect(tokens.parse(key.token or "")),
+    }
+    return page(request, "licenses/claims.html", context, fragment="dialog")
+
+
+@require_form_methods
+@tenant_role(Role.MANAGER)
+@recent_proof
+def reset(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResponse:
+    """Replace the key of one slot."""
+    subscription, now = _subscription(request, subscription_id), timezone.now()
+    license = _license(subscription)
+    try:
+        refuse_unless_resettable(license, subscription, now)
+        expires_at = expiry(issued_at=now, days=license.days, ends_at=subscription.ends_at)
+    except Refused as refusal:
+        return _refused(request, subscription, refusal)
+    key = _key(license, slot)
+    form = ResetForm(posted(request), key=key, now=now, initial=kept_form(request) or {})
+    if form.is_valid():
+        with refusals_on(form):
+            reset_key(
+                license=license,
+                slot=slot,
+                actor=request.actor,
+                overlap=Overlap(form.cleaned_data["overlap"]),
+                expected_jti=form.cleaned_data["expected_jti"],
+            )
+            messages.success(
+                request,
+                f"The {slot.label.lower()} key was reset. Download it, install it on your "
+                f"terminals and check it; then reset the {slot.other.label.lower()} key.",
+            )
+            return done(request, subscription.get_absolute_url(), event=CHANGED)
+    context = {
+        "subscription": subscription,
+        "slot": slot,
+        "key": key,
+        "license": license,
+        "expires_at": expires_at,
+        "old": license.keys.overlapping(now).filter(slot=slot).first(),
+    }
+    return form_page(request, "licenses/reset.html", form, context, fragment="dialog")
+
+
+@require_form_methods
+@tenant_role(Role.MANAGER)
+def end_overlap(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResponse:
+    """Stop the old key of a slot now."""
+    subscription = _subscription(request, subscription_id)
+    license = _license(subscription)
+    if request.method == "POST":
+        try:
+            end_key_overlap(license=license, slot=slot, actor=request.actor)
+        except Refused as refusal:
+            messages.error(request, refusal.sentence)
+        else:
+            messages.success(request, f"The old {slot.label.lower()} key is refused from now on.")
+        return done(request, subscription.get_absolute_url(), event=CHANGED)
+    old = license.keys.overlapping().filter(slot=slot).first()
+    if old is None:
+        return _refused(
+            request, subscription, Refused("No old key of this slot is accepted any more.")
+        )
+    context = {"subscription": subscription, "slot": slot, "old": old}
+    return page(request, "licenses/end_overlap.html", context, fragment="dialog")
+
+
+@require_form_methods
+@tenant_role(Role.MANAGER)
+@recent_proof
+def delete(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
+    """Delete both license keys for good."""
+    subscription = _subscription(request, subscription_id)
+    license = _license(subscription)
+    try:
+        refuse_unless_deletable(license)
+    except Refused as refusal:
+        return _refused(request, subscription, refusal)
+    form = DeleteForm(posted(request), subscription=subscription, initial=kept_form(request) or {})
+    if form.is_valid():
+        with refusals_on(form):
+            delete_keys(license=license, actor=request.actor)
+            messages.success(
+                request,
+                "Both license keys were deleted. The subscription stays: generate new keys to "
+                "start its terminals again.",
+            )
+            return done(request, subscription.get_absolute_url(), event=CHANGED)
+    context = {"subscription": subscription, "license": license}
+    return form_page(request, "licenses/delete.html", form, context, fragment="dialog")
+
+
+@require_safe
+@tenant_role(Role.VIEWER)
+def identifiers(request: TenantRequest) -> HttpResponse:
+    """Show what terminals are configured with: tenant, user, and each subscription's pair."""
+    rows = _subscriptions(request).with_authorized_application_id()
+    context = {
+        "page": keyset_page(
+            rows, after=request.GET.get("after", ""), before=request.GET.get("before", "")
+        ),
+    }
+    return page(request, "licenses/identifiers.html", context, fragment="rows")
+
+
+def _subscriptions(request: TenantRequest) -> LicensedSubscriptions:
+    """Return the subscriptions of the member's tenant: all others do not exist (404)."""
+    return LicensedSubscriptions(Subscription).for_tenant(request.tenant)
+
+
+def _subscription(request: TenantRequest, subscription_id: UUID) -> Subscription:
+    rows = _subscriptions(request).select_related("plan", "tenant")
+    return get_object_or_404(rows, pk=subscription_id)
+
+
+def _license(subscription: Subscription) -> License:
+    """Return the license that is not deleted, else the last one, which flows say was deleted.
+
+    404 where there never was one.
+    """
+    licenses = License.objects.filter(subscription=subscription).select_related("tenant")
+    license = licenses.order_by(F("deleted_at").desc(nulls_first=True)).first()
+    if license is None:
+        raise Http404
+    return license
+
+
+def _key(license: License, slot: Slot) -> LicenseKey:
+    return get_object_or_404(license.keys.current(), slot=slot)
+
+
+def _verdict_page(
+    request: TenantRequest,
+    template: str,
+    subscription: Subscription,
+    form: Any,
+    verdict: Verdict | None,
+) -> HttpResponse:
+    """Answer a check: with HTMX the verdict alone goes into its live region."""
+    context = {"subscription": subscription, "verdict": verdict}
+    if verdict is not None and wants_fragment(request):
+        return page(request, "licenses/verdict.html", context, fragment="verdict")
+    return retarget(form_page(request, template, form, context, fragment="dialog"), "#dialog")
+
+
+def _refused(request: TenantRequest, subscription: Subscription, refusal: Refused) -> HttpResponse:
+    """Say why there is no form to fill in."""
+    context = {"subscription": subscription, "sentence": refusal.sentence}
+    return page(request, "licenses/refused.html", context, fragment="dialog", status=422)

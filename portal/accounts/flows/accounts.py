@@ -1,0 +1,94 @@
+"""Accounts of people: make, rename, drop what others may have set."""
+
+from collections.abc import Mapping
+
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from allauth.usersessions.adapter import get_adapter as get_session_adapter
+from allauth.usersessions.models import UserSession
+from django.db import transaction
+
+from portal.accounts.models import User
+from portal.activity.actions import Action
+from portal.activity.changes import change
+from portal.activity.entries import record
+from portal.activity.models import VENDOR
+from portal.core.actors import Actor
+from portal.core.locking import lock
+from portal.core.refusal import Refused
+
+TAKEN = "There is an account with this address. Sign in with it."
+
+
+def new_user(*, email: str, name: str, password: str | None) -> User:
+    """Return a user who is not stored yet. Slow on purpose, so call it outside a transaction."""
+    user = User(email=email, name=name)
+    user.set_password(password)
+    return user
+
+
+def store_account(*, user: User, identity: SocialAccount | None) -> None:
+    """Store a new user with a verified address and, if given, an identity at a provider.
+
+    Must run in a transaction. Raises Refused when somebody signs in with the address already.
+    """
+    if account_exists(user.email):
+        raise Refused(TAKEN)
+    user.save(force_insert=True)
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    if identity is not None:
+        identity.user = user
+        identity.save()
+
+
+def account_exists(email: str) -> bool:
+    """Return whether somebody signs in with the address, or has verified it."""
+    verified = EmailAddress.objects.filter(email__iexact=email, verified=True)
+    return User.objects.filter(email__iexact=email).exists() or verified.exists()
+
+
+@transaction.atomic
+def rename_user(*, user: User, name: str, actor: Actor) -> User:
+    """Give the person another name and return the user; each of their tenants sees it."""
+    changes = change(user, {"name": name})
+    if changes is not None:
+        record_for_person(user=user, actor=actor, action=Action.PERSON_RENAMED, details=changes)
+    return user
+
+
+@transaction.atomic
+def edit_user(*, user: User, changes: Mapping[str, object], actor: Actor, reason: str) -> User:
+    """Change the name of a person or whether they may sign in, as an operator; return the user."""
+    locked = lock(User, user.pk)
+    details = change(locked, changes)
+    if details is not None:
+        record(
+            actor=actor,
+            action=Action.RECORD_CHANGED,
+            reason=reason,
+            details={"record": "user", "id": str(locked.pk), "name": str(locked), **details},
+        )
+    return locked
+
+
+@transaction.atomic
+def drop_credentials(*, user: User) -> None:
+    """Take away password, second factors, identities and sessions: their maker is not known."""
+    user.set_unusable_password()
+    user.save(update_fields=["password"])
+    Authenticator.objects.filter(user=user).delete()
+    SocialAccount.objects.filter(user=user).delete()
+    get_session_adapter().end_sessions(UserSession.objects.filter(user=user))
+
+
+def record_for_person(
+    *, user: User, actor: Actor, action: Action, details: Mapping[str, object] | None = None
+) -> None:
+    """Record in the log of every tenant of the person; without one, in the vendor's.
+
+    Must run in a transaction. The chains are locked in the order of the tenants' identifiers.
+    """
+    tenants = user.memberships.order_by("tenant_id").values_list("tenant_id", flat=True)
+    for tenant_id in list(tenants) or [VENDOR]:
+        record(actor=actor, action=action, tenant_id=tenant_id, details=dict(details or {}))

@@ -1,0 +1,87 @@
+"""Recent proof of who one is, and the form that is kept while it is asked for."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any, Concatenate
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django_htmx.http import HttpResponseClientRedirect
+
+from portal.accounts.allauth_internals import get_authentication_records
+from portal.web.pages import HtmxRequest
+
+MAX_PROOF_AGE = timedelta(minutes=15)
+"""How long a proof of who one is counts for reset, delete and member changes."""
+
+
+KEPT_FORM = "kept_form"
+
+
+def recent_proof[**P](
+    view: Callable[Concatenate[Any, P], HttpResponseBase],
+) -> Callable[..., HttpResponseBase]:
+    """Accept a POST only when the last proof of who one is is younger than MAX_PROOF_AGE.
+
+    Stands below `tenant_role`. What was typed is kept in the session, filled in again after the
+    proof (`kept_form`) and pressed again by the person, never replayed.
+    """
+
+    @wraps(view)
+    def guarded(request: HtmxRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if request.method == "POST" and not is_recently_proven(request):
+            return _ask_for_proof(request)
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def is_recently_proven(request: HttpRequest) -> bool:
+    """Return whether the last proof in this session is recent enough.
+
+    Signing in counts, but not at an identity provider: it may have let somebody in without asking
+    for anything. Its answer to a request for proof counts.
+    """
+    user = request.user
+    proofs = [
+        proof.get("at", 0)
+        for proof in get_authentication_records(request, user if user.is_authenticated else None)
+        if proof["method"] != "socialaccount" or proof.get("reauthenticated")
+    ]
+    return bool(time.time() - max(proofs, default=0) < MAX_PROOF_AGE.total_seconds())
+
+
+def proof_address(then: str) -> str:
+    """Return where one proves who one is, to go on at `then`."""
+    return reverse("account_reauthenticate", query={"next": then})
+
+
+def _ask_for_proof(request: HtmxRequest) -> HttpResponse:
+    typed = {k: v for k, v in request.POST.lists() if k != "csrfmiddlewaretoken"}
+    request.session[KEPT_FORM] = {"path": request.path, "values": typed}
+    messages.info(request, "Please confirm that it is you. What you chose is kept.")
+    address = proof_address(request.path)
+    return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
+
+
+def kept_post(request: HttpRequest) -> QueryDict | None:
+    """Return, once, what was posted to this path before a proof was asked for."""
+    kept = request.session.get(KEPT_FORM)
+    if not kept or kept["path"] != request.path:
+        return None
+    del request.session[KEPT_FORM]
+    data = QueryDict(mutable=True)
+    for name, values in kept["values"].items():
+        data.setlist(name, values)
+    return data
+
+
+def kept_form(request: HttpRequest) -> dict[str, str] | None:
+    """Return the same as a form takes it for its `initial`: one value a field."""
+    data = kept_post(request)
+    return None if data is None else {name: str(value) for name, value in data.items()}

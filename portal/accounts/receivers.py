@@ -1,0 +1,92 @@
+"""Signals of allauth that become rows of the log: sign-in, and what people sign in with.
+
+The changes are allauth's and are stored when their signal comes, so these rows have transactions
+of their own. Attempts that failed are no rows: strangers could fill the log.
+"""
+
+from typing import Any
+
+from allauth.account import signals as account
+from allauth.mfa import signals as mfa
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount import signals as identity
+from django.db import transaction
+from django.dispatch import receiver
+from django.http import HttpRequest
+
+from portal.accounts.flows.accounts import record_for_person
+from portal.accounts.models import User
+from portal.activity.actions import Action
+from portal.programs.client_address import client_address
+
+ADDED = {
+    Authenticator.Type.TOTP: Action.TWO_FACTOR_ON,
+    Authenticator.Type.WEBAUTHN: Action.PASSKEY_ADDED,
+    Authenticator.Type.RECOVERY_CODES: Action.RECOVERY_CODES_MADE,
+}
+REMOVED = {
+    Authenticator.Type.TOTP: Action.TWO_FACTOR_OFF,
+    Authenticator.Type.WEBAUTHN: Action.PASSKEY_REMOVED,
+    Authenticator.Type.RECOVERY_CODES: Action.RECOVERY_CODES_REMOVED,
+}
+
+
+def _record(request: HttpRequest, user: User, action: Action, **details: object) -> None:
+    with transaction.atomic():
+        record_for_person(
+            user=user,
+            actor=user.as_actor(client_address(request)),
+            action=action,
+            details=details,
+        )
+
+
+@receiver(account.user_logged_in)
+def signed_in(request: HttpRequest, user: User, **_: Any) -> None:
+    """Tell of a sign-in, however it was done."""
+    _record(request, user, Action.SIGNED_IN)
+
+
+@receiver([account.password_changed, account.password_set, account.password_reset])
+def password_changed(request: HttpRequest, user: User, **_: Any) -> None:
+    """Tell of a password that was changed, reset, or set for the first time."""
+    _record(request, user, Action.PASSWORD_CHANGED)
+
+
+@receiver(account.email_changed)
+def email_changed(
+    request: HttpRequest, user: User, from_email_address: Any, to_email_address: Any, **_: Any
+) -> None:
+    """Tell of a verified change of the address."""
+    before = from_email_address.email if from_email_address else ""
+    after = to_email_address.email
+    details = {"before": {"email": before}, "after": {"email": after}}
+    _record(request, user, Action.EMAIL_CHANGED, **details)
+
+
+@receiver([mfa.authenticator_added, mfa.authenticator_reset])
+def factor_added(request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
+    """Tell of a new second factor, or of new recovery codes."""
+    _record(request, user, ADDED[Authenticator.Type(authenticator.type)])
+
+
+@receiver(mfa.authenticator_removed)
+def factor_removed(
+    request: HttpRequest, user: User, authenticator: Authenticator, **_: Any
+) -> None:
+    """Tell of a second factor that is gone."""
+    _record(request, user, REMOVED[Authenticator.Type(authenticator.type)])
+
+
+@receiver(identity.social_account_added)
+def identity_connected(request: HttpRequest, sociallogin: Any, **_: Any) -> None:
+    """Tell that an identity provider signs the person in from now on."""
+    provider = sociallogin.account.provider
+    _record(request, sociallogin.user, Action.IDENTITY_CONNECTED, provider=provider)
+
+
+@receiver(identity.social_account_removed)
+def identity_disconnected(request: HttpRequest, socialaccount: Any, **_: Any) -> None:
+    """Tell that an identity provider signs the person in no more."""
+    provider = socialaccount.provider
+    _record(request, socialaccount.user, Action.IDENTITY_DISCONNECTED, provider=provider)

@@ -1,0 +1,40 @@
+"""Who has a second factor: an authenticator app, a passkey or a security key."""
+
+from uuid import UUID
+
+from allauth.mfa.models import Authenticator
+from django.http import HttpRequest
+
+from portal.accounts.allauth_internals import get_authentication_records
+from portal.accounts.models import User
+
+
+def has_second_factor(user_id: UUID | None) -> bool:
+    """Return whether sign-in asks this user for more than a password.
+
+    Recovery codes alone do not count: they stand in for a factor that was lost.
+    """
+    factors = Authenticator.objects.filter(user=user_id)
+    return factors.exclude(type=Authenticator.Type.RECOVERY_CODES).exists()
+
+
+def proof_page(user: User) -> str:
+    """Return the name of the page where the user proves themself with the factor they have."""
+    totp = Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.TOTP)
+    return "mfa_reauthenticate" if totp.exists() else "mfa_reauthenticate_webauthn"
+
+
+def is_two_factor_session(request: HttpRequest) -> bool:
+    """Return whether this session was proven with a second factor that still is the user's."""
+    if not hasattr(request, "is_two_factor"):  # asked several times for one page
+        request.is_two_factor = _is_two_factor(request)  # type: ignore[attr-defined]
+    return bool(request.is_two_factor)  # type: ignore[attr-defined]
+
+
+def _is_two_factor(request: HttpRequest) -> bool:
+    user = request.user
+    if not isinstance(user, User):
+        return False
+    records = get_authentication_records(request, user)
+    used = [record["id"] for record in records if record["method"] == "mfa"]
+    return bool(used) and Authenticator.objects.filter(user_id=user.pk, pk__in=used).exists()

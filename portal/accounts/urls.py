@@ -1,0 +1,30 @@
+"""Addresses below /accounts/: the portal's own pages first, which stand before allauth's."""
+
+from django.urls import include, path, re_path
+
+from portal.accounts import providers, views
+
+urlpatterns = [
+    re_path(
+        r"^confirm-email/(?P<key>[-:\w]+)/$",
+        views.VerifyEmailView.as_view(),
+        name="account_confirm_email",
+    ),
+    re_path(
+        r"^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
+        views.ChoosePasswordView.as_view(),
+        name="account_reset_password_from_key",
+    ),
+    path("oidc/<str:provider_id>/login/", providers.login, name="openid_connect_login"),
+    path(
+        "oidc/<str:provider_id>/login/callback/",
+        providers.callback,
+        name="openid_connect_callback",
+    ),
+    path(
+        "oidc/<str:provider_id>/prove/",
+        views.ProveAtProviderView.as_view(),
+        name="prove_at_provider",
+    ),
+    path("", include("allauth.urls")),
+]

@@ -1,0 +1,52 @@
+"""The one shape in which the log tells of a change: values before and after, by field."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db.models import ForeignKey, Model
+
+from portal.core.validation import refuse_invalid
+
+type Details = dict[str, dict[str, Any]]
+"""`{"before": {field: value}, "after": {field: value}}`, as JSON that people read."""
+
+
+def change(row: Model, values: Mapping[str, Any]) -> Details | None:
+    """Give the row these values, save what differs, and return what changed; None for nothing.
+
+    The row is locked. Raises Refused when the values do not fit the row's own rules.
+    """
+    before = described(row, values)
+    for name, value in values.items():
+        setattr(row, name, value)
+    after = described(row, values)
+    changed = [name for name in values if before[name] != after[name]]
+    if not changed:
+        return None
+    refuse_invalid(row, fields=changed)
+    row.save(update_fields=changed)
+    return {
+        "before": {name: before[name] for name in changed},
+        "after": {name: after[name] for name in changed},
+    }
+
+
+def addition(row: Model, names: Iterable[str]) -> Details:
+    """Return what a new row begins with."""
+    return {"before": {}, "after": described(row, names)}
+
+
+def described(row: Model, names: Iterable[str]) -> dict[str, Any]:
+    """Return these fields of the row: names in place of numbers, moments in ISO 8601."""
+    return {name: _described(row, name) for name in names}
+
+
+def _described(row: Model, name: str) -> Any:
+    value = getattr(row, name)
+    if isinstance(row._meta.get_field(name), ForeignKey) and value is not None:
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, uuid.UUID) else value

@@ -1,0 +1,78 @@
+"""The log: one append-only row in the caller's transaction for everything that happens."""
+
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from portal.activity.actions import Action
+from portal.activity.chain import chained_hash
+from portal.activity.models import VENDOR, LogChain, LogEntry
+from portal.core.actors import Actor
+
+
+class Subject(Protocol):
+    """What a row may be about: a subscription, as far as the log copies it."""
+
+    name: str
+
+    @property
+    def pk(self) -> Any:
+        """The identifier of the subscription."""
+
+
+def record(
+    *,
+    actor: Actor,
+    action: Action,
+    tenant_id: UUID = VENDOR,
+    subscription: Subject | None = None,
+    slot: str = "",
+    result: str = "",
+    reason: str = "",
+    details: dict[str, Any] | None = None,
+    now: datetime | None = None,
+) -> LogEntry:
+    """Append one row to the tenant's chain and return it.
+
+    Must run in the transaction of what it tells, after the rows it tells of were locked (locks
+    are taken in one order: subscription, tenant, chain). Raises TransactionManagementError outside
+    a transaction.
+    """
+    connection = transaction.get_connection()
+    connection.validate_no_broken_transaction()
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError(
+            "A log row is recorded in the transaction of what it tells."
+        )
+    chain = _locked_chain(tenant_id)
+    entry = LogEntry(
+        tenant_id=tenant_id,
+        seq=chain.count + 1,
+        at=now or timezone.now(),
+        actor_kind=actor.kind,
+        actor_id=actor.user_id,
+        actor_name=actor.name[:200],
+        actor_email=actor.email,
+        action=action,
+        subscription_id=subscription.pk if subscription else None,
+        subscription_name=subscription.name if subscription else "",
+        slot=slot,
+        result=result,
+        reason=reason,
+        details=details or {},
+        address=actor.address[:45],
+        previous=chain.head,
+    )
+    entry.hash = chained_hash(entry)
+    entry.save(force_insert=True)
+    chain.count, chain.head = entry.seq, entry.hash
+    chain.save(update_fields=["count", "head"])
+    return entry
+
+
+def _locked_chain(tenant_id: UUID) -> LogChain:
+    LogChain.objects.bulk_create([LogChain(tenant_id=tenant_id)], ignore_conflicts=True)
+    return LogChain.objects.select_for_update().get(pk=tenant_id)

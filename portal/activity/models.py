@@ -1,0 +1,134 @@
+"""The log: one chain of rows for each tenant, and one for the vendor."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django.db import models
+
+from portal.activity.actions import Action
+from portal.core.actors import ActorKind
+
+VENDOR = uuid.UUID(int=0)
+"""Stands for "no tenant" in the log: what is done to the vendor's own things."""
+
+
+class LogChain(models.Model):
+    """Head and count of one tenant's log, so that a cut tail shows.
+
+    `kept_from` and what follows it are the signed checkpoint that retention leaves behind: the
+    first `seq` still there, and the hash before it. The triggers let go of older rows alone.
+    """
+
+    tenant_id = models.UUIDField(primary_key=True, default=VENDOR)
+    count = models.PositiveBigIntegerField(default=0)
+    head = models.CharField(max_length=64, default="")
+    kept_from = models.PositiveBigIntegerField(default=1)
+    kept_previous = models.CharField(max_length=64, default="")
+    kept_signature = models.CharField(max_length=64, default="")
+
+    def __str__(self) -> str:
+        return f"{self.tenant_id}: {self.count}"
+
+
+class LogEntryQuerySet(models.QuerySet["LogEntry"]):
+    """Words for reading the log."""
+
+    def for_tenant(self, tenant_id: uuid.UUID) -> LogEntryQuerySet:
+        """Return the rows of one tenant, the newest first."""
+        return self.filter(tenant_id=tenant_id).order_by("-at", "-seq")
+
+    def for_subscription(self, subscription_id: uuid.UUID) -> LogEntryQuerySet:
+        """Return the rows that tell of one subscription."""
+        return self.filter(subscription_id=subscription_id)
+
+    def by_actor(self, actor_id: uuid.UUID) -> LogEntryQuerySet:
+        """Return what one person did."""
+        return self.filter(actor_id=actor_id)
+
+    def of_action(self, action: str) -> LogEntryQuerySet:
+        """Return the rows of one action."""
+        return self.filter(action=action)
+
+    def on_days(self, first: date | None, last: date | None) -> LogEntryQuerySet:
+        """Return the rows from the first to the last day (UTC), both included."""
+        rows = self
+        if first:
+            rows = rows.filter(at__gte=datetime.combine(first, time(), UTC))
+        if last:
+            rows = rows.filter(at__lt=datetime.combine(last, time(), UTC) + timedelta(days=1))
+        return rows
+
+
+class LogEntry(models.Model):
+    """One thing that happened: append-only, chained by HMAC, without foreign keys.
+
+    Identifiers and names are copied, so that a row tells the same for ever. Only
+    `portal.activity.record` writes here; triggers refuse UPDATE and DELETE.
+    """
+
+    tenant_id = models.UUIDField(default=VENDOR)
+    seq = models.PositiveBigIntegerField()
+    at = models.DateTimeField()
+    actor_kind = models.CharField(max_length=10, choices=ActorKind)
+    actor_id = models.UUIDField(null=True)
+    actor_name = models.CharField(max_length=200)
+    actor_email = models.EmailField(blank=True)
+    action = models.CharField(max_length=60)
+    subscription_id = models.UUIDField(null=True)
+    subscription_name = models.CharField(max_length=200, blank=True)
+    slot = models.CharField(max_length=10, blank=True)
+    result = models.CharField(max_length=40, blank=True)
+    reason = models.TextField(blank=True)
+    details = models.JSONField(default=dict)
+    address = models.CharField(max_length=45, blank=True)
+    previous = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+
+    objects = LogEntryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "log entries"
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant_id", "seq"], name="log_entry_seq_unique")
+        ]
+        indexes = [
+            models.Index(fields=["tenant_id", "at", "seq"], name="log_entry_by_time"),
+            models.Index(fields=["tenant_id", "action", "at", "seq"], name="log_entry_by_action"),
+            models.Index(fields=["tenant_id", "actor_id", "at", "seq"], name="log_entry_by_actor"),
+            models.Index(fields=["action", "at"], name="log_entry_by_happening"),
+            models.Index(
+                fields=["tenant_id", "subscription_id", "at", "seq"],
+                name="log_entry_by_subscription",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.actor_name}: {self.action}"
+
+    def describe(self) -> str:
+        """Return what happened, with the slot if one is concerned: "Primary license key reset"."""
+        label = str(Action(self.action).label) if self.action in Action.values else self.action
+        return f"{self.slot.capitalize()} {label.lower()}" if self.slot else label
+
+    def particulars(self) -> list[tuple[str, str]]:
+        """Return the details as (name, value) for people; a change is "before → after"."""
+        details = dict(self.details)
+        if isinstance(details.get("before"), dict) and isinstance(details.get("after"), dict):
+            before, after = details.pop("before"), details.pop("after")
+            for name in {**before, **after}:
+                details[name] = {"before": before.get(name), "after": after.get(name)}
+        return [(name.replace("_", " "), _plain(value)) for name, value in details.items()]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict) and value.keys() == {"before", "after"}:
+        return f"{_plain(value['before'])} → {_plain(value['after'])}"
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value in (None, "") else str(value)

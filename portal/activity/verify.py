@@ -1,0 +1,72 @@
+"""Verify the chains of the log."""
+
+import hmac
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+from portal.activity.chain import ROWS_PER_READ, chained_hash, checkpoint_signature
+from portal.activity.models import LogChain, LogEntry
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with the chain of one tenant, as a sentence."""
+
+    tenant_id: UUID
+    sentence: str
+
+
+def verify(tenant_id: UUID) -> Fault | None:
+    """Return the first fault of the tenant's chain, or None when it is whole.
+
+    Finds a row that was changed, moved or left out, rows cut off at the end, a chain rewritten
+    without LOG_KEY, and a checkpoint that retention did not sign. Takes no lock: what is recorded
+    meanwhile is verified the next time, and when retention ran meanwhile it starts again.
+    """
+    while True:
+        chain = LogChain.objects.filter(pk=tenant_id).first()
+        sentence = _fault(chain) if chain else "its head and count are missing"
+        after = LogChain.objects.filter(pk=tenant_id).first()
+        if sentence is None or chain is None or after is None:
+            break
+        if after.kept_from == chain.kept_from:
+            break
+    return Fault(tenant_id, sentence) if sentence else None
+
+
+def tenants_with_log() -> list[UUID]:
+    """Return every tenant that has rows or a chain."""
+    chains = LogChain.objects.values_list("tenant_id", flat=True)
+    rows = LogEntry.objects.order_by().values_list("tenant_id", flat=True).distinct()
+    return sorted({*chains, *rows})
+
+
+def _fault(chain: LogChain) -> str | None:
+    if chain.kept_from > 1 and not hmac.compare_digest(
+        chain.kept_signature, checkpoint_signature(chain)
+    ):
+        return "the checkpoint of its retention was forged"
+    seq, previous, head = chain.kept_from - 1, chain.kept_previous, chain.kept_previous
+    for entry in _rows(chain):
+        if entry.seq != seq + 1:
+            return f"row {seq + 1} is missing"
+        if not hmac.compare_digest(entry.hash, chained_hash(entry)):
+            return f"row {entry.seq} was changed"
+        if entry.previous != previous:
+            return f"row {entry.seq} does not hang on the row before it"
+        seq, previous = entry.seq, entry.hash
+        if seq == chain.count:
+            head = previous
+    if seq < chain.count:
+        return f"the rows from {seq + 1} to {chain.count} are missing"
+    if head != chain.head:
+        return "its head was changed"
+    if seq > LogChain.objects.get(pk=chain.pk).count:
+        return f"the rows after {chain.count} were never counted"
+    return None
+
+
+def _rows(chain: LogChain) -> Iterator[LogEntry]:
+    rows = LogEntry.objects.filter(tenant_id=chain.tenant_id, seq__gte=chain.kept_from)
+    return rows.order_by("seq").iterator(chunk_size=ROWS_PER_READ)

@@ -1,0 +1,47 @@
+"""System checks for what the environment alone cannot tell."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+from django.db.utils import DatabaseError
+
+DEMONSTRATION_DOMAINS = ("@contoso.example", "@fabrikam.example", "@operator.example")
+
+
+SENTENCE = "This database holds the accounts of the demonstration."
+HINT = "Use an empty database, or set DEMONSTRATION=true on your own machine."
+
+
+@register(Tags.database)
+def no_demonstration_accounts(
+    *, databases: Sequence[str] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """Refuse to run in production on the accounts of the demonstration."""
+    if settings.DEMONSTRATION or not databases or not demonstration_accounts_exist():
+        return []
+    return [Error(SENTENCE, hint=HINT, id="portal.E001")]
+
+
+def refuse_demonstration_accounts() -> None:
+    """Raise ImproperlyConfigured in production on the accounts of the demonstration."""
+    if not settings.DEMONSTRATION and demonstration_accounts_exist():
+        raise ImproperlyConfigured(f"{SENTENCE} {HINT}")
+
+
+def demonstration_accounts_exist() -> bool:
+    """Return whether the database holds an account of the demonstration."""
+    users = get_user_model()
+    try:
+        if users._meta.db_table not in connection.introspection.table_names():
+            return False
+        return any(
+            users.objects.filter(email__iendswith=domain).exists()
+            for domain in DEMONSTRATION_DOMAINS
+        )
+    except DatabaseError:
+        return False

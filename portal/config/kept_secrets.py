@@ -1,0 +1,41 @@
+"""Secrets of the demonstration, made once and kept in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+
+
+class KeptSecrets:
+    """Secrets of the demonstration, made once and kept in a file only its owner can read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.makers: dict[str, Callable[[], str]] = {
+            "KEY_ENCRYPTION_KEYS": lambda: Fernet.generate_key().decode(),
+        }
+
+    def get(self, name: str) -> str:
+        """Return the kept secret of that name; make and keep it when there is none yet."""
+        kept: dict[str, str] = {}
+        if self.path.exists():
+            kept = json.loads(self.path.read_text(encoding="utf-8"))
+        if name not in kept:
+            kept[name] = self.makers.get(name, lambda: secrets.token_urlsafe(48))()
+            write_private(self.path, json.dumps(kept, indent=2))
+        return kept[name]
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file (mode 0600) in its folder (mode 0700), whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.touch(mode=0o600)
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)

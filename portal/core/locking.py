@@ -1,0 +1,17 @@
+"""The lock that every change takes first.
+
+Order of locks everywhere: subscription, tenant, then the log's chain.
+"""
+
+from typing import Any
+
+from django.db.models import Model
+
+
+def lock[M: Model](model: type[M], pk: Any) -> M:
+    """Return the row as it is now, locked until the transaction ends.
+
+    On SQLite a transaction holds the write lock from its start (BEGIN IMMEDIATE) and
+    `select_for_update` adds nothing. Raises the model's DoesNotExist for a row that is gone.
+    """
+    return model._default_manager.select_for_update().get(pk=pk)

@@ -1,1 +1,0 @@
-"""What changes tenants, members and invitations: nothing else does."""

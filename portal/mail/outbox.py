@@ -1,0 +1,163 @@
+"""Mail that must go out: written in the transaction of what it tells, sent after it.
+
+A worker sends what is due and tries again until it is out. A mail is sent at least once: a worker
+that dies between sending and noting it leaves the mail to another, a while later.
+"""
+
+import logging
+import re
+import smtplib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives, mailers
+from django.core.mail.backends.base import BaseEmailBackend
+from django.db.models import F
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.text import Truncator
+
+from portal.mail.models import Outbox
+
+logger = logging.getLogger("portal.outbox")
+
+LEASE = timedelta(minutes=5)
+"""For so long a mail is one worker's: longer than any sending takes."""
+
+MIN_DELAY = timedelta(minutes=1)
+MAX_DELAY = timedelta(hours=6)
+"""How long a mail waits after a failure: each time double the last, up to this."""
+
+MAX_TRIED_FOR = timedelta(days=7)
+"""After so long a mail is given up: no link in one works longer, and operators see its error."""
+
+MAX_KEPT_FOR = timedelta(days=30)
+"""How long a mail that is out or given up stays on record, without what it said."""
+
+MAX_BATCH = 100
+"""How many mails go over one connection; servers close those that never end."""
+
+OF_THIS_MAIL = (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, ValueError)
+"""Errors after which the next mail may well go out; any other means that the server is away.
+
+ValueError: an address that no header can hold.
+"""
+
+
+def site_context() -> dict[str, str]:
+    """Return what every mail knows of the portal: its name and its address."""
+    return {"portal_name": settings.PORTAL_NAME, "portal_url": settings.PUBLIC_URL}
+
+
+def queue(
+    *,
+    to: str,
+    subject: str,
+    template: str,
+    context: dict[str, Any],
+    tenant_id: UUID | None = None,
+    once: str | None = None,
+) -> None:
+    """Put one mail into the outbox, in the caller's transaction.
+
+    `template` names `templates/mail/<template>.txt`, which knows the portal's name and address.
+    `once` names what is sent only once: a second mail of that name is not made.
+    """
+    text = render_to_string(f"mail/{template}.txt", context | site_context())
+    mail = composed(to=to, subject=subject, text=text)
+    mail.tenant_id, mail.dedupe_key = tenant_id, once
+    Outbox.objects.bulk_create([mail], ignore_conflicts=once is not None)
+
+
+def composed(*, to: str, subject: str, text: str) -> Outbox:
+    """Return a mail, not stored yet, as text and as the same in HTML.
+
+    Links of the portal become links there and nothing else does, so that no name that somebody
+    chose can pose as one. A subject is cut to its column: names in it may be long.
+    """
+    subject, text = Truncator(" ".join(subject.split())).chars(200), text.strip()
+    blocks = [
+        (block, block.startswith(f"{settings.PUBLIC_URL}/") and not re.search(r"\s", block))
+        for block in re.split(r"\n\s*\n", text)
+    ]
+    context = {"name": settings.PORTAL_NAME, "subject": subject, "blocks": blocks}
+    html = render_to_string("mail/base.html", context)
+    return Outbox(to=to, subject=subject, text=text, html=html)
+
+
+class QueuedMail(EmailMultiAlternatives):
+    """A mail of a library that sends by itself: sending puts it into the outbox."""
+
+    def send(self, *_: Any, **__: Any) -> int:
+        """Queue the mail, for each of its recipients."""
+        for to in self.to:
+            composed(to=to, subject=str(self.subject), text=str(self.body)).save()
+        return len(self.to)
+
+
+def send_due(*, stopped: Callable[[], bool] = lambda: False) -> int:
+    """Send every mail that is due, or what is sent until `stopped()`; return how many went out.
+
+    Several workers may do so at once: each mail belongs to who has moved its time on. It ends when
+    the mail server is away; the mails that were not tried stay due.
+    """
+    mailer = mailers.default
+    sent = 0
+    try:
+        for mail in Outbox.objects.due(timezone.now())[:MAX_BATCH]:
+            if stopped():
+                break
+            if not _claim(mail):
+                continue
+            try:
+                _send(mail, mailer)
+            except OF_THIS_MAIL as error:
+                _put_off(mail, error)
+            except OSError as error:  # smtplib's errors are OSErrors too
+                _put_off(mail, error)
+                break
+            else:
+                sent += 1
+    finally:
+        mailer.close()
+    return sent
+
+
+def prune(*, now: datetime | None = None) -> None:
+    """Give up mails that could not be sent for long; drop the records of those over long ago."""
+    now = now or timezone.now()
+    too_old = Outbox.objects.waiting().filter(created_at__lt=now - MAX_TRIED_FOR)
+    if given_up := too_old.update(given_up_at=now, text="", html=""):
+        logger.error("%d mails were given up after %s", given_up, MAX_TRIED_FOR)
+    Outbox.objects.filter(sent_at__lt=now - MAX_KEPT_FOR).delete()
+    Outbox.objects.filter(given_up_at__lt=now - MAX_KEPT_FOR).delete()
+
+
+def _claim(mail: Outbox) -> bool:
+    """Make the mail this worker's, unless it is another's by now."""
+    mine = Outbox.objects.waiting().filter(pk=mail.pk, send_after=mail.send_after)
+    return bool(mine.update(send_after=timezone.now() + LEASE, attempts=F("attempts") + 1))
+
+
+def _send(mail: Outbox, mailer: BaseEmailBackend) -> None:
+    """Hand one mail to the server. What it said is not kept, for it may hold a link."""
+    message = EmailMultiAlternatives(subject=mail.subject, body=mail.text, to=[mail.to])
+    message.attach_alternative(mail.html, "text/html")
+    mailer.open()  # once: the next mail goes the same way
+    mailer.send_messages([message])
+    Outbox.objects.filter(pk=mail.pk).update(
+        sent_at=timezone.now(), last_error="", text="", html=""
+    )
+
+
+def _put_off(mail: Outbox, error: Exception) -> None:
+    """Note what went wrong, and let the mail wait for its next attempt."""
+    delay = min(MIN_DELAY * 2 ** min(mail.attempts, 16), MAX_DELAY)
+    last_error = f"{type(error).__name__}: {error}"[:300]
+    Outbox.objects.filter(pk=mail.pk).update(
+        send_after=timezone.now() + delay, last_error=last_error
+    )
+    logger.warning("Mail %d waits %s after %s", mail.pk, delay, type(error).__name__)

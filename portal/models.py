@@ -1,0 +1,18 @@
+"""Brings the subjects' models together: Django looks for an app's models here."""
+
+from portal.accounts.models import User
+from portal.activity.models import LogChain, LogEntry
+from portal.mail.models import Outbox
+from portal.operators.models import PendingChange
+from portal.tenants.models import Invitation, Member, Tenant
+
+__all__ = [
+    "Invitation",
+    "LogChain",
+    "LogEntry",
+    "Member",
+    "Outbox",
+    "PendingChange",
+    "Tenant",
+    "User",
+]

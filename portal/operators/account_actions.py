@@ -1,0 +1,92 @@
+"""Operator actions on tenants, people and changes that wait."""
+
+from django import forms
+from django.contrib.auth.models import Group
+
+from portal.core.dates import moment
+from portal.operators.actions import OperatorAction
+from portal.operators.flows import groups, recovery
+from portal.operators.forms import ReasonForm
+from portal.tenants.models import Role
+
+
+class NewOwnerForm(ReasonForm):
+    """Who becomes the owner."""
+
+    email = forms.EmailField(
+        label="New owner's email address",
+        help_text="A member with this address becomes the owner and the old one a viewer. "
+        "Anybody else gets an invitation as owner, and the old one stays until they are removed.",
+    )
+
+
+REPLACE_OWNER = OperatorAction(
+    name="replace_owner",
+    label="Replace the last owner",
+    consequences=(
+        "For a tenant whose last owner cannot be reached any more.",
+        "All owners and the new one get a mail.",
+        "It happens after 24 hours, unless one of them or an operator stops it.",
+    ),
+    flow=lambda tenant, **chosen: recovery.replace_owner(tenant=tenant, **chosen),
+    summarize=lambda tenant: (
+        ", ".join(
+            member.user.email
+            for member in tenant.memberships.filter(role=Role.OWNER).select_related("user")
+        )
+        or "No owner"
+    ),
+    form=NewOwnerForm,
+    permission="replace_owner",
+    done="Waits 24 hours",
+)
+
+
+class OperatorForm(ReasonForm):
+    """Whether the person may enter the admin, and what they do there."""
+
+    is_staff = forms.BooleanField(label="May enter the admin", required=False)
+    groups = forms.ModelMultipleChoiceField(
+        Group.objects.order_by("name"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+
+REMOVE_SECOND_FACTOR = OperatorAction(
+    name="remove_second_factor",
+    label="Remove a lost second factor",
+    consequences=(
+        "For somebody who lost their authenticator app, passkeys and recovery codes.",
+        "They and all owners of their tenants get a mail.",
+        "It happens after 24 hours, unless one of them or an operator stops it.",
+    ),
+    flow=lambda user, **chosen: recovery.remove_second_factor(user=user, **chosen),
+    summarize=lambda user: user.email,
+    done="Waits 24 hours",
+)
+
+SET_OPERATOR = OperatorAction(
+    name="set_operator",
+    label="Change staff and groups",
+    consequences=(
+        "Staff may enter the admin, with a second factor, and do what their groups do there.",
+        "Support reads. Sales opens tenants and changes subscriptions.",
+        "Security revokes license keys, rotates signing keys and recovers accounts.",
+        "What is ticked here replaces what was.",
+    ),
+    flow=lambda user, **chosen: groups.set_operator(user=user, **chosen),
+    summarize=lambda user: (
+        ", ".join(group.name for group in user.groups.all())
+        or ("staff" if user.is_staff else "not staff")
+    ),
+    form=OperatorForm,
+    permission="set_operator",
+)
+
+STOP = OperatorAction(
+    name="stop",
+    label="Stop the change",
+    consequences=("The change will not be done. It can be asked for again.",),
+    flow=lambda change, **chosen: recovery.cancel(change=change, **chosen),
+    summarize=lambda change: f"{change.get_outcome_display()}, due {moment(change.due_at)}",
+    permission="stop",
+)

@@ -1,0 +1,294 @@
+"""Operator actions: a confirmation page, a reason, a flow, and a result for each row.
+
+An action is offered on the list (for the rows that are ticked), on the page of one row, or for
+something new. Nothing happens before the confirmation page, which says what will happen to whom,
+is sent by somebody who proved recently who they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, override
+
+from django.contrib import admin, messages
+from django.contrib.admin.options import ActionLocation
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+
+from portal.accounts.proof import kept_post, recent_proof
+from portal.accounts.requests import actor_of
+from portal.core.refusal import Refused
+from portal.operators.forms import ReasonForm
+from portal.operators.model_admin import PlainAdmin
+from portal.web.forms import posted, refusals_on
+
+MAX_ROWS = 200
+"""Rows that one action takes: more are no longer read by whoever confirms it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorAction:
+    """One thing that operators may do.
+
+    `flow(row, actor=..., reason=..., **fields of the form)` does it; `in_session` flows get
+    `request=...` too. `consequences` are sentences on what happens; `summarize(row)` says what of
+    the row matters for the decision. `permission` names the `has_..._permission` of the admin
+    class. `done` is the result of a row that went through.
+
+    Where `on_page` is set it has an address below each row that `is_possible`, and a link on its
+    page; where `makes_new` is set, `flow` takes no row and returns the new one. All others are
+    chosen from the list and take many rows at once.
+    """
+
+    name: str
+    label: str
+    consequences: tuple[str, ...]
+    flow: Callable[..., Any]
+    summarize: Callable[[Any], str] = str
+    form: type[ReasonForm] = ReasonForm
+    permission: str = "change"
+    is_dangerous: bool = False
+    done: str = "Done"
+    on_page: bool = False
+    is_possible: Callable[[Any], bool] = lambda _: True
+    makes_new: bool = False
+    in_session: bool = False
+    leads_to: str = ""
+    """Name of the address to go to afterwards, in place of the result page."""
+
+    @property
+    def route(self) -> str:
+        """Its part of an address."""
+        return self.name.replace("_", "-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowResult:
+    """What became of one row."""
+
+    row: Model
+    address: str
+    text: str
+    refused: bool
+
+
+class ActionsAdmin(PlainAdmin):
+    """Offers operator actions."""
+
+    operator_actions: tuple[OperatorAction, ...] = ()
+    change_form_template = "admin/change_form_with_actions.html"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.actions = [_as_action(action) for action in self._listed()]
+
+    @override
+    def get_urls(self) -> list[Any]:
+        """Add the addresses of confirmation pages."""
+        on_list = path(
+            "do/<slug:name>/", self._guarded(self.list_action_view), name=self._name("do")
+        )
+        on_page = [
+            path(
+                f"{action.route}/" if action.makes_new else f"<path:object_id>/{action.route}/",
+                self._guarded(partial(self.page_action_view, action=action)),
+                name=self._name(action.name),
+            )
+            for action in self.operator_actions
+            if action.on_page or action.makes_new
+        ]
+        return [on_list, *on_page, *super().get_urls()]
+
+    @override
+    def other_links(self, request: HttpRequest) -> list[tuple[str, str]]:
+        """Lead to the actions that make something new."""
+        links = super().other_links(request)
+        for action in self.operator_actions:
+            if action.makes_new and self._may(request, action, []):
+                links.append((f"{action.label}…", reverse(f"admin:{self._name(action.name)}")))
+        return links
+
+    @override
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Offer, on the page of a row, the actions that have an address of their own."""
+        row = self.get_object(request, unquote(object_id))
+        offered = [
+            (f"{action.label}…", reverse(f"admin:{self._name(action.name)}", args=[row.pk]))
+            for action in self.operator_actions
+            if row and action.on_page and action.is_possible(row)
+            if self._may(request, action, [row])
+        ]
+        context = {"page_actions": offered, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
+
+    def list_action_view(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Do it to every row of a confirmation page, each in a transaction of its own."""
+        action = next((action for action in self._listed() if action.name == name), None)
+        if action is None:
+            raise Http404
+        kept = kept_post(request)
+        if request.method != "POST" and kept is None:
+            return redirect(self.list_address())
+        chosen = (kept or request.POST).getlist("row")
+        queryset = self.get_queryset(request).filter(pk__in=chosen)
+        form = self._form(request, action, list(queryset[:MAX_ROWS]), kept)
+        if not form.is_valid():
+            return self.confirm(request, queryset, action, form)
+        self._refuse_forbidden(request, action, form.rows)
+        results = [self._result(request, action, row, form.cleaned_data) for row in form.rows]
+        return self._result_page(request, action, results)
+
+    def page_action_view(
+        self, request: HttpRequest, *, action: OperatorAction, object_id: str | None = None
+    ) -> HttpResponse:
+        """Do it to one row, or make a new one; a refusal is shown on the confirmation page."""
+        rows = [] if object_id is None else [self._possible(request, action, object_id)]
+        self._refuse_forbidden(request, action, rows)
+        form = self._form(request, action, rows)
+        if form.is_valid():
+            with refusals_on(form):
+                made = self._do(request, action, *rows, **form.cleaned_data)
+                if action.leads_to:
+                    return redirect(action.leads_to)
+                row = made if action.makes_new else rows[0]
+                return self._result_page(request, action, [self._done(action, row)])
+        return self._confirmation_page(request, action, form, request.path)
+
+    def confirm(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Any],
+        action: OperatorAction,
+        form: ReasonForm | None = None,
+    ) -> HttpResponse:
+        """Answer with the page that says what will happen to whom."""
+        rows = list(queryset[: MAX_ROWS + 1])
+        if len(rows) > MAX_ROWS:
+            self.message_user(
+                request, f"These are more than {MAX_ROWS} rows. Choose fewer.", messages.ERROR
+            )
+            return redirect(self.list_address())
+        self._refuse_forbidden(request, action, rows)
+        form = form or action.form(rows=rows)
+        address = reverse(f"admin:{self._name('do')}", args=[action.name])
+        return self._confirmation_page(request, action, form, address)
+
+    def _listed(self) -> list[OperatorAction]:
+        return [a for a in self.operator_actions if not (a.on_page or a.makes_new)]
+
+    def _form(
+        self,
+        request: HttpRequest,
+        action: OperatorAction,
+        rows: list[Any],
+        kept: QueryDict | None = None,
+    ) -> ReasonForm:
+        """Return the form, bound when it was posted, else filled in with what was kept."""
+        kept = kept or kept_post(request)
+        return action.form(posted(request), rows=rows, initial=kept.dict() if kept else None)
+
+    def _result(
+        self, request: HttpRequest, action: OperatorAction, row: Any, chosen: dict[str, Any]
+    ) -> RowResult:
+        try:
+            self._do(request, action, row, **chosen)
+        except Refused as refusal:
+            return self._done(action, row, refusal)
+        return self._done(action, row)
+
+    def _do(self, request: HttpRequest, action: OperatorAction, *rows: Any, **chosen: Any) -> Any:
+        session = {"request": request} if action.in_session else {}
+        with transaction.atomic():
+            return action.flow(*rows, actor=actor_of(request), **session, **chosen)
+
+    def _done(self, action: OperatorAction, row: Any, refusal: Refused | None = None) -> RowResult:
+        return RowResult(
+            row=row,
+            address=reverse(f"admin:{self._name('change')}", args=[row.pk]),
+            text=refusal.sentence if refusal else action.done,
+            refused=refusal is not None,
+        )
+
+    def _possible(self, request: HttpRequest, action: OperatorAction, object_id: str) -> Any:
+        """Return the row; 404 where there is none, or nothing to do to it."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None or not action.is_possible(row):
+            raise Http404
+        return row
+
+    def _may(self, request: HttpRequest, action: OperatorAction, rows: Iterable[Any]) -> bool:
+        may = getattr(self, f"has_{action.permission}_permission")
+        return may(request) and all(may(request, row) for row in rows)
+
+    def _refuse_forbidden(
+        self, request: HttpRequest, action: OperatorAction, rows: Iterable[Any]
+    ) -> None:
+        if not self._may(request, action, rows):
+            raise PermissionDenied
+
+    def _confirmation_page(
+        self, request: HttpRequest, action: OperatorAction, form: ReasonForm, address: str
+    ) -> HttpResponse:
+        context = {
+            "title": action.label,
+            "operator_action": action,
+            "rows": [(row, action.summarize(row)) for row in form.rows],
+            "form": form,
+            "address": address,
+            "media": self.media + form.media,
+        }
+        status = 422 if form.errors else 200
+        return self._page(request, "admin/confirm.html", context, status)
+
+    def _result_page(
+        self, request: HttpRequest, action: OperatorAction, results: list[RowResult]
+    ) -> HttpResponse:
+        context = {"title": f"{action.label}: result", "results": results}
+        return self._page(request, "admin/result.html", context, 200)
+
+    def _page(
+        self, request: HttpRequest, template: str, context: dict[str, Any], status: int
+    ) -> HttpResponse:
+        whole = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "list": self.list_address(),
+            **context,
+        }
+        return TemplateResponse(request, template, whole, status=status)
+
+    def _guarded(self, view: Callable[..., HttpResponse]) -> Any:
+        return self.admin_site.admin_view(recent_proof(view))
+
+    def _name(self, part: str) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_{part}"
+
+
+def _as_action(action: OperatorAction) -> Callable[..., HttpResponse]:
+    """Return the action as Django's admin lists them; it leads to the confirmation page."""
+
+    def chosen(
+        modeladmin: ActionsAdmin, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> HttpResponse:
+        return modeladmin.confirm(request, queryset, action)
+
+    chosen.__name__ = action.name
+    return admin.action(
+        permissions=[action.permission],
+        description=action.label,
+        location=[ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM],
+    )(chosen)

@@ -1,0 +1,335 @@
+"""What operators see of tenants, people and the log."""
+
+from typing import Any, override
+
+from django import forms
+from django.contrib import admin
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from portal.accounts.flows.accounts import edit_user
+from portal.accounts.models import User
+from portal.activity.actions import Action
+from portal.activity.models import VENDOR, LogEntry
+from portal.core.actors import Actor
+from portal.mail.models import Outbox
+from portal.operators.account_actions import REMOVE_SECOND_FACTOR, REPLACE_OWNER, SET_OPERATOR, STOP
+from portal.operators.actions import ActionsAdmin
+from portal.operators.importing import ImportsAdmin
+from portal.operators.lists import CountryFilter
+from portal.operators.model_admin import EditedAdmin, ReadOnlyAdmin, RecordForm, links, listing
+from portal.operators.models import PendingChange
+from portal.operators.support import START_SUPPORT_VIEW, SupportViewAdmin
+from portal.operators.tenant_rows import TENANTS
+from portal.tenants.flows.tenants import open_tenant, update_tenant
+from portal.tenants.models import Member, Tenant, country_choices
+
+
+class TenantForm(RecordForm):
+    """A tenant whose country is chosen by name."""
+
+    country = forms.ChoiceField(
+        choices=lambda: [("", "---------"), *country_choices()],
+        help_text="Fixed once license keys exist.",
+    )
+
+
+class NewTenantForm(TenantForm):
+    """A tenant with its first owner."""
+
+    owner_email = forms.EmailField(
+        label="First owner's email address",
+        help_text="Gets an invitation, which is good for seven days.",
+    )
+
+
+@admin.register(Tenant)
+class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
+    """Customer accounts."""
+
+    operator_actions = (REPLACE_OWNER, START_SUPPORT_VIEW)
+    imported = TENANTS
+
+    form = TenantForm
+    fields = ("id", "name", "country", "requires_two_factor", "created_at", "belongings")
+    list_display = ("name", "country", "requires_two_factor", "created_at", "id")
+    list_filter = ("requires_two_factor", CountryFilter)
+    search_fields = ("name",)
+    search_help_text = (
+        "Name, a member's email address or its domain, or whole identifier of the tenant, a "
+        "subscription, an authorized application or a license key (jti)"
+    )
+    identifiers: tuple[str, ...] = ("id",)
+    emails = ("memberships__user__email",)
+    belonging_lists: tuple[tuple[str, str], ...] = ()
+    """(label, list) of what belongs to a tenant; other apps add theirs."""
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return what a new tenant needs, or everything of an existing one."""
+        return self.fields if obj else ("name", "country", "requires_two_factor", "owner_email")
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """Return the form, which asks for the first owner of a new tenant."""
+        if obj is None:
+            kwargs["form"] = NewTenantForm
+        return super().get_form(request, obj, change, **kwargs)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Fix the country as soon as there was a license: it stands in the keys."""
+        fixed = ["id", "created_at", "belongings"]
+        return [*fixed, "country"] if obj and obj.licenses.exists() else fixed
+
+    def has_replace_owner_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the operator may replace a last owner."""
+        return request.user.has_perm("portal.change_member")
+
+    @override
+    def add(self, row: Tenant, *, actor: Actor, reason: str, **extra: Any) -> object:
+        """Open the tenant, with an invitation for its first owner."""
+        return open_tenant(tenant=row, actor=actor, reason=reason, **extra)
+
+    @override
+    def edit(self, row: Tenant, changes: dict[str, Any], *, actor: Actor, reason: str) -> object:
+        """Change the tenant as its owners do, for a reason."""
+        return update_tenant(tenant=row, actor=actor, reason=reason, **changes)
+
+    def tenant_id_of(self, obj: Tenant) -> Any:
+        """Return the tenant's own identifier."""
+        return obj.pk
+
+    def log_filter(self, obj: Tenant) -> dict[str, Any]:
+        """Return the filter for the whole log of the tenant."""
+        return {"tenant_id__exact": obj.pk}
+
+    @admin.display(description="belongings")
+    def belongings(self, obj: Tenant) -> SafeString:
+        """Return links to what belongs to the tenant."""
+        its = {"tenant__id__exact": obj.pk}
+        return links(
+            ("Members", listing("portal_member", **its)),
+            *((label, listing(name, **its)) for label, name in self.belonging_lists),
+            ("Log", listing("portal_logentry", **self.log_filter(obj))),
+        )
+
+
+@admin.register(User)
+class UserAdmin(ActionsAdmin, EditedAdmin):
+    """People who sign in. Addresses, passwords, groups and rights are never set in a form.
+
+    People come by an invitation or sign up; the first operator is made by `createsuperuser`.
+    """
+
+    operator_actions = (REMOVE_SECOND_FACTOR, SET_OPERATOR)
+
+    fields = (
+        "id",
+        "email",
+        "name",
+        "is_active",
+        "is_staff",
+        "is_superuser",
+        "groups",
+        "date_joined",
+        "last_login",
+        "belongings",
+    )
+    list_display = ("email", "name", "is_active", "is_staff", "date_joined")
+    list_filter = ("is_active", "is_staff")
+    search_fields = ("email", "name")
+    search_help_text = (
+        "Name, email address or its domain, or whole identifier of the user or of a tenant"
+    )
+    ordering = ("email",)
+    identifiers = ("id", "memberships__tenant_id")
+    emails = ("email",)
+    secrets = ("password",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave the name and whether the user is active, but not to lock oneself out."""
+        open_ones = {"name"} if obj and obj.pk == request.user.pk else {"name", "is_active"}
+        return [name for name in self.fields if name not in open_ones]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return False for operators, unless the one who asks may do everything."""
+        if obj and (obj.is_staff or obj.is_superuser) and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Return False: an address is never set by an operator."""
+        return False
+
+    @override
+    def edit(self, row: User, changes: dict[str, Any], *, actor: Actor, reason: str) -> object:
+        """Change the name, or whether the person may sign in."""
+        return edit_user(user=row, changes=changes, actor=actor, reason=reason)
+
+    def has_set_operator_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the operator may say who is one."""
+        return bool(request.user.is_superuser)
+
+    @admin.display(description="belongings")
+    def belongings(self, obj: User) -> SafeString:
+        """Return links to the user's memberships and to what they did."""
+        return links(
+            ("Memberships", listing("portal_member", user__id__exact=obj.pk)),
+            ("What the user did", listing("portal_logentry", actor_id__exact=obj.pk)),
+        )
+
+
+@admin.register(Member)
+class MemberAdmin(ReadOnlyAdmin):
+    """Who belongs to which tenant: that is the owners' to change."""
+
+    fields = ("tenant", "user", "role", "joined_at")
+    list_display = ("user", "email", "tenant", "role", "joined_at")
+    list_filter = ("role",)
+    list_select_related = ("tenant", "user")
+    search_fields = ("user__email", "user__name", "tenant__name")
+    search_help_text = "User's email address or name, tenant's name, or whole identifier of either"
+    ordering = ("-id",)
+    identifiers = ("tenant_id", "user_id")
+    emails = ("user__email",)
+
+    @admin.display(description="email address", ordering="user__email")
+    def email(self, obj: Member) -> str:
+        """Return the user's address."""
+        return obj.user.email
+
+
+@admin.register(PendingChange)
+class PendingChangeAdmin(ActionsAdmin, ReadOnlyAdmin):
+    """Changes that wait 24 hours, and those that did."""
+
+    operator_actions = (STOP,)
+    fields = (
+        "kind",
+        "user",
+        "tenant",
+        "email",
+        "reason",
+        "requested_by",
+        "created_at",
+        "due_at",
+        "outcome",
+        "outcome_reason",
+        "finished_at",
+    )
+    list_display = ("kind", "user", "tenant", "email", "requested_by", "due_at", "outcome")
+    list_filter = ("outcome", "kind")
+    list_select_related = ("user", "tenant", "requested_by")
+    search_fields = ("user__email", "tenant__name", "email")
+    identifiers = ("tenant_id", "user_id")
+    secrets = ("token_sha256",)
+
+    def has_stop_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the operator may stop it."""
+        return request.user.has_perm("portal.change_pendingchange")
+
+
+class ActionFilter(admin.SimpleListFilter):
+    """Filters by what happened, without reading which actions the log holds."""
+
+    title = "action"
+    parameter_name = "action"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        """Return every action with its label."""
+        return Action.choices
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the rows of the chosen action."""
+        return queryset.filter(action=self.value()) if self.value() else queryset
+
+
+@admin.register(LogEntry)
+class LogEntryAdmin(ReadOnlyAdmin):
+    """Everything that happened, in all tenants."""
+
+    fields = (
+        "at",
+        "tenant_name",
+        "tenant_id",
+        "seq",
+        "actor_kind",
+        "actor_name",
+        "actor_email",
+        "actor_id",
+        "address",
+        "what",
+        "subscription_name",
+        "subscription_id",
+        "slot",
+        "result",
+        "reason",
+        "details",
+        "previous",
+        "hash",
+    )
+    list_display = (
+        "at",
+        "tenant_name",
+        "actor_name",
+        "actor_kind",
+        "what",
+        "subscription_name",
+        "slot",
+        "result",
+        "address",
+    )
+    list_filter = ("actor_kind", ActionFilter)
+    search_fields = ("actor_email", "actor_name", "subscription_name")
+    search_help_text = (
+        "Actor's email address or name, subscription's name, or whole identifier of the tenant, "
+        "the actor or the subscription"
+    )
+    ordering = ("-id",)
+    sortable_by = ()
+    identifiers = ("tenant_id", "actor_id", "subscription_id")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the log with the name that each tenant has today."""
+        tenants = Tenant.objects.filter(pk=OuterRef("tenant_id"))
+        return super().get_queryset(request).annotate(tenant=Subquery(tenants.values("name")[:1]))
+
+    def log_filter(self, obj: LogEntry) -> dict[str, Any]:
+        """Return the filter for the log that the row stands in."""
+        return {"tenant_id__exact": obj.tenant_id}
+
+    @admin.display(description="tenant")
+    def tenant_name(self, obj: Any) -> str:
+        """Return the tenant's name today."""
+        return "Vendor" if obj.tenant_id == VENDOR else obj.tenant or "-"
+
+    @admin.display(description="action")
+    def what(self, obj: LogEntry) -> str:
+        """Return what happened, in words."""
+        return str(Action(obj.action).label) if obj.action in Action.values else obj.action
+
+
+@admin.register(Outbox)
+class OutboxAdmin(ReadOnlyAdmin):
+    """Mail that must go out or went out, without its text: links in it are for one person."""
+
+    list_display = (
+        "created_at",
+        "to",
+        "subject",
+        "attempts",
+        "last_error",
+        "sent_at",
+        "given_up_at",
+    )
+    fields = (*list_display, "send_after")
+    list_filter = (
+        ("sent_at", admin.EmptyFieldListFilter),
+        ("given_up_at", admin.EmptyFieldListFilter),
+    )
+    search_fields = ("to",)
+    search_help_text = "Email address, or whole identifier of the tenant"
+    ordering = ("-id",)
+    identifiers = ("tenant_id",)
+    secrets = ("text", "html", "dedupe_key")

@@ -1,0 +1,104 @@
+"""Lists of the admin: pages without full counts, filters, and their export."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import label_for_field, lookup_field
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from portal.tenants.models import Tenant, country_choices
+
+MAX_LISTED = 5_000
+"""Rows that a list leads to page by page; nobody reads further, and counting on would be slow."""
+
+ROWS_PER_READ = 500
+"""Rows of an export that are read at once, with what they name."""
+
+
+class CappedPaginator(Paginator):
+    """Pages that count no further than MAX_LISTED rows."""
+
+    @cached_property
+    def count(self) -> int:
+        """Return how many rows there are, at most MAX_LISTED."""
+        rows: Any = self.object_list
+        return int(rows.order_by().values("pk")[:MAX_LISTED].count())
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether there are rows that no page leads to."""
+        return self.count == MAX_LISTED
+
+
+class CountryFilter(admin.SimpleListFilter):
+    """Filters by the tenant's country, which is chosen in a select: there are many."""
+
+    title = "country"
+    parameter_name = "country"
+    template = "admin/select_filter.html"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        """Return every country with its name."""
+        return country_choices()
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        """Return the countries, and keep the list's other parameters for the form."""
+        self.others = [
+            (name, value)
+            for name, value in changelist.params.items()
+            if name not in {self.parameter_name, "p"}
+        ]
+        for code, name in self.lookup_choices:
+            yield {"value": code, "display": name, "selected": self.value() == str(code)}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the rows of tenants in the chosen country, or the tenants themselves."""
+        if not self.value():
+            return queryset
+        tenants = Tenant.objects.filter(country=self.value())
+        column = "pk__in" if queryset.model is Tenant else "tenant__in"
+        return queryset.filter(**{column: tenants.values("pk")})
+
+
+def word_filter(
+    title: str, parameter: str, label: str, word: Callable[[Any], QuerySet[Any]]
+) -> type[admin.SimpleListFilter]:
+    """Return a filter that is on or off; `word` is a word of the QuerySet."""
+
+    class WordFilter(admin.SimpleListFilter):
+        """Filters by one word of the QuerySet."""
+
+        def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+            """Return the one choice."""
+            return [("yes", label)]
+
+        def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+            """Return the rows that the word leaves, when it was chosen."""
+            return word(queryset) if self.value() == "yes" else queryset
+
+    WordFilter.title, WordFilter.parameter_name = title, parameter
+    return WordFilter
+
+
+def exported(changelist: ChangeList) -> tuple[list[str], Iterator[list[Any]]]:
+    """Return the heads and, while they are read, the rows of the whole filtered list."""
+    page, model = changelist.model_admin, changelist.model
+    names = [name for name in changelist.list_display if name != "action_checkbox"]
+    heads = [str(label_for_field(name, model, page)) for name in names]
+    rows = changelist.queryset.iterator(chunk_size=ROWS_PER_READ)
+    return heads, ([_cell(name, row, page) for name in names] for row in rows)
+
+
+def _cell(name: Any, row: Any, page: Any) -> Any:
+    field, _, value = lookup_field(name, row, page)
+    if field is not None and field.choices:
+        return row._get_FIELD_display(field)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return "" if value is None else str(value)

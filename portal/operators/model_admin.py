@@ -1,0 +1,251 @@
+"""What the operators' lists and pages have in common.
+
+No business row is deleted here, secrets are on no page, and whatever is changed is recorded in
+the portal's own log, where the customer sees it; Django's log of the admin stays empty.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, override
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from portal.accounts.requests import actor_of
+from portal.activity.models import VENDOR
+from portal.core.actors import Actor
+from portal.core.refusal import Refused
+from portal.operators import search
+from portal.operators.forms import reason_field
+from portal.operators.lists import CappedPaginator, exported
+from portal.web.csv_files import csv_answer
+
+LOG = "admin:portal_logentry_changelist"
+
+
+class PlainAdmin(admin.ModelAdmin):
+    """What every list and page has in common: no deleting, no secrets, speed, one history."""
+
+    identifiers: tuple[str, ...] = ()
+    """Columns that a search for a whole identifier (a UUID) looks at, by their indexes."""
+    key_ids: tuple[str, ...] = ()
+    """Columns that a search for the key id of a signing key looks at."""
+    emails: tuple[str, ...] = ()
+    """Columns that a search for an email address, or the domain of one, looks at."""
+    secrets: tuple[str, ...] = ()
+    """Columns that are neither read from the database nor allowed as a filter in an address."""
+
+    list_per_page = 50
+    paginator = CappedPaginator
+    show_full_result_count = False
+    view_on_site = False
+    show_facets = admin.ShowFacets.NEVER  # a count of all rows for each choice of a filter
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return False: business rows stay."""
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the rows without their secrets."""
+        return super().get_queryset(request).defer(*self.secrets)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Refuse filters on secrets: `?password__startswith=` would tell them bit by bit."""
+        if any(part in self.secrets for part in lookup.split("__")):
+            return False
+        return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find identifiers, key ids and email addresses by what they are, the rest as text."""
+        conditions = search.conditions(
+            self.model,
+            search_term.strip(),
+            self.identifiers,
+            self.key_ids,
+            self.emails,
+            self.search_fields,
+        )
+        if conditions is not None:
+            return queryset.filter(conditions), False
+        return super().get_search_results(request, queryset, search_term)
+
+    def get_urls(self) -> list[Any]:
+        """Add the address of the list's export."""
+        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        route = path("export/", self.admin_site.admin_view(self.export_view), name=name)
+        return [route, *super().get_urls()]
+
+    def other_links(self, request: HttpRequest) -> list[tuple[str, str]]:
+        """Return (label, address) of what else the list leads to."""
+        return []
+
+    def list_address(self) -> str:
+        """Return the address of the list."""
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Return the list, with a link to the export of what it shows."""
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_export"
+        context = {
+            "export": reverse(name, query=request.GET),
+            "other_links": self.other_links(request),
+            **(extra_context or {}),
+        }
+        return super().changelist_view(request, context)
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Return the whole filtered list as CSV."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            heads, rows = exported(self.get_changelist_instance(request))
+        except IncorrectLookupParameters:
+            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        return csv_answer(f"{self.opts.model_name}.csv", heads, rows)
+
+    def tenant_id_of(self, obj: Any) -> uuid.UUID:
+        """Return in which tenant's log the row's changes stand; VENDOR for the vendor's own."""
+        return getattr(obj, "tenant_id", VENDOR)
+
+    def log_filter(self, obj: Any) -> dict[str, Any]:
+        """Return the parameters of the log's list under which the row's history stands."""
+        return {"tenant_id__exact": self.tenant_id_of(obj), "details__id": str(obj.pk)}
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Lead to the portal's log, which has everything that happened, not just in the admin."""
+        obj = self.get_object(request, unquote(object_id))
+        if obj is None:
+            return self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]
+                request, self.opts, object_id
+            )
+        if not self.has_view_or_change_permission(request, obj):
+            raise PermissionDenied
+        return redirect(reverse(LOG, query=self.log_filter(obj)))
+
+
+class RecordForm(forms.ModelForm):
+    """A form that asks why: the customer reads the reason in the log.
+
+    `refusal` is what a flow said to the same values a moment ago; it lands next to its field.
+    """
+
+    refusal: Refused | None = None
+
+    reason = reason_field()
+
+    def clean(self) -> dict[str, Any]:
+        """Check the form as a whole, and repeat the refusal."""
+        cleaned = super().clean() or self.cleaned_data
+        if self.refusal is not None:
+            self.add_error(self.refusal.field, self.refusal.sentence)
+        return cleaned
+
+
+class ReadOnlyAdmin(PlainAdmin):
+    """For rows that flows make and change: operators look at them."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Return False: a flow adds these."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return False: a flow changes these."""
+        return False
+
+
+class EditedAdmin(PlainAdmin):
+    """For rows that operators add or edit: a flow does it, under its lock, and records why."""
+
+    form = RecordForm
+
+    def add(self, row: Any, *, actor: Actor, reason: str, **extra: Any) -> object:
+        """Store a new row by its flow; `extra` are the fields of the form that are not its own."""
+        raise PermissionDenied
+
+    def edit(self, row: Any, changes: dict[str, Any], *, actor: Actor, reason: str) -> object:
+        """Change these fields of the row by its flow."""
+        raise NotImplementedError
+
+    @override
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the fields and, where something can be saved, the reason for it."""
+        fieldsets = super().get_fieldsets(request, obj)
+        may = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        return [*fieldsets, (None, {"fields": ("reason",)})] if may else fieldsets
+
+    @override
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Return the page; what a flow refuses, its transaction undone, is told in the form."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except Refused as refusal:
+            request.refusal = refusal  # type: ignore[attr-defined]
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    @override
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """Return the form, with what a flow refused."""
+        form = super().get_form(request, obj, change, **kwargs)
+        form.refusal = getattr(request, "refusal", None)  # type: ignore[attr-defined]
+        return form
+
+    @override
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        """Leave it to the flow, which gets only what the operator changed."""
+        values = dict(form.cleaned_data)
+        reason, actor = values.pop("reason"), actor_of(request)
+        own = {field.name for field in obj._meta.concrete_fields}
+        if change:
+            changes = {name: values[name] for name in form.changed_data if name in own}
+            self.edit(type(obj)._base_manager.get(pk=obj.pk), changes, actor=actor, reason=reason)
+        else:
+            extra = {name: value for name, value in values.items() if name not in own}
+            self.add(obj, actor=actor, reason=reason, **extra)
+
+    @override
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Leave it to the flow, which recorded it."""
+
+    @override
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Leave it to the flow, which recorded it."""
+
+
+def links(*pairs: tuple[str, str]) -> SafeString:
+    """Return links (label, address) in one line."""
+    return format_html_join(" · ", '<a href="{1}">{0}</a>', pairs)
+
+
+def listing(model: str, **parameters: Any) -> str:
+    """Return the address of a list (`app_model`) under these filters."""
+    return reverse(f"admin:{model}_changelist", query=parameters)
+
+
+def code(text: str) -> SafeString:
+    """Return the text as code."""
+    return format_html("<code>{}</code>", text)

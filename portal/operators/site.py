@@ -1,0 +1,92 @@
+"""The operators' site: plain Django admin behind the portal's own sign-in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, override
+
+from allauth.account.decorators import secure_admin_login
+from django.contrib import admin, messages
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from portal.accounts.second_factor import has_second_factor, is_two_factor_session, proof_page
+from portal.operators.groups import APPS
+
+
+class OperatorSite(admin.AdminSite):
+    """Django admin for staff; people sign in as everywhere in the portal."""
+
+    site_header = "License Portal operators"
+    site_title = "License Portal"
+    index_title = "Operators"
+
+    start_page: Callable[[], Any] | None = None
+    """What the start page shows besides the lists; the app that knows it puts it here."""
+
+    def __init__(self, name: str = "admin") -> None:
+        super().__init__(name)
+        # It deletes in bulk and outside of a transaction, so without a row in the log.
+        self.disable_action("delete_selected")
+
+    def register(
+        self,
+        model_or_iterable: type[Model] | Iterable[type[Model]],
+        admin_class: type[admin.ModelAdmin] | None = None,
+        **options: Any,
+    ) -> None:
+        """Register models of the portal only.
+
+        Those of other packages (groups, email addresses, second factors, sessions) would let an
+        operator take over an account, and their changes would not be recorded.
+        """
+        models = (
+            [model_or_iterable] if isinstance(model_or_iterable, type) else [*model_or_iterable]
+        )
+        ours = [model for model in models if model._meta.app_label in APPS]
+        super().register(ours, admin_class, **options)
+
+    @override
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        """Return the start page, with the figures of the business."""
+        figures = {"figures": self.start_page()} if self.start_page else {}
+        return super().index(request, {**figures, **(extra_context or {})})
+
+    @override
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Return whether this is staff in a session that was proven with a second factor."""
+        return super().has_permission(request) and is_two_factor_session(request)
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Lead to the portal's sign-in, and staff without a second factor to where they get one."""
+        return secure_admin_login(self._second_factor)(request)
+
+    def _second_factor(self, request: HttpRequest) -> HttpResponse:
+        if self.has_permission(request):
+            return redirect("admin:index")
+        if has_second_factor(request.user.pk):
+            messages.info(request, "Operators prove themselves with their second factor.")
+            target = request.GET.get("next", "")
+            if not url_has_allowed_host_and_scheme(target, {request.get_host()}):
+                target = reverse("admin:index")
+            return redirect(reverse(proof_page(request.user), query={"next": target}))  # type: ignore[arg-type]
+        messages.warning(
+            request,
+            "Operators need a second factor. Set up an authenticator app or a passkey here, then "
+            "open the admin again.",
+        )
+        return redirect("mfa_index")
+
+    def password_change(  # type: ignore[override]
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Lead to the profile: there a change is limited and ends other sessions."""
+        return redirect("account_change_password")

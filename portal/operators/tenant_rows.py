@@ -1,0 +1,44 @@
+"""The rows of a file of tenants that operators import."""
+
+from typing import Any
+
+from django import forms
+
+from portal.core.actors import Actor
+from portal.core.refusal import Refused
+from portal.operators.importing import Import
+from portal.tenants.flows.tenants import open_tenant
+from portal.tenants.models import Tenant, country_choices
+
+
+class TenantRow(forms.Form):
+    """One tenant of a file."""
+
+    name = forms.CharField(max_length=200)
+    country = forms.ChoiceField(choices=country_choices, help_text="three letters, such as USA")
+    owner_email = forms.EmailField(help_text="gets an invitation")
+    requires_two_factor = forms.TypedChoiceField(
+        choices=[("false", "false"), ("true", "true")],
+        required=False,
+        coerce=lambda value: value == "true",
+        help_text="true or false",
+    )
+
+
+def _import(
+    *,
+    name: str,
+    country: str,
+    owner_email: str,
+    requires_two_factor: Any,
+    actor: Actor,
+    reason: str,
+) -> Tenant:
+    """Open a tenant for a row of a file; one of the same name and country is there already."""
+    tenant = Tenant(name=name, country=country, requires_two_factor=bool(requires_two_factor))
+    if Tenant.objects.filter(name__iexact=tenant.name, country=tenant.country).exists():
+        raise Refused(f"There is a tenant {tenant} in this country already.")
+    return open_tenant(tenant=tenant, owner_email=owner_email, actor=actor, reason=reason)
+
+
+TENANTS = Import(row=TenantRow, store=_import)

@@ -1,0 +1,51 @@
+"""The pages that the mail about a pending change leads to: nothing happens before a button."""
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_safe
+
+from portal.accounts.requests import actor_of
+from portal.core.actors import Actor, ActorKind
+from portal.operators.flows import recovery
+from portal.operators.models import PendingChange
+from portal.programs.client_address import client_address
+from portal.web.forms import ConfirmForm, posted, refusals_on, require_form_methods
+from portal.web.pages import HtmxRequest, form_page, uncached
+
+IN_SESSION = "pending_change_id"
+
+
+@require_safe
+@login_not_required
+def open_cancellation(request: HttpRequest, secret: str) -> HttpResponse:
+    """Remember which change the link was for, and take its secret out of the address."""
+    change = recovery.by_secret(secret)
+    request.session[IN_SESSION] = str(change.pk) if change else None
+    return uncached(redirect("cancel_change"))
+
+
+@require_form_methods
+@login_not_required
+def cancel_change(request: HtmxRequest) -> HttpResponse:
+    """Stop the change, or say what became of it. The link is proof enough: it went to few."""
+    known = request.session.get(IN_SESSION)
+    change = PendingChange.objects.filter(pk=known).first() if known else None
+    if change is None:
+        return uncached(render(request, "changes/gone.html", status=404))
+    form = ConfirmForm(posted(request))
+    if form.is_valid():
+        with refusals_on(form):
+            reason = "Stopped with the link of the mail."
+            recovery.cancel(change=change, actor=_actor(request), reason=reason)
+            return uncached(redirect("cancel_change"))
+    return form_page(request, "changes/cancel.html", form, {"change": change})
+
+
+def _actor(request: HttpRequest) -> Actor:
+    """Return the user who is signed in, or whoever got the mail."""
+    if request.user.is_authenticated:
+        return actor_of(request)
+    return Actor(
+        kind=ActorKind.SYSTEM, name="Recipient of the mail", address=client_address(request)
+    )

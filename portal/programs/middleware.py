@@ -1,0 +1,103 @@
+"""What programs call: `/public/` and `/.well-known/`, answered in JSON from every layer.
+
+A terminal crashes on a body that is not the JSON it knows (contract.md section 3), so nothing of
+these addresses reaches the layers that answer in HTML; and it needs no session, no cookie and no
+page, so that none of their work is done either.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import lru_cache
+
+from django.conf import settings
+from django.core.exceptions import DisallowedHost, RequestDataTooBig
+from django.db import connection
+from django.db.utils import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.urls import ResolverMatch, resolve
+
+from portal.programs.errors import ProgramError, refusal
+
+logger = logging.getLogger("portal.programs")
+
+
+PREFIXES = ("/public/", "/.well-known/")
+
+
+RETRY_AFTER_SECONDS = 5
+"""Seconds after which a program may ask again while the database is away."""
+
+
+class ProgramMiddleware:
+    """Answers programs by a fast path: address, host, view; and JSON whatever goes wrong."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Return the answer to a program, or what the other layers answer to a person."""
+        if not request.path_info.startswith(PREFIXES):
+            return self.get_response(request)
+        try:
+            response = _answer(request)
+        except ProgramError as refused:
+            response = refusal(request, refused)
+        response["Content-Length"] = str(len(response.content))
+        response["X-Content-Type-Options"] = "nosniff"
+        response["Content-Security-Policy"] = "default-src 'none'"
+        if settings.SECURE_HSTS_SECONDS and request.is_secure():
+            response["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
+        return response
+
+
+def _answer(request: HttpRequest) -> HttpResponse:
+    try:
+        _see_host(request)
+        match = _resolved(request.path_info, settings.ROOT_URLCONF)
+        return match.func(request, *match.args, **match.kwargs)
+    except ProgramError:
+        raise
+    except Http404 as error:
+        raise ProgramError("not_found", 404, "There is nothing at this address.") from error
+    except (RequestDataTooBig, UnreadablePostError) as error:
+        raise ProgramError(
+            "invalid_request", 400, "The body of the request did not arrive whole; send it again."
+        ) from error
+    except (OperationalError, InterfaceError) as error:
+        logger.error("The database is away: %s", type(error).__name__)
+        connection.close()  # The fast path has no signal that would: the next request opens anew.
+        raise ProgramError(
+            "server_error",
+            503,
+            f"The portal cannot check now; ask again in {RETRY_AFTER_SECONDS} seconds.",
+            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        ) from error
+    except Exception as error:
+        logger.exception("No answer to %s %s", request.method, request.path_info)
+        raise ProgramError(
+            "server_error",
+            500,
+            "The portal failed; tell its operators the request_id of this answer.",
+        ) from error
+
+
+@lru_cache(maxsize=64)
+def _resolved(path: str, urlconf: str) -> ResolverMatch:
+    return resolve(path, urlconf)
+
+
+def _see_host(request: HttpRequest) -> None:
+    """Refuse foreign hosts, and lead to HTTPS in a way that keeps method and body (RFC 9110)."""
+    try:
+        host = request.get_host()
+    except DisallowedHost as error:
+        raise ProgramError(
+            "invalid_request", 400, "The host name of the request is not one of this portal."
+        ) from error
+    if settings.SECURE_SSL_REDIRECT and not request.is_secure():
+        raise ProgramError(
+            "invalid_request",
+            308,
+            "Use https for this address.",
+            headers={"Location": f"https://{host}{request.get_full_path()}"},
+        )

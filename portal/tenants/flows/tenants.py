@@ -1,0 +1,92 @@
+"""Open a tenant, and change what its owners may change about it."""
+
+from django.db import transaction
+from django.utils import timezone
+
+from portal.accounts.second_factor import has_second_factor
+from portal.activity.actions import Action
+from portal.activity.changes import change, described
+from portal.activity.entries import record
+from portal.core.actors import Actor, ActorKind
+from portal.core.locking import lock
+from portal.core.refusal import Refused
+from portal.core.validation import refuse_invalid
+from portal.tenants.flows import invitations
+from portal.tenants.flows.members import refuse_unless_owner
+from portal.tenants.models import Role, Tenant
+
+
+@transaction.atomic
+def update_tenant(
+    *,
+    tenant: Tenant,
+    actor: Actor,
+    reason: str = "",
+    name: str | None = None,
+    country: str | None = None,
+    requires_two_factor: bool | None = None,
+) -> Tenant:
+    """Change what is given and differs, and return the tenant.
+
+    Operators give a reason, owners need none. Raises Refused when the actor is no owner any more,
+    when the country would change after license keys were generated (it stands in them), or when
+    members would have to use a second factor which the owner who asks does not have.
+    """
+    if country not in {None, tenant.country}:
+        # Generate reads the country under the lock of a subscription: it must not be under way.
+        list(tenant.subscriptions.select_for_update().order_by("pk").values_list("pk"))
+    locked = lock(Tenant, tenant.pk)
+    refuse_unless_owner(locked, actor)
+    if country not in {None, locked.country} and locked.licenses.exists():
+        raise Refused(
+            "The country is fixed, because license keys of this tenant hold it.", field="country"
+        )
+    if requires_two_factor and _would_lock_out(locked, actor):
+        raise Refused(
+            "Set up a second factor for yourself first: this would lock you out.",
+            field="requires_two_factor",
+        )
+    wanted = {"name": name, "country": country, "requires_two_factor": requires_two_factor}
+    changes = change(locked, {k: value for k, value in wanted.items() if value is not None})
+    if changes is not None:
+        record(
+            actor=actor,
+            action=Action.TENANT_CHANGED,
+            tenant_id=locked.pk,
+            reason=reason,
+            details=changes,
+        )
+    return locked
+
+
+def _would_lock_out(tenant: Tenant, actor: Actor) -> bool:
+    if actor.kind != ActorKind.MEMBER or tenant.requires_two_factor:
+        return False
+    return not has_second_factor(actor.user_id)
+
+
+@transaction.atomic
+def open_tenant(*, tenant: Tenant, owner_email: str, actor: Actor, reason: str) -> Tenant:
+    """Store a new tenant, invite its first owner by mail, and return it.
+
+    Raises Refused when its name or country will not do, or when nobody can be invited.
+    """
+    refuse_invalid(tenant)
+    tenant.save(force_insert=True)
+    invitation = invitations.offer(
+        tenant=tenant, email=owner_email, role=Role.OWNER, actor=actor, now=timezone.now()
+    )
+    record(
+        actor=actor,
+        action=Action.TENANT_OPENED,
+        tenant_id=tenant.pk,
+        reason=reason,
+        details={
+            "before": {},
+            "after": {
+                **described(tenant, ["name", "country", "requires_two_factor"]),
+                "invited_owner": invitation.email,
+            },
+        },
+    )
+    return tenant

@@ -1,0 +1,180 @@
+"""Forms about signing up, a tenant, its members, invitations and log."""
+
+from typing import Any
+from uuid import UUID
+
+from allauth.socialaccount.models import SocialLogin
+from django import forms
+from django.contrib.auth.password_validation import validate_password
+
+from portal.accounts.models import User
+from portal.activity.actions import Action
+from portal.activity.models import LogEntry
+from portal.tenants.models import Member, Role, Tenant, country_choices, validate_tenant_name
+
+
+class SignUpForm(forms.Form):
+    """The address that a link is sent to."""
+
+    email = forms.EmailField(
+        label="Email address",
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+        error_messages={"required": "Enter your email address."},
+    )
+
+
+class JoinForm(forms.Form):
+    """Name and password of a new person, or their name alone when a provider signs them in."""
+
+    name = forms.CharField(
+        label="Your name",
+        max_length=150,
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+        error_messages={"required": "Enter your name."},
+    )
+    password = forms.CharField(
+        label="Password",
+        strip=False,
+        max_length=4096,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="At least 10 characters, and none that are easy to guess.",
+        error_messages={"required": "Choose a password."},
+    )
+
+    def __init__(
+        self, *args: Any, email: str, pending: SocialLogin | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.email = email
+        if pending is not None:
+            del self.fields["password"]
+            claims = pending.account.extra_data["id_token"]
+            self.fields["name"].initial = str(claims.get("name", ""))[:150]
+
+    def clean(self) -> dict[str, Any]:
+        """Judge the password, together with the name and the address."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        person = User(email=self.email, name=cleaned.get("name", ""))
+        if "password" in cleaned:
+            try:
+                validate_password(cleaned["password"], person)
+            except forms.ValidationError as error:
+                self.add_error("password", error)
+        return {"password": None, **cleaned}
+
+
+class NewAccountForm(JoinForm):
+    """A new person and the tenant that they will own."""
+
+    tenant_name = forms.CharField(
+        label="Name of your organization",
+        max_length=Tenant._meta.get_field("name").max_length,
+        validators=[validate_tenant_name],
+        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
+        help_text="The name of your tenant. Without an organization, your own name does.",
+        error_messages={"required": "Enter a name."},
+    )
+    country = forms.ChoiceField(
+        label="Country",
+        choices=lambda: [("", "Choose a country"), *country_choices()],
+        help_text="Stands in license keys, and is fixed once they exist.",
+        error_messages={"required": "Choose a country."},
+    )
+    field_order = ("name", "password", "tenant_name", "country")
+
+
+class TenantForm(forms.ModelForm):
+    """Name, country and rules of a tenant."""
+
+    class Meta:
+        model = Tenant
+        fields = ("name", "country", "requires_two_factor")
+        labels = {"requires_two_factor": "Members must sign in with a second factor"}
+        help_texts = {"requires_two_factor": ""}
+        error_messages = {"name": {"required": "Enter a name."}}
+        widgets = {"country": forms.Select}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        country = self.fields["country"]
+        country.widget.choices = country_choices()
+        country.disabled = self.instance.licenses.exists()
+        country.help_text = (
+            "Fixed, because license keys hold it."
+            if country.disabled
+            else "Stands in license keys, and is fixed once they exist."
+        )
+
+
+class InviteForm(forms.Form):
+    """Whom to invite, and as what."""
+
+    email = forms.EmailField(
+        label="Email address",
+        help_text="We send a link that works for 7 days and for this address only.",
+        error_messages={"required": "Enter an email address."},
+    )
+    role = forms.ChoiceField(label="Role", choices=Role, initial=Role.VIEWER)
+
+
+class RoleForm(forms.Form):
+    """Another role for a member."""
+
+    role = forms.ChoiceField(label="Role", choices=Role)
+
+
+class HandOverForm(forms.Form):
+    """Who becomes an owner."""
+
+    to = forms.ModelChoiceField(
+        label="New owner",
+        queryset=Member.objects.none(),
+        empty_label="Choose a member",
+        error_messages={"required": "Choose a member."},
+    )
+
+    def __init__(self, *args: Any, member: Member, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        others = member.tenant.memberships.exclude(pk=member.pk).select_related("user")
+        self.fields["to"].queryset = others.order_by("user__name", "pk")  # type: ignore[attr-defined]
+
+
+DAY = {"type": "date"}
+
+
+class LogFilterForm(forms.Form):
+    """Person, action, subscription and days; empty ones narrow nothing."""
+
+    person = forms.UUIDField(label="Person", required=False)
+    action = forms.ChoiceField(
+        label="Action", required=False, choices=[("", "Everything"), *Action.choices]
+    )
+    subscription = forms.UUIDField(
+        label="Subscription",
+        required=False,
+        widget=forms.TextInput(attrs={"placeholder": "Identifier"}),
+        error_messages={"invalid": "Enter the whole identifier of a subscription."},
+    )
+    since = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs=DAY))
+    until = forms.DateField(label="To", required=False, widget=forms.DateInput(attrs=DAY))
+
+    def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["person"].widget = forms.Select(choices=self._people(tenant))
+
+    def _people(self, tenant: Tenant) -> list[tuple[str, str]]:
+        """Return the members, and whoever else is chosen: somebody who left, or an operator."""
+        users = tenant.members.order_by("name", "pk")
+        people = {str(user.pk): str(user) for user in users}
+        chosen = self.data.get("person", "")
+        if chosen and chosen not in people:
+            people[chosen] = self._name_in_log(tenant, chosen)
+        return [("", "Everybody"), *people.items()]
+
+    def _name_in_log(self, tenant: Tenant, person: str) -> str:
+        try:
+            rows = LogEntry.objects.for_tenant(tenant.pk).by_actor(UUID(person))
+        except ValueError:
+            return "Nobody"
+        newest = rows.first()
+        return newest.actor_name if newest else "Nobody"

@@ -1,0 +1,182 @@
+"""Tenants, their members, and invitations to them."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import datetime, timedelta
+
+import pycountry
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from portal.accounts.models import User
+
+INVITATION_LIFE = timedelta(days=7)
+
+
+def validate_country(value: str) -> None:
+    """Raise ValidationError unless the value is an ISO 3166-1 alpha-3 code in use."""
+    if pycountry.countries.get(alpha_3=value) is None or not value.isupper():
+        raise ValidationError("Choose a country of the list: a three-letter code such as USA.")
+
+
+ADDRESS = re.compile(r"://|@|\bwww\.|\w{2,}[.\u3002\uff0e][^\W\d_]{2,}", re.IGNORECASE)
+"""What a mail program may turn into a link."""
+
+
+def validate_tenant_name(value: str) -> None:
+    """Raise ValidationError for a name that does not belong into a mail to strangers."""
+    if ADDRESS.search(value):
+        raise ValidationError(
+            "A name holds no web or email address, because it stands in mails. Put a blank after "
+            "a dot."
+        )
+    if not value.isprintable():
+        raise ValidationError("A name holds no line breaks or other control characters.")
+
+
+def country_choices() -> list[tuple[str, str]]:
+    """Return (alpha-3 code, name) of every country, by name."""
+    return sorted(((c.alpha_3, c.name) for c in pycountry.countries), key=lambda pair: pair[1])
+
+
+def invitation_end() -> datetime:
+    """Return when an invitation made now ends."""
+    return timezone.now() + INVITATION_LIFE
+
+
+class Tenant(models.Model):
+    """A customer account; `id` is the consumer tenant identifier (`tid`)."""
+
+    id = models.UUIDField("tenant identifier", primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=200, validators=[validate_tenant_name])
+    country = models.CharField(
+        max_length=3,
+        validators=[validate_country],
+        help_text="ISO 3166-1 alpha-3, such as USA. Fixed once license keys exist.",
+    )
+    requires_two_factor = models.BooleanField(
+        default=False, help_text="Members must sign in with a second factor."
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    members = models.ManyToManyField(User, through="Member", related_name="tenants")
+
+    class Meta:
+        ordering = ["name", "id"]
+        permissions = [("support_tenant", "Can view the portal as the tenant, read-only")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(country__regex=r"^[A-Z]{3}$"),
+                name="tenant_country_is_alpha_3",
+                violation_error_message="A country is a three-letter code such as USA.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_country_name(self) -> str:
+        """Return the country's name for people."""
+        return dict(country_choices()).get(self.country, self.country)
+
+
+class Role(models.TextChoices):
+    """What a member may do in a tenant (spec.md, Roles)."""
+
+    OWNER = "owner", "Owner"
+    MANAGER = "manager", "Manager"
+    VIEWER = "viewer", "Viewer"
+
+
+RANKS = {Role.VIEWER: 0, Role.MANAGER: 1, Role.OWNER: 2}
+"""A role may do everything that a role of a lower rank may do."""
+
+
+class MemberQuerySet(models.QuerySet["Member"]):
+    """Words for reading memberships."""
+
+    def owners(self) -> MemberQuerySet:
+        """Return the owners who may sign in."""
+        return self.filter(role=Role.OWNER, user__is_active=True)
+
+
+class Member(models.Model):
+    """A user in a tenant, with a role."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role)
+    joined_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = MemberQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "user"],
+                name="member_once_per_tenant",
+                violation_error_message="This user already is a member of the tenant.",
+            ),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="member_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.get_role_display()})"
+
+    def may(self, role: Role) -> bool:
+        """Return whether this member may do what needs `role`."""
+        return RANKS[Role(self.role)] >= RANKS[role]
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    """Words for reading invitations."""
+
+    def pending(self) -> InvitationQuerySet:
+        """Return those that nobody accepted or revoked, the expired ones included."""
+        return self.filter(accepted_at=None, revoked_at=None)
+
+    def open(self, now: datetime | None = None) -> InvitationQuerySet:
+        """Return those that can be accepted: the inviter is an owner still, or an operator."""
+        owner = Member.objects.owners().filter(
+            tenant=OuterRef("tenant"), user=OuterRef("invited_by")
+        )
+        operator = Q(invited_by__is_staff=True, invited_by__is_active=True)
+        return self.pending().filter(
+            Q(Exists(owner)) | operator, expires_at__gt=now or timezone.now()
+        )
+
+
+class Invitation(models.Model):
+    """An offer of membership to one address; only a hash of the link's secret is kept."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField()
+    role = models.CharField(max_length=10, choices=Role)
+    token_sha256 = models.CharField(max_length=64, unique=True, editable=False)
+    invited_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(default=invitation_end)
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "created_at"], name="invitation_by_day")]
+        constraints = [
+            models.UniqueConstraint(
+                F("tenant"),
+                Lower("email"),
+                condition=Q(accepted_at=None, revoked_at=None),
+                name="invitation_open_once",
+                violation_error_message="This address already has an open invitation.",
+            ),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="invitation_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} to {self.tenant}"

@@ -1,0 +1,45 @@
+"""Mails about what happened in a tenant, to those who look after its license keys."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from portal.mail import outbox
+from portal.mail.models import Outbox
+from portal.tenants.models import Member, Role
+
+
+def key_managers(tenant_id: UUID) -> QuerySet[Member]:
+    """Return the owners and managers of a tenant who can sign in."""
+    return Member.objects.filter(
+        tenant_id=tenant_id, role__in=[Role.OWNER, Role.MANAGER], user__is_active=True
+    ).select_related("user")
+
+
+def notify_key_managers(
+    tenant_id: UUID, *, subject: str, template: str, once: str | None = None, **context: Any
+) -> None:
+    """Queue a mail to each owner and manager, in the caller's transaction.
+
+    `once` names what is told only once to each of them.
+    """
+    for member in key_managers(tenant_id):
+        outbox.queue(
+            to=member.user.email,
+            subject=subject,
+            template=template,
+            context=context,
+            tenant_id=tenant_id,
+            once=once and _name(once, member),
+        )
+
+
+def were_notified(tenant_id: UUID, *, once: str) -> bool:
+    """Return whether somebody who looks after the keys was told what `once` names."""
+    names = [_name(once, member) for member in key_managers(tenant_id)]
+    return Outbox.objects.filter(dedupe_key__in=names).exists()
+
+
+def _name(once: str, member: Member) -> str:
+    return f"{once}:{member.user_id}"

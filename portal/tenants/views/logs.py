@@ -1,0 +1,106 @@
+"""The log of a tenant: filtered, in pages, and as CSV."""
+
+import json
+from typing import Any
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from portal.activity.models import LogEntry, LogEntryQuerySet
+from portal.tenants.access import TenantRequest, hidden_from_support, tenant_role
+from portal.tenants.forms import LogFilterForm
+from portal.tenants.models import Role
+from portal.web.csv_files import csv_answer
+from portal.web.pages import page
+from portal.web.paging import keyset_page
+
+HEADS = (
+    "time_utc",
+    "number",
+    "actor_kind",
+    "actor_name",
+    "actor_email",
+    "action",
+    "what",
+    "subscription_id",
+    "subscription_name",
+    "slot",
+    "result",
+    "reason",
+    "details",
+    "address",
+)
+ROWS_PER_READ = 2_000
+"""Rows that an export reads at a time."""
+
+
+@require_safe
+@tenant_role(Role.VIEWER)
+def listing(request: TenantRequest) -> HttpResponse:
+    """Show what happened in the tenant."""
+    form = LogFilterForm(request.GET, tenant=request.tenant)
+    context = {
+        "form": form,
+        "page": keyset_page(
+            _rows(request, form),
+            after=request.GET.get("after", ""),
+            before=request.GET.get("before", ""),
+            by=("at", "seq"),
+        ),
+        "is_filtered": any(form.data.get(name) for name in form.fields),
+    }
+    return page(request, "logs/list.html", context, fragment="rows")
+
+
+@hidden_from_support
+@require_safe
+@tenant_role(Role.VIEWER)
+def export(request: TenantRequest) -> HttpResponseBase:
+    """Send the rows that the filter finds as CSV, the newest first."""
+    rows = _rows(request, LogFilterForm(request.GET, tenant=request.tenant))
+    return csv_answer(
+        f"log-{timezone.now():%Y-%m-%d}.csv",
+        HEADS,
+        (_cells(entry) for entry in rows.iterator(chunk_size=ROWS_PER_READ)),
+    )
+
+
+def _rows(request: TenantRequest, form: LogFilterForm) -> LogEntryQuerySet:
+    """Return the rows of the tenant that the filter finds; none when it is not understood.
+
+    The log of a subscription of another tenant does not exist (404).
+    """
+    rows = LogEntry.objects.for_tenant(request.tenant.pk)
+    if not form.is_valid():
+        return rows.none()
+    wanted = form.cleaned_data
+    if wanted["subscription"]:
+        subscription = get_object_or_404(request.tenant.subscriptions, pk=wanted["subscription"])
+        rows = rows.for_subscription(subscription.pk)
+    if wanted["person"]:
+        rows = rows.by_actor(wanted["person"])
+    if wanted["action"]:
+        rows = rows.of_action(wanted["action"])
+    return rows.on_days(wanted["since"], wanted["until"])
+
+
+def _cells(entry: LogEntry) -> list[Any]:
+    return [
+        entry.at.isoformat(timespec="milliseconds"),
+        entry.seq,
+        entry.actor_kind,
+        entry.actor_name,
+        entry.actor_email,
+        entry.action,
+        entry.describe(),
+        entry.subscription_id or "",
+        entry.subscription_name,
+        entry.slot,
+        entry.result,
+        entry.reason,
+        json.dumps(entry.details, ensure_ascii=False) if entry.details else "",
+        entry.address,
+    ]

@@ -1,0 +1,230 @@
+"""Pages about the tenant: its rules and members; switching to another one."""
+
+from dataclasses import dataclass
+
+from django import forms
+from django.contrib import messages
+from django.http import Http404, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST, require_safe
+
+from portal.accounts.proof import kept_form, recent_proof
+from portal.tenants.access import TenantRequest, hidden_from_support, switch_to, tenant_role
+from portal.tenants.flows.invitations import invite_member, revoke_invitation
+from portal.tenants.flows.members import change_role, hand_over, leave_tenant, remove_member
+from portal.tenants.flows.tenants import update_tenant
+from portal.tenants.forms import HandOverForm, InviteForm, RoleForm, TenantForm
+from portal.tenants.models import Role
+from portal.web.forms import ConfirmForm, posted, refusals_on, require_form_methods
+from portal.web.pages import done, elsewhere, form_page, page
+
+CHANGED = "tenant-changed"
+ROLES = (
+    "Viewers see, download and check. Managers also activate, generate, reset and delete. Owners "
+    "may do everything, and change members too."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """What a dialog says: consequence first, and a button that repeats it."""
+
+    title: str
+    text: str
+    button: str
+    is_dangerous: bool = False
+
+
+@require_safe
+@tenant_role(Role.VIEWER)
+def detail(request: TenantRequest) -> HttpResponse:
+    """Show the tenant with its members and, to owners, the open invitations."""
+    is_owner = request.member.may(Role.OWNER)
+    context = {
+        "members": request.tenant.memberships.select_related("user").order_by("user__name", "pk"),
+        "invitations": request.tenant.invitations.open().select_related("invited_by").order_by("pk")
+        if is_owner
+        else [],
+        "is_owner": is_owner,
+    }
+    return page(request, "tenant/detail.html", context, fragment="tenant")
+
+
+@require_form_methods
+@tenant_role(Role.OWNER)
+@recent_proof
+def edit(request: TenantRequest) -> HttpResponse:
+    """Change the tenant's name, country and rules."""
+    kept = kept_form(request)
+    # A box that was not ticked is not among what was posted.
+    initial = {"requires_two_factor": False} | kept if kept else {}
+    form = TenantForm(_posted(request), instance=request.tenant, initial=initial)
+    if form.is_valid():
+        with refusals_on(form):
+            update_tenant(tenant=request.tenant, actor=request.actor, **form.cleaned_data)
+            return _done(request, "The tenant was changed.")
+    words = Words(
+        title=f"Change {request.tenant}",
+        text="Names of tenants stand in the mails that invite people.",
+        button="Save tenant",
+    )
+    return _dialog(request, form, words)
+
+
+@require_form_methods
+@tenant_role(Role.OWNER)
+@recent_proof
+def invite(request: TenantRequest) -> HttpResponse:
+    """Invite somebody by email."""
+    form = InviteForm(_posted(request), initial=kept_form(request) or {})
+    if form.is_valid():
+        with refusals_on(form):
+            invite_member(
+                tenant=request.tenant,
+                email=form.cleaned_data["email"],
+                role=Role(form.cleaned_data["role"]),
+                actor=request.actor,
+            )
+            return _done(request, "The invitation is on its way.")
+    words = Words(
+        title=f"Invite somebody to {request.tenant}", text=ROLES, button="Send invitation"
+    )
+    return _dialog(request, form, words)
+
+
+@require_form_methods
+@tenant_role(Role.OWNER)
+@recent_proof
+def revoke(request: TenantRequest, invitation_id: int) -> HttpResponse:
+    """Revoke an invitation that was not accepted yet."""
+    invitation = get_object_or_404(request.tenant.invitations.pending(), pk=invitation_id)
+    form = ConfirmForm(_posted(request))
+    if form.is_valid():
+        with refusals_on(form):
+            revoke_invitation(invitation=invitation, actor=request.actor)
+            return _done(request, f"The invitation of {invitation.email} was revoked.")
+    words = Words(
+        title="Revoke invitation",
+        text=f"The link that was sent to {invitation.email} stops working.",
+        button="Revoke invitation",
+        is_dangerous=True,
+    )
+    return _dialog(request, form, words)
+
+
+@require_form_methods
+@tenant_role(Role.OWNER)
+@recent_proof
+def change(request: TenantRequest, member_id: int) -> HttpResponse:
+    """Give a member another role."""
+    member = get_object_or_404(request.tenant.memberships.select_related("user"), pk=member_id)
+    form = RoleForm(_posted(request), initial=kept_form(request) or {"role": member.role})
+    if form.is_valid():
+        with refusals_on(form):
+            role = Role(form.cleaned_data["role"])
+            change_role(member=member, role=role, actor=request.actor)
+            return _done(request, f"The role of {member.user} was changed.")
+    words = Words(title=f"Role of {member.user}", text=ROLES, button="Save role")
+    return _dialog(request, form, words)
+
+
+@require_form_methods
+@tenant_role(Role.OWNER)
+@recent_proof
+def remove(request: TenantRequest, member_id: int) -> HttpResponse:
+    """Remove a member."""
+    member = get_object_or_404(request.tenant.memberships.select_related("user"), pk=member_id)
+    form = ConfirmForm(_posted(request))
+    if form.is_valid():
+        with refusals_on(form):
+            remove_member(member=member, actor=request.actor)
+            return _done(request, f"{member.user} is no longer a member.")
+    words = Words(
+        title=f"Remove {member.user}",
+        text=f"{member.user} loses access to {request.tenant} at once, in open sessions too. "
+        "What they did stays in the log, and license keys that they generated go on working.",
+        button="Remove member",
+        is_dangerous=True,
+    )
+    return _dialog(request, form, words)
+
+
+@require_form_methods
+@tenant_role(Role.OWNER)
+@recent_proof
+def hand_over_ownership(request: TenantRequest) -> HttpResponse:
+    """Make another member an owner, and oneself a manager."""
+    kept = kept_form(request) or {}
+    form = HandOverForm(_posted(request), member=request.member, initial=kept)
+    if form.is_valid():
+        with refusals_on(form):
+            hand_over(to=form.cleaned_data["to"], actor=request.actor)
+            return _done(request, "The ownership was handed over. You are a manager now.")
+    words = Words(
+        title=f"Hand over {request.tenant}",
+        text="You become a manager. Only an owner can make you an owner again.",
+        button="Hand over ownership",
+        is_dangerous=True,
+    )
+    return _dialog(request, form, words)
+
+
+@hidden_from_support
+@require_form_methods
+@tenant_role(Role.VIEWER)
+@recent_proof
+def leave(request: TenantRequest) -> HttpResponse:
+    """End one's own membership."""
+    form = ConfirmForm(_posted(request))
+    if form.is_valid():
+        with refusals_on(form):
+            leave_tenant(tenant=request.tenant, actor=request.actor)
+            messages.success(request, f"You have left {request.tenant}.")
+            return elsewhere(request, reverse("home"))
+    words = Words(
+        title=f"Leave {request.tenant}",
+        text="You lose access at once. Only an owner can invite you again.",
+        button="Leave tenant",
+        is_dangerous=True,
+    )
+    return _dialog(request, form, words)
+
+
+@require_POST
+@tenant_role(Role.VIEWER, shows_tenant=False)
+def switch(request: TenantRequest) -> HttpResponse:
+    """Go on in another tenant of the user's: its identifier is kept in the session."""
+    chosen = request.POST.get("tenant")
+    member = next((m for m in request.memberships if str(m.tenant_id) == chosen), None)
+    if member is None:
+        raise Http404
+    switch_to(request, member.tenant)
+    messages.info(request, f"You are in {member.tenant} now.")
+    to = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(
+        to, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return redirect(to if is_ours else reverse("home"))
+
+
+def _posted(request: TenantRequest) -> QueryDict | None:
+    """Return what was posted for this tenant.
+
+    The form names the tenant it was made for: one that was opened before the person switched, in
+    another window, must not change the tenant they are in now (404).
+    """
+    data, own = posted(request), str(request.tenant.pk)
+    if data is not None and data.get("tenant", own) != own:
+        raise Http404
+    return data
+
+
+def _done(request: TenantRequest, sentence: str) -> HttpResponse:
+    messages.success(request, sentence)
+    return done(request, reverse("tenant:detail"), event=CHANGED)
+
+
+def _dialog(request: TenantRequest, form: forms.BaseForm, words: Words) -> HttpResponse:
+    return form_page(request, "tenant/dialog.html", form, {"words": words}, fragment="dialog")

@@ -1,0 +1,107 @@
+"""Full page or fragment, and messages for both: the one place that decides."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.messages import get_messages
+from django.forms import BaseForm
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils.cache import patch_vary_headers
+from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
+from django_htmx.middleware import HtmxDetails
+
+THEMES = {"dark", "light"}
+
+
+class HtmxRequest(HttpRequest):
+    """A request as HtmxMiddleware leaves it."""
+
+    htmx: HtmxDetails
+
+
+def site_context(request: HttpRequest) -> dict[str, Any]:
+    """Context of every page: the portal's name, the shop's address, the chosen theme."""
+    theme = request.COOKIES.get("theme", "")
+    return {
+        "portal_name": settings.PORTAL_NAME,
+        "buy_url": settings.BUY_URL,
+        "open_sign_up": settings.OPEN_SIGN_UP,
+        "has_identity_providers": bool(settings.OIDC_PROVIDERS),
+        "theme": theme if theme in THEMES else "",
+    }
+
+
+def wants_fragment(request: HtmxRequest) -> bool:
+    """Return whether HTMX asked for a part of the page.
+
+    Boosted links and a restored history entry are asked for by HTMX too, but want whole pages.
+    """
+    htmx = request.htmx
+    return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
+
+
+def page(
+    request: HtmxRequest,
+    template: str,
+    context: dict[str, Any],
+    *,
+    fragment: str | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """Render the template, or only its partial `fragment` when HTMX asks for a part.
+
+    A page without a fragment is always whole.
+    """
+    if fragment is not None and wants_fragment(request):
+        response = render(request, f"{template}#{fragment}", context, status=status)
+        if len(get_messages(request)):
+            response.content += _messages(request)
+    else:
+        response = render(request, template, context, status=status)
+    return uncached(response)
+
+
+def form_page(
+    request: HtmxRequest,
+    template: str,
+    form: BaseForm,
+    context: dict[str, Any] | None = None,
+    *,
+    fragment: str | None = None,
+) -> HttpResponse:
+    """Render the page of a form; one that was not accepted has status 422."""
+    context = {"form": form, **(context or {})}
+    status = 422 if form.errors else 200
+    return page(request, template, context, fragment=fragment, status=status)
+
+
+def done(request: HtmxRequest, to: str, *, event: str) -> HttpResponse:
+    """Answer a change that was made: redirect a browser, tell the fragments of an HTMX page.
+
+    `event` is the domain event that the parts which show the change listen to.
+    """
+    if not wants_fragment(request):
+        return uncached(redirect(to))
+    response = HttpResponse(_messages(request))
+    trigger_client_event(response, "close-dialog", {})
+    trigger_client_event(response, event, {})
+    return uncached(response)
+
+
+def _messages(request: HtmxRequest) -> bytes:
+    """Return the messages as an out-of-band part, for any fragment to carry along."""
+    return render_to_string("messages.html", {"oob": True}, request).encode()
+
+
+def elsewhere(request: HtmxRequest, to: str) -> HttpResponse:
+    """Send the browser to another page, out of a dialog too."""
+    return uncached(HttpResponseClientRedirect(to) if wants_fragment(request) else redirect(to))
+
+
+def uncached(response: HttpResponse) -> HttpResponse:
+    """Keep the answer out of every cache: pages differ by member, and fragments by header."""
+    response["Cache-Control"] = "no-store"
+    patch_vary_headers(response, ["HX-Request", "Cookie"])
+    return response

@@ -1,0 +1,6 @@
+"""What operators see of plans and subscriptions."""
+
+from subscriptions.admin.plans import PlanAdmin
+from subscriptions.admin.subscriptions import SubscriptionAdmin
+
+__all__ = ["PlanAdmin", "SubscriptionAdmin"]

@@ -1,0 +1,105 @@
+"""Operator actions on subscriptions."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib.admin.widgets import AdminSplitDateTime
+from django.utils import timezone
+
+from portal.core.dates import moment
+from portal.operators.actions import OperatorAction
+from portal.operators.forms import ReasonForm
+from subscriptions.flows import standing
+from subscriptions.flows.activate import activate_subscription
+from subscriptions.flows.change_plan import CONSEQUENCE, change_subscription_plan
+from subscriptions.flows.extend import extend_subscription
+from subscriptions.models import Plan, Subscription
+
+
+class EndForm(ReasonForm):
+    """When the subscription ends."""
+
+    ends_at = forms.SplitDateTimeField(
+        label="End (UTC)",
+        required=False,
+        widget=AdminSplitDateTime,
+        help_text="Empty: no end.",
+    )
+
+
+class PlanForm(ReasonForm):
+    """The plan to move to."""
+
+    plan = forms.ModelChoiceField(Plan.objects.offered())
+
+
+def _at_present(subscription: Subscription) -> str:
+    state = subscription.state_at(timezone.now()).label
+    return f"{subscription.tenant}: {subscription.plan}, {state.lower()}, {_end(subscription)}"
+
+
+def _end(subscription: Subscription) -> str:
+    at: datetime | None = subscription.ends_at
+    return f"end {moment(at)}" if at else "no end"
+
+
+def _action(
+    name: str, label: str, consequence: str, flow: Callable[..., Any], **more: Any
+) -> OperatorAction:
+    return OperatorAction(
+        name=name,
+        label=label,
+        consequences=(consequence,),
+        flow=lambda row, **chosen: flow(subscription=row, **chosen),
+        summarize=_at_present,
+        **more,
+    )
+
+
+ACTIONS = (
+    _action(
+        "activate",
+        "Activate",
+        "Pending subscriptions become active: the customer can generate license keys.",
+        activate_subscription,
+    ),
+    _action(
+        "suspend",
+        "Suspend",
+        "Active subscriptions are suspended: every check of their license keys is refused, and "
+        "terminals do not start, until they resume.",
+        standing.suspend_subscription,
+    ),
+    _action(
+        "resume",
+        "Resume",
+        "Suspended subscriptions become active again: their license keys pass checks again.",
+        standing.resume_subscription,
+    ),
+    _action(
+        "extend",
+        "Set the end date",
+        "The subscription ends at this date. One whose end date has passed comes back to life. "
+        "License keys that exist keep their expiry; Reset signs keys up to the new end.",
+        extend_subscription,
+        form=EndForm,
+    ),
+    _action(
+        "change_plan",
+        "Change the plan",
+        f"The subscription gets another plan. {CONSEQUENCE} Owners and managers get a mail that "
+        "says so.",
+        change_subscription_plan,
+        form=PlanForm,
+    ),
+    _action(
+        "end",
+        "End",
+        "The subscription ends now, for good: every check of its license keys is refused, and "
+        "nothing brings it back.",
+        standing.end_subscription,
+        is_dangerous=True,
+    ),
+)

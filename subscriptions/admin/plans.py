@@ -1,0 +1,88 @@
+"""What operators see of plans."""
+
+import json
+from typing import Any, override
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+
+from portal.core.actors import Actor
+from portal.operators.model_admin import EditedAdmin, RecordForm
+from subscriptions import custom_claims
+from subscriptions.catalogue import generations
+from subscriptions.flows.plans import add_plan, edit_plan
+from subscriptions.models import Plan
+
+
+class ClaimsField(forms.JSONField):
+    """JSON that stands in lines; nothing is no claims."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return the claims one a line, and what was typed wrongly as it was typed."""
+        if isinstance(value, dict):
+            return json.dumps(value, ensure_ascii=False, indent=2) if value else ""
+        return super().prepare_value(value)
+
+    def clean(self, value: Any) -> Any:
+        """Return the claims, {} for none."""
+        claims = super().clean(value)
+        return {} if claims is None else claims
+
+
+class PlanForm(RecordForm):
+    """A plan; its own `clean` sees to it that the custom claims fit its URN."""
+
+    custom_claims = ClaimsField(
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 24, "cols": 70, "spellcheck": "false"}),
+        help_text="For custom plans only, whose URN ends in :plan:custom: a JSON object with the "
+        f"claims {', '.join(custom_claims.NAMES)}. Terminals read every one of them.",
+    )
+
+
+@admin.register(Plan)
+class PlanAdmin(EditedAdmin):
+    """What subscriptions are for. Licenses keep the plan as it was when they were generated."""
+
+    form = PlanForm
+    fields = (
+        "code",
+        "name",
+        "edition",
+        "urn",
+        "client_generations",
+        "billing_period",
+        "is_offered",
+        "custom_claims",
+    )
+    list_display = (
+        "name",
+        "code",
+        "edition",
+        "billing_period",
+        "is_offered",
+        "urn",
+        "client_generations",
+    )
+    list_filter = ("edition", "billing_period", "is_offered")
+    search_fields = ("name", "code", "urn")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Fix the code: the portal finds its own plans by it."""
+        return ("client_generations", "code") if obj else ("client_generations",)
+
+    @override
+    def add(self, row: Plan, *, actor: Actor, reason: str, **extra: Any) -> object:
+        """Add the plan."""
+        return add_plan(plan=row, actor=actor, reason=reason)
+
+    @override
+    def edit(self, row: Plan, changes: dict[str, Any], *, actor: Actor, reason: str) -> object:
+        """Change the plan."""
+        return edit_plan(plan=row, changes=changes, actor=actor, reason=reason)
+
+    @admin.display(description="client generations")
+    def client_generations(self, obj: Plan) -> str:
+        """Return the released clients that start on the plan, oldest first."""
+        return ", ".join(generations(obj.urn)) or "None that was released"

@@ -1,0 +1,37 @@
+"""The rows of a file of subscriptions that operators import."""
+
+from typing import Any
+
+from django import forms
+
+from portal.core.refusal import Refused
+from portal.operators.importing import Import
+from portal.tenants.models import Tenant
+from subscriptions.flows.add import add_subscription
+from subscriptions.models import Plan, Subscription
+
+
+class SubscriptionRow(forms.Form):
+    """One subscription of a file."""
+
+    tenant = forms.ModelChoiceField(Tenant.objects.all(), help_text="its identifier")
+    plan = forms.ModelChoiceField(
+        Plan.objects.all(), to_field_name="code", help_text="its code, such as smb-yearly"
+    )
+    name = forms.CharField(max_length=200)
+    starts_at = forms.DateTimeField(required=False, help_text="such as 2027-01-31, UTC; or now")
+    ends_at = forms.DateTimeField(required=False, help_text="empty: no end")
+    beneficiary_email = forms.EmailField(required=False)
+
+
+def _import(*, tenant: Tenant, actor: Any, reason: str, **columns: Any) -> Subscription:
+    """Add a subscription; one of the same name, plan and tenant is there already."""
+    given = {name: value for name, value in columns.items() if value}
+    subscription = Subscription(tenant=tenant, beneficiary_tenant_id=tenant.pk, **given)
+    same = tenant.subscriptions.filter(name=subscription.name, plan=subscription.plan)
+    if same.exists():
+        raise Refused(f"The tenant has a subscription {subscription} of this plan already.")
+    return add_subscription(subscription=subscription, actor=actor, reason=reason)
+
+
+SUBSCRIPTIONS = Import(row=SubscriptionRow, store=_import)

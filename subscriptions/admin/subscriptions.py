@@ -1,0 +1,177 @@
+"""What operators see of subscriptions."""
+
+from typing import Any, ClassVar, override
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from portal.core.actors import Actor
+from portal.operators.actions import ActionsAdmin
+from portal.operators.importing import ImportsAdmin
+from portal.operators.lists import CountryFilter
+from portal.operators.model_admin import EditedAdmin, RecordForm, links, listing
+from subscriptions.admin.actions import ACTIONS
+from subscriptions.admin.rows import SUBSCRIPTIONS
+from subscriptions.flows.add import add_subscription
+from subscriptions.flows.edit import edit_subscription
+from subscriptions.models import Plan, State, Subscription, SubscriptionQuerySet
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Filters by the effective state, in which a past end date is an end."""
+
+    title = "state"
+    parameter_name = "effective_state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        """Return every state with its label."""
+        return State.choices
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the subscriptions in the chosen state."""
+        return queryset.filter(effective_state=self.value()) if self.value() else queryset
+
+
+class SubscriptionForm(RecordForm):
+    """A subscription whose beneficiary is the tenant that bought it, unless another is named."""
+
+    plan = forms.ModelChoiceField(Plan.objects.offered())
+    beneficiary_tenant_id = forms.UUIDField(
+        required=False,
+        label="Beneficiary's tenant identifier",
+        help_text="Empty: the tenant of the subscription.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """Fill the beneficiary in."""
+        cleaned = super().clean() or self.cleaned_data
+        tenant = cleaned.get("tenant")
+        if not cleaned.get("beneficiary_tenant_id") and not self.errors.get(
+            "beneficiary_tenant_id"
+        ):
+            cleaned["beneficiary_tenant_id"] = tenant.pk if tenant else self.instance.tenant_id
+        return cleaned
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
+    """What tenants bought. Flows change state, plan and end; here is what surrounds them."""
+
+    operator_actions = ACTIONS
+    imported = SUBSCRIPTIONS
+
+    form = SubscriptionForm
+    fields = (
+        "id",
+        "tenant",
+        "plan",
+        "name",
+        "state_now",
+        "state",
+        "starts_at",
+        "ends_at",
+        "beneficiary_tenant_id",
+        "beneficiary_object_id",
+        "beneficiary_email",
+        "activated_at",
+        "activated_by",
+        "is_self_started",
+        "created_at",
+        "belongings",
+    )
+    fixed = (
+        "id",
+        "state",
+        "state_now",
+        "activated_at",
+        "activated_by",
+        "is_self_started",
+        "created_at",
+        "belongings",
+    )
+    list_display = (
+        "name",
+        "tenant",
+        "plan",
+        "state_now",
+        "starts_at",
+        "ends_at",
+        "id",
+    )
+    list_filter: ClassVar[Any] = (
+        StateFilter,
+        "is_self_started",
+        "plan",
+        CountryFilter,
+    )
+    # Prefetched: a join would be sorted whole, with all its columns, for a page of it.
+    list_select_related = ()
+    autocomplete_fields = ("tenant",)
+    search_fields = ("name", "tenant__name", "beneficiary_email")
+    search_help_text = (
+        "Name, tenant's name, email address or domain of the beneficiary or a member, or whole "
+        "identifier of the subscription, the tenant, the beneficiary, an authorized application "
+        "or a license key (jti)"
+    )
+    ordering = ("-created_at", "-id")
+    identifiers: tuple[str, ...] = (
+        "id",
+        "tenant_id",
+        "beneficiary_tenant_id",
+        "beneficiary_object_id",
+    )
+    emails = ("beneficiary_email", "tenant__memberships__user__email")
+    belonging_lists: tuple[tuple[str, str], ...] = ()
+    """(label, list) of what belongs to a subscription; other apps add theirs."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the subscriptions with their effective state."""
+        return self.shown(Subscription.objects.all())
+
+    def shown(self, rows: SubscriptionQuerySet) -> SubscriptionQuerySet:
+        """Return the rows with what the list shows of them."""
+        return rows.with_state().prefetch_related("tenant", "plan")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return what a new subscription needs, or everything of an existing one."""
+        return self.fields if obj else [name for name in self.fields if name not in self.fixed]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Fix what flows change, and the tenant: keys were issued to it."""
+        return (*self.fixed, "tenant", "plan", "ends_at") if obj else self.fixed
+
+    @override
+    def add(self, row: Subscription, *, actor: Actor, reason: str, **extra: Any) -> object:
+        """Add what a tenant bought."""
+        return add_subscription(subscription=row, actor=actor, reason=reason)
+
+    @override
+    def edit(
+        self, row: Subscription, changes: dict[str, Any], *, actor: Actor, reason: str
+    ) -> object:
+        """Change what surrounds the subscription."""
+        return edit_subscription(subscription=row, changes=changes, actor=actor, reason=reason)
+
+    def log_filter(self, obj: Subscription) -> dict[str, Any]:
+        """Return the filter for everything that happened to the subscription."""
+        return {"tenant_id__exact": obj.tenant_id, "subscription_id__exact": obj.pk}
+
+    @admin.display(description="effective state")
+    def state_now(self, obj: Subscription) -> str:
+        """Return the state in which a past end date is an end."""
+        return str(obj.state_at(timezone.now()).label)
+
+    @admin.display(description="belongings")
+    def belongings(self, obj: Subscription) -> SafeString:
+        """Return links to the licenses and the log of the subscription."""
+        return links(
+            *(
+                (label, listing(name, subscription__id__exact=obj.pk))
+                for label, name in self.belonging_lists
+            ),
+            ("Log", listing("portal_logentry", **self.log_filter(obj))),
+        )
