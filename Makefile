@@ -37,6 +37,7 @@ lint: .venv/dev.stamp ## Check format, rules, types, layers, templates, migratio
 	@echo mypy; $(SCRATCH) $(BIN)/mypy $(PACKAGES)
 	@echo makemigrations --check; \
 		$(SCRATCH) $(BIN)/python manage.py makemigrations --check --dry-run
+	@echo migrations and the previous release; $(SCRATCH) $(BIN)/python -m tests.upgrade.lint
 	@echo check --deploy, with production settings; $(SCRATCH) \
 		random() { $(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))'; } && \
 		fernet='from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())' && \

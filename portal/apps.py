@@ -6,7 +6,9 @@ from typing import override
 from django.apps import AppConfig, apps
 from django.contrib.admin.apps import AdminConfig as DjangoAdminConfig
 from django.contrib.auth.signals import user_logged_out
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
+
+from portal.config.schema import refuse_misfit
 
 
 class PortalConfig(AppConfig):
@@ -26,6 +28,7 @@ class PortalConfig(AppConfig):
         )
 
         user_logged_out.connect(end_support_view_at_sign_out, dispatch_uid="portal.support_view")
+        pre_migrate.connect(refuse_misfit, sender=self, dispatch_uid="portal.config.schema")
         post_migrate.connect(install_triggers, sender=self, dispatch_uid="portal.append_only")
         post_migrate.connect(
             # Once a migrate, when the tables of auth, which come last, are there.
