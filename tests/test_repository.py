@@ -5,8 +5,6 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from portal.settings import env
 
 HOUSE = Path(__file__).parent.parent
@@ -56,27 +54,6 @@ def test_no_database_and_no_environment_file():
     heads = {path: path.read_bytes()[:16] for path in files()}
     assert [path for path, head in heads.items() if head == b"SQLite format 3\0"] == []
     assert [path.name for path in files() if path.name.startswith(".env")] == []
-
-
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        # Blocks of data are no scripts.
-        pytest.param(
-            r"<script(?![^>]*\s(?:src=|type=\"application/json\"))[^>]*>", id="inline script"
-        ),
-        pytest.param(r"<style[\s>]", id="inline style"),
-        pytest.param(r"\sstyle\s*=", id="style attribute"),
-        pytest.param(r"\son[a-z]+\s*=\s*[\"']", id="event attribute"),
-        pytest.param(r"\shx-on\b", id="hx-on"),
-        pytest.param(r"\bjavascript:|[\"']js:", id="script address"),
-    ],
-)
-def test_templates_need_no_exception_from_the_content_security_policy(pattern):
-    templates = [path for path in files() if "templates" in path.parts and path.suffix == ".html"]
-    # Mail has no such policy, and mail programs know no style sheets.
-    templates = [path for path in templates if path.parent.name != "mail"]
-    assert lines_with(pattern, templates) == []
 
 
 def test_a_file_is_read_in_one_sitting():

@@ -1,0 +1,10 @@
+// What the pages gain from a script. Everything here is an addition: without
+// it the same links and forms lead to full pages.
+
+import "./theme-button.js";
+import "./copy.js";
+import "./dialog.js";
+import "./requests.js";
+import "./forms.js";
+import "./menus.js";
+import "./passkeys.js";
