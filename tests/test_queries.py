@@ -19,8 +19,9 @@ from licenses.models import KeyState, License, LicenseKey, Slot
 from portal.tenants.models import Tenant
 from portal.web.paging import KeysetPage, Position, keyset_page
 from subscriptions.models import Plan, State, Subscription
-from tests.factories import make_key, make_license, make_subscription
 from tests.support.answers import HTMX
+from tests.support.database import plan_of
+from tests.support.factories import make_key, make_license, make_subscription
 
 LIST = "/subscriptions/"
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -200,19 +201,6 @@ def make_keys(subscriptions: Iterable[Subscription]) -> None:
         keys[-1].pk, keys[-1].jti, keys[-1].status_index = None, uuid4(), 100_000 + number
         keys[-1].license, keys[-1].tenant_id = license, license.tenant_id
     LicenseKey.objects.bulk_create(keys, batch_size=2000)
-
-
-def plan_of(sql: str) -> str:
-    """Return the database's plan of a statement; what belongs to a subquery is indented."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
-            return "\n".join(
-                f"{'  ' if parent else ''}{step}" for _, parent, _, step in cursor.fetchall()
-            )
-        cursor.execute(f"EXPLAIN (COSTS OFF) {sql}")
-        # A condition stands in a line below its search: put them together.
-        return re.sub(r"\n +(Index Cond)", r" \1", "\n".join(row[0] for row in cursor.fetchall()))
 
 
 def plan_of_rows(read: Callable[[], Any]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from portal.settings import env
 
-HOUSE = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent
 LONGEST = 400
 
 
@@ -15,8 +15,8 @@ LONGEST = 400
 def files() -> list[Path]:
     """Return the files of the repository: known to git, or new and not ignored."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=HOUSE, check=True, capture_output=True, text=True).stdout
-    paths = [HOUSE / name for name in listed.split("\0") if name]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    paths = [ROOT / name for name in listed.split("\0") if name]
     return sorted({path for path in paths if path.is_file()})
 
 
@@ -30,7 +30,7 @@ def lines_with(pattern: str, paths: list[Path]) -> list[str]:
             continue
         for match in re.finditer(pattern, text, re.MULTILINE | re.IGNORECASE):
             number = text.count("\n", 0, match.start()) + 1
-            found.append(f"{path.relative_to(HOUSE)}:{number}: {match[0][:80]}")
+            found.append(f"{path.relative_to(ROOT)}:{number}: {match[0][:80]}")
     return found
 
 
@@ -59,10 +59,10 @@ def test_no_database_and_no_environment_file():
 def test_a_file_is_read_in_one_sitting():
     ours = ("portal", "subscriptions", "licenses", "tests")
     lengths = {
-        str(path.relative_to(HOUSE)): len(path.read_text("utf-8").splitlines())
+        str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines())
         for path in files()
         if path.suffix == ".py"
-        and path.relative_to(HOUSE).parts[0] in ours
+        and path.relative_to(ROOT).parts[0] in ours
         and "migrations" not in path.parts
     }
     assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
@@ -72,7 +72,7 @@ def test_readme_lists_every_setting():
     """Every row of a README table headed `Variable` names what the settings read, in backticks."""
     listed: set[str] = set()
     in_table = False
-    for line in (HOUSE / "README.md").read_text("utf-8").splitlines():
+    for line in (ROOT / "README.md").read_text("utf-8").splitlines():
         first = line.split("|")[1].strip() if line.startswith("|") else ""
         in_table = line.startswith("|") and (in_table or first == "Variable")
         if in_table:

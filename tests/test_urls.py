@@ -16,8 +16,8 @@ from portal.accounts.models import User
 from portal.tenants.access import tenant_role
 from portal.tenants.models import Invitation, Role
 from subscriptions.models import Subscription
-from tests.factories import make_key, make_license, make_member, make_subscription
 from tests.support.accounts import sign_in
+from tests.support.factories import make_key, make_license, make_member, make_subscription
 
 OTHERS = {
     "accounts/": "allauth's: LoginRequiredMiddleware holds; what is open, allauth marked itself.",

@@ -35,7 +35,7 @@ def signed(probes: int) -> Iterator[dict[str, str | None]]:
     from django.db import transaction
 
     from licenses.models import LicenseKey
-    from tests.factories import make_license, make_subscription, make_tenant
+    from tests.support.factories import make_license, make_subscription, make_tenant
 
     tenant = make_tenant(name="Contoso")
     with transaction.atomic():

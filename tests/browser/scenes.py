@@ -10,7 +10,7 @@ from licenses import keys
 from licenses.models import KeyState, LicenseKey, Slot
 from portal.tenants.models import Tenant
 from subscriptions.models import Plan, State, Subscription
-from tests.factories import make_key, make_license, make_subscription
+from tests.support.factories import make_key, make_license, make_subscription
 
 
 def address(subscription: Subscription, name: str = "", *slot: str) -> str:

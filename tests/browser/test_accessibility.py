@@ -10,13 +10,11 @@ from playwright.sync_api import Page, expect
 
 from subscriptions.models import Subscription
 from tests.browser.scenes import address, dialog, every_state
-from tests.support.browser import axe, sideways_scroll, sign_in_browser
+from tests.support.appearance import LIGHT_AND_DARK, WIDE_AND_NARROW, faultless
+from tests.support.browser import sign_in_browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-LIGHT_AND_DARK = pytest.mark.parametrize("colours", ["light", "dark"])
-WIDE_AND_NARROW = pytest.mark.parametrize("width", [1280, 320], ids=["desktop", "phone"])
-TARGET = 24
 DIALOGS = [
     ("generate", "without keys", "#generate"),
     ("check", "valid", "#check-primary"),
@@ -53,44 +51,6 @@ def walk(open_page, live_portal, owner, colours, width) -> Walk:
         return page
 
     return signed_in_as
-
-
-def faultless(page: Page, where: str) -> None:
-    """Fail when something on this page, or the dialog on it, is not for everybody."""
-    axe(page)
-    assert (where, sideways_scroll(page)) == (where, 0)
-    assert (where, wide_parts(page)) == (where, [])
-    assert (where, small_targets(page)) == (where, [])
-
-
-def wide_parts(page: Page) -> list[str]:
-    """Return what reaches out of the window or the dialog, scrolling regions aside."""
-    return page.evaluate("""() => {
-        const root = document.querySelector("dialog[open]") ?? document.querySelector("main");
-        const edge = root.matches("dialog")
-            ? root.getBoundingClientRect().right : document.documentElement.clientWidth;
-        const scrolls = (e) => e.closest(".token, .table-scroll, .sr-only");
-        return [...root.querySelectorAll("*")]
-            .filter((e) => e.checkVisibility() && !scrolls(e))
-            .filter((e) => e.getBoundingClientRect().right > edge + 1)
-            .map((e) => e.outerHTML.slice(0, 100));
-    }""")
-
-
-def small_targets(page: Page) -> list[str]:
-    """Return the controls that are smaller than TARGET px; links in a sentence may be."""
-    return page.evaluate(
-        """(target) => {
-        const root = document.querySelector("dialog[open]") ?? document.body;
-        const controls = "button, a.btn, summary, select, input:not([type=hidden]), label.choice";
-        return [...root.querySelectorAll(controls)]
-            .filter((e) => e.checkVisibility() && !e.closest("label.choice > *"))
-            .filter((e) => Math.min(...["width", "height"].map(
-                (side) => e.getBoundingClientRect()[side])) < target)
-            .map((e) => e.outerHTML.slice(0, 100));
-    }""",
-        TARGET,
-    )
 
 
 @LIGHT_AND_DARK

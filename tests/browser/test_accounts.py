@@ -17,9 +17,9 @@ from licenses.models import License
 from portal.accounts.models import User
 from portal.tenants.models import Member
 from tests.browser.scenes import dialog
-from tests.browser.test_accessibility import LIGHT_AND_DARK, WIDE_AND_NARROW, faultless
 from tests.support import database
 from tests.support.accounts import PASSWORD, stale
+from tests.support.appearance import LIGHT_AND_DARK, WIDE_AND_NARROW, faultless
 from tests.support.browser import sign_in_browser
 from tests.support.mails import mailed_links
 from tests.support.oidc import IdentityServer

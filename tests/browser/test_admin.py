@@ -14,8 +14,8 @@ from portal.accounts.models import User
 from portal.activity.models import LogEntry
 from portal.tenants.models import Tenant
 from subscriptions.models import Plan, Subscription
-from tests.portal.acting import ADDED, EDITED, LOOKED_AT, address, fill, make_row_in_log
 from tests.support.accounts import sign_in
+from tests.support.admin_pages import ADDED, EDITED, LOOKED_AT, address, fill, make_row_in_log
 from tests.support.browser import axe
 
 

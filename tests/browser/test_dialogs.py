@@ -13,8 +13,8 @@ from portal.core.actors import Actor, ActorKind
 from portal.core.dates import moment
 from subscriptions.models import Subscription
 from tests.browser.scenes import address, current, dialog, told
-from tests.factories import make_license, make_subscription
 from tests.support.accounts import PASSWORD, stale
+from tests.support.factories import make_license, make_subscription
 
 pytestmark = pytest.mark.browser
 

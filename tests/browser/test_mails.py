@@ -10,9 +10,9 @@ from playwright.sync_api import Browser
 from licenses import reminders
 from portal.mail.models import Outbox
 from portal.tenants.models import Role
-from tests.factories import make_license, make_subscription
 from tests.support.accounts import make_member
 from tests.support.browser import axe, sideways_scroll
+from tests.support.factories import make_license, make_subscription
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -14,16 +14,12 @@ from licenses.models import CheckCount, SigningKey
 from portal.accounts.models import User
 from portal.activity.models import LogEntry
 from portal.tenants.models import Tenant
-from tests.factories import make_license, make_subscription
-from tests.licenses.acting import BOB
+from tests.support.appearance import COLOURS, looks
 from tests.support.browser import axe, sideways_scroll
+from tests.support.factories import make_license, make_subscription
+from tests.support.license_flows import BOB
 
 pytestmark = pytest.mark.browser
-COLOURS = pytest.mark.parametrize("colours", ["light", "dark"])
-
-
-def looks(page: Page) -> None:
-    axe(page, without=("label-title-only", "aria-input-field-name"))  # Django's own, see test_admin
 
 
 def test_a_signing_key_is_created_activated_and_the_old_one_disabled(

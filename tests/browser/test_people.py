@@ -10,10 +10,10 @@ from portal.mail.models import Outbox
 from portal.tenants.models import Member, Role, Tenant
 from subscriptions.models import State, Subscription
 from tests.browser.scenes import address, dialog, told
-from tests.browser.test_accessibility import LIGHT_AND_DARK, WIDE_AND_NARROW, faultless
-from tests.factories import make_license, make_member, make_subscription
 from tests.support.accounts import PASSWORD
+from tests.support.appearance import LIGHT_AND_DARK, WIDE_AND_NARROW, faultless
 from tests.support.browser import sign_in_browser
+from tests.support.factories import make_license, make_member, make_subscription
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NEW, NAME = "nora@contoso.example", "Nora New"

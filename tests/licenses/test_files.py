@@ -21,8 +21,8 @@ from licenses.models import License, LicenseKey, SigningKey, Slot, Usage
 from portal.core.refusal import Refused
 from portal.tenants.models import Tenant
 from subscriptions.models import Subscription
-from tests.factories import make_subscription
-from tests.licenses.acting import ADA, DAY, NOW, WHOLE, after_reset, generated
+from tests.support.factories import make_subscription
+from tests.support.license_flows import ADA, DAY, NOW, WHOLE, after_reset, generated
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from licenses.flows.download import download_key
 from licenses.models import SigningKey, Slot
 from portal.tenants.models import Tenant
 from subscriptions.models import Subscription
-from tests.factories import make_subscription
-from tests.licenses.acting import ADA, NOW, claims_of, generated, refused
+from tests.support.factories import make_subscription
+from tests.support.license_flows import ADA, NOW, claims_of, generated, refused
 
 pytestmark = pytest.mark.django_db
 

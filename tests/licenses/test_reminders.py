@@ -14,8 +14,8 @@ from portal.core.actors import SYSTEM
 from portal.mail.models import Outbox
 from portal.tenants.models import Role
 from subscriptions.models import Plan, State
-from tests.factories import make_key, make_license, make_subscription
 from tests.support.accounts import make_member
+from tests.support.factories import make_key, make_license, make_subscription
 from tests.support.races import race
 
 pytestmark = pytest.mark.django_db

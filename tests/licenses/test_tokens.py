@@ -1,4 +1,4 @@
-"""Strict parsing: what hostile tokens get, and what license keys say."""
+"""Strict parsing: what malformed tokens get, and what license keys say."""
 
 import json
 import uuid
@@ -12,9 +12,9 @@ from licenses.checking.check import check
 from licenses.checking.results import Result
 from licenses.models import KeyState, License, LicenseKey, SigningKey, Slot
 from portal.core.refusal import Refused
-from tests.factories import CUSTOM_CLAIMS, make_custom_plan, make_license, make_subscription
-from tests.licenses.hostile import corpus
-from tests.licenses.smith import Smith
+from tests.support.factories import CUSTOM_CLAIMS, make_custom_plan, make_license, make_subscription
+from tests.support.forge import Forger
+from tests.support.malformed import corpus
 
 pytestmark = pytest.mark.django_db
 
@@ -31,9 +31,9 @@ class TestHostileTokens:
         [pytest.param(result, forge, id=ascii(name)) for name, result, forge in CORPUS],
     )
     def test_each_gets_its_result_and_no_crash(
-        self, smith: Smith, result: Result, forge: Callable[[Smith], str]
+        self, forger: Forger, result: Result, forge: Callable[[Forger], str]
     ) -> None:
-        verdict = check(forge(smith), expected={})
+        verdict = check(forge(forger), expected={})
         assert verdict.result == result
         assert verdict.passes is False
         assert verdict.key is None
@@ -41,10 +41,10 @@ class TestHostileTokens:
         verdict.description.encode()
         assert (verdict.parsed is None) == (result == Result.MALFORMED)
 
-    def test_the_smith_can_forge_a_good_token(self, smith: Smith) -> None:
+    def test_the_forger_can_forge_a_good_token(self, forger: Forger) -> None:
         """Control: what he signs unchanged has a good signature, so the corpus tests more."""
-        forged = smith.token()
-        LicenseKey.objects.filter(jti=smith.claims["jti"]).update(
+        forged = forger.token()
+        LicenseKey.objects.filter(jti=forger.claims["jti"]).update(
             token=forged, token_sha256=tokens.sha256_of(forged)
         )
         assert check(forged, expected={}).result == Result.VALID
@@ -62,13 +62,13 @@ class TestParse:
         assert parsed.exp == int(stored.expires_at.timestamp())
         assert parsed.signing_input.decode() == stored.token.rpartition(".")[0]
 
-    def test_takes_the_first_and_the_last_second_that_there_is(self, smith: Smith) -> None:
-        parsed = tokens.parse(smith.token(claims={"iat": 0, "nbf": 0, "exp": 253_402_300_799}))
+    def test_takes_the_first_and_the_last_second_that_there_is(self, forger: Forger) -> None:
+        parsed = tokens.parse(forger.token(claims={"iat": 0, "nbf": 0, "exp": 253_402_300_799}))
         assert (parsed.iat, parsed.nbf, parsed.exp) == (0, 0, 253_402_300_799)
 
-    def test_never_repeats_text_of_the_token_in_its_reason(self, smith: Smith) -> None:
+    def test_never_repeats_text_of_the_token_in_its_reason(self, forger: Forger) -> None:
         with pytest.raises(tokens.Malformed) as caught:
-            tokens.parse(smith.token(header={"alg": "{secret}"}))
+            tokens.parse(forger.token(header={"alg": "{secret}"}))
         assert caught.value.reason == "Its algorithm is not RS256."
 
 

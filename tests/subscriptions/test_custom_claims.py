@@ -6,7 +6,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from subscriptions import custom_claims
-from tests.factories import CUSTOM_CLAIMS
+from tests.support.factories import CUSTOM_CLAIMS
 
 LIMITS = [
     "terminal_limit",

@@ -10,7 +10,7 @@ from licenses.models import KeyState, License, LicensedSubscriptions, LicenseKey
 from portal.tenants.models import Tenant
 from subscriptions.catalogue import generations, seed_plans
 from subscriptions.models import Plan, State, Subscription
-from tests.factories import make_license, make_subscription
+from tests.support.factories import make_license, make_subscription
 
 pytestmark = pytest.mark.django_db
 

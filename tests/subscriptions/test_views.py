@@ -11,7 +11,6 @@ from licenses.models import License
 from portal.activity.models import LogEntry
 from portal.tenants.models import Tenant
 from subscriptions.models import Plan, State, Subscription
-from tests.factories import make_license, make_subscription
 from tests.support.answers import (
     HTMX,
     WHOLE_PAGES,
@@ -22,6 +21,7 @@ from tests.support.answers import (
     told,
     vary,
 )
+from tests.support.factories import make_license, make_subscription
 
 LIST = "/subscriptions/"
 START = "/subscriptions/start-community/"

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from subscriptions.models import State, Subscription
-from tests.factories import make_subscription
+from tests.support.factories import make_subscription
 
 pytestmark = pytest.mark.django_db
 ID = UUID("3c42d520-a7c1-4c23-aa94-d264fc662b19")

@@ -1,5 +1,6 @@
 """The test database: where it is, and how it is emptied between transactional tests."""
 
+import re
 from urllib.parse import quote
 
 from django.core.management.color import no_style
@@ -28,3 +29,16 @@ def prepare_flush() -> None:
     with connection.cursor() as cursor:
         for statement in connection.ops.sequence_reset_by_name_sql(no_style(), sequences):
             cursor.execute(statement)
+
+
+def plan_of(sql: str) -> str:
+    """Return the database's plan of a statement; what belongs to a subquery is indented."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+            return "\n".join(
+                f"{'  ' if parent else ''}{step}" for _, parent, _, step in cursor.fetchall()
+            )
+        cursor.execute(f"EXPLAIN (COSTS OFF) {sql}")
+        # A condition stands in a line below its search: put them together.
+        return re.sub(r"\n +(Index Cond)", r" \1", "\n".join(row[0] for row in cursor.fetchall()))

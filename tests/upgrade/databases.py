@@ -14,7 +14,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
-from tests.upgrade.record import APPS, HOUSE
+from tests.upgrade.record import APPS, ROOT
 
 BASELINE = [(app, "0001_initial") for app in APPS]
 
@@ -74,7 +74,7 @@ class Database:
         self.connection.close()
         done = subprocess.run(
             [sys.executable, "manage.py", *command],
-            cwd=HOUSE,
+            cwd=ROOT,
             env=os.environ | {"DATABASE_URL": self.url, "DATA_DIR": str(self.folder)} | variables,
             capture_output=True,
             text=True,

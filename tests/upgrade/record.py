@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 APPS = ("portal", "subscriptions", "licenses")
-HOUSE = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent
 RECORD = Path(__file__).with_name("released.json")
 
 
@@ -25,7 +25,7 @@ def on_disk() -> dict[str, str]:
     return {
         f"{app}.{path.stem}": sha256(path.read_text("utf-8").encode()).hexdigest()
         for app in APPS
-        for path in sorted((HOUSE / app / "migrations").glob("[!_]*.py"))
+        for path in sorted((ROOT / app / "migrations").glob("[!_]*.py"))
     }
 
 

@@ -1,0 +1,165 @@
+"""Operators' deeds in a browser: asked first, refused in words, told row by row."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from allauth.mfa.models import Authenticator
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from licenses.models import LicenseKey, SigningKey
+from portal.accounts.models import User
+from portal.activity.models import LogEntry
+from portal.mail.models import Outbox
+from portal.operators.flows import recovery
+from portal.operators.models import Outcome, PendingChange
+from portal.tenants.models import Role, Tenant
+from subscriptions.models import Plan, State, Subscription
+from tests.support.accounts import make_member
+from tests.support.admin_pages import address
+from tests.support.appearance import COLOURS, looks
+from tests.support.factories import make_license, make_subscription
+from tests.support.operator_actions import TENANTS
+
+pytestmark = pytest.mark.browser
+
+
+def choose(page: Page, name: str, label: str) -> None:
+    """Tick the row of this name on the list and choose what to do to it."""
+    page.get_by_role("row", name=name).get_by_role("checkbox").check()
+    page.locator("select[name=action]").select_option(label=label)
+    page.get_by_role("button", name="Run").click()
+
+
+def confirm(page: Page, label: str) -> None:
+    page.get_by_label("Reason").fill("Ticket 42")
+    page.get_by_role("button", name=label, exact=True).click()
+
+
+@COLOURS
+def test_a_deed_is_asked_refused_and_done(
+    open_page: Callable[..., Page], operator: User, contoso: Tenant, colours: str
+) -> None:
+    make_subscription(tenant=contoso, name="Field tools")
+    make_subscription(tenant=contoso, name="Old tools", state=State.ENDED)
+    page = open_page(user=operator, colours=colours)
+    page.goto(address(Subscription, "changelist"))
+    page.get_by_role("row", name="Old tools").get_by_role("checkbox").check()
+    choose(page, "Field tools", "Suspend")
+    expect(page.get_by_text("every check of their license keys is refused")).to_be_visible()
+    looks(page)
+    page.get_by_role("button", name="Suspend", exact=True).click()
+    expect(page.locator(".errorlist")).to_have_text("Write why you do this.")
+    assert not LogEntry.objects.exists()
+    confirm(page, "Suspend")
+    expect(page.get_by_role("row", name="Field tools")).to_contain_text("Done")
+    expect(page.get_by_role("row", name="Old tools")).to_contain_text("cannot become suspended")
+    looks(page)
+    assert Subscription.objects.get(name="Field tools").state == State.SUSPENDED
+
+
+@pytest.mark.parametrize(
+    ("label", "before", "after"),
+    [
+        ("Activate", State.PENDING, State.ACTIVE),
+        ("Resume", State.SUSPENDED, State.ACTIVE),
+        ("End", State.ACTIVE, State.ENDED),
+    ],
+)
+def test_states_change_without_scripts_too(
+    open_page: Callable[..., Page], operator: User, label: str, before: State, after: State
+) -> None:
+    make_subscription(name="Field tools", state=before)
+    page = open_page(user=operator, javascript=False)
+    page.goto(address(Subscription, "changelist"))
+    choose(page, "Field tools", label)
+    confirm(page, label)
+    expect(page.get_by_role("row", name="Field tools")).to_contain_text("Done")
+    assert Subscription.objects.get().state == after
+
+
+def test_plan_and_end_are_changed_from_the_page_of_a_subscription(
+    open_page: Callable[..., Page], operator: User, owner: User, contoso: Tenant
+) -> None:
+    subscription = make_subscription(tenant=contoso, name="Field tools")
+    page = open_page(user=operator)
+    page.goto(address(Subscription, "change", subscription.pk))
+    page.get_by_label("Action").select_option(label="Change the plan")
+    page.get_by_role("button", name="Run").click()
+    plan = Plan.objects.get(code="enterprise-yearly")
+    page.get_by_label("Plan").select_option(str(plan.pk))
+    confirm(page, "Change the plan")
+    expect(page.get_by_role("row", name="Field tools")).to_contain_text("Done")
+    assert Outbox.objects.get().to == owner.email
+    page.goto(address(Subscription, "changelist"))
+    choose(page, "Field tools", "Set the end date")
+    page.locator("#id_ends_at_0").fill("2020-01-01")
+    page.locator("#id_ends_at_1").fill("00:00:00")
+    confirm(page, "Set the end date")
+    expect(page.get_by_role("row", name="Field tools")).to_contain_text("must lie in the future")
+
+
+def test_a_pasted_key_is_found_and_revoked(
+    open_page: Callable[..., Page], operator: User, signing_key: SigningKey
+) -> None:
+    key = make_license().keys.first()
+    page = open_page(user=operator)
+    page.goto(address(LicenseKey, "changelist"))
+    page.locator("#searchbar").fill(key.token)
+    page.locator("#searchbar").press("Enter")
+    expect(page).to_have_url(
+        f"{page.url.partition('/admin/')[0]}{address(LicenseKey, 'changelist')}"
+    )
+    page.get_by_role("link", name="Find a license key").click()
+    page.locator("textarea").fill(key.token)
+    page.get_by_role("button", name="Find").click()
+    page.get_by_label("Action").select_option(label="Revoke")
+    page.get_by_role("button", name="Run").click()
+    looks(page)
+    confirm(page, "Revoke")
+    expect(page.locator("#content")).to_contain_text("Done")
+    key.refresh_from_db()
+    assert key.revoked_at is not None
+
+
+def test_a_file_is_imported_after_its_dry_run(
+    open_page: Callable[..., Page], operator: User, contoso: Tenant
+) -> None:
+    page = open_page(user=operator)
+    page.goto(address(Tenant, "changelist"))
+    page.get_by_role("link", name="Import CSV").click()
+    page.locator("input[type=file]").set_input_files(
+        {"name": "tenants.csv", "mimeType": "text/csv", "buffer": TENANTS.encode()}
+    )
+    page.get_by_label("Reason").fill("Order 4711")
+    page.get_by_role("button", name="Dry run").click()
+    expect(page.get_by_role("row", name="Nowhere")).to_contain_text("Select a valid choice")
+    looks(page)
+    assert Tenant.objects.count() == 1
+    page.get_by_role("button", name="Import", exact=False).last.click()
+    expect(page.get_by_role("row", name="Northwind")).to_contain_text("Added")
+    assert Tenant.objects.count() == 3
+
+
+def test_a_lost_factor_waits_a_day_and_is_stopped_from_the_mail(
+    open_page: Callable[..., Page], operator: User, contoso: Tenant, live_portal: object
+) -> None:
+    jane = make_member(
+        tenant=contoso, role=Role.OWNER, email="jane@contoso.example", two_factor=True
+    )
+    page = open_page(user=operator)
+    page.goto(address(User, "change", jane.pk))
+    page.get_by_label("Action").select_option(label="Remove a lost second factor")
+    page.get_by_role("button", name="Run").click()
+    confirm(page, "Remove a lost second factor")
+    expect(page.locator("#content")).to_contain_text("Waits 24 hours")
+    mail = Outbox.objects.get()
+    link = next(line for line in mail.text.splitlines() if "/objections/" in line)
+    other = open_page()
+    other.goto(link)
+    assert PendingChange.objects.get().outcome == Outcome.WAITING
+    other.get_by_role("button", name="Stop the change").click()
+    expect(other.get_by_text("Nothing was changed.")).to_be_visible()
+    assert recovery.run_due(now=timezone.now() + timedelta(days=2)) == []
+    assert Authenticator.objects.filter(user=jane).exists()

@@ -1,0 +1,140 @@
+"""The import of CSV files: a dry run that tells every row's fate, then the rows; and exports."""
+
+import csv
+import io
+import re
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from portal.activity.models import LogEntry
+from portal.mail.models import Outbox
+from portal.tenants.models import Invitation, Tenant
+from subscriptions.models import State, Subscription
+from tests.support.admin_pages import address
+from tests.support.factories import make_subscription
+from tests.support.operator_actions import TENANTS, operator_of
+
+
+def send(client, model, text, **fields):
+    file = SimpleUploadedFile("table.csv", text.encode("utf-8-sig"), "text/csv")
+    values = {"file": file, "reason": "Bought", **fields}
+    return client.post(address(model, "import"), values)
+
+
+def confirm(client, model, response):
+    """Send the form that the dry run answered with."""
+    return client.post(
+        address(model, "import"),
+        {"text": response.context["text"], "reason": "Bought", "confirmed": "1"},
+    )
+
+
+def results(response):
+    assert response.status_code == 200
+    return [(fate.line, fate.text) for fate in response.context["results"]]
+
+
+def test_a_dry_run_tells_every_rows_fate_and_stores_nothing(operator_client, contoso):
+    response = send(operator_client, Tenant, TENANTS)
+    assert results(response) == [
+        (2, "Added"),
+        (3, "Added"),
+        (4, "country: Select a valid choice. XXX is not one of the available choices."),
+        (5, "There is a tenant Contoso in this country already."),
+    ]
+    assert Tenant.objects.get() == contoso
+    left = LogEntry.objects.count(), Outbox.objects.count(), Invitation.objects.count()
+    assert left == (0, 0, 0)
+
+
+def test_the_confirmed_file_is_imported_row_by_row(operator_client, contoso):
+    dry = send(operator_client, Tenant, TENANTS)
+    assert results(confirm(operator_client, Tenant, dry)) == results(dry)
+    made = Tenant.objects.exclude(pk=contoso.pk).order_by("name")
+    assert [(t.name, t.country, t.requires_two_factor) for t in made] == [
+        ("=Formula, Inc", "USA", False),
+        ("Northwind", "NLD", True),
+    ]
+    assert [mail.to for mail in Outbox.objects.order_by("pk")] == [
+        "jane@northwind.example",
+        "joe@formula.example",
+    ]
+    told = [(row.action, row.reason) for row in LogEntry.objects.all()]
+    assert told == [("tenant.opened", "Bought")] * 2
+
+
+def test_subscriptions_are_imported(operator_client, contoso):
+    text = (
+        "tenant,plan,name,starts_at,ends_at\n"
+        f"{contoso.pk},smb-yearly,Terminals,2027-01-31,2028-01-31\n"
+        f"{contoso.pk},smb-yearly,Terminals,,\n"
+        f"{contoso.pk},demo-yearly,Trial,,\n"
+        f"{contoso.pk},none,Other,,\n"
+    )
+    dry = send(operator_client, Subscription, text)
+    assert [text.partition(".")[0] for _, text in results(dry)] == [
+        "Added",
+        "The tenant has a subscription Terminals of this plan already",
+        "The plan Demo (2023-05 terminals) yearly is not offered",
+        "plan: Select a valid choice",
+    ]
+    confirm(operator_client, Subscription, dry)
+    made = Subscription.objects.get()
+    assert (made.name, made.plan.code, made.state) == ("Terminals", "smb-yearly", State.PENDING)
+    assert f"{made.starts_at:%Y-%m-%d} {made.ends_at:%Y-%m-%d}" == "2027-01-31 2028-01-31"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "The submitted file is empty."),
+        ("name\nA\n", "Missing: country, owner_email. Unknown: -."),
+        ("name,country,owner_email,size\n", "Missing: -. Unknown: size."),
+        ("name,name,country,owner_email\n", "each once"),
+        ("name,country,owner_email\n", "The file has 0 rows"),
+        ("name,country,owner_email\nA,USA\n", "Line 2 has more or fewer cells"),
+        ("name,country,owner_email\n" + "A,USA,a@b.example\n" * 501, "The file has 501 rows"),
+        ('name,country,owner_email\n"A,USA\n', "unexpected end of data"),
+        ("x" * (256 * 1024 + 1), "The file is larger than 256 KiB. Split it."),
+    ],
+)
+def test_a_file_that_can_not_be_read_is_refused_with_a_sentence(text, sentence, operator_client):
+    file = SimpleUploadedFile("table.csv", text.encode(), "text/csv")
+    response = operator_client.post(address(Tenant, "import"), {"file": file, "reason": "Bought"})
+    assert response.status_code == 422
+    assert sentence in response.context["form"].errors["file"][0]
+
+
+def test_bytes_that_are_no_text_are_refused(operator_client):
+    file = SimpleUploadedFile("table.csv", b"\xff\xfe", "text/csv")
+    response = operator_client.post(address(Tenant, "import"), {"file": file, "reason": "Bought"})
+    assert response.context["form"].errors["file"] == [
+        "This is no UTF-8 text. Save the table as CSV UTF-8."
+    ]
+
+
+@pytest.mark.parametrize(("group", "status"), [("sales", 200), ("support", 403), ("security", 403)])
+def test_only_who_may_add_imports(group, status, db):
+    client = operator_of(group)
+    assert client.get(address(Tenant, "import")).status_code == status
+    listing = client.get(address(Tenant, "changelist")).content.decode()
+    assert ("Import CSV" in listing) == (status == 200)
+
+
+# Exports
+
+
+def test_the_filtered_list_is_exported(operator_client, contoso, fabrikam):
+    make_subscription(tenant=contoso, name="=Terminals", state=State.PENDING)
+    make_subscription(tenant=fabrikam, name="Other")
+    url = address(Subscription, "changelist")
+    listing = operator_client.get(url, {"effective_state": "pending"})
+    [link] = re.findall(r'href="([^"]+/export/[^"]*)"', listing.content.decode())
+    response = operator_client.get(link)
+    text = b"".join(response.streaming_content).decode("utf-8-sig")
+    [head, row] = csv.reader(io.StringIO(text))
+    assert response.headers["Content-Disposition"] == 'attachment; filename="subscription.csv"'
+    cells = dict(zip(head, row, strict=True))
+    assert "'=Terminals" in cells.values()
+    assert "Contoso" in cells.values()

@@ -1,0 +1,153 @@
+"""The operators' admin: who comes in, what may be done there, and what is never shown."""
+
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from licenses.models import LicenseKey, SigningKey, StatusList
+from portal.accounts.models import User
+from portal.activity.models import LogEntry
+from portal.operators.models import PendingChange
+from subscriptions.models import Plan
+from tests.support.admin_pages import ADDED, EDITED, LOOKED_AT, address, fill, make_row_in_log
+
+# Who may come in
+
+
+def test_anonymous_people_are_led_to_the_portals_sign_in(client: Client, db: None) -> None:
+    response = client.get("/admin/", follow=True)
+    assert response.redirect_chain[-1][0].startswith("/accounts/login/?next=")
+    assert response.status_code == 200
+
+
+def test_an_owner_of_a_tenant_is_refused(owner_client: Client) -> None:
+    assert owner_client.get("/admin/", follow=True).status_code == 403
+
+
+def test_only_rows_of_the_portal_are_registered() -> None:
+    assert set(admin.site._registry) == {*EDITED, *LOOKED_AT}
+
+
+def test_ones_own_password_is_changed_in_the_profile(operator_client: Client) -> None:
+    response = operator_client.get("/admin/password_change/")
+    assert response.headers["Location"] == reverse("account_change_password")
+
+
+# What may be added, changed, removed
+
+
+@pytest.mark.parametrize("model", [*EDITED, *LOOKED_AT])
+def test_permissions_of_the_operator_who_may_do_everything(
+    model: Any, operator_client: Client, operator: User, rf: Any
+) -> None:
+    request = rf.get("/")
+    request.user = operator
+    page: admin.ModelAdmin = admin.site.get_model_admin(model)
+    assert page.get_model_perms(request) == {
+        "add": model in ADDED,
+        "change": model in EDITED,
+        "delete": False,
+        "view": True,
+    }
+
+
+@pytest.mark.parametrize("model", [*EDITED, *LOOKED_AT])
+def test_pages_refuse_what_is_not_to_be_done(
+    model: Any, operator_client: Client, operator: User, signing_key: SigningKey
+) -> None:
+    fill()
+    if model is LogEntry:
+        make_row_in_log(operator_client)
+    row = model.objects.exclude(pk=operator.pk).first()
+    adds = 200 if model in ADDED else 403
+    assert operator_client.get(address(model, "add")).status_code == adds
+    assert operator_client.get(address(model, "change", row.pk)).status_code == 200
+    if model not in EDITED:
+        assert operator_client.post(address(model, "change", row.pk), {}).status_code == 403
+    url = address(model, "delete", row.pk)
+    assert operator_client.post(url, {"post": "yes"}).status_code == 403
+    assert model.objects.filter(pk=row.pk).exists()
+
+
+# No secrets
+
+
+def test_no_page_tells_a_secret(
+    operator_client: Client, operator: User, signing_key: SigningKey
+) -> None:
+    fill()
+    key = LicenseKey.objects.first()
+    secret = {
+        key.token,
+        key.token.rpartition(".")[2],
+        operator.password,
+        bytes(signing_key.private_key).decode(),
+        bytes(signing_key.private_key).hex(),
+        bytes(key.status_list.decoy_seed).hex(),
+    }
+    for model in [*EDITED, *LOOKED_AT]:
+        row = model.objects.first()
+        pages = [address(model, "changelist")]
+        pages += [address(model, "change", row.pk)] if row else []
+        for url in pages:
+            text = operator_client.get(url).content.decode()
+            assert [value for value in secret if value in text] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "column"),
+    [(User, "password"), (LicenseKey, "token"), (SigningKey, "private_key")],
+)
+def test_no_filter_in_an_address_probes_a_secret(
+    model: Any, column: str, operator_client: Client, signing_key: SigningKey
+) -> None:
+    url = address(model, "changelist")
+    response = operator_client.get(url, {f"{column}__startswith": "a"})
+    assert response.status_code == 400
+    assert operator_client.get(url, {"id__gt": "0"}).status_code in {200, 302}
+
+
+def test_secrets_are_not_even_read(operator_client: Client, signing_key: SigningKey) -> None:
+    fill()
+    hidden: list[tuple[Any, str]] = [(LicenseKey, "token"), (SigningKey, "private_key")]
+    for model, column in hidden:
+        row = model.objects.first()
+        for url in [address(model, "changelist"), address(model, "change", row.pk)]:
+            with CaptureQueriesContext(connection) as queries:
+                assert operator_client.get(url).status_code == 200
+            table = model._meta.db_table
+            assert [q["sql"] for q in queries if f'"{table}"."{column}"' in q["sql"]] == []
+
+
+# Speed
+
+
+@pytest.mark.parametrize("model", [*EDITED, *LOOKED_AT])
+def test_lists_cost_the_same_at_1_and_at_25_rows(
+    model: Any, operator_client: Client, signing_key: SigningKey
+) -> None:
+    def cost() -> int:
+        operator_client.get(url, {"q": ""})  # what is cached once is not counted
+        with CaptureQueriesContext(connection) as queries:
+            response = operator_client.get(url)
+        assert response.status_code == 200
+        rows.append(len(response.context["cl"].result_list))
+        return len(queries)
+
+    rows: list[int] = []
+    url = address(model, "changelist")
+    fill()
+    make_row_in_log(operator_client)
+    before = cost()
+    for _ in range(24):
+        fill()
+        make_row_in_log(operator_client)
+    assert cost() == before
+    if model not in {StatusList, SigningKey, Plan, PendingChange}:  # of which there are few
+        assert rows[1] >= rows[0] + 24
+    assert before <= 13

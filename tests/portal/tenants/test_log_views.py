@@ -1,0 +1,245 @@
+"""The log as members read it: filtered, in pages, as CSV; and fast however long it is."""
+
+import csv
+import io
+import re
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from portal.activity.actions import Action
+from portal.activity.entries import record
+from portal.activity.models import LogEntry
+from portal.core.actors import SYSTEM
+from portal.web.paging import Position
+from tests.support.answers import HTMX, shape
+from tests.support.database import plan_of
+from tests.support.factories import make_subscription
+from tests.support.people import acting
+
+LOGS, EXPORT = "/logs/", "/logs/export/"
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def told(tenant, *, actor=SYSTEM, action=Action.SUBSCRIPTION_RENAMED, day=0, **fields):
+    at = START + timedelta(days=day)
+    with transaction.atomic():
+        return record(actor=actor, action=action, tenant_id=tenant.pk, now=at, **fields)
+
+
+def seqs(answer):
+    return [entry.seq for entry in answer.context["page"].rows]
+
+
+@pytest.fixture
+def subscription(contoso):
+    return make_subscription(tenant=contoso, name="Shop")
+
+
+@pytest.fixture
+def rows(contoso, fabrikam, owner, manager, subscription):
+    told(contoso, actor=acting(owner), day=0)
+    told(contoso, actor=acting(manager), day=1, subscription=subscription, slot="primary")
+    told(contoso, action=Action.KEYS_DELETED, day=2, subscription=subscription)
+    told(fabrikam, actor=acting(owner), day=1)
+
+
+def test_the_newest_comes_first_and_nothing_of_others(rows, viewer_client):
+    answer = viewer_client.get(LOGS)
+    assert seqs(answer) == [3, 2, 1]
+    assert shape(answer) == (200, "page", "Logs")
+    assert shape(viewer_client.get(LOGS, headers=HTMX)) == (200, "fragment", "")
+
+
+def test_filters(rows, viewer_client, owner, subscription):
+    def found(**query):
+        return seqs(viewer_client.get(LOGS, query))
+
+    assert found(person=owner.pk) == [1]
+    assert found(action="license_keys.deleted") == [3]
+    assert found(subscription=subscription.pk) == [3, 2]
+    assert found(since="2026-01-02") == [3, 2]
+    assert found(until="2026-01-02") == [2, 1]
+    assert found(since="2026-01-02", until="2026-01-02") == [2]
+    assert found(subscription=subscription.pk, action="license_keys.deleted") == [3]
+    assert found(person=uuid4()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("person", "x", "Enter a valid UUID."),
+        ("subscription", "shop", "Enter the whole identifier of a subscription."),
+        ("since", "tomorrow", "Enter a valid date."),
+    ],
+)
+def test_what_is_not_understood_finds_nothing_and_says_so(
+    name, value, sentence, rows, viewer_client
+):
+    answer = viewer_client.get(LOGS, {name: value})
+    assert seqs(answer) == []
+    assert answer.context["form"].errors == {name: [sentence]}
+    assert viewer_client.get(EXPORT, {name: value}).getvalue().decode().count("\r\n") == 1
+
+
+def test_the_log_of_a_strangers_subscription_does_not_exist(rows, viewer_client, fabrikam):
+    theirs = make_subscription(tenant=fabrikam)
+    for address in (LOGS, EXPORT):
+        answers = [viewer_client.get(address, {"subscription": pk}) for pk in (theirs.pk, uuid4())]
+        assert [answer.status_code for answer in answers] == [404, 404]
+
+
+def test_people_are_members_and_whoever_is_chosen(rows, viewer_client, owner, contoso):
+    def people(**query):
+        return [
+            str(label)
+            for _, label in viewer_client.get(LOGS, query)
+            .context["form"]["person"]
+            .field.widget.choices
+        ]
+
+    assert people() == ["Everybody", "Manager", "Owner", "Viewer"]
+    contoso.memberships.filter(user=owner).delete()
+    assert people() == ["Everybody", "Manager", "Viewer"]
+    assert people(person=owner.pk) == ["Everybody", "Manager", "Viewer", "Owner"]
+    assert people(person=uuid4()) == ["Everybody", "Manager", "Viewer", "Nobody"]
+    assert people(person="x") == ["Everybody", "Manager", "Viewer", "Nobody"]
+
+
+def test_a_person_of_another_tenant_is_nobody_here(rows, viewer_client, stranger, fabrikam):
+    told(fabrikam, actor=acting(stranger))
+    choices = viewer_client.get(LOGS, {"person": stranger.pk}).context["form"]["person"].field
+    assert choices.widget.choices[-1] == (str(stranger.pk), "Nobody")
+
+
+def test_pages_walk_the_log_forth_and_back(contoso, viewer_client):
+    for number in range(60):
+        told(contoso, day=number // 20)
+    first = viewer_client.get(LOGS)
+    second = viewer_client.get(LOGS, {"after": str(first.context["page"].older)})
+    third = viewer_client.get(LOGS, {"after": str(second.context["page"].older)})
+    assert seqs(first) + seqs(second) + seqs(third) == list(range(60, 0, -1))
+    again = viewer_client.get(LOGS, {"before": str(third.context["page"].newer)})
+    assert seqs(again) == seqs(second)
+
+
+@pytest.mark.parametrize(
+    "position",
+    ["x", "WzEsMl0=", str(Position(START, UUID(int=2**127))), str(Position(START, 10**30))],
+)
+def test_a_position_of_something_else_breaks_nothing(position, rows, viewer_client):
+    for side in ("after", "before"):
+        assert viewer_client.get(LOGS, {side: position}).status_code == 200
+
+
+# CSV
+
+
+def exported(client, **query):
+    answer = client.get(EXPORT, query)
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    text = answer.getvalue().decode("utf-8-sig")
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_the_export_holds_what_the_filter_finds(rows, viewer_client, subscription, manager):
+    assert [row["number"] for row in exported(viewer_client)] == ["3", "2", "1"]
+    [row] = exported(viewer_client, person=manager.pk)
+    assert row == {
+        "time_utc": "2026-01-02T12:00:00.000+00:00",
+        "number": "2",
+        "actor_kind": "member",
+        "actor_name": "Manager",
+        "actor_email": "manager@contoso.example",
+        "action": "subscription.renamed",
+        "what": "Primary subscription renamed",
+        "subscription_id": str(subscription.pk),
+        "subscription_name": "Shop",
+        "slot": "primary",
+        "result": "",
+        "reason": "",
+        "details": "",
+        "address": "",
+    }
+
+
+def test_no_cell_of_the_export_is_a_formula(contoso, viewer_client):
+    subscription = make_subscription(tenant=contoso, name='=HYPERLINK("https://evil.example")')
+    told(contoso, subscription=subscription, reason="-1+1")
+    [row] = exported(viewer_client)
+    assert row["subscription_name"] == '\'=HYPERLINK("https://evil.example")'
+    assert row["reason"] == "'-1+1"
+
+
+def test_the_export_is_streamed(contoso, viewer_client):
+    told(contoso)
+    assert viewer_client.get(EXPORT).streaming
+
+
+# Plans
+
+
+def make_many(tenant, count, **fields):
+    LogEntry.objects.bulk_create(
+        (
+            LogEntry(
+                tenant_id=tenant.pk,
+                seq=number + 1,
+                at=START + timedelta(seconds=number // 10),
+                actor_kind="system",
+                actor_id=UUID(int=number % 10),
+                actor_name="System",
+                action=list(Action)[number % 5],
+                subscription_id=fields["subscriptions"][number % 10].pk,
+                previous="",
+                hash="",
+            )
+            for number in range(count)
+        ),
+        batch_size=5_000,
+    )
+
+
+FAULTS = {"sqlite": r"^ *SCAN .*|^USE TEMP B-TREE.*", "postgresql": r".*Seq Scan.*|.*Sort.*"}
+
+
+def plan_of_page(client, query):
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(LOGS, query).status_code == 200
+    [sql] = [
+        found["sql"]
+        for found in captured
+        if '"previous"' in found["sql"] and "LIMIT 26" in found["sql"]
+    ]
+    return plan_of(sql)
+
+
+@pytest.mark.slow
+def test_no_page_of_100000_rows_reads_what_lies_before_it(contoso, fabrikam, viewer_client):
+    subscriptions = [make_subscription(tenant=contoso) for _ in range(10)]
+    make_many(contoso, 100_000, subscriptions=subscriptions)
+    make_many(fabrikam, 10_000, subscriptions=subscriptions)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    middle = str(Position(START + timedelta(seconds=5_000), 50_000))
+    day = {"since": "2026-01-01", "until": "2026-01-01"}
+    for narrowed in (
+        {},
+        {"person": UUID(int=3)},
+        {"action": "subscription.renamed"},
+        {"subscription": subscriptions[3].pk},
+    ):
+        for place in ({}, {"after": middle}, {"before": middle}):
+            for days in ({}, day):
+                query = narrowed | place | days
+                plan = plan_of_page(viewer_client, query)
+                assert re.findall(FAULTS[connection.vendor], plan, re.MULTILINE) == [], plan
+                assert "log_entry_by_" in plan
+    # The control: without the order of an index there is something to find.
+    with CaptureQueriesContext(connection) as captured:
+        list(LogEntry.objects.for_tenant(contoso.pk).order_by("actor_name")[:26])
+    plan = plan_of(captured[0]["sql"])
+    assert re.findall(FAULTS[connection.vendor], plan, re.MULTILINE) != []
