@@ -228,6 +228,7 @@ class TestWhatChangesMeanwhile:
             (Plan, {"urn": "urn:x"}, "acr", "urn:x urn:oneimlx:lic:usage:org " + PROVIDER),
             (Tenant, {"country": "DEU"}, "tenant_ctry", "DEU"),
         ],
+        ids=["end", "period", "urn", "country"],  # the values differ from process to process
     )
     def test_is_in_the_keys(
         self, subscription: Subscription, signing_key: SigningKey,
