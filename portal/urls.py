@@ -24,6 +24,7 @@ urlpatterns = [
     path("", home.home, name="home"),
     path("subscriptions/", include((subscriptions, "subscriptions"))),
     path("subscriptions/<uuid:subscription_id>/", include("licenses.web.urls")),
+    path("results/", include(license_pages.result_pages)),
     path("identifiers/", identifiers, name="identifiers"),
     path("tenant/", include("portal.tenants.urls")),
     path("invitations/accept/", invitations.accept_invitation, name="accept_invitation"),

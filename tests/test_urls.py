@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, path, reverse
 from django.urls.exceptions import NoReverseMatch
 
+from licenses.checking.results import Result
 from licenses.models import KeyState
 from portal.accounts.middleware import PROOF_FIRST
 from portal.accounts.models import User
@@ -45,6 +46,7 @@ TABLE = {
     "public:status_lists": (OPEN, CLOSED),
     "public:status_list": ("404 404 404 404 404 404", CLOSED),
     "jwks": (OPEN, CLOSED),
+    "result": (OPEN, CLOSED),
     "identifiers": ("302 200 200 200 200 403", NO_SUCH_METHOD),
     "logs": ("302 200 200 200 200 403", NO_SUCH_METHOD),
     "export_logs": ("302 200 200 200 200 403", NO_SUCH_METHOD),
@@ -92,6 +94,7 @@ SUPPORT = {
     "public:status_lists": (200, 405),
     "public:status_list": (404, 405),
     "jwks": (200, 405),
+    "result": (200, 405),
     "identifiers": (200, 403),
     "logs": (200, 403),
     "export_logs": (403, 403),
@@ -203,6 +206,7 @@ def address(name: str, subscription: Subscription) -> str:
         "open_invitation": ["secret"],
         "open_cancellation": ["secret"],
         "profile:end_session": [0],
+        "result": [Result.REVOKED],
     }
     if name in named:
         return reverse(name, args=named[name])

@@ -5,16 +5,18 @@ import json
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 from licenses.checking import counts
 from licenses.checking.check import Verdict, check, expected_from_terminal
 from licenses.checking.results import Result, Step
+from portal.core.links import public_link
 from portal.programs.errors import ProgramError, not_allowed
 from portal.programs.limits import Limit
 from subscriptions import custom_claims
@@ -46,12 +48,19 @@ def check_license(request: HttpRequest) -> HttpResponse:
             400 if malformed else 401,
             verdict.description,
             result=verdict.result,
+            help=_help_for(verdict.result),
         )
     return HttpResponse(
         _to_json(_success(verdict, body)),
         content_type="application/json",
         headers={"Cache-Control": "no-store"},
     )
+
+
+@cache
+def _help_for(result: Result) -> str:
+    """Return the address of the page that explains a result."""
+    return public_link(reverse("result", args=[result]))
 
 
 def _body(request: HttpRequest) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Addresses of the list and the page of a subscription, and of what acts on its license keys."""
+"""Addresses of subscriptions with their license keys, and of the results of a check."""
 
 from django.urls import path, register_converter
 
 from licenses.models import Slot
-from licenses.web import views
+from licenses.web import results, views
 
 
 class SlotConverter:
@@ -21,6 +21,9 @@ class SlotConverter:
 
 
 register_converter(SlotConverter, "slot")
+register_converter(results.ResultConverter, "result")
+
+result_pages = [path("<result:result>/", results.result_page, name="result")]
 
 subscription_pages = [
     path("", views.listing, name="list"),

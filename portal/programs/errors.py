@@ -8,7 +8,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 class ProgramError(Exception):
     """A refusal that a program reads: `error` and `status` of contract.md section 3.
 
-    `result` is the word of contract.md section 4 where a key was judged, else None.
+    `result` is the word of contract.md section 4 where a key was judged, else None; `help` is
+    the address of a page that explains it.
     """
 
     def __init__(
@@ -18,6 +19,7 @@ class ProgramError(Exception):
         description: str,
         *,
         result: str | None = None,
+        help: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(description)
@@ -25,6 +27,7 @@ class ProgramError(Exception):
         self.status = status
         self.description = description
         self.result = result
+        self.help = help
         self.headers = dict(headers or {})
 
 
@@ -44,6 +47,7 @@ def refusal(request: HttpRequest, refused: ProgramError) -> HttpResponse:
         "error_description": refused.description,
         "request_id": getattr(request, "id", ""),
         "result": refused.result,
+        **({"help": refused.help} if refused.help else {}),
     }
     headers = {"Cache-Control": "no-store"} | refused.headers
     return JsonResponse(body, status=refused.status, headers=headers)
