@@ -1,12 +1,13 @@
 # Two commands on a fresh machine: `make run` and `make test`. `make help` lists the others.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-reset test bench lint format lock chromium wrk clean
+.PHONY: help run demo-reset test test-all bench lint format lock chromium wrk clean
 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --require-hashes
 COMPILE := $(UV) pip compile --universal --generate-hashes --python-version 3.13 -q $(UPGRADE)
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 PACKAGES := portal subscriptions licenses tests
 # Environment of the checks: nothing of theirs may land in the tree, nor read the demonstration.
 SCRATCH := scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
@@ -22,9 +23,13 @@ run: .venv/run.stamp ## Start the portal with its demonstration (PORT, DATA_DIR)
 demo-reset: .venv/run.stamp ## Throw the demonstration's data away and make it anew
 	@DEMONSTRATION=true exec $(BIN)/python manage.py demo --reset
 
-test: .venv/dev.stamp chromium ## Run all tests, on SQLite and on PostgreSQL
-	$(BIN)/python -m pytest -n 2
-	$(BIN)/python -m pytest -n 2 --postgres -m "not browser"
+test: .venv/dev.stamp chromium ## Run all tests on SQLite, and on PostgreSQL what may differ there
+	$(PYTEST)
+	$(PYTEST) --postgres -m database
+
+test-all: .venv/dev.stamp chromium ## Run all tests on SQLite, and all of them on PostgreSQL
+	$(PYTEST)
+	$(PYTEST) --postgres
 
 bench: .venv/dev.stamp wrk ## Measure the check by terminals (BENCH="--quick", or names of parts)
 	@$(BIN)/python -m tests.bench $(BENCH)

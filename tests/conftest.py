@@ -9,14 +9,14 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
-from django.test import Client
+from django.test import Client, TransactionTestCase
 from django.urls import reverse
 from django.utils import timezone
 
 from portal.accounts.models import User
 from portal.tenants.models import Role, Tenant
 from tests.support.accounts import make_member, make_user, sign_in
-from tests.support.database import prepare_flush
+from tests.support.database import Seed
 
 pytest_plugins = ["tests.support.live", "tests.support.browser"]
 
@@ -37,24 +37,25 @@ def static_files() -> None:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
-    """Put SQLite's test database into a file: one in memory has no WAL and no second process."""
+    """Put SQLite's test database into a file: one in memory has no WAL and no second process.
+
+    It need not survive a power cut.
+    """
     database = connections["default"].settings_dict
     if database["ENGINE"] == "django.db.backends.sqlite3":
         database["TEST"]["NAME"] = str(settings.DATA_DIR / "test.sqlite3")
+        pragmas = database["OPTIONS"]["init_command"]
+        database["OPTIONS"]["init_command"] = pragmas.replace("synchronous=FULL", "synchronous=OFF")
 
 
-@pytest.fixture(autouse=True)
-def _flushable_database(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Prepare the flush after a transactional test (see `prepare_flush`)."""
-    marker = request.node.get_closest_marker("django_db")
-    if "transactional_db" not in request.fixturenames and not (
-        marker and marker.kwargs.get("transaction")
-    ):
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Let `Seed.restore` empty the database after a transactional test, in place of a flush."""
+    with django_db_blocker.unblock():
+        seed = Seed()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _: seed.restore())
         yield
-        return
-    request.getfixturevalue("transactional_db")  # whose teardown, the flush, comes after ours
-    yield
-    prepare_flush()
 
 
 # The cast

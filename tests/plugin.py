@@ -21,6 +21,33 @@ from tests.support import postgres
 
 SETTINGS = Path(__file__).parent.parent / "portal" / "settings.py"
 ROOT_VARIABLE = "PORTAL_TESTS_ROOT"
+DATABASE = (
+    "tests/licenses/checking/test_check.py",
+    "tests/licenses/checking/test_lookup.py",
+    "tests/licenses/figures/",
+    "tests/licenses/flows/",
+    "tests/licenses/programs/test_published.py",
+    "tests/licenses/test_keys.py",
+    "tests/licenses/test_reminders.py",
+    "tests/portal/accounts/test_sign_in.py",
+    "tests/portal/activity/",
+    "tests/portal/mail/",
+    "tests/portal/operators/test_importing.py",
+    "tests/portal/operators/test_recovery.py",
+    "tests/portal/operators/test_site.py",
+    "tests/portal/server/test_database.py",
+    "tests/portal/tenants/test_invitations.py",
+    "tests/portal/tenants/test_log_views.py",
+    "tests/portal/tenants/test_members.py",
+    "tests/subscriptions/flows/",
+    "tests/subscriptions/test_models.py",
+    "tests/support/",
+    "tests/test_queries.py",
+    "tests/upgrade/test_old_databases.py",
+    "tests/upgrade/test_upgrade.py",
+)
+"""Where tests have the marker `database`: races, locks, triggers, constraints, plans of queries,
+searches, and what the database is asked for by hand. `make test` runs these on PostgreSQL too."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,7 +91,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     }
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(DATABASE) and not item.get_closest_marker("browser"):
+            item.add_marker("database")
     other = "sqlite" if config.getoption("postgres") else "postgres"
     left_out = [item for item in items if item.get_closest_marker(other)]
     if left_out:

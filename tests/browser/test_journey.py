@@ -214,7 +214,13 @@ def verified_by_openssl(path: Path) -> dict[str, Any]:
     return json.loads(base64.urlsafe_b64decode(signed.partition(".")[2] + "=="))
 
 
-@pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without"])
+@pytest.mark.parametrize(
+    "javascript",
+    [
+        pytest.param(True, id="with JavaScript", marks=pytest.mark.database),
+        pytest.param(False, id="without"),
+    ],
+)
 def test_a_customer_gets_through_all_steps(
     javascript, open_page, owner, contoso, signing_key, tmp_path
 ):

@@ -23,8 +23,19 @@ def make_demonstration(tmp_path: Path) -> Callable[[str], Demonstration]:
     return make
 
 
-@pytest.fixture
-def prepared(make_demonstration: Callable[[str], Demonstration]) -> Demonstration:
-    demonstration = make_demonstration("data")
+@pytest.fixture(scope="session")
+def first_prepared(tmp_path_factory: pytest.TempPathFactory, static_files: None) -> Demonstration:
+    """A demonstration to copy: making one takes seconds."""
+    demonstration = Demonstration(tmp_path_factory.mktemp("demonstration"))
+    shutil.copytree(settings.STATIC_ROOT, demonstration.folder / "static")
     demonstration.prepare()
+    return demonstration
+
+
+@pytest.fixture
+def prepared(
+    first_prepared: Demonstration, make_demonstration: Callable[[str], Demonstration]
+) -> Demonstration:
+    demonstration = make_demonstration("data")
+    demonstration.copy_of(first_prepared)
     return demonstration

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,23 @@ class Demonstration:
         status, out, err = self.run("manage.py", "demo", "--no-serve", *more)
         assert (status, err) == (0, ""), err
         return out
+
+    def copy_of(self, other: "Demonstration") -> None:
+        """Become what the other one is, at an address of its own."""
+        shutil.copytree(other.folder, self.folder, dirs_exist_ok=True)
+        told = self.folder / "demo.json"
+        told.write_text(told.read_text().replace(other.url, self.url))
+
+    def answers(self, path: str) -> bool:
+        """Return whether somebody answers there with 200."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
 
     @property
     def accounts(self) -> list[dict[str, Any]]:

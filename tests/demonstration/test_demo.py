@@ -2,19 +2,20 @@
 
 import json
 import re
-import shutil
 import signal
 import socket
+import sqlite3
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.cookiejar import CookieJar
 from pathlib import Path
-from time import monotonic, sleep
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from tests.demonstration.processes import WITHIN, Demonstration, kill, modes
+from tests.demonstration.killed import MOMENTS
+from tests.demonstration.processes import Demonstration, kill, modes
+from tests.support.worker import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.sqlite]
 
@@ -76,55 +77,45 @@ def test_reset_starts_over(prepared):
     assert prepared.query("SELECT 1 FROM subscriptions_subscription WHERE name = 'Mine'") == []
 
 
-@pytest.mark.parametrize("command", [[], ["--reset"]], ids=["prepare", "reset"])
-def test_a_run_killed_at_any_moment_is_finished_by_the_next(command, make_demonstration):
-    measured = make_demonstration("measured")
-    begin = monotonic()
-    measured.prepare()
-    whole = monotonic() - begin
-    ends = []
-    for turn in range(10):
-        demonstration = make_demonstration(str(turn))
-        if command:
-            shutil.copytree(measured.folder, demonstration.folder, dirs_exist_ok=True)
-        process = demonstration.start("manage.py", "demo", "--no-serve", *command)
-        sleep(whole * (turn + 0.5) / 10)
-        kill(process)
-        ends.append(process.returncode)
-        demonstration.prepare()
-        demonstration.must_be_whole()
-        assert modes(demonstration.folder)["demo.json"] == "0o600"
-        assert not (demonstration.folder / "demo.draft.json").exists()
-    assert ends.count(-signal.SIGKILL) >= 5
+def must_die(demonstration, moment, *more):
+    arguments = ["-m", "tests.demonstration.killed", moment, "demo", "--no-serve", *more]
+    status, _, err = demonstration.run(*arguments)
+    assert status == -signal.SIGKILL, err
 
 
-def test_a_run_that_never_reached_its_end_is_no_demonstration(make_demonstration):
-    """The control: `must_be_whole` sees a run that was killed."""
-    demonstration = make_demonstration("killed")
-    process = demonstration.start("manage.py", "demo", "--no-serve")
-    sleep(0.3)
-    kill(process)
-    with pytest.raises((AssertionError, FileNotFoundError)):
-        demonstration.must_be_whole()
+def test_a_run_killed_at_any_moment_is_finished_by_the_next(make_demonstration):
+    """Every run but the last is killed, each at a later moment than the one before."""
+    demonstration = make_demonstration("data")
+    *moments, last, _, _ = MOMENTS
+    for moment in moments:
+        must_die(demonstration, moment)
+        with pytest.raises((AssertionError, FileNotFoundError, sqlite3.Error)):
+            demonstration.must_be_whole()
+    must_die(demonstration, last)
+    assert (demonstration.folder / "demo.draft.json").exists()
+    demonstration.prepare()
+    demonstration.must_be_whole()
+    assert modes(demonstration.folder) == {"demo.json": "0o600", "secrets.json": "0o600"}
+
+
+@pytest.mark.parametrize("moment", [*MOMENTS][-2:])
+def test_a_reset_that_was_killed_is_finished_by_the_next_run(moment, prepared):
+    before = {account["email"]: account["password"] for account in prepared.accounts}
+    must_die(prepared, moment, "--reset")
+    prepared.prepare()
+    prepared.must_be_whole()
+    after = {account["email"]: account["password"] for account in prepared.accounts}
+    assert [email for email in before if before[email] == after[email]] == []
 
 
 # Serve
 
 
 @pytest.fixture
-def served(make_demonstration: Callable[[str], Demonstration]) -> Iterator[Demonstration]:
-    demonstration = make_demonstration("served")
-    process = demonstration.start("manage.py", "demo")
-    end = monotonic() + WITHIN
-    while True:
-        try:
-            with browser().open(f"{demonstration.url}/healthz/ready", timeout=5):
-                break
-        except OSError:
-            assert process.poll() is None, process.communicate()[1]
-            assert monotonic() < end
-            sleep(0.2)
-    yield demonstration
+def served(prepared: Demonstration) -> Iterator[Demonstration]:
+    process = prepared.start("manage.py", "demo")
+    wait_until(lambda: prepared.answers("/healthz/ready"))
+    yield prepared
     kill(process)
 
 

@@ -6,9 +6,9 @@ import json
 import shutil
 import subprocess
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
@@ -18,14 +18,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from licenses import keys, tokens
 from licenses.models import SigningKey, SigningKeyState
 from portal.core.refusal import Refused
-from tests.support.races import race, race_all
+from tests.support.races import DEADLINE, race, race_all
 
 pytestmark = pytest.mark.django_db
 
@@ -225,18 +225,24 @@ class TestEnsureActive:
 
     @pytest.mark.django_db(transaction=True)
     def test_one_that_another_process_has_not_committed_yet_wins(self) -> None:
-        inserted = threading.Event()
+        inserted, follows = threading.Event(), threading.Event()
 
         def first() -> SigningKey:
             with transaction.atomic():
                 made = keys.activate(keys.create())
                 inserted.set()
-                time.sleep(1.5)  # Long enough for the other to make its own and to insert it.
+                assert follows.wait(DEADLINE)
             return made
 
         def second() -> SigningKey:
-            inserted.wait()
-            return keys.ensure_active()
+            def writes(proceed: Any, sql: str, *arguments: Any) -> Any:
+                if sql.startswith(("BEGIN", "INSERT", "SAVEPOINT")):
+                    follows.set()  # with a key of its own, and what it does now waits for the first
+                return proceed(sql, *arguments)
+
+            assert inserted.wait(DEADLINE)
+            with connection.execute_wrapper(writes):
+                return keys.ensure_active()
 
         one, other = race_all([first, second])
         assert one == other

@@ -35,7 +35,7 @@ class IdentityServer:
         self.issuer = f"http://localhost:{self._server.server_port}/realm"
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:

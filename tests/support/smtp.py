@@ -2,7 +2,7 @@
 
 import socketserver
 import threading
-import time
+from collections.abc import Callable
 from contextlib import suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -11,13 +11,14 @@ from email.message import EmailMessage
 class MailServer:
     """Listens on 127.0.0.1; `mails` has what it accepted.
 
-    `answer` is told to each recipient, `verdict` after the text, `pause` seconds later.
+    `answer` goes to each recipient and `verdict` comes after the text; `before_verdict` is called
+    between the two.
     """
 
     def __init__(self, port: int = 0) -> None:
         self.mails: list[EmailMessage] = []
         self.answer = self.verdict = "250 Accepted"
-        self.pause = 0.0
+        self.before_verdict: Callable[[], object] = lambda: None
         self.sessions = 0
         self.texts = 0
         server = self
@@ -32,7 +33,7 @@ class MailServer:
 
         self._server = Server(("127.0.0.1", port), Session)
         self.port = int(self._server.server_address[1])
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
 
     @property
     def url(self) -> str:
@@ -56,7 +57,7 @@ class MailServer:
                 text = self._text(session)
                 verdict = self.verdict
                 self.texts += 1
-                time.sleep(self.pause)
+                self.before_verdict()
                 if verdict.startswith("250"):
                     self.mails.append(message_from_bytes(text, policy=policy.default))
                 say(verdict)

@@ -1,19 +1,36 @@
-"""The worker as it runs beside the portal: a process of its own on the test database."""
+"""The worker, in this process or as it runs beside the portal."""
 
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
 
+from django.test import override_settings
+
+from licenses.management.commands.run_worker import tasks
+from portal.config.environment import Environment
+from portal.mail import worker
 from tests.support import database
 
 ROOT = Path(__file__).parent.parent.parent
 
 
+def work(mail_url: str, *, stopping: threading.Event | None = None) -> None:
+    """Let a worker do once what is due, in this process; with `stopping` until that is set.
+
+    It sends mail to the server at `mail_url`, as MAIL_URL names it.
+    """
+    mailer = Environment({"MAIL_URL": mail_url}).mailer("MAIL_URL", console=False)
+    is_once, stopping = stopping is None, stopping or threading.Event()
+    with override_settings(MAILERS={"default": mailer}):
+        worker.work(tasks(stopping), stopping=stopping, once=is_once)
+
+
 def start_worker(*arguments: str, **variables: str) -> subprocess.Popen[str]:
-    """Start `manage.py run_worker` and return the process."""
+    """Start `manage.py run_worker` on the test database and return the process."""
     return subprocess.Popen(
         [sys.executable, "manage.py", "run_worker", *arguments],
         cwd=ROOT,
@@ -23,14 +40,6 @@ def start_worker(*arguments: str, **variables: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def work(**variables: str) -> str:
-    """Let a worker do what is due, and return what it printed."""
-    process = start_worker("--once", **variables)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, out
-    return out
 
 
 def wait_until(happened: Callable[[], bool]) -> None:

@@ -4,12 +4,14 @@ import base64
 import json
 import time
 import zlib
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
+import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -236,21 +238,32 @@ def test_a_list_is_answered_from_memory(client, license):
     assert len(queries) == 0
 
 
-def test_an_unchanged_list_keeps_its_token_and_a_changed_one_does_not(client, license, monkeypatch):
-    first = client.get("/public/status/1")
+@pytest.fixture
+def clock(license, monkeypatch) -> Iterator[time_machine.Traveller]:
+    """Stop the time, with a list that is looked at anew for every request."""
     monkeypatch.setattr(published, "FRESH_SECONDS", 0)
-    time.sleep(1.1)  # a new signature would have another `iat`
-    assert client.get("/public/status/1")["ETag"] == first["ETag"]
+    with time_machine.travel(timezone.now(), tick=False) as traveller:
+        yield traveller
+
+
+def etag_after(client: Any, clock: time_machine.Traveller, seconds: int) -> str:
+    clock.shift(seconds)
+    return client.get("/public/status/1")["ETag"]
+
+
+def test_an_unchanged_list_keeps_its_token_and_a_changed_one_does_not(client, license, clock):
+    first = client.get("/public/status/1")["ETag"]
+    # A new signature would have another `iat`.
+    assert etag_after(client, clock, 2) == first
     _set(key_of(license), revoked_at=timezone.now())
-    assert client.get("/public/status/1")["ETag"] != first["ETag"]
+    assert etag_after(client, clock, 2) != first
 
 
-def test_an_old_list_is_signed_anew(client, license, monkeypatch):
-    first = client.get("/public/status/1")
-    monkeypatch.setattr(published, "FRESH_SECONDS", 0)
-    monkeypatch.setattr(published, "LIFETIME_SECONDS", 2)
-    time.sleep(1.1)
-    assert client.get("/public/status/1")["ETag"] != first["ETag"]
+def test_a_list_is_signed_anew_at_half_of_its_life(client, license, clock):
+    first = client.get("/public/status/1")["ETag"]
+    half = published.LIFETIME_SECONDS // 2
+    assert etag_after(client, clock, half - 1) == first
+    assert etag_after(client, clock, 1) != first
 
 
 def test_without_a_signing_key_it_says_so(client, license):

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from licenses.models import CheckCount, Slot
 from tests.support.factories import make_license
 from tests.support.server import LivePortal
 from tests.support.terminals import FAILURE, body_for
+from tests.support.worker import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -146,9 +146,7 @@ def test_counts_are_written_when_the_server_stops(how, another_portal, key):
 def test_counts_are_written_within_seconds(another_portal, key):
     portal = another_portal(CHECK_COUNT_SECONDS="1")
     say(portal, request(json.dumps(body_for(key)).encode()))
-    end = time.monotonic() + 10
-    while not CheckCount.objects.exists() and time.monotonic() < end:
-        time.sleep(0.1)
+    wait_until(CheckCount.objects.exists)
     os.killpg(portal.process.pid, signal.SIGKILL)
     assert CheckCount.objects.get().count == 1
 

@@ -1,23 +1,26 @@
 """Mail: queued with what it tells, sent by the worker, retried until it is out."""
 
-import signal
+import smtplib
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
+from licenses.management.commands.run_worker import tasks
 from portal.mail import outbox
 from portal.mail.models import Outbox
 from portal.tenants.models import Role
 from portal.tenants.notices import notify_key_managers
 from tests.support.accounts import make_member
+from tests.support.races import race
 from tests.support.smtp import MailServer
 from tests.support.worker import start_worker, wait_until, work
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def again() -> None:
 
 def test_a_mail_is_text_and_html_with_a_link_to_the_portal_alone(server):
     queue()
-    work(MAIL_URL=server.url)
+    work(server.url)
     [mail] = server.mails
     assert (mail["To"], mail["Subject"]) == ("jane@contoso.example", "Keys reset")
     parts = {
@@ -62,11 +65,11 @@ def test_a_mail_is_text_and_html_with_a_link_to_the_portal_alone(server):
 
 def test_what_a_sent_mail_said_is_not_kept(server):
     queue()
-    work(MAIL_URL=server.url)
+    work(server.url)
     row = Outbox.objects.get()
     assert (row.text, row.html, row.last_error, row.attempts) == ("", "", "", 1)
     assert row.sent_at is not None
-    work(MAIL_URL=server.url)
+    work(server.url)
     assert len(server.mails) == 1
 
 
@@ -81,7 +84,7 @@ def test_nothing_is_sent_of_what_was_rolled_back(server):
 
     with pytest.raises(Fault):
         fail()
-    work(MAIL_URL=server.url)
+    work(server.url)
     assert server.mails == []
 
 
@@ -90,16 +93,16 @@ def test_nothing_is_sent_of_what_was_rolled_back(server):
 def test_a_refusal_is_tried_again_until_it_is_out(place, answer, server):
     queue()
     setattr(server, place, answer)
-    work(MAIL_URL=server.url)
+    work(server.url)
     row = Outbox.objects.get()
     assert (row.sent_at, row.attempts, len(server.mails)) == (None, 1, 0)
     assert row.send_after > timezone.now() + timedelta(seconds=30)
     assert "Error" in row.last_error or "SMTP" in row.last_error
     setattr(server, place, "250 Accepted")
-    work(MAIL_URL=server.url)
+    work(server.url)
     assert server.mails == []  # not due yet
     again()
-    work(MAIL_URL=server.url)
+    work(server.url)
     assert len(server.mails) == 1
 
 
@@ -109,16 +112,16 @@ def test_a_server_that_is_away_is_tried_again_later_and_later(server):
     delays = []
     for _ in range(3):
         again()
-        work(MAIL_URL=server.url)
+        work(server.url)
         delays.append(Outbox.objects.get().send_after - timezone.now())
     assert [round(delay.total_seconds() / 60) for delay in delays] == [1, 2, 4]
     Outbox.objects.update(attempts=40)
     again()
-    work(MAIL_URL=server.url)
+    work(server.url)
     assert Outbox.objects.get().send_after - timezone.now() <= outbox.MAX_DELAY
     back = MailServer(server.port)
     again()
-    work(MAIL_URL=back.url)
+    work(back.url)
     back.stop()
     assert len(back.mails) == 1
 
@@ -126,7 +129,7 @@ def test_a_server_that_is_away_is_tried_again_later_and_later(server):
 def test_a_mail_that_can_not_be_sent_holds_up_no_other(server):
     queue(to="jané@contoso.example")
     queue()
-    work(MAIL_URL=server.url)
+    work(server.url)
     assert [mail["To"] for mail in server.mails] == ["jane@contoso.example"]
     assert Outbox.objects.waiting().get().last_error.startswith("ValueError")
 
@@ -134,14 +137,14 @@ def test_a_mail_that_can_not_be_sent_holds_up_no_other(server):
 def test_while_the_server_is_away_mails_wait_untried():
     for _ in range(3):
         queue()
-    work(MAIL_URL="smtp://127.0.0.1:1")
+    work("smtp://127.0.0.1:1")
     assert sorted(Outbox.objects.values_list("attempts", flat=True)) == [0, 0, 1]
 
 
 def test_many_mails_go_over_one_connection(server):
     for number in range(5):
         queue(to=f"p{number}@contoso.example")
-    work(MAIL_URL=server.url)
+    work(server.url)
     assert (len(server.mails), server.sessions) == (5, 1)
 
 
@@ -165,73 +168,76 @@ def test_a_subject_with_a_long_name_is_cut():
     assert Outbox.objects.get().subject == "N" * 199 + "…"
 
 
+@pytest.mark.django_db(transaction=True)
 def test_two_workers_send_each_mail_once(server):
     for number in range(40):
         queue(to=f"p{number}@contoso.example")
-    workers = [start_worker("--once", MAIL_URL=server.url) for _ in range(2)]
-    for worker in workers:
-        worker.communicate(timeout=60)
+    assert race(lambda: work(server.url)) == [None, None]
     assert sorted(mail["To"] for mail in server.mails) == sorted(
         f"p{number}@contoso.example" for number in range(40)
     )
 
 
-def test_a_mail_of_a_worker_that_was_killed_goes_to_another(server):
+def test_a_mail_of_a_worker_that_was_killed_goes_to_another(server, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
     queue()
-    server.verdict, server.pause = "451 Later", 3
-    worker = start_worker("--once", MAIL_URL=server.url)
-    wait_until(lambda: server.texts == 1)
-    worker.kill()
-    worker.communicate()
-    server.verdict, server.pause = "250 Accepted", 0
-    work(MAIL_URL=server.url)
-    assert server.texts == 1  # still the other's, as far as anybody knows
+    with monkeypatch.context() as patch:
+        patch.setattr(smtplib.SMTP, "data", killed)
+        with pytest.raises(Killed):
+            work(server.url)
+    work(server.url)
+    assert server.texts == 0  # still the other's, as far as anybody knows
     again()
-    work(MAIL_URL=server.url)
-    assert (server.texts, len(server.mails)) == (2, 1)
+    work(server.url)
+    assert (server.texts, len(server.mails)) == (1, 1)
 
 
 def test_a_worker_that_is_told_to_stop_ends_after_the_mail_under_way(server):
-    for number in range(20):
+    for number in range(5):
         queue(to=f"p{number}@contoso.example")
-    server.pause = 0.2
-    worker = start_worker(MAIL_URL=server.url)
-    wait_until(lambda: server.texts == 2)
-    worker.terminate()
-    worker.communicate(timeout=15)
-    assert worker.returncode == 0
-    assert 2 <= len(server.mails) < 10
-    assert Outbox.objects.waiting().count() == 20 - len(server.mails)
-    server.pause = 0
-    work(MAIL_URL=server.url)
-    assert len({mail["To"] for mail in server.mails}) == len(server.mails) == 20
+    stopping = threading.Event()
+
+    def stop_at_the_second() -> None:
+        if server.texts == 2:
+            stopping.set()
+
+    server.before_verdict = stop_at_the_second
+    work(server.url, stopping=stopping)
+    assert len(server.mails) == 2
+    assert Outbox.objects.waiting().count() == 3
+    work(server.url)
+    assert len({mail["To"] for mail in server.mails}) == len(server.mails) == 5
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_the_worker_sends_what_comes_and_stops_when_told(how, server):
+@pytest.mark.django_db(transaction=True)
+def test_the_worker_sends_what_comes_and_stops_when_told(server):
+    """As a process: SIGINT, and an end with its parent, are in tests/demonstration."""
     process = start_worker(MAIL_URL=server.url)
     try:
         queue()
         wait_until(lambda: len(server.mails) == 1)
-        process.send_signal(how)
+        process.terminate()
         out, _ = process.communicate(timeout=15)
     finally:
         process.kill()
     assert (process.returncode, "Traceback" in out) == (0, False)
 
 
-def test_a_worker_without_its_parent_ends():
-    process = start_worker("--parent", "1")
-    process.communicate(timeout=30)
-    assert process.returncode == 0
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_outlives_a_database_that_is_away(caplog):
+    def away(*_: object) -> None:
+        raise OperationalError("connection refused")
 
-
-def test_a_worker_outlives_a_database_that_is_away():
-    nowhere = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}
-    process = start_worker("--once", **nowhere)
-    out, _ = process.communicate(timeout=120)
-    assert (process.returncode, "Traceback" in out) == (0, False)
-    assert "Mail waits for the database" in out
+    with connection.execute_wrapper(away):
+        work("smtp://127.0.0.1:1")
+    assert [message.partition(" waits for the database: ")[::2] for message in caplog.messages] == [
+        (task.name, "OperationalError") for task in tasks(threading.Event())
+    ]
 
 
 def test_what_is_sent_once_is_queued_once():

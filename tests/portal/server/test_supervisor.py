@@ -1,0 +1,32 @@
+"""A server and its worker as one, with small programs in their place."""
+
+import signal
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from portal.server.supervisor import supervise
+
+ASLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+TELLS = "import os, signal, time; os.kill(os.getppid(), signal.{}); time.sleep(60)"
+
+
+@pytest.fixture(autouse=True)
+def _own_handlers() -> Iterator[None]:
+    numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_each_signal_that_ends_it_ends_both(name: str) -> None:
+    server = [sys.executable, "-c", TELLS.format(name)]
+    assert supervise(server=server, worker=ASLEEP) == -signal.SIGTERM
+
+
+def test_the_status_of_a_server_that_ends_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = [sys.executable, "-c", "raise SystemExit(7)"]
+    assert supervise(server=server, worker=ASLEEP) == 7
