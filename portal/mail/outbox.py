@@ -20,6 +20,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.text import Truncator
 
+from portal.core.outages import is_outage
 from portal.mail.models import Outbox
 
 logger = logging.getLogger("portal.outbox")
@@ -119,6 +120,11 @@ def send_due(*, stopped: Callable[[], bool] = lambda: False) -> int:
             except OSError as error:  # smtplib's errors are OSErrors too
                 _put_off(mail, error)
                 break
+            except Exception as error:
+                if is_outage(error):
+                    raise
+                logger.exception("Mail %d could not be sent", mail.pk)
+                _put_off(mail, error)
             else:
                 sent += 1
     finally:
@@ -156,7 +162,9 @@ def _send(mail: Outbox, mailer: BaseEmailBackend) -> None:
 def _put_off(mail: Outbox, error: Exception) -> None:
     """Note what went wrong, and let the mail wait for its next attempt."""
     delay = min(MIN_DELAY * 2 ** min(mail.attempts, 16), MAX_DELAY)
-    last_error = f"{type(error).__name__}: {error}"[:300]
+    text = f"{type(error).__name__}: {error}"[:300]
+    # What servers answer is foreign: PostgreSQL stores no NUL.
+    last_error = "".join(sign if sign.isprintable() else " " for sign in text)
     Outbox.objects.filter(pk=mail.pk).update(
         send_after=timezone.now() + delay, last_error=last_error
     )
