@@ -12,6 +12,7 @@ from licenses import reminders
 from licenses.checking import counts
 from licenses.figures import snapshot
 from portal.accounts import expired_sessions
+from portal.activity import anchors
 from portal.mail import outbox
 from portal.mail.worker import PAUSE_SECONDS, Task, work
 from portal.operators.flows import recovery
@@ -55,6 +56,7 @@ def tasks(stopping: threading.Event) -> list[Task]:
         Task(name="Figures", period=30, do=snapshot.refresh),
         Task(name="Pending changes", period=60, do=recovery.run_due),
         Task(name="Reminders", period=HOUR, do=reminders.send),
+        Task(name="Log anchors", period=HOUR, do=anchors.append),
         Task(name="Tidying the outbox", period=24 * HOUR, do=outbox.prune),
         Task(name="Tidying the sessions", period=HOUR, do=clear_sessions),
         Task(name="Tidying the counts of checks", period=24 * HOUR, do=prune_counts),
