@@ -6,13 +6,15 @@ import threading
 from functools import partial
 from typing import Any, override
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from licenses import reminders
 from licenses.checking import counts
 from licenses.figures import snapshot
 from portal.accounts import expired_sessions
 from portal.activity import anchors
+from portal.config.checks import refuse_demonstration_accounts
 from portal.mail import outbox
 from portal.mail.worker import PAUSE_SECONDS, Task, work
 from portal.operators.flows import recovery
@@ -34,7 +36,14 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do the tasks as they come due; an orderly stop ends after what is under way."""
+        """Do the tasks as they come due; an orderly stop ends after what is under way.
+
+        Raises CommandError in production on the accounts of the demonstration.
+        """
+        try:
+            refuse_demonstration_accounts()
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from error
         stopping, parent = threading.Event(), options["parent"]
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
