@@ -9,7 +9,7 @@ import re
 import smtplib
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, override
 from uuid import UUID
 
 from django.conf import settings
@@ -49,7 +49,7 @@ ValueError: an address that no header can hold.
 
 
 def site_context() -> dict[str, str]:
-    """Return what every mail knows of the portal: its name and its address."""
+    """Return the context of every mail: `portal_name` and `portal_url`."""
     return {"portal_name": settings.PORTAL_NAME, "portal_url": settings.PUBLIC_URL}
 
 
@@ -64,7 +64,7 @@ def queue(
 ) -> None:
     """Put one mail into the outbox, in the caller's transaction.
 
-    `template` names `templates/mail/<template>.txt`, which knows the portal's name and address.
+    `template` names `templates/mail/<template>.txt`, which gets `site_context` too.
     `once` names what is sent only once: a second mail of that name is not made.
     """
     text = render_to_string(f"mail/{template}.txt", context | site_context())
@@ -92,8 +92,8 @@ def composed(*, to: str, subject: str, text: str) -> Outbox:
 class QueuedMail(EmailMultiAlternatives):
     """A mail of a library that sends by itself: sending puts it into the outbox."""
 
+    @override
     def send(self, *_: Any, **__: Any) -> int:
-        """Queue the mail, for each of its recipients."""
         for to in self.to:
             composed(to=to, subject=str(self.subject), text=str(self.body)).save()
         return len(self.to)
@@ -102,8 +102,8 @@ class QueuedMail(EmailMultiAlternatives):
 def send_due(*, stopped: Callable[[], bool] = lambda: False) -> int:
     """Send every mail that is due, or what is sent until `stopped()`; return how many went out.
 
-    Several workers may do so at once: each mail belongs to who has moved its time on. It ends when
-    the mail server is away; the mails that were not tried stay due.
+    Several workers may do so at once: a mail belongs to the one that has moved `send_after`. Ends
+    when the mail server is away; the mails that were not tried stay due. Raises DatabaseError.
     """
     mailer = mailers.default
     sent = 0
