@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from licenses.models import LicenseKey, LicenseKeyQuerySet, Slot
 from portal.core.links import public_link
+from portal.mail.worker import do_each
 from portal.tenants.models import Tenant
 from portal.tenants.notices import notify_key_managers, were_notified
 from subscriptions.models import BillingPeriod, State
@@ -45,7 +46,7 @@ def send(*, now: datetime | None = None) -> int:
     """
     now = now or timezone.now()
     tenants = due(now).order_by().values_list("tenant_id", flat=True).distinct()
-    return sum(_remind(tenant_id, now) for tenant_id in list(tenants))
+    return sum(do_each(list(tenants), lambda tenant: _remind(tenant, now), what="Reminder of"))
 
 
 def due(now: datetime) -> LicenseKeyQuerySet:

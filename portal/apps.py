@@ -20,6 +20,7 @@ class PortalConfig(AppConfig):
     def ready(self) -> None:
         """Register the system checks and the handlers of signals."""
         import_module("portal.config.checks")
+        import_module("portal.activity.checks")
         import_module("portal.accounts.receivers")
         from portal.activity.triggers import install_triggers  # noqa: PLC0415 (needs the registry)
         from portal.operators.groups import seed_groups  # noqa: PLC0415 (needs the app registry)

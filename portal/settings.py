@@ -26,6 +26,9 @@ _kept = KeptSecrets(DATA_DIR / "secrets.json") if DEMONSTRATION else None
 SECRET_KEY = env.secret("SECRET_KEY", kept=_kept, least=50)
 KEY_ENCRYPTION_KEYS = env.encryption_keys("KEY_ENCRYPTION_KEYS", kept=_kept)
 LOG_KEY = env.secret("LOG_KEY", kept=_kept)
+LOG_ANCHORS_FILE = Path(
+    env.text("LOG_ANCHORS_FILE", str(DATA_DIR / "log-anchors.jsonl"))
+).absolute()
 METRICS_TOKEN = env.secret("METRICS_TOKEN", kept=_kept, is_needed=False)
 
 # Addresses
@@ -62,6 +65,7 @@ FAILED_CHECKS_PER_MINUTE = env.integer(
     "FAILED_CHECKS_PER_MINUTE", default=300, least=0, most=10_000_000
 )
 CHECK_COUNT_SECONDS = env.integer("CHECK_COUNT_SECONDS", default=2, least=0, most=60)
+CHECK_COUNT_DAYS = env.integer("CHECK_COUNT_DAYS", default=400, least=2, most=36_500)
 
 # The project
 PORTAL_NAME = env.text("PORTAL_NAME", "License Portal")

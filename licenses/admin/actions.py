@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.db import transaction
 
-from licenses.flows.revoke import revoke_key
+from licenses.flows.revoke import revoke_key, revoke_keys
 from licenses.models import ANSWERED, License, LicenseKey, Slot
 from portal.core.actors import Actor
 from portal.core.dates import moment
@@ -38,8 +38,7 @@ def revoke_slots(license: License, *, slots: list[Slot], actor: Actor, reason: s
     answering = license.keys.filter(slot__in=slots, state__in=ANSWERED).order_by("pk")
     if not answering:
         raise Refused("These license keys were deleted; their checks are refused already.")
-    for key in answering:
-        revoke_key(key=key, actor=actor, reason=reason)
+    revoke_keys(keys=answering, actor=actor, reason=reason)
 
 
 def _license(license: License) -> str:

@@ -9,19 +9,23 @@ import atexit
 import logging
 import threading
 import uuid
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from itertools import batched
 from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.utils import DatabaseError
+from django.utils import timezone
+
+from licenses.models import CheckCount
+from portal.core.outages import is_outage
+from portal.core.steps import remove_in_steps
 
 logger = logging.getLogger("licenses.counting")
 
 MAX_ROWS = 100_000
-"""Rows that a process keeps while the database is away; more are told in the log and dropped."""
+"""Rows that a process keeps while the database is away; more are dropped, and the log says so."""
 
 ROWS_PER_STATEMENT = 500
 """Rows of one statement."""
@@ -37,6 +41,9 @@ ON CONFLICT (license_key_id, hour, result) DO UPDATE SET
 
 type _Place = tuple[int, datetime, str]
 """Key, hour and result: what is unique in the table."""
+
+type _Counts = dict[_Place, tuple[uuid.UUID, int, datetime]]
+"""Tenant, number of checks and time of the newest, for each place."""
 
 
 class CountedKey(Protocol):
@@ -56,7 +63,7 @@ class _Gathered:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.counts: dict[_Place, tuple[uuid.UUID, int, datetime]] = {}
+        self.counts: _Counts = {}
         self.dropped = 0
         self.stopping = threading.Event()
         self.thread: threading.Thread | None = None
@@ -71,7 +78,7 @@ class _Gathered:
             else:
                 self.dropped += count
 
-    def take(self) -> dict[_Place, tuple[uuid.UUID, int, datetime]]:
+    def take(self) -> _Counts:
         with self.lock:
             taken, self.counts = self.counts, {}
             dropped, self.dropped = self.dropped, 0
@@ -112,28 +119,53 @@ def count(key: CountedKey, result: str, moment: datetime) -> None:
 
 
 def write() -> None:
-    """Write what this process has gathered; what cannot be written now is kept for later."""
+    """Write what this process has gathered; what an outage keeps from being written waits."""
     taken = _gathered.take()
     if not taken:
         return
+    # In one order, so that two processes never wait for each other.
+    places = sorted(taken)
     try:
-        # In one order, so that two processes never wait for each other.
-        with transaction.atomic(), connection.cursor() as cursor:
-            for rows in batched(_values(taken), ROWS_PER_STATEMENT, strict=False):
-                statement = _ADD.format(rows=", ".join([_ROW] * len(rows)))
-                cursor.execute(statement, [value for row in rows for value in row])
-    except DatabaseError as error:
-        logger.warning("Checks will be counted later: %s", type(error).__name__)
-        for place, (tenant_id, counted, last_at) in taken.items():
-            _gathered.add(place, tenant_id, counted, last_at)
+        _write({place: taken[place] for place in places})
     finally:
         if threading.current_thread() is _gathered.thread:
             connection.close()
 
 
-def _values(taken: dict[_Place, tuple[uuid.UUID, int, datetime]]) -> Iterator[tuple[Any, ...]]:
+def _write(counts: _Counts) -> None:
+    """Write these counts in one transaction; if one of them cannot be written, the others are."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            for rows in batched(_values(counts), ROWS_PER_STATEMENT, strict=False):
+                statement = _ADD.format(rows=", ".join([_ROW] * len(rows)))
+                cursor.execute(statement, [value for row in rows for value in row])
+    except Exception as error:
+        if is_outage(error):
+            logger.warning("Checks will be counted later: %s", type(error).__name__)
+            for place, (tenant_id, counted, last_at) in counts.items():
+                _gathered.add(place, tenant_id, counted, last_at)
+        elif len(counts) == 1:
+            [((key, hour, result), (_, counted, _))] = counts.items()
+            logger.exception("%d checks of key %s (%s, %s) lost", counted, key, hour, result)
+        else:
+            places = list(counts)
+            for half in (places[: len(places) // 2], places[len(places) // 2 :]):
+                _write({place: counts[place] for place in half})
+
+
+def prune(*, now: datetime | None = None, stopped: Callable[[], bool] = lambda: False) -> int:
+    """Remove counts of hours more than CHECK_COUNT_DAYS ago; return how many.
+
+    Each step is a short transaction, so that nobody waits for it; `stopped` is asked in between.
+    """
+    before = (now or timezone.now()) - timedelta(days=settings.CHECK_COUNT_DAYS)
+    old = CheckCount.objects.filter(hour__lt=before).order_by("hour")
+    return remove_in_steps(old, stopped=stopped)
+
+
+def _values(counts: _Counts) -> Iterator[tuple[Any, ...]]:
     native = connection.features.has_native_uuid_field
     adapt = connection.ops.adapt_datetimefield_value
-    for (key, hour, result), (tenant_id, counted, last_at) in sorted(taken.items()):
+    for (key, hour, result), (tenant_id, counted, last_at) in counts.items():
         tenant = tenant_id if native else tenant_id.hex
         yield tenant, key, adapt(hour), result, counted, adapt(last_at)

@@ -1,5 +1,6 @@
-"""Revoke one license key: every check of it is refused from now on."""
+"""Revoke license keys: every check of them is refused from now on."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
@@ -24,13 +25,48 @@ def revoke_key(
     A revocation ends an overlap and is never undone by a reset. Raises Refused when the key was
     deleted.
     """
+    [revoked] = revoke_keys(keys=[key], actor=actor, reason=reason, now=now)
+    return revoked
+
+
+@transaction.atomic
+def revoke_keys(
+    *, keys: Iterable[LicenseKey], actor: Actor, reason: str, now: datetime | None = None
+) -> list[LicenseKey]:
+    """Revoke keys of one license as `revoke_key` does, and return them; one mail tells of all."""
     now = now or timezone.now()
+    found = [_revoke(key, actor, reason, now) for key in keys]
+    revoked = [key for key, is_new in found if is_new]
+    slots = [slot for slot in Slot if any(key.slot == slot for key in revoked)]
+    if slots:
+        names = " and ".join(slot.label.lower() for slot in slots)
+        notices.tell(
+            revoked[0].license,
+            what=f"revoked the {names} key{'s' if slots[1:] else ''}",
+            actor=actor,
+            consequence=CONSEQUENCES if slots[1:] else CONSEQUENCE,
+        )
+    return [key for key, _ in found]
+
+
+CONSEQUENCE = (
+    "Terminals with this key do not start until they have a new one: reset the slot, and download "
+    "and install its new key."
+)
+CONSEQUENCES = (
+    "Terminals with these keys do not start until they have new ones: reset both slots, and "
+    "download and install their new keys."
+)
+
+
+def _revoke(key: LicenseKey, actor: Actor, reason: str, now: datetime) -> tuple[LicenseKey, bool]:
+    """Revoke the key; return it, and whether it was not revoked before."""
     subscription = lock(Subscription, key.license.subscription_id)
     key = LicenseKey.objects.get(pk=key.pk)
     if key.state == KeyState.DELETED:
         raise Refused("This license key was deleted; its checks are refused already.")
     if key.revoked_at is not None:
-        return key
+        return key, False
     key.revoked_at = now
     key.save(update_fields=["revoked_at"])
     record(
@@ -47,12 +83,4 @@ def revoke_key(
         },
         now=now,
     )
-    slot = Slot(key.slot)
-    notices.tell(
-        key.license,
-        what=f"revoked the {slot.label.lower()} key",
-        actor=actor,
-        consequence="Terminals with this key do not start until they have a new one: reset the "
-        "slot, and download and install its new key.",
-    )
-    return key
+    return key, True

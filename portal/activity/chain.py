@@ -1,9 +1,9 @@
-"""The HMAC chain that ties the rows of a tenant's log together."""
+"""HMAC-SHA-256 (RFC 2104, key LOG_KEY) over rows of the log, checkpoints and anchors."""
 
 import hashlib
 import hmac
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,22 +14,62 @@ from portal.activity.models import LogChain, LogEntry
 ROWS_PER_READ = 2_000
 """Rows read, or removed, at a time."""
 
+_FIRST = (
+    "tenant_id",
+    "seq",
+    "at",
+    "actor_kind",
+    "actor_id",
+    "actor_name",
+    "actor_email",
+    "action",
+    "subscription_id",
+    "subscription_name",
+    "slot",
+    "result",
+    "reason",
+    "details",
+    "address",
+    "previous",
+)
 
-def chained_hash(entry: LogEntry) -> str:
-    """Return HMAC-SHA-256 (hex, key LOG_KEY) of everything in the row but its hash."""
-    columns = [f.attname for f in entry._meta.concrete_fields if f.attname not in {"id", "hash"}]
-    row = {name: _canonical(getattr(entry, name)) for name in columns}
-    message = json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hmac.new(settings.LOG_KEY.encode(), message.encode(), hashlib.sha256).hexdigest()
+HASHED: dict[int, tuple[str, ...]] = {1: _FIRST, 2: (*_FIRST, "id", "hash_version")}
+"""The columns that the hash of a row covers, by the row's `hash_version`.
+
+A released list is never edited: a new column of LogEntry makes a new version.
+"""
+
+NEWEST = max(HASHED)
 
 
-def _canonical(value: Any) -> Any:
+def chained_hash(entry: LogEntry) -> str | None:
+    """Return the hash (hex) of the row's columns, which include the hash of the row before it.
+
+    None for a row whose `hash_version` this code does not know.
+    """
+    version = entry.hash_version
+    if version not in HASHED:
+        return None
+    exact = version > 1
+    row = {name: _canonical(getattr(entry, name), exact=exact) for name in HASHED[version]}
+    return signature(json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=True))
+
+
+def _canonical(value: Any, *, exact: bool) -> Any:
     if isinstance(value, datetime):
-        return int(value.timestamp() * 1_000_000)
+        # A float holds today's microseconds only roughly; rows of version 1 were hashed with it.
+        return value.astimezone(UTC).isoformat() if exact else int(value.timestamp() * 1_000_000)
     return str(value) if isinstance(value, UUID) else value
 
 
 def checkpoint_signature(chain: LogChain) -> str:
-    """Return HMAC-SHA-256 (hex, key LOG_KEY) of where the kept rows begin."""
-    message = f"checkpoint {chain.tenant_id} {chain.kept_from} {chain.kept_previous}"
+    """Return the signature (hex) of where the tenant's kept rows begin."""
+    return signature(f"checkpoint {chain.tenant_id} {chain.kept_from} {chain.kept_previous}")
+
+
+def signature(message: str) -> str:
+    """Return HMAC-SHA-256 (hex) of the message with LOG_KEY.
+
+    Messages of different kinds begin differently: rows with `{`, the others with a word.
+    """
     return hmac.new(settings.LOG_KEY.encode(), message.encode(), hashlib.sha256).hexdigest()

@@ -4,11 +4,13 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import BigIntegerField
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from portal.activity.actions import Action
-from portal.activity.chain import chained_hash
+from portal.activity.chain import NEWEST, chained_hash
 from portal.activity.models import VENDOR, LogChain, LogEntry
 from portal.core.actors import Actor
 
@@ -41,14 +43,14 @@ def record(
     are taken in one order: subscription, tenant, chain). Raises TransactionManagementError outside
     a transaction.
     """
-    connection = transaction.get_connection()
     connection.validate_no_broken_transaction()
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError(
             "A log row is recorded in the transaction of what it tells."
         )
-    chain = _locked_chain(tenant_id)
+    chain, next_id = _locked_chain(tenant_id)
     entry = LogEntry(
+        id=next_id,
         tenant_id=tenant_id,
         seq=chain.count + 1,
         at=now or timezone.now(),
@@ -65,14 +67,30 @@ def record(
         details=details or {},
         address=actor.address[:45],
         previous=chain.head,
+        hash_version=NEWEST,
     )
-    entry.hash = chained_hash(entry)
+    entry.hash = chained_hash(entry) or ""
     entry.save(force_insert=True)
     chain.count, chain.head = entry.seq, entry.hash
     chain.save(update_fields=["count", "head"])
     return entry
 
 
-def _locked_chain(tenant_id: UUID) -> LogChain:
+NEXT_ID = {
+    "postgresql": f"nextval(pg_get_serial_sequence('{LogEntry._meta.db_table}', 'id'))",
+    # What is locked here is the database; ids of removed rows are not given again.
+    "sqlite": (
+        "max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = "  # noqa: S608 (no foreign text)
+        f"'{LogEntry._meta.db_table}'), 0), "
+        f"coalesce((SELECT max(id) FROM {LogEntry._meta.db_table}), 0)) + 1"
+    ),
+}
+"""The id of the next row, which its hash covers, as the database knows it."""
+
+
+def _locked_chain(tenant_id: UUID) -> tuple[LogChain, int]:
+    """Return the tenant's chain, locked, and the id of the row to come."""
     LogChain.objects.bulk_create([LogChain(tenant_id=tenant_id)], ignore_conflicts=True)
-    return LogChain.objects.select_for_update().get(pk=tenant_id)
+    next_id = RawSQL(NEXT_ID[connection.vendor], [], output_field=BigIntegerField())  # noqa: S611
+    chain = LogChain.objects.select_for_update().annotate(next_id=next_id).get(pk=tenant_id)
+    return chain, chain.next_id

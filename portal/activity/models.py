@@ -19,7 +19,7 @@ class LogChain(models.Model):
     """Head and count of one tenant's log, so that a cut tail shows.
 
     `kept_from` and what follows it are the signed checkpoint that retention leaves behind: the
-    first `seq` still there, and the hash before it. The triggers let go of older rows alone.
+    first `seq` still there, and the hash before it. The triggers let only older rows be removed.
     """
 
     tenant_id = models.UUIDField(primary_key=True, default=VENDOR)
@@ -86,6 +86,8 @@ class LogEntry(models.Model):
     address = models.CharField(max_length=45, blank=True)
     previous = models.CharField(max_length=64)
     hash = models.CharField(max_length=64)
+    hash_version = models.PositiveSmallIntegerField(null=True, db_default=1)
+    """Which columns `hash` covers: a key of `portal.activity.chain.HASHED`."""
 
     objects = LogEntryQuerySet.as_manager()
 

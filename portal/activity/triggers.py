@@ -1,8 +1,9 @@
 """Triggers that make the log append-only in the database, on SQLite and on PostgreSQL.
 
-One exception: rows below the checkpoint that retention has signed into the tenant's LogChain
-(`manage.py prune_log`) may be removed. Whoever moves the checkpoint without the key is found by
-`manage.py verify_log`.
+Rows are never changed. They are removed below the checkpoint of their tenant's LogChain alone,
+which `manage.py prune_log` signs, and added above its count alone. The count never falls, the head
+changes only with it, and the checkpoint only rises, with another signature. Triggers cannot verify
+a signature: `manage.py verify_log` does.
 
 Django drops SQLite's triggers silently when a migration rebuilds the table, so they are put in
 place again after every `migrate`.
@@ -11,29 +12,86 @@ place again after every `migrate`.
 from typing import Any
 
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from portal.activity.models import LogChain, LogEntry
 
 TABLE, CHAINS = LogEntry._meta.db_table, LogChain._meta.db_table
-NAMES = ["log_entry_no_update", "log_entry_no_delete", "log_entry_no_truncate"]
-SENTENCE = "The log is append-only: its rows are never changed or removed."
-IS_PRUNED = (
-    f"EXISTS (SELECT 1 FROM {CHAINS} WHERE tenant_id = OLD.tenant_id AND kept_from > OLD.seq)"  # noqa: S608 (no foreign text in it)
-)
+ROWS = "The log is append-only: its rows are never changed, removed or replaced."
+CHAIN = "The log is append-only: its count never falls, its checkpoint only rises, signed."
+FITS = """
+    NEW.tenant_id = OLD.tenant_id
+    AND (
+        (NEW.count = OLD.count AND NEW.head = OLD.head)
+        OR (NEW.count = OLD.count + 1 AND NEW.head <> OLD.head AND length(NEW.head) = 64)
+    )
+    AND (
+        (
+            NEW.kept_from = OLD.kept_from
+            AND NEW.kept_previous = OLD.kept_previous
+            AND NEW.kept_signature = OLD.kept_signature
+        )
+        OR (
+            NEW.kept_from > OLD.kept_from
+            AND NEW.kept_from <= NEW.count + 1
+            AND NEW.kept_signature <> OLD.kept_signature
+            AND length(NEW.kept_signature) = 64
+        )
+    )
+"""
+
+# On SQLite an INSERT OR REPLACE removes a row without its DELETE trigger, so known rows are looked
+# for first. A chain that exists is left as it is: record() inserts one that may be there.
 SQLITE = f"""
 CREATE TRIGGER log_entry_no_update BEFORE UPDATE ON {TABLE}
-BEGIN SELECT RAISE(ABORT, '{SENTENCE}'); END;
+BEGIN SELECT RAISE(ABORT, '{ROWS}'); END;
 
-CREATE TRIGGER log_entry_no_delete BEFORE DELETE ON {TABLE} WHEN NOT {IS_PRUNED}
-BEGIN SELECT RAISE(ABORT, '{SENTENCE}'); END;
-"""
+CREATE TRIGGER log_entry_no_delete BEFORE DELETE ON {TABLE}
+WHEN NOT EXISTS (SELECT 1 FROM {CHAINS} WHERE tenant_id = OLD.tenant_id AND kept_from > OLD.seq)
+BEGIN SELECT RAISE(ABORT, '{ROWS}'); END;
+
+CREATE TRIGGER log_entry_no_replace BEFORE INSERT ON {TABLE}
+WHEN EXISTS (SELECT 1 FROM {TABLE} WHERE id = NEW.id)
+    OR EXISTS (SELECT 1 FROM {TABLE} WHERE tenant_id = NEW.tenant_id AND seq = NEW.seq)
+    OR EXISTS (SELECT 1 FROM {CHAINS} WHERE tenant_id = NEW.tenant_id AND count >= NEW.seq)
+BEGIN SELECT RAISE(ABORT, '{ROWS}'); END;
+
+CREATE TRIGGER log_chain_no_rewind BEFORE UPDATE ON {CHAINS} WHEN NOT ({FITS})
+BEGIN SELECT RAISE(ABORT, '{CHAIN}'); END;
+
+CREATE TRIGGER log_chain_no_delete BEFORE DELETE ON {CHAINS}
+BEGIN SELECT RAISE(ABORT, '{CHAIN}'); END;
+
+CREATE TRIGGER log_chain_no_replace BEFORE INSERT ON {CHAINS}
+WHEN EXISTS (SELECT 1 FROM {CHAINS} WHERE tenant_id = NEW.tenant_id)
+BEGIN SELECT RAISE(IGNORE); END;
+"""  # noqa: S608 (no foreign text in it)
+
+# The functions name the schema: a temporary table of the same name would come first otherwise.
 POSTGRESQL = f"""
-CREATE OR REPLACE FUNCTION log_entry_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION log_entry_refuse() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF TG_OP = 'DELETE' THEN
-        IF {IS_PRUNED} THEN RETURN OLD; END IF;
+    IF TG_OP = 'INSERT' THEN
+        IF NOT EXISTS (
+            SELECT 1 FROM {{schema}}.{CHAINS} WHERE tenant_id = NEW.tenant_id AND count >= NEW.seq
+        ) THEN RETURN NEW; END IF;
+    ELSIF TG_OP = 'DELETE' THEN
+        IF EXISTS (
+            SELECT 1 FROM {{schema}}.{CHAINS}
+            WHERE tenant_id = OLD.tenant_id AND kept_from > OLD.seq
+        ) THEN RETURN OLD; END IF;
     END IF;
-    RAISE EXCEPTION '{SENTENCE}';
+    RAISE EXCEPTION '{ROWS}';
+END $$;
+
+CREATE OR REPLACE FUNCTION log_chain_refuse() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF {FITS} THEN RETURN NEW; END IF;
+    END IF;
+    RAISE EXCEPTION '{CHAIN}';
 END $$;
 
 CREATE TRIGGER log_entry_no_update BEFORE UPDATE ON {TABLE}
@@ -42,29 +100,81 @@ FOR EACH ROW EXECUTE FUNCTION log_entry_refuse();
 CREATE TRIGGER log_entry_no_delete BEFORE DELETE ON {TABLE}
 FOR EACH ROW EXECUTE FUNCTION log_entry_refuse();
 
+CREATE TRIGGER log_entry_no_replace BEFORE INSERT ON {TABLE}
+FOR EACH ROW EXECUTE FUNCTION log_entry_refuse();
+
 CREATE TRIGGER log_entry_no_truncate BEFORE TRUNCATE ON {TABLE}
 FOR EACH STATEMENT EXECUTE FUNCTION log_entry_refuse();
-"""
+
+CREATE TRIGGER log_chain_no_rewind BEFORE UPDATE ON {CHAINS}
+FOR EACH ROW EXECUTE FUNCTION log_chain_refuse();
+
+CREATE TRIGGER log_chain_no_delete BEFORE DELETE ON {CHAINS}
+FOR EACH ROW EXECUTE FUNCTION log_chain_refuse();
+
+CREATE TRIGGER log_chain_no_truncate BEFORE TRUNCATE ON {CHAINS}
+FOR EACH STATEMENT EXECUTE FUNCTION log_chain_refuse();
+"""  # noqa: S608 (no foreign text in it)
+
+NAMES: dict[str, dict[str, tuple[str, ...]]] = {
+    "sqlite": {
+        TABLE: ("log_entry_no_update", "log_entry_no_delete", "log_entry_no_replace"),
+        CHAINS: ("log_chain_no_rewind", "log_chain_no_delete", "log_chain_no_replace"),
+    },
+    "postgresql": {
+        TABLE: (
+            "log_entry_no_update",
+            "log_entry_no_delete",
+            "log_entry_no_replace",
+            "log_entry_no_truncate",
+        ),
+        CHAINS: ("log_chain_no_rewind", "log_chain_no_delete", "log_chain_no_truncate"),
+    },
+}
+"""The triggers of each table."""
 
 
 def install_triggers(*, using: str = "default", **_signal: Any) -> None:
     """Refuse to change or remove log rows; replaces the triggers that are there."""
-    remove_triggers(using=using)
     connection = connections[using]
-    if TABLE not in connection.introspection.table_names():
+    if not tables_exist(connection):
         return
-    statements = POSTGRESQL if connection.vendor == "postgresql" else SQLITE
+    remove_triggers(using=using)
     with connection.cursor() as cursor:
-        for statement in statements.strip().split("\n\n"):
+        statements = SQLITE
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT quote_ident(current_schema())")
+            statements = POSTGRESQL.format(schema=cursor.fetchone()[0])
+        for statement in statements.strip().split(";\n\n"):
             cursor.execute(statement)
 
 
 def remove_triggers(*, using: str = "default") -> None:
     """Let everything be removed: for tests that flush their database."""
     connection = connections[using]
-    if TABLE not in connection.introspection.table_names():
+    if not tables_exist(connection):
         return
-    suffix = f" ON {TABLE}" if connection.vendor == "postgresql" else ""
     with connection.cursor() as cursor:
-        for name in NAMES:
-            cursor.execute(f"DROP TRIGGER IF EXISTS {name}{suffix}")
+        for table, names in NAMES[connection.vendor].items():
+            suffix = f" ON {table}" if connection.vendor == "postgresql" else ""
+            for name in names:
+                cursor.execute(f"DROP TRIGGER IF EXISTS {name}{suffix}")
+
+
+def missing_triggers(*, using: str = "default") -> list[str]:
+    """Return the names of the triggers that are not there, or are switched off."""
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT tgname FROM pg_trigger WHERE tgenabled IN ('O', 'A')")
+        else:
+            cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        found = {name for (name,) in cursor.fetchall()}
+    return [
+        name for names in NAMES[connection.vendor].values() for name in names if name not in found
+    ]
+
+
+def tables_exist(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether the database has the tables of the log."""
+    return {TABLE, CHAINS} <= set(connection.introspection.table_names())

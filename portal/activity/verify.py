@@ -20,9 +20,10 @@ class Fault:
 def verify(tenant_id: UUID) -> Fault | None:
     """Return the first fault of the tenant's chain, or None when it is whole.
 
-    Finds a row that was changed, moved or left out, rows cut off at the end, a chain rewritten
-    without LOG_KEY, and a checkpoint that retention did not sign. Takes no lock: what is recorded
-    meanwhile is verified the next time, and when retention ran meanwhile it starts again.
+    Finds a row that was changed, moved, left out or written without LOG_KEY, one below the
+    checkpoint too, rows cut off at the end, and a checkpoint that retention did not sign. Takes no
+    lock: what is recorded meanwhile is verified the next time, and when retention ran meanwhile it
+    starts again.
     """
     while True:
         chain = LogChain.objects.filter(pk=tenant_id).first()
@@ -43,18 +44,14 @@ def tenants_with_log() -> list[UUID]:
 
 
 def _fault(chain: LogChain) -> str | None:
-    if chain.kept_from > 1 and not hmac.compare_digest(
-        chain.kept_signature, checkpoint_signature(chain)
-    ):
+    if chain.kept_from > 1 and not _is_same(chain.kept_signature, checkpoint_signature(chain)):
         return "the checkpoint of its retention was forged"
     seq, previous, head = chain.kept_from - 1, chain.kept_previous, chain.kept_previous
     for entry in _rows(chain):
-        if entry.seq != seq + 1:
-            return f"row {seq + 1} is missing"
-        if not hmac.compare_digest(entry.hash, chained_hash(entry)):
-            return f"row {entry.seq} was changed"
-        if entry.previous != previous:
-            return f"row {entry.seq} does not hang on the row before it"
+        if sentence := _fault_of(entry, chain, seq, previous):
+            return sentence
+        if entry.seq < chain.kept_from:
+            continue
         seq, previous = entry.seq, entry.hash
         if seq == chain.count:
             head = previous
@@ -67,6 +64,24 @@ def _fault(chain: LogChain) -> str | None:
     return None
 
 
+def _fault_of(entry: LogEntry, chain: LogChain, seq: int, previous: str) -> str | None:
+    """Say what is wrong with the row that comes after the row `seq`, whose hash is `previous`."""
+    is_whole = _is_same(entry.hash, chained_hash(entry))
+    if entry.seq < chain.kept_from:  # retention was stopped before it had removed this one
+        return None if is_whole else f"row {entry.seq}, which retention removed, was written again"
+    if entry.seq != seq + 1:
+        return f"row {seq + 1} is missing"
+    if not is_whole:
+        return f"row {entry.seq} was changed"
+    if entry.previous != previous:
+        return f"row {entry.seq} does not hang on the row before it"
+    return None
+
+
+def _is_same(stored: str, computed: str | None) -> bool:
+    return computed is not None and hmac.compare_digest(stored.encode(), computed.encode())
+
+
 def _rows(chain: LogChain) -> Iterator[LogEntry]:
-    rows = LogEntry.objects.filter(tenant_id=chain.tenant_id, seq__gte=chain.kept_from)
+    rows = LogEntry.objects.filter(tenant_id=chain.tenant_id)
     return rows.order_by("seq").iterator(chunk_size=ROWS_PER_READ)

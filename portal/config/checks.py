@@ -8,6 +8,8 @@ from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 from django.db.utils import DatabaseError
 
 DEMONSTRATION_DOMAINS = ("@contoso.example", "@fabrikam.example", "@operator.example")
@@ -22,26 +24,51 @@ def no_demonstration_accounts(
     *, databases: Sequence[str] | None = None, **_: Any
 ) -> list[CheckMessage]:
     """Refuse to run in production on the accounts of the demonstration."""
-    if settings.DEMONSTRATION or not databases or not demonstration_accounts_exist():
+    if settings.DEMONSTRATION or not databases:
         return []
-    return [Error(SENTENCE, hint=HINT, id="portal.E001")]
+    try:
+        found = demonstration_accounts_exist()
+    except DatabaseError:
+        return []
+    return [Error(SENTENCE, hint=HINT, id="portal.E001")] if found else []
 
 
 def refuse_demonstration_accounts() -> None:
-    """Raise ImproperlyConfigured in production on the accounts of the demonstration."""
-    if not settings.DEMONSTRATION and demonstration_accounts_exist():
+    """Raise ImproperlyConfigured in production on the accounts of the demonstration.
+
+    A database that is away is looked at when it is back: from then on every connection raises.
+    """
+    if settings.DEMONSTRATION:
+        return
+    try:
+        found = demonstration_accounts_exist()
+    except DatabaseError:
+        connection_created.connect(_look_again, dispatch_uid="portal.config.checks")
+        return
+    if found:
         raise ImproperlyConfigured(f"{SENTENCE} {HINT}")
 
 
-def demonstration_accounts_exist() -> bool:
-    """Return whether the database holds an account of the demonstration."""
-    users = get_user_model()
+def _look_again(*, connection: BaseDatabaseWrapper, **_signal: Any) -> None:
+    """Receive `connection_created`: refuse the connection, or look no more."""
     try:
-        if users._meta.db_table not in connection.introspection.table_names():
-            return False
-        return any(
-            users.objects.filter(email__iendswith=domain).exists()
-            for domain in DEMONSTRATION_DOMAINS
-        )
+        found = demonstration_accounts_exist()
     except DatabaseError:
+        return
+    if found:
+        connection.close()
+        raise ImproperlyConfigured(f"{SENTENCE} {HINT}")
+    connection_created.disconnect(dispatch_uid="portal.config.checks")
+
+
+def demonstration_accounts_exist() -> bool:
+    """Return whether the database holds an account of the demonstration.
+
+    Raises DatabaseError when it is away.
+    """
+    users = get_user_model()
+    if users._meta.db_table not in connection.introspection.table_names():
         return False
+    return any(
+        users.objects.filter(email__iendswith=domain).exists() for domain in DEMONSTRATION_DOMAINS
+    )

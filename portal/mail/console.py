@@ -1,5 +1,7 @@
 """Mail of the demonstration: printed, so that its links can be followed."""
 
+from typing import override
+
 from django.core.mail import EmailMessage
 from django.core.mail.backends import console
 
@@ -10,8 +12,8 @@ class EmailBackend(console.EmailBackend):
     Django's own prints the encoded message, in which long links are broken.
     """
 
+    @override
     def write_message(self, message: EmailMessage) -> None:
-        """Print one mail to standard output."""
         self.stream.write(
             f"\nMail to {', '.join(message.to)}: {message.subject}\n\n{message.body}\n{'-' * 79}\n"
         )

@@ -9,7 +9,7 @@ import re
 import smtplib
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, override
 from uuid import UUID
 
 from django.conf import settings
@@ -20,6 +20,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.text import Truncator
 
+from portal.core.outages import is_outage
 from portal.mail.models import Outbox
 
 logger = logging.getLogger("portal.outbox")
@@ -48,7 +49,7 @@ ValueError: an address that no header can hold.
 
 
 def site_context() -> dict[str, str]:
-    """Return what every mail knows of the portal: its name and its address."""
+    """Return the context of every mail: `portal_name` and `portal_url`."""
     return {"portal_name": settings.PORTAL_NAME, "portal_url": settings.PUBLIC_URL}
 
 
@@ -63,7 +64,7 @@ def queue(
 ) -> None:
     """Put one mail into the outbox, in the caller's transaction.
 
-    `template` names `templates/mail/<template>.txt`, which knows the portal's name and address.
+    `template` names `templates/mail/<template>.txt`, which gets `site_context` too.
     `once` names what is sent only once: a second mail of that name is not made.
     """
     text = render_to_string(f"mail/{template}.txt", context | site_context())
@@ -91,8 +92,8 @@ def composed(*, to: str, subject: str, text: str) -> Outbox:
 class QueuedMail(EmailMultiAlternatives):
     """A mail of a library that sends by itself: sending puts it into the outbox."""
 
+    @override
     def send(self, *_: Any, **__: Any) -> int:
-        """Queue the mail, for each of its recipients."""
         for to in self.to:
             composed(to=to, subject=str(self.subject), text=str(self.body)).save()
         return len(self.to)
@@ -101,8 +102,8 @@ class QueuedMail(EmailMultiAlternatives):
 def send_due(*, stopped: Callable[[], bool] = lambda: False) -> int:
     """Send every mail that is due, or what is sent until `stopped()`; return how many went out.
 
-    Several workers may do so at once: each mail belongs to who has moved its time on. It ends when
-    the mail server is away; the mails that were not tried stay due.
+    Several workers may do so at once: a mail belongs to the one that has moved `send_after`. Ends
+    when the mail server is away; the mails that were not tried stay due. Raises DatabaseError.
     """
     mailer = mailers.default
     sent = 0
@@ -119,6 +120,11 @@ def send_due(*, stopped: Callable[[], bool] = lambda: False) -> int:
             except OSError as error:  # smtplib's errors are OSErrors too
                 _put_off(mail, error)
                 break
+            except Exception as error:
+                if is_outage(error):
+                    raise
+                logger.exception("Mail %d could not be sent", mail.pk)
+                _put_off(mail, error)
             else:
                 sent += 1
     finally:
@@ -156,7 +162,9 @@ def _send(mail: Outbox, mailer: BaseEmailBackend) -> None:
 def _put_off(mail: Outbox, error: Exception) -> None:
     """Note what went wrong, and let the mail wait for its next attempt."""
     delay = min(MIN_DELAY * 2 ** min(mail.attempts, 16), MAX_DELAY)
-    last_error = f"{type(error).__name__}: {error}"[:300]
+    text = f"{type(error).__name__}: {error}"[:300]
+    # What servers answer is foreign: PostgreSQL stores no NUL.
+    last_error = "".join(sign if sign.isprintable() else " " for sign in text)
     Outbox.objects.filter(pk=mail.pk).update(
         send_after=timezone.now() + delay, last_error=last_error
     )

@@ -1,12 +1,17 @@
-"""The loop of the worker: tasks that come due again and again, until it is told to stop."""
+"""The loop of the worker: tasks that come due again and again, until it is to stop.
+
+One task that fails never stops the others.
+"""
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from django.db import Error, connection
+from django.db import connection
+
+from portal.core.outages import is_outage
 
 logger = logging.getLogger("portal.worker")
 
@@ -48,9 +53,28 @@ def work(
 
 
 def _run(task: Task) -> None:
-    """Do one task; a database that is away is asked again the next time."""
+    """Do one task. Whatever it raises is logged; it is done again when it is due."""
     try:
         task.do()
-    except Error as error:
-        logger.warning("%s waits for the database: %s", task.name, type(error).__name__)
+    except Exception as error:
+        if is_outage(error):
+            logger.warning("%s waits for the database: %s", task.name, type(error).__name__)
+        else:
+            logger.exception("%s failed, and is tried again later", task.name)
         connection.close()
+
+
+def do_each[T, R](rows: Iterable[T], do: Callable[[T], R], *, what: str) -> list[R]:
+    """Do something to every row, each by itself, and return the results.
+
+    A row that fails is logged and left out. An outage of the database is raised: it concerns all.
+    """
+    results = []
+    for row in rows:
+        try:
+            results.append(do(row))
+        except Exception as error:
+            if is_outage(error):
+                raise
+            logger.exception("%s %s failed; the others go on", what, row)
+    return results

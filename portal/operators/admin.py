@@ -65,10 +65,12 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
     belonging_lists: tuple[tuple[str, str], ...] = ()
     """(label, list) of what belongs to a tenant; other apps add theirs."""
 
+    @override
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return what a new tenant needs, or everything of an existing one."""
         return self.fields if obj else ("name", "country", "requires_two_factor", "owner_email")
 
+    @override
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
@@ -77,6 +79,7 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
             kwargs["form"] = NewTenantForm
         return super().get_form(request, obj, change, **kwargs)
 
+    @override
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Fix the country as soon as there was a license: it stands in the keys."""
         fixed = ["id", "created_at", "belongings"]
@@ -96,10 +99,11 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
         """Change the tenant as its owners do, for a reason."""
         return update_tenant(tenant=row, actor=actor, reason=reason, **changes)
 
+    @override
     def tenant_id_of(self, obj: Tenant) -> Any:
-        """Return the tenant's own identifier."""
         return obj.pk
 
+    @override
     def log_filter(self, obj: Tenant) -> dict[str, Any]:
         """Return the filter for the whole log of the tenant."""
         return {"tenant_id__exact": obj.pk}
@@ -147,17 +151,20 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
     emails = ("email",)
     secrets = ("password",)
 
+    @override
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Leave the name and whether the user is active, but not to lock oneself out."""
         open_ones = {"name"} if obj and obj.pk == request.user.pk else {"name", "is_active"}
         return [name for name in self.fields if name not in open_ones]
 
+    @override
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return False for operators, unless the one who asks may do everything."""
         if obj and (obj.is_staff or obj.is_superuser) and not request.user.is_superuser:
             return False
         return super().has_change_permission(request, obj)
 
+    @override
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return False: an address is never set by an operator."""
         return False
@@ -236,12 +243,13 @@ class ActionFilter(admin.SimpleListFilter):
     title = "action"
     parameter_name = "action"
 
+    @override
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
         """Return every action with its label."""
         return Action.choices
 
+    @override
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the rows of the chosen action."""
         return queryset.filter(action=self.value()) if self.value() else queryset
 
 
@@ -290,11 +298,13 @@ class LogEntryAdmin(ReadOnlyAdmin):
     sortable_by = ()
     identifiers = ("tenant_id", "actor_id", "subscription_id")
 
+    @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the log with the name that each tenant has today."""
         tenants = Tenant.objects.filter(pk=OuterRef("tenant_id"))
         return super().get_queryset(request).annotate(tenant=Subquery(tenants.values("name")[:1]))
 
+    @override
     def log_filter(self, obj: LogEntry) -> dict[str, Any]:
         """Return the filter for the log that the row stands in."""
         return {"tenant_id__exact": obj.tenant_id}

@@ -15,13 +15,14 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from portal.accounts.proof import kept_post, recent_proof
 from portal.accounts.requests import actor_of
 from portal.activity.models import VENDOR
 from portal.core.actors import Actor
@@ -147,8 +148,17 @@ class RecordForm(forms.ModelForm):
     """
 
     refusal: Refused | None = None
+    kept: QueryDict | None = None
+    """What was typed before a recent proof was asked for; it is filled in again."""
 
     reason = reason_field()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.kept is not None and not self.is_bound:
+            for name, field in self.fields.items():
+                typed = field.widget.value_from_datadict(self.kept, {}, self.add_prefix(name))
+                self.initial[name] = field.bound_data(typed, None)
 
     def clean(self) -> dict[str, Any]:
         """Check the form as a whole, and repeat the refusal."""
@@ -198,7 +208,31 @@ class EditedAdmin(PlainAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        """Return the page; what a flow refuses, its transaction undone, is told in the form."""
+        """Return the page; what a flow refuses, its transaction undone, is shown in the form.
+
+        Whoever sends it proved recently who they are; what they typed is kept until then.
+        """
+        if request.method == "POST":
+            self._refuse_editing(request, object_id)
+        arguments = object_id, form_url, extra_context
+        return recent_proof(self._changeform)(request, *arguments)
+
+    def _refuse_editing(self, request: HttpRequest, object_id: str | None) -> None:
+        """Raise PermissionDenied for who may not add or change the row, before a proof is asked."""
+        row = None if object_id is None else self.get_object(request, unquote(object_id))
+        if object_id is None and not self.has_add_permission(request):
+            raise PermissionDenied
+        if row is not None and not self.has_change_permission(request, row):
+            raise PermissionDenied
+
+    def _changeform(
+        self,
+        request: HttpRequest,
+        object_id: str | None,
+        form_url: str,
+        extra_context: dict[str, Any] | None,
+    ) -> Any:
+        request.kept = kept_post(request)  # type: ignore[attr-defined]
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except Refused as refusal:
@@ -209,9 +243,10 @@ class EditedAdmin(PlainAdmin):
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        """Return the form, with what a flow refused."""
+        """Return the form, with what a flow refused and what was typed before a proof."""
         form = super().get_form(request, obj, change, **kwargs)
         form.refusal = getattr(request, "refusal", None)  # type: ignore[attr-defined]
+        form.kept = getattr(request, "kept", None)  # type: ignore[attr-defined]
         return form
 
     @override

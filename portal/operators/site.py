@@ -33,6 +33,7 @@ class OperatorSite(admin.AdminSite):
         # It deletes in bulk and outside of a transaction, so without a row in the log.
         self.disable_action("delete_selected")
 
+    @override
     def register(
         self,
         model_or_iterable: type[Model] | Iterable[type[Model]],
@@ -63,6 +64,7 @@ class OperatorSite(admin.AdminSite):
         """Return whether this is staff in a session that was proven with a second factor."""
         return super().has_permission(request) and is_two_factor_session(request)
 
+    @override
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -85,6 +87,7 @@ class OperatorSite(admin.AdminSite):
         )
         return redirect("mfa_index")
 
+    @override
     def password_change(  # type: ignore[override]
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:

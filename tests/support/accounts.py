@@ -50,6 +50,16 @@ def sign_in(client: Client, user: User, *, at: datetime | None = None) -> Client
     than 15 minutes ago makes the portal ask again.
     """
     client.force_login(user, backend=settings.AUTHENTICATION_BACKENDS[0])
+    _prove(client, user, at)
+    return client
+
+
+def prove(client: Client) -> None:
+    """Let who is signed in prove again, now, who they are."""
+    _prove(client, User.objects.get(pk=client.session["_auth_user_id"]), None)
+
+
+def _prove(client: Client, user: User, at: datetime | None) -> None:
     request = HttpRequest()
     request.session = client.session
     request.user = user
@@ -58,7 +68,6 @@ def sign_in(client: Client, user: User, *, at: datetime | None = None) -> Client
     for factor in Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP):
         record_authentication(request, user, method="mfa", at=stamp, id=factor.pk, type=factor.type)
     request.session.save()
-    return client
 
 
 def stale() -> datetime:

@@ -53,6 +53,8 @@ def form_of(client: Client, url: str) -> dict[str, Any]:
         if field.name.endswith("_at"):
             moment = value if isinstance(value, datetime) else None
             parts = {"0": f"{moment:%Y-%m-%d}", "1": f"{moment:%H:%M:%S}"} if moment else {}
+            if isinstance(value, list):  # what was typed before a proof was asked for
+                parts = dict(zip("01", value, strict=True))
             # Where the default is the present time the page also has, hidden, what it began with.
             for prefix in ["", "initial-"] if field.field.show_hidden_initial else [""]:
                 sent |= {f"{prefix}{field.name}_{part}": parts.get(part, "") for part in "01"}

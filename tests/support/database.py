@@ -1,6 +1,8 @@
 """The test database: where it is, and how it is emptied between transactional tests."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -77,3 +79,25 @@ def plan_of(sql: str) -> str:
         cursor.execute(f"EXPLAIN (COSTS OFF) {sql}")
         # A condition stands in a line below its search: put them together.
         return re.sub(r"\n +(Index Cond)", r" \1", "\n".join(row[0] for row in cursor.fetchall()))
+
+
+@contextmanager
+def held_by_a_writer(table: str) -> Iterator[None]:
+    """Let another connection hold the table's write lock; who waits for it gives up at once."""
+    other = connection.copy()
+    is_sqlite = connection.vendor == "sqlite"
+    holder = other.cursor()
+    try:
+        holder.execute(
+            "BEGIN IMMEDIATE" if is_sqlite else f"BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE"
+        )
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout=1" if is_sqlite else "SET lock_timeout = '1ms'")
+        yield
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
+        other.close()
+        connection.close()
+        if not is_sqlite:  # whichever connection got the setting, it does not come back
+            connection.close_pool()  # type: ignore[attr-defined]

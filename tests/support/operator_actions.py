@@ -1,5 +1,7 @@
 """Operator actions, chosen and confirmed as an operator does it."""
 
+from typing import Any
+
 from django.contrib.auth.models import Group
 from django.test import Client
 
@@ -27,11 +29,11 @@ def results(response):
     return [(str(result.row), result.text) for result in response.context["results"]]
 
 
-def operator_of(group: str | None) -> Client:
+def operator_of(group: str | None, **options: Any) -> Client:
     user = make_user(email=f"{group}@vendor.example", is_staff=True, two_factor=True)
     if group:
         user.groups.add(Group.objects.get(name=group))
-    return sign_in(Client(), user)
+    return sign_in(Client(), user, **options)
 
 
 TENANTS = """name,country,owner_email,requires_two_factor

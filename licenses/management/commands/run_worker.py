@@ -4,12 +4,17 @@ import os
 import signal
 import threading
 from functools import partial
-from typing import Any
+from typing import Any, override
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from licenses import reminders
+from licenses.checking import counts
 from licenses.figures import snapshot
+from portal.accounts import expired_sessions
+from portal.activity import anchors
+from portal.config.checks import refuse_demonstration_accounts
 from portal.mail import outbox
 from portal.mail.worker import PAUSE_SECONDS, Task, work
 from portal.operators.flows import recovery
@@ -22,15 +27,23 @@ class Command(BaseCommand):
 
     help = "Send mail and reminders, do what waited, keep the figures, until SIGTERM or Ctrl-C."
 
+    @override
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare how long to run."""
         parser.add_argument("--once", action="store_true", help="do what is due, and end")
         parser.add_argument(
             "--parent", type=int, metavar="PID", help="end when this parent process has ended"
         )
 
+    @override
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do the tasks as they come due; an orderly stop ends after what is under way."""
+        """Do the tasks as they come due; an orderly stop ends after what is under way.
+
+        Raises CommandError in production on the accounts of the demonstration.
+        """
+        try:
+            refuse_demonstration_accounts()
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from error
         stopping, parent = threading.Event(), options["parent"]
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
@@ -45,10 +58,15 @@ class Command(BaseCommand):
 def tasks(stopping: threading.Event) -> list[Task]:
     """Return everything that the worker does, the most urgent first."""
     send_mail = partial(outbox.send_due, stopped=stopping.is_set)
+    clear_sessions = partial(expired_sessions.clear, stopped=stopping.is_set)
+    prune_counts = partial(counts.prune, stopped=stopping.is_set)
     return [
         Task(name="Mail", period=PAUSE_SECONDS, do=send_mail),
         Task(name="Figures", period=30, do=snapshot.refresh),
         Task(name="Pending changes", period=60, do=recovery.run_due),
         Task(name="Reminders", period=HOUR, do=reminders.send),
+        Task(name="Log anchors", period=HOUR, do=anchors.append),
         Task(name="Tidying the outbox", period=24 * HOUR, do=outbox.prune),
+        Task(name="Tidying the sessions", period=HOUR, do=clear_sessions),
+        Task(name="Tidying the counts of checks", period=24 * HOUR, do=prune_counts),
     ]

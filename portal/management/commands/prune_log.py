@@ -2,7 +2,7 @@
 
 from argparse import ArgumentTypeError
 from datetime import timedelta
-from typing import Any
+from typing import Any, override
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -20,10 +20,11 @@ class Command(BaseCommand):
         "verifiable (verify_log), and a row in each log tells how many were removed."
     )
 
+    @override
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the option."""
         parser.add_argument("--older-than", type=_days, required=True, metavar="DAYS")
 
+    @override
     def handle(self, *args: Any, **options: Any) -> None:
         """Prune all chains and print how many rows are gone. Raises CommandError (status 1)."""
         removed, faults = 0, []

@@ -1,11 +1,14 @@
 """Verify that the log is whole."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, override
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from portal.activity import anchors
 from portal.activity.models import VENDOR, LogChain
 from portal.activity.verify import tenants_with_log, verify
+from portal.core.refusal import Refused
 from portal.tenants.models import Tenant
 
 
@@ -17,16 +20,51 @@ class Command(BaseCommand):
         "off or written without LOG_KEY. One sentence per tenant says what."
     )
 
+    @override
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--anchors",
+            type=Path,
+            metavar="FILE",
+            help="compare with the heads that the worker has kept (LOG_ANCHORS_FILE): finds a "
+            "database that was put back, and a tail that was cut together with head and count",
+        )
+
+    @override
     def handle(self, *args: Any, **options: Any) -> None:
         """Print what is wrong, or how much was verified. Raises CommandError (status 1)."""
+        anchored = _read(options["anchors"])
         tenants = tenants_with_log()
         faults = [fault for tenant_id in tenants if (fault := verify(tenant_id))]
+        known = {fault.tenant_id for fault in faults}
+        if anchored is not None:
+            faults += [each for each in anchors.compare(anchored) if each.tenant_id not in known]
         for fault in faults:
             self.stderr.write(f"{_name(fault.tenant_id)}: {fault.sentence}.")
         if faults:
-            raise CommandError(f"The log is not whole: {len(faults)} of {len(tenants)} chains.")
+            chains = len({*tenants, *(fault.tenant_id for fault in faults)})
+            raise CommandError(f"The log is not whole: {len(faults)} of {chains} chains.")
         rows = sum(LogChain.objects.values_list("count", flat=True))
         self.stdout.write(f"The log is whole: {rows} rows in {len(tenants)} chains.")
+        if anchored is not None:
+            self.stdout.write(
+                f"It agrees with {anchored.count} anchors, the last of {anchored.last_at}: "
+                f"{anchored.last_signature}"
+            )
+
+
+def _read(path: Path | None) -> anchors.Anchors | None:
+    if path is None:
+        return None
+    try:
+        found = anchors.read(path)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
+    except Refused as refusal:
+        raise CommandError(f"{path} is not whole: {refusal.sentence}") from refusal
+    if not found.count:
+        raise CommandError(f"{path} holds no anchor; the worker writes one each hour.")
+    return found
 
 
 def _name(tenant_id: Any) -> str:

@@ -21,6 +21,7 @@ from portal.core.links import public_link
 from portal.core.locking import lock
 from portal.core.refusal import Refused
 from portal.mail import outbox
+from portal.mail.worker import do_each
 from portal.operators.models import DELAY, Kind, Outcome, PendingChange
 from portal.tenants.flows.invitations import hashed, offer
 from portal.tenants.models import Member, Role, Tenant
@@ -34,10 +35,7 @@ def remove_second_factor(
     The user and all owners of their tenants get a mail. Raises Refused for an operator's account,
     when there is no second factor, or when this waits already.
     """
-    if user.is_staff:
-        raise Refused("An operator's second factor is removed by no other operator.")
-    if not has_second_factor(user.pk):
-        raise Refused(f"{user} has no second factor.")
+    _refuse_removal(user)
     return _ask(Kind.REMOVE_SECOND_FACTOR, user, "", actor, reason, now)
 
 
@@ -75,9 +73,13 @@ def cancel(
 
 
 def run_due(*, now: datetime | None = None) -> list[PendingChange]:
-    """Do everything whose delay is over, each in a transaction of its own, and return it."""
+    """Do everything whose delay is over, each in a transaction of its own, and return it.
+
+    Each is judged again as it is now: whom it is for, and whether who asked for it still may.
+    """
     now = now or timezone.now()
-    return [_run(pk, now) for pk in PendingChange.objects.due(now).values_list("pk", flat=True)]
+    due = list(PendingChange.objects.due(now).values_list("pk", flat=True))
+    return do_each(due, lambda pk: _run(pk, now), what="Pending change")
 
 
 def by_secret(secret: str) -> PendingChange | None:
@@ -101,13 +103,14 @@ def _ask(
         due_at=now + DELAY,
         token_sha256=hashed(secret),
     )
-    try:
-        with transaction.atomic():
-            change.save(force_insert=True)
-            _tell(change, secret)
-            _record(change, actor, Action.CHANGE_ASKED, reason, now)
-    except IntegrityError as error:
-        raise Refused(f"Such a change of {of} is already pending.") from error
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                change.save(force_insert=True)
+        except IntegrityError as error:
+            raise Refused(f"Such a change of {of} is already pending.") from error
+        _tell(change, secret)
+        _record(change, actor, Action.CHANGE_ASKED, reason, now)
     return change
 
 
@@ -122,6 +125,7 @@ def _run(pk: UUID, now: datetime) -> PendingChange:
     )
     try:
         with transaction.atomic():
+            _refuse_asker(asker, change)
             before, after = _replace(change, actor, now) if change.tenant else _remove(change)
             _finish(change, Outcome.DONE, "", now)
             _record(change, actor, Action.CHANGE_DONE, change.reason, now, before, after)
@@ -132,8 +136,28 @@ def _run(pk: UUID, now: datetime) -> PendingChange:
     return change
 
 
+RIGHTS = {
+    Kind.REMOVE_SECOND_FACTOR: "portal.change_user",
+    Kind.REPLACE_OWNER: "portal.change_member",
+}
+"""What an operator needs to ask for a change, and still to have when it is done."""
+
+
+def _refuse_asker(asker: User, change: PendingChange) -> None:
+    if not (asker.is_active and asker.is_staff and asker.has_perm(RIGHTS[Kind(change.kind)])):
+        raise Refused(f"{asker}, who asked for this, may no longer do so.")
+
+
+def _refuse_removal(user: User) -> None:
+    if user.is_staff or user.is_superuser:
+        raise Refused("An operator's second factor is removed by no other operator.")
+    if not has_second_factor(user.pk):
+        raise Refused(f"{user} has no second factor.")
+
+
 def _remove(change: PendingChange) -> tuple[Any, Any]:
     assert change.user is not None
+    _refuse_removal(lock(User, change.user.pk))
     factors = Authenticator.objects.filter(user_id=change.user.pk)
     before = sorted(factors.values_list("type", flat=True))
     factors.delete()
@@ -147,6 +171,8 @@ def _replace(change: PendingChange, actor: Actor, now: datetime) -> tuple[Any, A
     owners = tenant.memberships.filter(role=Role.OWNER).select_related("user")
     if sum(owner.user.is_active for owner in owners) > 1:
         raise Refused(f"{tenant} has several owners by now.")
+    if any(owner.user.email.lower() == change.email.lower() for owner in owners):
+        raise Refused(f"{change.email} is the owner already.")
     before = {"owners": [owner.user.email for owner in owners]}
     new = tenant.memberships.filter(user__email__iexact=change.email, user__is_active=True).first()
     if new is None:

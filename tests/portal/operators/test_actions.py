@@ -4,17 +4,19 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from licenses.models import LicenseKey
+from portal.accounts.models import User
 from portal.activity.models import LogEntry
 from portal.mail.models import Outbox
 from portal.operators.actions import MAX_ROWS
-from portal.tenants.models import Role
+from portal.tenants.models import Role, Tenant
 from subscriptions.models import Plan, State, Subscription
-from tests.support.accounts import make_member
-from tests.support.admin_pages import address
+from tests.support.accounts import make_member, prove, sign_in, stale
+from tests.support.admin_pages import address, form_of
 from tests.support.factories import make_license, make_subscription
 from tests.support.operator_actions import WHY, ask, do, operator_of, results
 
@@ -186,6 +188,25 @@ def test_keys_of_a_license_are_revoked(slots, revoked, operator_client, signing_
     assert len(entries()) == revoked
 
 
+@pytest.mark.parametrize(
+    ("slots", "what"),
+    [
+        ("both", "revoked the primary and secondary keys"),
+        ("secondary", "revoked the secondary key"),
+    ],
+)
+def test_one_mail_tells_of_all_keys_that_were_revoked(
+    slots, what, operator_client, contoso, owner, signing_key
+):
+    license = make_license(subscription=make_subscription(tenant=contoso, name="Field tools"))
+    do(operator_client, [license], "revoke", slots=slots)
+    assert list(Outbox.objects.values_list("to", "subject")) == [
+        (owner.email, f"Field tools: {what}")
+    ]
+    do(operator_client, [license], "revoke", slots=slots)
+    assert Outbox.objects.count() == 1
+
+
 # Rights
 
 
@@ -215,3 +236,74 @@ def test_each_group_does_its_own_only(
     assert sends(client, contoso, "replace_owner", email="new@contoso.example") == owner
     assert sends(client, member, "remove_second_factor") == factor
     assert sends(client, member, "set_operator", is_staff="on") == staff
+
+
+# Recent proof: who sits down at an operator's desk changes nothing
+
+
+@pytest.fixture
+def stale_client(operator):
+    return sign_in(Client(), operator, at=stale())
+
+
+def forms(contoso):
+    """Return (address, what to change, the form's fields) of each page that adds or edits."""
+    user = make_member(tenant=contoso, role=Role.VIEWER, email="jane@contoso.example")
+    subscription = make_subscription(tenant=contoso, name="Field tools")
+    plan = Plan.objects.get(code="smb-monthly")
+    end = {"ends_at_0": "2031-02-03", "ends_at_1": "04:05:06"}
+    return {
+        "add a tenant": (address(Tenant, "add"), {"name": "Northwind", "country": "NLD"}),
+        "edit a tenant": (
+            address(Tenant, "change", contoso.pk),
+            {"name": "Contoso 2", "requires_two_factor": "on"},
+        ),
+        "edit a user": (address(User, "change", user.pk), {"name": "Jane", "is_active": None}),
+        "add a subscription": (address(Subscription, "add"), {"name": "Lab", **end}),
+        "edit a subscription": (
+            address(Subscription, "change", subscription.pk),
+            {"name": "Lab tools"},
+        ),
+        "add a plan": (address(Plan, "add"), {"name": "Tiny", "code": "tiny"}),
+        "edit a plan": (address(Plan, "change", plan.pk), {"name": "Smaller"}),
+    }
+
+
+def rows():
+    models = (Tenant, User, Subscription, Plan, LogEntry)
+    return [list(model.objects.order_by("pk").values()) for model in models]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "add a tenant",
+        "edit a tenant",
+        "edit a user",
+        "add a subscription",
+        "edit a subscription",
+        "add a plan",
+        "edit a plan",
+    ],
+)
+def test_a_form_asks_for_recent_proof_and_keeps_what_was_typed(page, contoso, stale_client):
+    url, changes = forms(contoso)[page]
+    before, sent = rows(), {**form_of(stale_client, url), "reason": WHY, **changes}
+    sent = {name: value for name, value in sent.items() if value is not None}
+    answer = stale_client.post(url, sent)
+    assert answer.headers["Location"] == reverse("account_reauthenticate", query={"next": url})
+    assert rows() == before
+    kept = form_of(stale_client, url)
+    typed = {name: value for name, value in sent.items() if not name.startswith("initial-")}
+    assert {name: kept.get(name) for name in typed} == typed
+    assert set(kept) - set(sent) == set()
+    assert form_of(stale_client, url).get("reason") == ""
+    prove(stale_client)
+    stale_client.post(url, sent)
+    assert rows() != before or page.startswith("add")  # where more has to be typed
+
+
+def test_who_may_not_edit_is_not_asked_for_a_proof(contoso):
+    client = operator_of("support", at=stale())
+    url = address(Tenant, "change", contoso.pk)
+    assert client.post(url, {"name": "x", "reason": WHY}).status_code == 403

@@ -5,9 +5,11 @@ from datetime import timedelta
 
 import pytest
 from allauth.mfa.models import Authenticator
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
 
+from portal.accounts.models import User
 from portal.activity.models import LogEntry
 from portal.core.refusal import Refused
 from portal.mail.models import Outbox
@@ -15,7 +17,7 @@ from portal.operators.flows import recovery
 from portal.operators.models import Outcome, PendingChange
 from portal.tenants.models import Invitation, Role
 from tests.support.accounts import make_member
-from tests.support.operator_actions import do, results
+from tests.support.operator_actions import do, operator_of, results
 
 DAY = timedelta(hours=24)
 NEW = "new@contoso.example"
@@ -161,3 +163,122 @@ def test_stopping_too_late_says_so(operator_client, operator, jane):
     [change] = later()
     with pytest.raises(Refused, match="^This was done on "):
         recovery.cancel(change=change, actor=operator.as_actor(""), reason="Too late.")
+
+
+# What time and people change meanwhile
+
+
+def ask_for_removal(client, jane):
+    do(client, [jane], "remove_second_factor")
+
+
+def ask_for_owner(client, contoso):
+    do(client, [contoso], "replace_owner", email=NEW)
+
+
+@pytest.fixture
+def security():
+    """An operator who may recover accounts, and their client."""
+    return operator_of("security"), User.objects.get(email="security@vendor.example")
+
+
+def became_operator(jane, _asker):
+    jane.is_staff = True
+    jane.save()
+
+
+def became_superuser(jane, _asker):
+    jane.is_superuser = True
+    jane.save()
+
+
+def lost_the_factor_otherwise(jane, _asker):
+    Authenticator.objects.filter(user=jane).delete()
+
+
+def dismissed(_jane, asker):
+    asker.is_active = False
+    asker.save()
+
+
+def no_operator_any_more(_jane, asker):
+    asker.is_staff = False
+    asker.save()
+
+
+def lost_the_right(_jane, asker):
+    asker.groups.set(Group.objects.filter(name="support"))
+
+
+OPERATORS = "An operator's second factor is removed by no other operator."
+ASKER = "Security, who asked for this, may no longer do so."
+MEANWHILE = {
+    became_operator: OPERATORS,
+    became_superuser: OPERATORS,
+    lost_the_factor_otherwise: "Jane has no second factor.",
+    dismissed: ASKER,
+    no_operator_any_more: ASKER,
+    lost_the_right: ASKER,
+}
+
+
+@pytest.mark.parametrize("happened", MEANWHILE)
+def test_what_waits_is_judged_again_when_it_is_due(happened, contoso, jane, security):
+    client, asker = security
+    ask_for_removal(client, jane)
+    factors = Authenticator.objects.filter(user=jane)
+    happened(jane, asker)
+    before = factors.count()
+    [change] = later()
+    assert (change.outcome, change.outcome_reason) == (Outcome.REFUSED, MEANWHILE[happened])
+    assert factors.count() == before
+    assert told(contoso)[-1] == ("change.stopped", "operator", MEANWHILE[happened])
+    assert later() == []
+
+
+@pytest.mark.parametrize("happened", [dismissed, no_operator_any_more, lost_the_right])
+def test_an_owner_is_replaced_only_for_who_still_may(happened, contoso, owner, security):
+    client, asker = security
+    ask_for_owner(client, contoso)
+    happened(None, asker)
+    [change] = later()
+    assert (change.outcome, change.outcome_reason) == (Outcome.REFUSED, ASKER)
+    assert not Invitation.objects.exists()
+    assert contoso.memberships.get(role=Role.OWNER).user == owner
+
+
+def test_who_became_the_owner_meanwhile_is_not_made_one(operator_client, contoso, owner, manager):
+    do(operator_client, [contoso], "replace_owner", email=manager.email)
+    contoso.memberships.filter(user=owner).delete()
+    contoso.memberships.filter(user=manager).update(role=Role.OWNER)
+    [change] = later()
+    assert (change.outcome, change.outcome_reason) == (
+        Outcome.REFUSED,
+        "manager@contoso.example is the owner already.",
+    )
+
+
+def test_it_is_due_at_its_moment_and_not_before(operator_client, jane):
+    ask_for_removal(operator_client, jane)
+    due_at = PendingChange.objects.get().due_at
+    assert recovery.run_due(now=due_at - timedelta(microseconds=1)) == []
+    [change] = recovery.run_due(now=due_at)
+    assert (change.outcome, change.finished_at) == (Outcome.DONE, due_at)
+
+
+def test_a_change_that_fails_keeps_no_other_from_being_done(
+    operator_client, contoso, fabrikam, jane, owner, caplog
+):
+    """The log of Fabrikam refuses its next row, as after somebody wrote into it."""
+    do(operator_client, [fabrikam], "replace_owner", email=NEW)
+    ask_for_removal(operator_client, jane)
+    LogEntry.objects.create(
+        tenant_id=fabrikam.pk, seq=2, at=timezone.now(), actor_kind="system", action="test"
+    )
+    [change] = later()
+    assert (change.user, change.outcome) == (jane, Outcome.DONE)
+    failed = PendingChange.objects.get(tenant=fabrikam)
+    assert (failed.outcome, Invitation.objects.count()) == (Outcome.WAITING, 0)
+    [record] = caplog.records
+    assert record.message == f"Pending change {failed.pk} failed; the others go on"
+    assert record.exc_info is not None

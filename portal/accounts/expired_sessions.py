@@ -1,0 +1,28 @@
+"""Sessions that have ended by themselves are removed by the worker."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from allauth.usersessions.models import UserSession
+from django.contrib.sessions.models import Session
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from portal.core.steps import remove_in_steps
+
+SETTLED = timedelta(hours=1)
+"""A session is listed a moment before or after it is stored."""
+
+
+def clear(*, now: datetime | None = None, stopped: Callable[[], bool] = lambda: False) -> int:
+    """Remove sessions past their expiry, and what lists of sessions show of them; return how many.
+
+    Each step is a short transaction, so that nobody waits for it; `stopped` is asked in between.
+    """
+    now = now or timezone.now()
+    expired = Session.objects.filter(expire_date__lt=now).order_by("expire_date")
+    removed = remove_in_steps(expired, stopped=stopped)
+    is_there = Exists(Session.objects.filter(pk=OuterRef("session_key")))
+    gone = UserSession.objects.filter(~is_there, created_at__lt=now - SETTLED).order_by("pk")
+    remove_in_steps(gone, stopped=stopped)
+    return removed

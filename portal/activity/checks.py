@@ -1,0 +1,62 @@
+"""System checks of how well the database guards the log."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage, Tags, register
+from django.db import connections
+from django.db.utils import DatabaseError
+
+from portal.activity.triggers import CHAINS, TABLE, missing_triggers, tables_exist
+
+POWERS = """
+SELECT relname, pg_has_role(current_user, relowner, 'MEMBER'),
+    has_table_privilege(oid, 'TRUNCATE') OR has_table_privilege(oid, 'TRIGGER')
+FROM pg_class WHERE oid IN (to_regclass(%s), to_regclass(%s)) ORDER BY relname
+"""
+
+
+@register(Tags.database)
+def log_is_guarded(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Warn when triggers of the log are missing, or when the portal's role may alter its tables."""
+    found = list[CheckMessage]()
+    for using in databases or []:
+        try:
+            if tables_exist(connections[using]):
+                found += _triggers(using)
+                if not settings.DEMONSTRATION and connections[using].vendor == "postgresql":
+                    found += _powers(using)
+        except DatabaseError:  # it is away: other checks and the portal itself say so
+            continue
+    return found
+
+
+def _triggers(using: str) -> list[CheckMessage]:
+    missing = missing_triggers(using=using)
+    if not missing:
+        return []
+    return [
+        checks.Warning(
+            f"Triggers that guard the log are missing or switched off: {', '.join(missing)}.",
+            hint="Run `manage.py migrate`, which puts them back, and `manage.py verify_log`.",
+            id="portal.W001",
+        )
+    ]
+
+
+def _powers(using: str) -> list[CheckMessage]:
+    with connections[using].cursor() as cursor:
+        cursor.execute(POWERS, [TABLE, CHAINS])
+        rows = cursor.fetchall()
+    return [
+        checks.Warning(
+            f"The portal's database role {'owns' if owns else 'may alter'} the table {table}, so "
+            "it can switch off what guards the log.",
+            hint="Let another role own the tables and run `manage.py migrate`: docs/postgresql.md.",
+            id="portal.W002",
+        )
+        for table, owns, may_alter in rows
+        if owns or may_alter
+    ]

@@ -1,0 +1,79 @@
+"""`check --database` says when the database does not guard the log."""
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from portal.activity.actions import Action
+from portal.activity.checks import log_is_guarded
+from portal.activity.entries import record
+from portal.activity.triggers import CHAINS, TABLE, remove_triggers
+from portal.core.actors import SYSTEM
+
+pytestmark = pytest.mark.django_db
+
+
+def said():
+    return [(warning.id, warning.msg) for warning in log_is_guarded(databases=["default"])]
+
+
+def test_nothing_is_said_of_a_log_that_is_guarded():
+    assert said() == []
+    assert log_is_guarded(databases=None) == []
+
+
+def test_missing_triggers_are_named():
+    remove_triggers()
+    [(warning, sentence)] = said()
+    assert warning == "portal.W001"
+    assert "log_entry_no_update, log_entry_no_delete, log_entry_no_replace" in sentence
+
+
+@pytest.mark.postgres
+def test_a_trigger_that_is_switched_off_is_named():
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {TABLE} DISABLE TRIGGER log_entry_no_update")
+    assert said() == [
+        (
+            "portal.W001",
+            "Triggers that guard the log are missing or switched off: log_entry_no_update.",
+        )
+    ]
+
+
+@pytest.mark.postgres
+def test_a_role_that_owns_the_tables_is_warned_of_in_production(monkeypatch):
+    monkeypatch.setattr(settings, "DEMONSTRATION", False)
+    sentence = "The portal's database role owns the table {}, so it can switch off what guards {}"
+    assert said() == [
+        ("portal.W002", sentence.format(table, "the log.")) for table in (CHAINS, TABLE)
+    ]
+
+
+ROLE = "portal_of_a_test"
+GRANTS = [
+    f"CREATE ROLE {ROLE}",
+    f"GRANT USAGE ON SCHEMA public TO {ROLE}",
+    f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {ROLE}",
+    f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {ROLE}",
+    f"REVOKE UPDATE, DELETE ON {TABLE} FROM {ROLE}",
+    f"REVOKE DELETE ON {CHAINS} FROM {ROLE}",
+    f"SET LOCAL ROLE {ROLE}",
+]
+
+
+@pytest.mark.postgres
+def test_a_role_as_the_page_on_postgresql_sets_it_up_suffices(contoso, monkeypatch):
+    monkeypatch.setattr(settings, "DEMONSTRATION", False)
+    with connection.cursor() as cursor:
+        for statement in GRANTS:
+            cursor.execute(statement)
+    assert said() == []
+    row = record(actor=SYSTEM, action=Action.RECORD_CHANGED, tenant_id=contoso.pk)
+    assert row.seq == 1
+    with connection.cursor() as cursor:
+        cursor.execute("RESET ROLE")
+        cursor.execute(f"GRANT TRUNCATE ON {TABLE} TO {ROLE}")
+        cursor.execute(f"SET LOCAL ROLE {ROLE}")
+    [(warning, sentence)] = said()
+    assert (warning, f"may alter the table {TABLE}" in sentence) == ("portal.W002", True)
