@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 from django.utils.csp import CSP
 
-from portal.config.environment import Environment
+from portal.config.environment import Environment, host_of, make_private
 from portal.config.kept_secrets import KeptSecrets
-from portal.server.database import refuse_hung_up
+from portal.server.database import UNREACHABLE, pool
+from portal.server.transport import SCHEME
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(os.environ)
@@ -19,7 +20,7 @@ DEMONSTRATION = env.boolean("DEMONSTRATION", default=False)
 DEBUG = env.boolean("DEBUG", default=False)
 if DEBUG and not DEMONSTRATION:
     env.refuse("DEBUG", "shows secrets on error pages: use it with DEMONSTRATION=true only.")
-DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / "var"))).absolute()
+DATA_DIR = env.folder("DATA_DIR", BASE_DIR / "var", private=not DEMONSTRATION)
 _kept = KeptSecrets(DATA_DIR / "secrets.json") if DEMONSTRATION else None
 
 # Secrets
@@ -34,17 +35,15 @@ METRICS_TOKEN = env.secret("METRICS_TOKEN", kept=_kept, is_needed=False)
 # Addresses
 PORT = env.integer("PORT", default=8000, least=1, most=65535)
 PUBLIC_URL = env.origin("PUBLIC_URL", f"http://localhost:{PORT}" if DEMONSTRATION else None)
-ALLOWED_HOSTS = env.words(
-    "ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEMONSTRATION else urlsplit(PUBLIC_URL).netloc
+ALLOWED_HOSTS = env.hosts(
+    "ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEMONSTRATION else host_of(PUBLIC_URL)
 )
-if "*" in ALLOWED_HOSTS:
-    env.refuse("ALLOWED_HOSTS", "must name the hosts of the portal, not *.")
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 HTTPS = PUBLIC_URL.startswith("https://")
 if not HTTPS and not DEMONSTRATION:
     env.refuse("PUBLIC_URL", "must begin with https:// outside the demonstration.")
 OPEN_SIGN_UP = env.boolean("OPEN_SIGN_UP", default=True)
-BUY_URL = env.text("BUY_URL", "https://perpetualintelligence.com/products")
+BUY_URL = env.address("BUY_URL", "https://perpetualintelligence.com/products")
 
 # Licenses (contract.md section 1)
 LICENSE_ISSUER = env.text("LICENSE_ISSUER", "https://api.perpetualintelligence.com")
@@ -90,8 +89,10 @@ INSTALLED_APPS = [
     "allauth.socialaccount.providers.openid_connect",
 ]
 MIDDLEWARE = [
+    "portal.server.transport.TransportMiddleware",
     "portal.server.request_ids.RequestIdMiddleware",
     "portal.programs.middleware.ProgramMiddleware",
+    "portal.server.health.MonitoringMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -111,7 +112,10 @@ MIDDLEWARE = [
     "portal.accounts.middleware.ProofMiddleware",
 ]
 ROOT_URLCONF = "portal.urls"
-SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # Lower("email") is unique, which says more
+SILENCED_SYSTEM_CHECKS = [
+    "auth.W004",  # Lower("email") is unique, which says more
+    "security.W021",  # preloading binds a whole domain for years: HSTS_PRELOAD asks for it
+]
 WSGI_APPLICATION = "portal.wsgi.application"
 TEMPLATES = [
     {
@@ -149,17 +153,16 @@ if DATABASES["default"].get("ENGINE") == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
     }
 else:
-    DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 5
-    DATABASES["default"]["OPTIONS"]["pool"] = {
-        "min_size": 1,
-        "max_size": DATABASE_POOL_SIZE,
-        "timeout": 10,
-        "check": refuse_hung_up,
+    DATABASES["default"]["OPTIONS"] = {
+        **UNREACHABLE,
+        **DATABASES["default"].get("OPTIONS", {}),
+        "prepare_threshold": 5,
+        "pool": pool(DATABASE_POOL_SIZE),
     }
-_cache = env.text("CACHE_URL", "")
-CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _cache}
-    if _cache
+CACHE_URL = env.cache("CACHE_URL")
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "portal.server.cache.SharedCache", "LOCATION": [CACHE_URL]}
+    if CACHE_URL
     else {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
         "LOCATION": "portal",
@@ -236,7 +239,7 @@ SOCIALACCOUNT_PROVIDERS = {
 }
 
 # Mail
-MAIL_FROM = env.text("MAIL_FROM", "License Portal <noreply@localhost>" if DEMONSTRATION else None)
+MAIL_FROM = env.sender("MAIL_FROM", "License Portal <noreply@localhost>" if DEMONSTRATION else None)
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = MAIL_FROM
 MAILERS = {"default": env.mailer("MAIL_URL", console=DEMONSTRATION)}
 
@@ -262,15 +265,21 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
-SECURE_HSTS_PRELOAD = HTTPS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+SECURE_HSTS_PRELOAD = HTTPS and env.boolean("HSTS_PRELOAD", default=False)
+SECURE_PROXY_SSL_HEADER = (SCHEME, "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+# Browsers take a cookie of such a name from this host alone, by HTTPS (RFC 6265bis 4.1.3.2).
+COOKIE_PREFIX = "__Host-" if HTTPS else ""
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
+CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
+MESSAGE_STORAGE = "portal.web.messages.MessageStorage"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 CSRF_FAILURE_VIEW = "portal.web.views.csrf_failure"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if HTTPS else []
 X_FRAME_OPTIONS = "DENY"
 
 # Logs of the process
+LOG_LEVEL = env.level("LOG_LEVEL", "INFO")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -284,7 +293,7 @@ LOGGING = {
             "formatter": "line",
         },
     },
-    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.server": {"handlers": [], "propagate": True},
@@ -294,3 +303,5 @@ LOGGING = {
 }
 
 env.finish()
+if not DEMONSTRATION:
+    make_private(DATA_DIR)

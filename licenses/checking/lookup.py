@@ -75,15 +75,25 @@ def look_up(parsed: ParsedToken) -> Records | None:
 
 
 def _fetched(jti: UUID | None, kid: str) -> tuple[Any, ...] | None:
-    """Run the statement; once more on a new connection where the server has ended this one."""
+    """Run the statement; once more on a new connection where the server has ended this one.
+
+    Nothing else is tried again: a database that is away costs each request its time-out once.
+    """
     connection = connections[DEFAULT_DB_ALIAS]
     try:
         return _run(connection, jti, kid)
     except (OperationalError, InterfaceError):
-        if connection.in_atomic_block:
+        if connection.in_atomic_block or not _is_ended(connection):
             raise
         connection.close()
     return _run(connection, jti, kid)
+
+
+def _is_ended(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether there was a connection to PostgreSQL, and its server has ended it."""
+    return connection.vendor == "postgresql" and bool(
+        connection.connection and connection.connection.closed
+    )
 
 
 def _run(connection: BaseDatabaseWrapper, jti: UUID | None, kid: str) -> tuple[Any, ...] | None:

@@ -16,6 +16,7 @@ from licenses import keys, status_list
 from licenses.models import StatusList
 from licenses.tokens import status_list_uri
 from portal.core.refusal import Refused
+from portal.programs.accept import accepts
 from portal.programs.errors import ProgramError, not_allowed
 
 FRESH_SECONDS = 5
@@ -54,7 +55,7 @@ def status(request: HttpRequest, number: int) -> HttpResponse:
     _must_read(request)
     if "time" in request.GET:
         raise ProgramError("invalid_request", 501, "Lists of past times are not kept here.")
-    if not request.accepts(STATUS_LIST_JWT):
+    if not accepts(request.headers.get("Accept", ""), STATUS_LIST_JWT):
         raise ProgramError("invalid_request", 406, f"This address answers {STATUS_LIST_JWT}.")
     signed = _current(number)
     response = HttpResponse(signed.token, content_type=STATUS_LIST_JWT)

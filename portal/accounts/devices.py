@@ -17,7 +17,7 @@ from django.http.response import HttpResponseBase
 
 from portal.accounts.models import User
 
-COOKIE = "known_device"
+COOKIE = f"{settings.COOKIE_PREFIX}known_device"
 SALT = "portal.devices"
 MAX_AGE = timedelta(days=180)
 MAX_ACCOUNTS = 5
@@ -42,7 +42,7 @@ def remember_device(request: HttpRequest, response: HttpResponseBase, user: User
         secure=settings.SESSION_COOKIE_SECURE,
         httponly=True,
         samesite="Lax",
-        path="/accounts/",
+        path="/" if settings.COOKIE_PREFIX else "/accounts/",  # __Host- needs the root
     )
 
 

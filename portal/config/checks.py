@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -31,6 +32,20 @@ def no_demonstration_accounts(
     except DatabaseError:
         return []
     return [Error(SENTENCE, hint=HINT, id="portal.E001")] if found else []
+
+
+@register(Tags.security, deploy=True)
+def shared_cache(**_: Any) -> list[CheckMessage]:
+    """Warn where several processes would each count limits and used codes for themselves."""
+    if settings.DEMONSTRATION or settings.CACHE_URL:
+        return []
+    return [
+        CheckWarning(
+            "CACHE_URL is not set: with several processes, each counts limits for itself.",
+            hint="Set CACHE_URL=redis://host:6379/0, or run one process (serve --workers 1).",
+            id="portal.W001",
+        )
+    ]
 
 
 def refuse_demonstration_accounts() -> None:

@@ -7,21 +7,44 @@ refuses to start with all of them at once, so that an operator mends a deploymen
 from __future__ import annotations
 
 import ipaddress
+import re
+import unicodedata
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import dj_database_url
+import psycopg
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
+from psycopg.conninfo import make_conninfo
+from redis import ConnectionPool, RedisError
 
 from portal.config.kept_secrets import KeptSecrets
 
 TRUE = {"1", "true", "yes", "on"}
-
-
 FALSE = {"0", "false", "no", "off", ""}
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+LEAST_DIFFERENT = 5
+"""Different characters that a secret has at least, as Django's check security.W009 asks."""
+
+MAX_DIGITS = 18
+"""Digits of the longest number that is read; Python refuses thousands of them with an error."""
+
+SQLITE = "django.db.backends.sqlite3"
+POSTGRESQL = "django.db.backends.postgresql"
+
+MAPPED_BITS = 96
+"""Bits of ::ffff:0:0/96, which stands in front of IPv4-mapped addresses (RFC 4291 2.5.5.2)."""
+
+ESCAPES = "In user names and passwords write # as %23, / as %2F, ? as %3F, @ as %40, [ as %5B."
+
+_HOST = re.compile(r"\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", re.IGNORECASE)
 
 
 class Environment:
@@ -36,6 +59,9 @@ class Environment:
         """Return the variable as it stands; without a default it must be set."""
         self.asked.add(name)
         value = self.variables.get(name, "").strip()
+        if any(unicodedata.category(character) in {"Cc", "Cs"} for character in value):
+            self._mistake(name, "must be one line of text in UTF-8.")
+            return default or ""
         if value:
             return value
         if default is None:
@@ -53,7 +79,7 @@ class Environment:
     def integer(self, name: str, *, default: int, least: int, most: int) -> int:
         """Return a whole number within the bounds, both included."""
         value = self.text(name, str(default))
-        if not value.isdecimal() or not least <= int(value) <= most:
+        if not value.isdecimal() or len(value) > MAX_DIGITS or not least <= int(value) <= most:
             self._mistake(name, f"must be a whole number from {least} to {most}.")
             return default
         return int(value)
@@ -62,21 +88,105 @@ class Environment:
         """Return the comma-separated parts, without blanks around them."""
         return [word.strip() for word in self.text(name, default).split(",") if word.strip()]
 
+    def level(self, name: str, default: str) -> str:
+        """Return a level of logging, in upper case."""
+        value = self.text(name, default).upper()
+        if value not in LEVELS:
+            self._mistake(name, f"must be one of {', '.join(LEVELS)}.")
+            return default
+        return value
+
     def networks(self, name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-        """Return the comma-separated IP networks (`10.0.0.0/8`)."""
+        """Return the comma-separated IP networks (`10.0.0.0/8`); IPv4-mapped ones as IPv4."""
         return self._converted(
             name,
             [],
-            lambda value: [ipaddress.ip_network(part) for part in value],
+            lambda value: [_unmapped(ipaddress.ip_network(part)) for part in value],
             "must be a comma-separated list of IP networks, such as 10.0.0.0/8.",
         )
 
+    def hosts(self, name: str, default: str) -> list[str]:
+        """Return the comma-separated host names; `.example.com` stands for all below that name."""
+        hosts = [
+            f"[{word}]" if word.count(":") > 1 and word[0] != "[" else word
+            for word in self.words(name, default)
+        ]
+        if "*" in hosts:
+            self._mistake(name, "must name the hosts of the portal, not *.")
+        elif not all(map(_HOST.fullmatch, hosts)) or (not hosts and self.variables.get(name)):
+            self._mistake(
+                name, "must be host names without scheme and port, such as licenses.example.com."
+            )
+        return hosts
+
+    def folder(self, name: str, default: Path, *, private: bool) -> Path:
+        """Return the absolute path of a folder, which need not exist yet.
+
+        One that is there and `private` must be closed to other users of the machine.
+        """
+        path = Path(self.text(name, str(default))).absolute()
+        try:
+            if path.exists() and not path.is_dir():
+                self._mistake(name, "must be the path of a folder.")
+            elif private and path.exists() and path.stat().st_mode & 0o007:
+                self._mistake(name, f"can be read by others: chmod o-rwx {path}")
+        except (OSError, ValueError):
+            self._mistake(name, "must be the path of a folder that the portal can read.")
+        return path
+
+    def address(self, name: str, default: str) -> str:
+        """Return the address of a page, https://… or http://…."""
+        value = self.text(name, default)
+        parts = self._split(name, value, "must be an address such as https://shop.example.com.")
+        if parts and (parts.scheme not in DEFAULT_PORTS or not parts.hostname or " " in value):
+            self._mistake(name, "must be an address such as https://shop.example.com.")
+        return value
+
     def origin(self, name: str, default: str | None = None) -> str:
-        """Return an address of the form scheme://host[:port], without a closing slash."""
+        """Return an address as browsers write it: scheme://host[:port], nothing behind it.
+
+        In lower case, names in IDNA, the port left out where it is the scheme's own.
+        """
+        hint = "must be an address such as https://licenses.example.com."
         value = self.text(name, default).rstrip("/")
-        parts = urlsplit(value)
-        if value and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.path):
-            self._mistake(name, "must be an address such as https://licenses.example.com.")
+        parts = self._split(name, value, hint)
+        if not value or parts is None:
+            return ""
+        try:
+            host = (parts.hostname or "").encode("idna").decode()
+        except UnicodeError:
+            host = ""
+        shown = f"[{host}]" if ":" in host else host
+        if parts.scheme not in DEFAULT_PORTS or not _HOST.fullmatch(shown) or parts.path:
+            self._mistake(name, hint)
+            return ""
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            self._mistake(name, f"has no user, query or fragment: it {hint}")
+            return ""
+        port = "" if parts.port in {None, DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
+        return f"{parts.scheme}://{shown}{port}"
+
+    def cache(self, name: str) -> str:
+        """Return the address of a Redis server, empty when there is none."""
+        value = self.text(name, "")
+        if not value:
+            return ""
+        hint = "must be redis://user:password@host:6379/0, rediss://… or unix:///path."
+        parts = self._split(name, value, f"{hint} {ESCAPES}")
+        if parts is None:
+            return ""
+        if parts.scheme == "unix":
+            has_place = bool(parts.path)
+        else:
+            has_place = bool(parts.hostname) and re.fullmatch(r"(/\d*)?", parts.path) is not None
+        if parts.scheme not in {"redis", "rediss", "unix"} or not has_place or parts.fragment:
+            self._mistake(name, f"{hint} {ESCAPES}")
+            return ""
+        try:
+            ConnectionPool.from_url(value).make_connection()  # which connects to nothing yet
+        except (ValueError, TypeError, RedisError):
+            self._mistake(name, f"has an option that Redis clients do not know: it {hint}")
+            return ""
         return value
 
     def identity_providers(self, name: str, *, insecure: bool) -> list[dict[str, Any]]:
@@ -86,17 +196,24 @@ class Environment:
         …_CLIENT_SECRET and …_NAME. `insecure` admits issuers by plain HTTP, for this machine.
         """
         words = self.words(name)
-        if not all(word.isidentifier() and word.islower() for word in words):
+        if not all(word.isidentifier() and word.islower() and word.isascii() for word in words):
             self._mistake(name, "must be lower-case words, such as company,google.")
+            return []
+        if len(set(words)) < len(words):
+            self._mistake(name, "must name each provider once.")
             return []
         return [self._identity_provider(word, insecure=insecure) for word in words]
 
     def _identity_provider(self, word: str, *, insecure: bool) -> dict[str, Any]:
         own = f"OIDC_{word.upper()}"
+        hint = "must be an address such as https://id.example.com."
         issuer = self.text(f"{own}_ISSUER").rstrip("/")
         schemes = {"https", "http"} if insecure else {"https"}
-        if issuer and (urlsplit(issuer).scheme not in schemes or not urlsplit(issuer).netloc):
-            self._mistake(f"{own}_ISSUER", "must be an address such as https://id.example.com.")
+        parts = self._split(f"{own}_ISSUER", issuer, hint)
+        if parts and issuer and (parts.scheme not in schemes or not _is_plain(parts)):
+            self._mistake(f"{own}_ISSUER", hint)
+            parts = None
+        issuer = issuer if parts else ""
         return {
             "provider_id": word,
             "name": self.text(f"{own}_NAME", word.capitalize()),
@@ -107,18 +224,29 @@ class Environment:
 
     def database(self, name: str, *, sqlite: Path) -> dict[str, Any]:
         """Return Django's settings of the database at the address, by default an SQLite file."""
-        value = self.text(name, f"sqlite:///{sqlite}")
+        value = self.text(name, "")
+        if not value:  # not by an address: the path may hold # and ?
+            return {"ENGINE": SQLITE, "NAME": str(sqlite)}
+        hint = "must be postgresql://user:password@host/name or sqlite:////absolute/path."
+        parts = self._split(name, value, f"{hint} {ESCAPES}")
+        if parts is None:
+            return {}
         try:
-            parsed = dict(dj_database_url.parse(value))
-        except (dj_database_url.ParseError, ValueError):
+            parsed: dict[str, Any] = dict(dj_database_url.parse(value))
+        except (dj_database_url.ParseError, ValueError, TypeError):
             parsed = {}
-        if parsed.get("ENGINE") not in {
-            "django.db.backends.sqlite3",
-            "django.db.backends.postgresql",
-        }:
-            self._mistake(
-                name, "must be postgresql://user:password@host/name or sqlite:///absolute/path."
-            )
+        engine, place = parsed.get("ENGINE"), str(parsed.get("NAME") or "")
+        if engine == SQLITE and (not place.startswith("/") or parts.query or parts.fragment):
+            self._mistake(name, f"{hint} In the path write # as %23 and ? as %3F.")
+            return {}
+        if engine not in {SQLITE, POSTGRESQL} or not place or parts.fragment:
+            self._mistake(name, f"{hint} {ESCAPES}")
+            return {}
+        if engine == POSTGRESQL:
+            try:
+                make_conninfo("", **parsed.get("OPTIONS", {}))
+            except psycopg.Error:
+                self._mistake(name, f"has an option that PostgreSQL does not know: it {hint}")
         return parsed
 
     def secret(
@@ -138,13 +266,29 @@ class Environment:
             except OSError as error:
                 self._mistake(f"{name}_FILE", f"cannot be read: {error.strerror}.")
                 return ""
+            except ValueError:
+                self._mistake(f"{name}_FILE", "must be the path of a file with text in UTF-8.")
+                return ""
         if not value and kept is not None:
-            return kept.get(name)
+            try:
+                return kept.get(name)
+            except (OSError, ValueError) as error:
+                self._mistake("DATA_DIR", f"cannot keep {name}: {error}")
+                return ""
         if len(value) < least and (value or is_needed):
             self._mistake(
                 name,
                 f"must be a secret of at least {least} characters, set directly or as the path "
                 f"of a file in {name}_FILE.",
+            )
+        elif not value.isprintable():
+            self._mistake(name, "must be one line of printable text.")
+            return ""
+        elif value and len(set(value)) < min(least, LEAST_DIFFERENT):
+            self._mistake(
+                name,
+                f"must be a random secret: it has fewer than {LEAST_DIFFERENT} different "
+                "characters.",
             )
         return value
 
@@ -154,7 +298,7 @@ class Environment:
         try:
             for key in keys:
                 Fernet(key)
-        except ValueError:
+        except ValueError:  # one that is not ASCII too
             self._mistake(
                 name,
                 "must be Fernet keys, comma-separated, the newest first; make one with: python -c "
@@ -162,20 +306,40 @@ class Environment:
             )
         return keys
 
+    def sender(self, name: str, default: str | None) -> str:
+        """Return the sender of mail, `name@example.com` or `Name <name@example.com>`."""
+        value = self.text(name, default)
+        address = parseaddr(value)[1]
+        if value and not (address.isascii() and re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", address)):
+            self._mistake(name, "must be an address such as Licenses <licenses@example.com>.")
+        return value
+
     def mailer(self, name: str, *, console: bool) -> dict[str, object]:
-        """Return Django's mailer for smtp://user:password@host:port, smtps:// or console://."""
-        parts = urlsplit(self.text(name, "console://" if console else None))
+        """Return Django's mailer for smtp://user:password@host:port, smtps:// or console://.
+
+        smtp:// speaks STARTTLS (RFC 3207) with every other machine; `console` (the demonstration)
+        admits plain text where no password is sent.
+        """
+        hint = "must be smtp://user:password@host:587 or smtps://…:465."
+        parts = self._split(
+            name, self.text(name, "console://" if console else None), f"{hint} {ESCAPES}"
+        )
+        if parts is None:
+            return {}
         if parts.scheme == "console":
             return {"BACKEND": "portal.mail.console.EmailBackend"}
         if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
-            self._mistake(name, "must be smtp://user:password@host:587 or smtps://…:465.")
+            self._mistake(name, hint)
+        elif parts.path.strip("/") or parts.query or parts.fragment:
+            self._mistake(name, f"{hint} {ESCAPES}")
+        is_other = not (console or _is_this_machine(parts.hostname or ""))
         options = {
             "host": parts.hostname,
             "port": parts.port or (465 if parts.scheme == "smtps" else 587),
             "username": unquote(parts.username or ""),
             "password": unquote(parts.password or ""),
             "use_ssl": parts.scheme == "smtps",
-            "use_tls": parts.scheme == "smtp" and bool(parts.username),
+            "use_tls": parts.scheme == "smtp" and (bool(parts.username) or is_other),
             "timeout": 20,
         }
         return {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": options}
@@ -191,6 +355,17 @@ class Environment:
         """Record a mistake that only shows when several variables are seen together."""
         self._mistake(name, hint)
 
+    def _split(self, name: str, value: str, hint: str) -> SplitResult | None:
+        """Return the parts of an address whose brackets and port are right, else None."""
+        try:
+            parts = urlsplit(value)
+            if parts.port != 0:
+                return parts
+        except ValueError:
+            pass
+        self._mistake(name, hint)
+        return None
+
     def _converted[T](
         self, name: str, default: T, convert: Callable[[list[str]], T], hint: str
     ) -> T:
@@ -202,3 +377,36 @@ class Environment:
 
     def _mistake(self, name: str, hint: str) -> None:
         self.mistakes.append(f"{name} {hint}")
+
+
+def host_of(origin: str) -> str:
+    """Return the host of an address as a request's Host names it, without port."""
+    host = urlsplit(origin).hostname or ""
+    return f"[{host}]" if ":" in host else host
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only its owner can read; leave one that is there, or cannot be made."""
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _is_plain(parts: SplitResult) -> bool:
+    """Return whether an address has a host, and no user, query or fragment."""
+    return bool(parts.hostname) and not ("@" in parts.netloc or parts.query or parts.fragment)
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _unmapped(
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network,
+) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < MAPPED_BITS:
+        return network
+    return ipaddress.IPv4Network((mapped, network.prefixlen - MAPPED_BITS))

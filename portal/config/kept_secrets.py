@@ -21,14 +21,27 @@ class KeptSecrets:
         }
 
     def get(self, name: str) -> str:
-        """Return the kept secret of that name; make and keep it when there is none yet."""
+        """Return the kept secret of that name; make and keep it when there is none yet.
+
+        Raises OSError where the file cannot be read or written, ValueError where it is damaged.
+        """
         kept: dict[str, str] = {}
         if self.path.exists():
-            kept = json.loads(self.path.read_text(encoding="utf-8"))
+            kept = _read(self.path)
         if name not in kept:
             kept[name] = self.makers.get(name, lambda: secrets.token_urlsafe(48))()
             write_private(self.path, json.dumps(kept, indent=2))
         return kept[name]
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        kept = None
+    if not isinstance(kept, dict) or not all(isinstance(value, str) for value in kept.values()):
+        raise ValueError(f"{path} is damaged; remove it, and the secrets are made anew.")
+    return kept
 
 
 def write_private(path: Path, text: str) -> None:

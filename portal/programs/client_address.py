@@ -1,41 +1,140 @@
-"""The client's address: the one function that limits, logs and sign-in all ask."""
+"""What the network says of a request: the client's address and scheme, through trusted proxies.
+
+Limits, logs, sign-in and redirects all ask here. Headers count only where TRUSTED_PROXIES (none by
+default) holds the peer that sent them; `X-Forwarded-For` and `X-Forwarded-Proto` come first, and
+`Forwarded` (RFC 7239) is read where a proxy sends it alone.
+"""
 
 import ipaddress
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from django.conf import settings
 from django.http import HttpRequest
 
+type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+MAX_CHARACTERS = 64
+"""Characters of the longest spelling of an address; the longest that is meant has 57."""
+
+_X_FORWARDED_FOR = "HTTP_X_FORWARDED_FOR"
+_BRACKETED = re.compile(r"\[([^\[\]]*)\](?::\d{1,5})?")
+_IPV4_AND_PORT = re.compile(r"([0-9.]+):\d{1,5}")
+_PARAMETER = re.compile(
+    r"""\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*(?:;|\Z)"""
+)
 
 
 def client_address(request: HttpRequest) -> str:
-    """Return the address of the client as text.
+    """Return the address of the client as text, empty when the peer has none (a local socket).
 
-    X-Forwarded-For is read from right to left for as long as the sender is a trusted proxy
-    (setting TRUSTED_PROXIES, none by default): what stands left of the first stranger is that
-    stranger's own claim and counts for nothing.
+    The hops are read from right to left for as long as the sender is a trusted proxy: what stands
+    left of the first stranger is that stranger's own claim and counts for nothing.
+    """
+    peer = request.META.get("REMOTE_ADDR", "")
+    address = parsed(peer)
+    proxies: Sequence[Network] = settings.TRUSTED_PROXIES
+    if proxies:
+        for hop in _hops(request):
+            sender = parsed(hop.address)
+            if sender is None or not _is_trusted(address, proxies):
+                break
+            address = sender
+    return str(address or "")
+
+
+def forwarded_scheme(request: HttpRequest) -> str | None:
+    """Return `https` or `http` as a trusted proxy says; None when none does.
+
+    Of several values in X-Forwarded-Proto the first counts, which the proxy next to the client
+    wrote; of Forwarded, the one that stands with the client's address.
     """
     proxies: Sequence[Network] = settings.TRUSTED_PROXIES
-    address: str = request.META.get("REMOTE_ADDR", "")
-    if not proxies:
-        return address
-    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
-    while hops and _is_trusted(address, proxies):
-        hop = hops.pop()
-        if _parsed(hop) is None:
+    address = parsed(request.META.get("REMOTE_ADDR", "")) if proxies else None
+    if not _is_trusted(address, proxies):
+        return None
+    claimed: str | None = request.META.get("HTTP_X_FORWARDED_PROTO")
+    if claimed is not None:
+        return _scheme(claimed.partition(",")[0])
+    if _X_FORWARDED_FOR in request.META:
+        return None
+    scheme = None
+    for hop in _hops(request):
+        scheme = hop.scheme if hop.scheme is not None else scheme
+        address = parsed(hop.address)
+        if not _is_trusted(address, proxies):
             break
-        address = hop
-    return address
+    return scheme
 
 
-def _is_trusted(address: str, proxies: Sequence[Network]) -> bool:
-    parsed = _parsed(address)
-    return parsed is not None and any(parsed in network for network in proxies)
+def parsed(text: str) -> Address | None:
+    """Return the address that a server or proxy wrote, or None when there is none in it.
+
+    With or without port, brackets (RFC 3986 3.2.2), quotes (RFC 7239 6) and zone (RFC 4007 11);
+    an IPv4-mapped IPv6 address (RFC 4291 2.5.5.2) is the IPv4 address that it stands for.
+    """
+    return _parsed(text) if len(text) <= MAX_CHARACTERS else None
 
 
-def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+class _Hop(NamedTuple):
+    """Who sent a request to a proxy, and by which scheme, as that proxy wrote it."""
+
+    address: str
+    scheme: str | None = None
+
+
+def _hops(request: HttpRequest) -> Iterator[_Hop]:
+    """Yield the hops, the one nearest to this server first."""
+    listed: str | None = request.META.get(_X_FORWARDED_FOR)
+    if listed is not None:
+        return map(_Hop, reversed(listed.split(",")))
+    return reversed(list(_forwarded(request.META.get("HTTP_FORWARDED", ""))))
+
+
+def _forwarded(header: str) -> Iterator[_Hop]:
+    """Yield the elements of a Forwarded header (RFC 7239 4); a malformed one names nobody."""
+    for text in _elements(header):
+        pairs, at = {}, 0
+        while at < len(text) and (pair := _PARAMETER.match(text, at)):
+            pairs[pair[1].lower()], at = pair[2], pair.end()
+        whole = at == len(text)
+        yield _Hop(pairs.get("for", "") if whole else "", _scheme(pairs.get("proto", "")))
+
+
+def _elements(header: str) -> Iterator[str]:
+    """Yield what stands between the commas that are in no quoted string (RFC 9110 5.6.1)."""
+    start, quoted, escaped = 0, False, False
+    for place, character in enumerate(header):
+        if escaped:
+            escaped = False
+        elif quoted and character == "\\":
+            escaped = True
+        elif character == '"':
+            quoted = not quoted
+        elif character == "," and not quoted:
+            yield header[start:place]
+            start = place + 1
+    yield header[start:]
+
+
+def _scheme(text: str) -> str | None:
+    word = text.strip().strip('"').lower()
+    return word if word in {"http", "https"} else None
+
+
+def _is_trusted(address: Address | None, proxies: Sequence[Network]) -> bool:
+    return address is not None and any(address in network for network in proxies)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Address | None:
+    text = text.strip().strip('"').strip()
+    found = _BRACKETED.fullmatch(text) or _IPV4_AND_PORT.fullmatch(text)
     try:
-        return ipaddress.ip_address(address)
+        address = ipaddress.ip_address((found[1] if found else text).partition("%")[0])
     except ValueError:
         return None
+    return getattr(address, "ipv4_mapped", None) or address

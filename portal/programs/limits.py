@@ -6,7 +6,6 @@ is what one customer gets.
 """
 
 import ipaddress
-import logging
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,11 +13,8 @@ from functools import lru_cache
 
 from django.core.cache import cache
 from django.http import HttpRequest
-from redis.exceptions import RedisError
 
-from portal.programs.client_address import client_address
-
-logger = logging.getLogger("portal.limits")
+from portal.programs.client_address import client_address, parsed
 
 WINDOW_SECONDS = 60
 """Seconds in which a limit counts; windows begin at full minutes."""
@@ -34,34 +30,27 @@ class Limit:
     def exceeded(self, request: HttpRequest) -> int:
         """Count this request; return 0, or in how many seconds the client may come again.
 
-        Counts are shared through CACHE_URL between processes. While that cache is away nobody
-        is limited: a throttled terminal does not start.
+        Counts are shared through CACHE_URL between processes; while that cache is away, each
+        process counts for itself (portal.server.cache).
         """
         if not self.most:
             return 0
         now = time.time()
         window = int(now // WINDOW_SECONDS)
         name = f"limit:{self.name}:{window}:{client(client_address(request))}"
-        try:
-            count = _count(name)
-        except RedisError as error:
-            logger.warning("Nobody is limited, the cache is away: %s", type(error).__name__)
-            return 0
+        count = _count(name)
         return 0 if count <= self.most else max(1, int((window + 1) * WINDOW_SECONDS - now) + 1)
 
 
 @lru_cache(maxsize=1024)
 def client(address: str) -> str:
-    """Return what stands for one client: the address, of IPv6 its /64."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
+    """Return what stands for one client: the IPv4 address, or of IPv6 the /64."""
+    found = parsed(address)
+    if found is None:
         return "unknown"
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.IPv6Network((parsed, 64), strict=False).network_address)
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(ipaddress.IPv6Network((found, 64), strict=False).network_address)
 
 
 def _count(name: str) -> int:

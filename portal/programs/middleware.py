@@ -11,21 +11,17 @@ from functools import lru_cache
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost, RequestDataTooBig
-from django.db import connection
-from django.db.utils import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.urls import ResolverMatch, resolve
 
+from portal.core.away import RETRY_AFTER_SECONDS, database_is_away
 from portal.programs.errors import ProgramError, refusal
 
 logger = logging.getLogger("portal.programs")
 
 
 PREFIXES = ("/public/", "/.well-known/")
-
-
-RETRY_AFTER_SECONDS = 5
-"""Seconds after which a program may ask again while the database is away."""
 
 
 class ProgramMiddleware:
@@ -45,8 +41,6 @@ class ProgramMiddleware:
         response["Content-Length"] = str(len(response.content))
         response["X-Content-Type-Options"] = "nosniff"
         response["Content-Security-Policy"] = "default-src 'none'"
-        if settings.SECURE_HSTS_SECONDS and request.is_secure():
-            response["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
         return response
 
 
@@ -64,7 +58,10 @@ def _answer(request: HttpRequest) -> HttpResponse:
             "invalid_request", 400, "The body of the request did not arrive whole; send it again."
         ) from error
     except (OperationalError, InterfaceError) as error:
-        logger.error("The database is away: %s", type(error).__name__)
+        if database_is_away(error):
+            logger.error("The database is away: %s: %s", type(error).__name__, error)
+        else:
+            logger.exception("The database refused %s %s", request.method, request.path_info)
         connection.close()  # The fast path has no signal that would: the next request opens anew.
         raise ProgramError(
             "server_error",

@@ -6,6 +6,7 @@ from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 
 from portal.programs.middleware import PREFIXES, ProgramMiddleware
 from portal.server.request_ids import RequestIdMiddleware
+from portal.server.transport import TransportMiddleware
 
 TERMINALS_CONTENT_TYPE = "application/json; charset=utf-8"
 
@@ -32,7 +33,7 @@ class Handler(WSGIHandler):
     def __init__(self) -> None:
         super().__init__()
         programs = ProgramMiddleware(self.get_response)  # type: ignore[arg-type]
-        self.fast_path = RequestIdMiddleware(programs)
+        self.fast_path = TransportMiddleware(RequestIdMiddleware(programs))
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Answer a request as WSGI says (PEP 3333)."""

@@ -1,10 +1,43 @@
-"""Whether this process runs, and whether it can serve."""
+"""Whether this process runs, and whether it can serve; monitoring asks by any host and scheme."""
+
+from contextlib import suppress
+from threading import Lock, Thread
+from time import monotonic
 
 from django.contrib.auth.decorators import login_not_required
-from django.db import connection
-from django.db.utils import DatabaseError
-from django.http import HttpRequest, JsonResponse
+from django.db import Error, connection
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.urls import resolve
 from django.views.decorators.http import require_safe
+
+from portal.core.http import GetResponse
+
+PATHS = ("/healthz/", "/metrics")
+"""What load balancers and Prometheus ask for by address and in plain HTTP."""
+
+WITHIN_SECONDS = 0.8
+"""Seconds that the database gets to answer `/healthz/ready`."""
+
+
+class MonitoringMiddleware:
+    """Answers PATHS in front of the layers that look at host names and lead to HTTPS.
+
+    What is not there (404), such as `/metrics` without its token, goes on to these layers.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Return the answer to monitoring, or what the other layers answer."""
+        if request.path_info.startswith(PATHS):
+            with suppress(Http404):
+                match = resolve(request.path_info)
+                response: HttpResponse = match.func(request, *match.args, **match.kwargs)
+                response["Cache-Control"] = "no-store"
+                response["X-Content-Type-Options"] = "nosniff"
+                return response
+        return self.get_response(request)
 
 
 @require_safe
@@ -18,11 +51,34 @@ def live(request: HttpRequest) -> JsonResponse:
 @login_not_required
 def ready(request: HttpRequest) -> JsonResponse:
     """Answer whether this process can serve: 503 while the database is away."""
+    if _database_answers():
+        return JsonResponse({"status": "ok"})
+    return JsonResponse(
+        {"status": "the database does not answer"}, status=503, headers={"Retry-After": "5"}
+    )
+
+
+_asking = Lock()
+"""Held while a thread asks: a database that hangs keeps one thread, however often one looks."""
+
+
+def _database_answers() -> bool:
+    """Return whether a query is answered within WITHIN_SECONDS, on a connection of its own."""
+    end = monotonic() + WITHIN_SECONDS
+    if not _asking.acquire(timeout=WITHIN_SECONDS):
+        return False
+    answers: list[bool] = []
+    thread = Thread(target=_ask, args=(answers,), name="ready", daemon=True)
+    thread.start()
+    thread.join(max(0, end - monotonic()))
+    return bool(answers)
+
+
+def _ask(answers: list[bool]) -> None:
     try:
-        with connection.cursor() as cursor:
+        with suppress(Error), connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM django_migrations LIMIT 1")
-    except DatabaseError:
-        return JsonResponse(
-            {"status": "the database does not answer"}, status=503, headers={"Retry-After": "5"}
-        )
-    return JsonResponse({"status": "ok"})
+            answers.append(True)
+    finally:
+        connection.close()
+        _asking.release()

@@ -1,5 +1,6 @@
 """The commands of the server and the worker, and the port they need."""
 
+import errno
 import os
 import socket
 import sys
@@ -30,13 +31,44 @@ def worker() -> list[str]:
 
 
 def refuse_taken_port(host: str, port: int) -> None:
-    """Raise CommandError when something else listens on the port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
+    """Raise CommandError when the server cannot listen there, mostly since something else does.
+
+    `host` is an address of IPv4 or IPv6, without brackets, or a name.
+    """
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+    except (OSError, OverflowError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
             raise CommandError(
-                f"Port {port} of {host} is taken ({error.strerror}). Stop what runs there, or "
-                f"choose another port: make run PORT={port + 1}"
+                f"Port {port} of {host} is taken ({why}). Stop what runs there, or choose another "
+                f"port: make run PORT={port + 1}"
             ) from error
+        raise CommandError(
+            f"The portal cannot listen on port {port} of {host} ({why}). Choose an address of this "
+            "machine (--host) and a port up to 65535 (--port)."
+        ) from error
+
+
+def processes(asked: int | None) -> int:
+    """Return how many processes serve: those asked for, else two where they share a cache.
+
+    Raises CommandError for several in production without CACHE_URL, since each would count limits
+    and used codes for itself.
+    """
+    share = settings.DEMONSTRATION or bool(settings.CACHE_URL)
+    if asked is None:
+        return 2 if share else 1
+    if asked < 1:
+        raise CommandError("--workers must be at least 1.")
+    if asked > 1 and not share:
+        raise CommandError(
+            f"--workers {asked} needs CACHE_URL (redis://host:6379/0), where several processes "
+            "count limits together. Set it, or serve with --workers 1."
+        )
+    return asked

@@ -1,10 +1,13 @@
 """Pages for what went wrong."""
 
+import sys
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+
+from portal.core.away import RETRY_AFTER_SECONDS, database_is_away
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -14,6 +17,14 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 @login_not_required
 def server_error(request: HttpRequest, *_: Any) -> HttpResponse:
-    """Show a reference number; the process log has the rest."""
+    """Show a reference number (500), or that the database is away (503, with Retry-After).
+
+    Django calls this while it handles the exception; the process log has the rest.
+    """
     context = {"request_id": getattr(request, "id", "")}
-    return render(None, "500.html", context, status=500)
+    if not database_is_away(sys.exception()):
+        return render(None, "500.html", context, status=500)
+    response = render(None, "503.html", context, status=503)
+    response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    response["Cache-Control"] = "no-store"
+    return response

@@ -15,8 +15,8 @@ from portal.config.kept_secrets import KeptSecrets, write_private
 
 ROOT = Path(__file__).resolve().parents[3]
 PRODUCTION = {
-    "SECRET_KEY": "s" * 50,
-    "LOG_KEY": "l" * 32,
+    "SECRET_KEY": "s3cret-" * 8,
+    "LOG_KEY": "l0g-key-" * 4,
     "KEY_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
     "PUBLIC_URL": "https://licenses.example.com",
     "MAIL_URL": "smtps://user:p%40ss@mail.example.com",
@@ -93,14 +93,22 @@ def test_a_mail_address_is_taken_apart():
 
 def test_a_secret_may_lie_in_a_file(tmp_path):
     file = tmp_path / "secret"
-    file.write_text("f" * 40 + "\n")
-    assert environment(S_FILE=str(file)).secret("S", kept=None) == "f" * 40
+    file.write_text("s3cret-" * 8 + "\n")
+    env = environment(S_FILE=str(file))
+    assert (env.secret("S", kept=None), env.mistakes) == ("s3cret-" * 8, [])
 
 
 def test_a_short_secret_is_refused_without_being_told():
     env = environment(S="hunter2")
     env.secret("S", kept=None)
     assert "hunter2" not in env.mistakes[0]
+
+
+@pytest.mark.parametrize("secret", ["s" * 50, "abcd" * 20])
+def test_a_secret_of_few_different_characters_is_refused(secret):
+    env = environment(S=secret)
+    env.secret("S", kept=None)
+    assert env.mistakes == ["S must be a random secret: it has fewer than 5 different characters."]
 
 
 def test_a_secret_that_is_not_needed_may_be_left_out_but_not_be_short():

@@ -1,0 +1,174 @@
+"""The cache that processes share, and what goes on while it is away."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import Any, override
+
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.cache.backends.redis import RedisCache
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+logger = logging.getLogger("portal.cache")
+
+TIMEOUT_SECONDS = 0.25
+"""Seconds that the cache gets to take a connection, and to answer."""
+
+PAUSE_SECONDS = 2
+"""Seconds for which a process leaves a cache alone that did not answer."""
+
+WARNING_SECONDS = 60
+"""Seconds between two lines in the log of one process while the cache is away."""
+
+MAX_ENTRIES = 100_000
+"""Entries that a process keeps: one for each client address and limit."""
+
+
+class SharedCache(RedisCache):
+    """Django's Redis cache that falls back to the memory of the process while Redis is away.
+
+    Limits then count for each process alone, and everything else goes on.
+    """
+
+    def __init__(self, server: str | list[str], params: dict[str, Any]) -> None:
+        options = {
+            "socket_connect_timeout": TIMEOUT_SECONDS,
+            "socket_timeout": TIMEOUT_SECONDS,
+            # Once more on a new connection where the server has ended the one that was kept.
+            "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+            **params.get("OPTIONS", {}),
+        }
+        super().__init__(server, params | {"OPTIONS": options})
+        # LocMemCache shares what has the same name between the threads of this process.
+        memory = {key: value for key, value in params.items() if key != "OPTIONS"}
+        self._memory = LocMemCache(
+            "while the shared cache is away", memory | {"OPTIONS": {"MAX_ENTRIES": MAX_ENTRIES}}
+        )
+
+    def _ask[T](self, shared: Callable[[], T], memory: Callable[[], T]) -> T:
+        """Return the answer of the shared cache, or of the memory while that one is away."""
+        if _absence.lasts():
+            return memory()
+        try:
+            return shared()
+        except (RedisError, OSError) as error:
+            _absence.begin(error)
+            return memory()
+
+    @override
+    def add(
+        self, key: str, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: Any = None
+    ) -> bool:
+        return self._ask(
+            lambda: super(SharedCache, self).add(key, value, timeout, version),
+            lambda: self._memory.add(key, value, timeout, version),
+        )
+
+    @override
+    def get(self, key: str, default: Any = None, version: Any = None) -> Any:
+        return self._ask(
+            lambda: super(SharedCache, self).get(key, default, version),
+            lambda: self._memory.get(key, default, version),
+        )
+
+    @override
+    def set(
+        self, key: str, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: Any = None
+    ) -> None:
+        self._ask(
+            lambda: super(SharedCache, self).set(key, value, timeout, version),
+            lambda: self._memory.set(key, value, timeout, version),
+        )
+
+    @override
+    def touch(self, key: str, timeout: float | None = DEFAULT_TIMEOUT, version: Any = None) -> bool:
+        return self._ask(
+            lambda: super(SharedCache, self).touch(key, timeout, version),
+            lambda: self._memory.touch(key, timeout, version),
+        )
+
+    @override
+    def delete(self, key: str, version: Any = None) -> bool:
+        return self._ask(
+            lambda: super(SharedCache, self).delete(key, version),
+            lambda: self._memory.delete(key, version),
+        )
+
+    @override
+    def get_many(self, keys: Iterable[str], version: Any = None) -> dict[str, Any]:
+        keys = list(keys)
+        return self._ask(
+            lambda: super(SharedCache, self).get_many(keys, version),
+            lambda: self._memory.get_many(keys, version),
+        )
+
+    @override
+    def has_key(self, key: str, version: Any = None) -> bool:
+        return self._ask(
+            lambda: super(SharedCache, self).has_key(key, version),
+            lambda: self._memory.has_key(key, version),
+        )
+
+    @override
+    def incr(self, key: str, delta: int = 1, version: Any = None) -> int:
+        return self._ask(
+            lambda: super(SharedCache, self).incr(key, delta, version),
+            lambda: self._memory.incr(key, delta, version),
+        )
+
+    @override
+    def set_many(
+        self,
+        data: dict[str, Any],
+        timeout: float | None = DEFAULT_TIMEOUT,
+        version: Any = None,
+    ) -> list[str]:
+        return self._ask(
+            lambda: super(SharedCache, self).set_many(data, timeout, version),
+            lambda: self._memory.set_many(data, timeout, version),
+        )
+
+    @override
+    def delete_many(self, keys: Iterable[str], version: Any = None) -> None:
+        keys = list(keys)
+        self._ask(
+            lambda: super(SharedCache, self).delete_many(keys, version),
+            lambda: self._memory.delete_many(keys, version),
+        )
+
+    @override
+    def clear(self) -> None:
+        self._memory.clear()
+        self._ask(super().clear, lambda: None)
+
+
+class _Absence:
+    """Until when this process leaves the cache alone, and when it last said so (monotonic)."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until = self._quiet_until = float("-inf")
+
+    def lasts(self) -> bool:
+        """Return whether the cache failed to answer less than PAUSE_SECONDS ago."""
+        return monotonic() < self._until
+
+    def begin(self, error: Exception) -> None:
+        """Start a pause; log it when the last line is WARNING_SECONDS old."""
+        with self._lock:
+            now = monotonic()
+            self._until = now + PAUSE_SECONDS
+            if now < self._quiet_until:
+                return
+            self._quiet_until = now + WARNING_SECONDS
+        logger.warning(
+            "The cache is away, each process counts for itself: %s: %s", type(error).__name__, error
+        )
+
+
+_absence = _Absence()

@@ -1,0 +1,247 @@
+"""Every variable of the settings, with nasty values: the portal starts or names the variable."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.cache.backends.redis import RedisCacheClient
+from django.core.exceptions import ImproperlyConfigured
+from django.db.backends.sqlite3.base import DatabaseWrapper
+
+from tests.portal.config.test_environment import COMPANY, PRODUCTION
+
+SETTINGS = Path(settings.BASE_DIR) / "portal" / "settings.py"
+CODE = compile(SETTINGS.read_text("utf-8"), SETTINGS, "exec")
+VARIABLES = sorted(
+    {
+        *re.findall(r'\benv\.\w+\(\s*"([A-Z_]+)"', SETTINGS.read_text("utf-8")),
+        *(f"{name}_FILE" for name in ("SECRET_KEY", "LOG_KEY", "KEY_ENCRYPTION_KEYS")),
+        *COMPANY,
+    }
+)
+ASKS_FOR_OTHERS = {"DEMONSTRATION", "OIDC_PROVIDERS"}
+"""Variables of which a right value makes others necessary, which are named then."""
+
+READ_OTHERWISE = {"DEMONSTRATION", "DEBUG", "DATA_DIR", "PUBLIC_URL", "SECRET_KEY", "MAIL_URL"}
+"""Variables that the demonstration reads in another way."""
+
+NASTY = [
+    " ",
+    ",",
+    "0",
+    "-1",
+    "1.5",
+    "²",
+    "9" * 5000,
+    "a" * 300,
+    "maybe",
+    "debug",
+    "[",
+    "]",
+    "[::1",
+    "#",
+    "?",
+    "/",
+    "//",
+    "://",
+    ":",
+    "@",
+    "%",
+    "%zz",
+    "{tid}{",
+    "a\nb",
+    "a\rb",
+    "a\x7fb",
+    "\u202eb",
+    "\udcff",
+    "köln",
+    "*",
+    "/dev/null",
+    "/nowhere/at/all",
+    "/proc",
+    "http://[",
+    "https://licenses.example.com:99999",
+    "https://licenses.example.com:port",
+    "https://licenses.example.com:0",
+    "https://user:pass@licenses.example.com",
+    "https://licenses.example.com?x=1#y",
+    "https://licenses.example.com/path",
+    "https://a b",
+    "https://..",
+    "javascript:alert(1)",
+    "smtp://user:pa#ss@mail.example.com",
+    "smtp://user:pa/ss@mail.example.com",
+    "smtp://user:pa[ss@mail.example.com",
+    "smtp://user:pass@mail.example.com:smtp",
+    "smtp://user:pass@mail.example.com:0",
+    "smtp://:25",
+    "smtps://mail.example.com/path",
+    "cache.example.com",
+    "cache.example.com:6379",
+    "memcached://cache.example.com",
+    "redis://",
+    "redis://[",
+    "redis://cache.example.com:port",
+    "redis://cache.example.com/zero",
+    "redis://cache.example.com?nonsense=1",
+    "redis://:pa#ss@cache.example.com",
+    "unix://",
+    "mysql://database.example.com/portal",
+    "postgresql://",
+    "postgresql://database.example.com",
+    "postgresql://user:pa#ss@database.example.com/portal",
+    "postgresql://user:pa/ss@database.example.com/portal",
+    "postgresql://database.example.com:port/portal",
+    "postgresql://database.example.com/portal?nonsense=1",
+    "sqlite://",
+    "sqlite:///",
+    "sqlite://:memory:",
+    "sqlite:///relative",
+    "sqlite:////tmp/with#hash",
+    "::ffff:10.0.0.0/104",
+    "10.0.0.0/33",
+    "company,company",
+]
+
+
+def loaded(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> dict[str, Any]:
+    """Return what the settings say in an environment of these variables alone."""
+    monkeypatch.setattr(os, "environ", variables)
+    made: dict[str, Any] = {"__name__": "portal.settings", "__file__": str(SETTINGS)}
+    exec(CODE, made)
+    return made
+
+
+def outcome(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> tuple[dict[str, Any] | None, str]:
+    """Return the settings and an empty text, or None and the refusal; other errors pass."""
+    try:
+        return loaded(monkeypatch, variables), ""
+    except ImproperlyConfigured as refusal:
+        return None, str(refusal)
+
+
+def must_work(made: dict[str, Any]) -> None:
+    """Build what Django builds of the settings when the first request needs it."""
+    [mailer] = made["MAILERS"].values()
+    if "OPTIONS" in mailer:
+        assert mailer["OPTIONS"]["host"]
+        assert mailer["OPTIONS"]["port"] in range(1, 65_536)
+    if made["CACHE_URL"]:
+        [place] = made["CACHES"]["default"]["LOCATION"]
+        RedisCacheClient([place]).get_client().connection_pool.make_connection()
+    if made["DATABASES"]["default"]["ENGINE"].endswith("sqlite3"):
+        database = made["DATABASES"]["default"]
+        assert DatabaseWrapper({"OPTIONS": {}, **database}).get_connection_params()
+        assert database["NAME"].startswith("/")
+
+
+def bases(tmp_path: Path) -> list[dict[str, str]]:
+    folder = {"DATA_DIR": str(tmp_path / "data")}
+    return [PRODUCTION | COMPANY | folder, {"DEMONSTRATION": "true"} | folder]
+
+
+def test_the_environments_that_are_changed_below_start(monkeypatch, tmp_path):
+    for base in bases(tmp_path):
+        must_work(loaded(monkeypatch, base))
+    assert len(VARIABLES) > 35
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_nasty_value_starts_or_is_named(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for base in bases(tmp_path)[: 2 if name in READ_OTHERWISE else 1]:
+        for value in NASTY:
+            made, refusal = outcome(monkeypatch, base | {name: value})
+            if made is not None:
+                must_work(made)
+            else:
+                assert name in refusal or name in ASKS_FOR_OTHERS, (value, refusal)
+                assert not re.search(r"pa[#/\[]ss|s3cret|l0g", refusal)
+
+
+def test_the_folder_of_the_data_may_have_any_name(monkeypatch, tmp_path):
+    folder = tmp_path / "with#hash and?mark%20"
+    made = loaded(monkeypatch, PRODUCTION | {"DATA_DIR": str(folder)})
+    assert made["DATABASES"]["default"]["NAME"] == str(folder / "portal.sqlite3")
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(("mode", "starts"), [(0o755, False), (0o701, False), (0o750, True)])
+def test_the_folder_of_the_data_is_closed_to_others_in_production(
+    mode, starts, monkeypatch, tmp_path
+):
+    tmp_path.chmod(mode)
+    _, refusal = outcome(monkeypatch, PRODUCTION | {"DATA_DIR": str(tmp_path)})
+    sentence = f"- DATA_DIR can be read by others: chmod o-rwx {tmp_path}"
+    assert refusal.splitlines()[1:] == ([] if starts else [sentence])
+
+
+@pytest.mark.parametrize(
+    ("given", "origin", "hosts"),
+    [
+        ("https://licenses.example.com:8443", "https://licenses.example.com:8443", None),
+        ("HTTPS://Licenses.Example.com:443/", "https://licenses.example.com", None),
+        ("https://lizenzen.köln", "https://lizenzen.xn--kln-sna", ["lizenzen.xn--kln-sna"]),
+        ("https://[2001:db8::5]:8443", "https://[2001:db8::5]:8443", ["[2001:db8::5]"]),
+    ],
+)
+def test_the_public_address_is_what_browsers_send(given, origin, hosts, monkeypatch, tmp_path):
+    made = loaded(
+        monkeypatch, PRODUCTION | {"DATA_DIR": str(tmp_path / "data"), "PUBLIC_URL": given}
+    )
+    assert (made["PUBLIC_URL"], made["ALLOWED_HOSTS"], made["CSRF_TRUSTED_ORIGINS"]) == (
+        origin,
+        hosts or ["licenses.example.com"],
+        [origin],
+    )
+
+
+@pytest.mark.parametrize(
+    "given", ["https://user@x.example", "https://x.example?q", "https://x.example/#f"]
+)
+def test_the_public_address_has_nothing_but_scheme_host_and_port(given, monkeypatch, tmp_path):
+    with pytest.raises(ImproperlyConfigured, match=r"PUBLIC_URL"):
+        loaded(monkeypatch, PRODUCTION | {"DATA_DIR": str(tmp_path), "PUBLIC_URL": given})
+
+
+@pytest.mark.parametrize("word", ["debug", "Debug", "DEBUG"])
+def test_a_level_of_the_log_is_read_in_any_case(word, monkeypatch, tmp_path):
+    made = loaded(monkeypatch, PRODUCTION | {"DATA_DIR": str(tmp_path / "data"), "LOG_LEVEL": word})
+    assert made["LOGGING"]["root"]["level"] == "DEBUG"
+
+
+@pytest.mark.parametrize(
+    ("address", "tls", "ssl"),
+    [
+        ("smtp://mail.example.com", True, False),
+        ("smtp://user:pass@mail.example.com:587", True, False),
+        ("smtps://mail.example.com", False, True),
+        ("smtp://localhost:25", False, False),
+        ("smtp://127.0.0.1:25", False, False),
+        ("smtp://[::1]:25", False, False),
+        ("smtp://user:pass@localhost", True, False),
+    ],
+)
+def test_mail_goes_to_another_machine_over_tls_only(address, tls, ssl, monkeypatch, tmp_path):
+    folder = {"DATA_DIR": str(tmp_path / "data")}
+    made = loaded(monkeypatch, PRODUCTION | folder | {"MAIL_URL": address})
+    options = made["MAILERS"]["default"]["OPTIONS"]
+    assert (options["use_tls"], options["use_ssl"]) == (tls, ssl)
+
+
+def test_cookies_are_bound_to_this_host_under_https(monkeypatch, tmp_path):
+    [production, demonstration] = [loaded(monkeypatch, base) for base in bases(tmp_path)]
+    names = ["SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME"]
+    assert [production[name] for name in names] == ["__Host-sessionid", "__Host-csrftoken"]
+    assert [demonstration[name] for name in names] == ["sessionid", "csrftoken"]
+
+
+@pytest.mark.parametrize(("asked", "preload"), [({}, False), ({"HSTS_PRELOAD": "true"}, True)])
+def test_browsers_preload_the_host_only_where_a_setting_asks(asked, preload, monkeypatch, tmp_path):
+    made = loaded(monkeypatch, PRODUCTION | {"DATA_DIR": str(tmp_path / "data")} | asked)
+    assert made["SECURE_HSTS_PRELOAD"] is preload

@@ -1,0 +1,105 @@
+"""Lines of the process log: none can be forged, however the foreign text came in."""
+
+import io
+import logging
+import re
+
+import pytest
+
+from portal.server.process_log import ForeignTextFilter, LineFormatter
+
+FORGED = "x\n2026-01-01T00:00:00Z INFO [-] portal: forged\r\u2028\u202e\x1b[31m"
+BEGIN = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ [A-Z]+ \[\S+\] ")
+
+
+def written(*, error: BaseException | None = None, **record) -> str:
+    made = logging.LogRecord("portal.test", logging.WARNING, "x.py", 1, "", (), None)
+    made.__dict__ |= record
+    if error is not None:
+        made.exc_info = (type(error), error, error.__traceback__)
+    assert ForeignTextFilter().filter(made) is True
+    return LineFormatter().format(made)
+
+
+class Foreign:
+    def __str__(self) -> str:
+        return FORGED
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"msg": FORGED},
+        {"msg": Foreign()},
+        {"msg": "%s", "args": (FORGED,)},
+        {"msg": "%s", "args": (Foreign(),)},
+        {"msg": "%s", "args": (ValueError(FORGED),)},
+        {"msg": "%(a)s", "args": {"a": FORGED}},
+        {"msg": "%(a)s", "args": {"a": Foreign()}},
+    ],
+    ids=["message", "object", "string", "argument", "exception", "named", "named object"],
+)
+def test_foreign_text_is_one_printable_line(record):
+    line = written(**record)
+    assert line.isprintable()
+    assert line.endswith(
+        r"portal.test: x\n2026-01-01T00:00:00Z INFO [-] portal: forged\r\u2028\u202e\x1b[31m"
+    )
+
+
+def test_long_text_is_cut():
+    assert len(written(msg="%s", args=("x" * 5000,))) < 400
+    assert len(written(msg="%(a)s", args={"a": "x" * 5000})) < 400
+    assert len(written(msg="x" * 50_000)) < 2_200
+
+
+def test_a_traceback_has_the_lines_of_code_and_one_for_each_exception():
+    try:
+        try:
+            raise ValueError(FORGED)
+        except ValueError as cause:
+            raise ExceptionGroup(FORGED, [RuntimeError(FORGED)]) from cause
+    except ExceptionGroup as error:
+        lines = written(msg="failed", error=error).splitlines()
+    assert [line for line in lines if BEGIN.match(line)] == lines[:1]
+    assert all(line.isprintable() for line in lines)
+    assert [line.partition(":")[0] for line in lines if "forged" in line] == [
+        "ValueError",
+        "ExceptionGroup",
+        "RuntimeError",
+    ]
+    assert sum("raise ValueError(FORGED)" in line for line in lines) == 1
+
+
+@pytest.fixture
+def lines():
+    """Return a function that returns what the process log has got, line by line."""
+    log = io.StringIO()
+    handler = logging.StreamHandler(log)
+    handler.setFormatter(LineFormatter())
+    handler.addFilter(ForeignTextFilter())
+    logging.getLogger().addHandler(handler)
+    yield lambda: log.getvalue().splitlines()
+    logging.getLogger().removeHandler(handler)
+
+
+@pytest.mark.django_db
+class TestRequests:
+    def test_a_lookup_in_the_admin_cannot_forge_a_line(self, operator_client, lines):
+        forged = "2026-01-01T00:00:00Z%20INFO%20[-]%20portal:%20forged"
+        answer = operator_client.get(f"/admin/portal/user/?password__x%0a{forged}=1")
+        found = [line for line in lines() if "forged" in line or "Traceback" in line]
+        assert answer.status_code == 400
+        assert [line.partition(": ")[0].split()[-1] for line in found] == [
+            "django.security.DisallowedModelAdminLookup"
+        ]
+        assert BEGIN.match(found[0])
+
+    def test_a_refusal_is_one_line_with_user_and_address(self, viewer_client, viewer, lines):
+        answer = viewer_client.get("/tenant/invite/", REMOTE_ADDR="198.51.100.7")
+        [line] = [line for line in lines() if "/tenant/" in line or "Traceback" in line]
+        assert answer.status_code == 403
+        assert line.endswith(
+            "django.request: Forbidden (Permission denied): /tenant/invite/ "
+            f"({viewer.email}, 198.51.100.7)"
+        )
