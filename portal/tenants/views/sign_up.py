@@ -37,7 +37,7 @@ IN_SESSION = "sign_up_of"
 def sign_up(request: HtmxRequest) -> HttpResponse:
     """Ask for an address and send a link to it: nothing exists before somebody opens that.
 
-    Whether somebody signs in with the address already, the mail alone tells.
+    Only the mail says whether there is an account with the address.
     """
     if request.user.is_authenticated:
         return redirect("home")
