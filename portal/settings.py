@@ -229,6 +229,7 @@ USERSESSIONS_TRACK_ACTIVITY = True
 
 # Sign-in at identity providers (OpenID Connect)
 OIDC_PROVIDERS = env.identity_providers("OIDC_PROVIDERS", insecure=DEMONSTRATION)
+IDENTITY_PROVIDER_SECONDS = 5.0  # for all that one request of ours asks of a provider
 _issuers = [urlsplit(provider["settings"]["server_url"]) for provider in OIDC_PROVIDERS]
 SOCIALACCOUNT_ADAPTER = "portal.accounts.providers.IdentityAdapter"
 SOCIALACCOUNT_PROVIDERS = {

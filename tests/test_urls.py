@@ -337,6 +337,7 @@ def test_allauth_leaves_to_strangers_what_signing_in_needs():
         "open_sign_up",
         "openid_connect_callback",
         "openid_connect_login",
+        "put_aside_identity",
         "socialaccount_login_cancelled",
         "socialaccount_signup",
     ]

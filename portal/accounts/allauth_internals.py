@@ -14,9 +14,6 @@ from allauth.account.internal.flows.login import (
 from allauth.account.stages import LoginStageController
 from allauth.core.internal import ratelimit
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
-from allauth.socialaccount.internal.flows.login import (
-    record_authentication as record_identity,
-)
 from allauth.usersessions.internal.flows.sessions import end_sessions
 
 __all__ = [
@@ -30,5 +27,4 @@ __all__ = [
     "perform_password_login",
     "ratelimit",
     "record_authentication",
-    "record_identity",
 ]

@@ -1,125 +1,103 @@
 """Sign-in at identity providers by OpenID Connect, configured by the environment alone.
 
 Who somebody is, is issuer and subject; an email address never leads to an account. What a provider
-says is believed only in an ID token whose signature, issuer, audience and nonce hold.
+says is believed only in an ID token whose signature, issuer, audience and nonce hold. Requests to
+providers are written here and never by an address; `provider_client` bounds what comes back.
 """
 
+import logging
 import secrets
 import time
 from hashlib import sha256
-from typing import Any
+from typing import Any, override
+from urllib.parse import urlencode
 
-import jwt
-import requests
-from allauth.account.models import Login
+from allauth.account.adapter import get_adapter as get_account_adapter
+from allauth.account.models import EmailAddress, Login
+from allauth.account.utils import get_next_redirect_url
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter, get_adapter
-from allauth.socialaccount.helpers import render_authentication_error
+from allauth.socialaccount.helpers import complete_social_login
 from allauth.socialaccount.models import SocialApp, SocialLogin
 from allauth.socialaccount.providers.base.constants import AuthProcess
-from allauth.socialaccount.providers.oauth2.client import OAuth2Error
-from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView, OAuth2LoginView
+from allauth.socialaccount.providers.oauth2.utils import generate_code_challenge
 from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
-from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
+from allauth.utils import build_absolute_uri, get_request_param
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.crypto import constant_time_compare
+from django.views.decorators.http import require_GET
+from requests import Session
 
+from portal.accounts import pending_identity
 from portal.accounts.allauth_internals import (
     perform_login,
     perform_password_login,
     record_authentication,
-    record_identity,
 )
 from portal.accounts.models import User
+from portal.accounts.pending_identity import PendingIdentity
 from portal.accounts.proof import is_recently_proven, proof_address
+from portal.accounts.provider_client import (
+    CLOCK_SKEW_SECONDS,
+    ProviderClient,
+    ProviderError,
+    ProvidersBusyError,
+    bounded_session,
+)
 from portal.accounts.requests import signed_in_user
+from portal.programs.limits import Limit
+from portal.web.forms import require_form_methods
+from portal.web.pages import too_many, uncached
 
-ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
-"""Signatures with a public key only: with a shared secret the portal could sign for itself."""
+logger = logging.getLogger("portal.providers")
 
+STARTS = Limit("identity_providers", 20)
+"""Sign-ins at providers that one client address may begin in a minute."""
 
-CLOCK_SKEW_SECONDS = 30
-"""Seconds by which the clock of a provider may differ from ours."""
+RETRY_SECONDS = 5
+"""Seconds after which somebody may come again who found all conversations under way."""
 
+MAX_NEXT_CHARACTERS = 2000
+"""Characters of the address to go on at, which is kept in the session of a stranger."""
 
-PENDING = "pending_identity"
+SCOPE = "openid profile email"
 
+KEPT_CLAIMS = ("iss", "sub", "email", "name")
+"""Claims that are kept, as one line of text, of all that a provider says."""
 
-MAX_PENDING_SECONDS = 3600
-"""Seconds for which an identity without account waits in the session."""
-
-
-class _Conversation(OpenIDConnectOAuth2Adapter):
-    """What the portal and a provider say to each other."""
-
-    @property
-    def openid_config(self) -> dict[str, Any]:
-        """Return the provider's own description. Raises OAuth2Error when it is not to be had."""
-        try:
-            config: dict[str, Any] = super().openid_config
-        except requests.RequestException as error:
-            raise OAuth2Error("The provider does not describe itself.") from error
-        issuer = self._provider.app.settings["server_url"]
-        if config.get("issuer", "").rstrip("/") != issuer:
-            raise OAuth2Error("The provider says that it is another issuer.")
-        return config
-
-    def complete_login(
-        self,
-        request: HttpRequest,
-        app: SocialApp,
-        token: Any,  # noqa: ARG002 (allauth passes it)
-        **kwargs: Any,
-    ) -> SocialLogin:
-        """Return who signed in, as the ID token says. Raises OAuth2Error when it does not hold."""
-        try:
-            claims = self._verified(app, kwargs["response"]["id_token"])
-        except (jwt.PyJWTError, requests.RequestException, KeyError, ValueError) as error:
-            raise OAuth2Error("The ID token does not hold.") from error
-        login: SocialLogin = self._provider.sociallogin_from_response(request, {"id_token": claims})
-        return login
-
-    @property
-    def _provider(self) -> Any:
-        return get_adapter().get_provider(self.request, self.provider_id)
-
-    def _verified(self, app: SocialApp, token: str) -> dict[str, Any]:
-        """Return the claims of the ID token (OpenID Connect Core 1.0, 3.1.3.7)."""
-        with get_adapter().get_requests_session() as session:
-            response = session.get(self.openid_config["jwks_uri"])
-            response.raise_for_status()
-        kid = jwt.get_unverified_header(token).get("kid")
-        published = jwt.PyJWKSet.from_dict(response.json()).keys
-        [key] = [key for key in published if kid is None or key.key_id == kid]
-        claims: dict[str, Any] = jwt.decode(
-            token,
-            key,
-            algorithms=ALGORITHMS,
-            audience=app.client_id,
-            issuer=self.openid_config["issuer"],
-            leeway=CLOCK_SKEW_SECONDS,
-            options={"require": ["iss", "sub", "aud", "exp", "iat"]},
-        )
-        if claims.get("azp", app.client_id) != app.client_id:
-            raise jwt.InvalidAudienceError("The ID token was made for another party.")
-        return claims
+MAX_CLAIM_CHARACTERS = 254
 
 
 class IdentityProvider(OpenIDConnectProvider):
     """A provider of the setting OIDC_PROVIDERS."""
 
-    oauth2_adapter_class = _Conversation
-
+    @override
     def extract_uid(self, data: dict[str, Any]) -> str:
         """Return one word for issuer and subject: a subject means nothing without its issuer."""
         claims = data["id_token"]
-        return sha256(f"{claims['iss']} {claims['sub']}".encode()).hexdigest()
+        whole = f"{claims['iss']} {claims['sub']}"
+        return sha256(whole.encode(errors="surrogatepass")).hexdigest()
 
+    @override
+    def extract_extra_data(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Keep little, and nothing that a database would not take."""
+        claims = data["id_token"]
+        texts = {name: claims[name] for name in KEPT_CLAIMS if isinstance(claims.get(name), str)}
+        return {"id_token": {name: _line(text) for name, text in texts.items()}}
+
+    @override
+    def extract_common_fields(self, data: dict[str, Any]) -> dict[str, Any]:
+        return {}
+
+    @override
+    def extract_email_addresses(self, data: dict[str, Any]) -> list[EmailAddress]:
+        return []
+
+    @override
     def redirect(
         self,
         request: HttpRequest,
@@ -128,20 +106,36 @@ class IdentityProvider(OpenIDConnectProvider):
         data: Any = None,
         **options: Any,
     ) -> HttpResponse:
-        """Send the browser to the provider; the ID token must bring the nonce back."""
-        nonce = secrets.token_urlsafe(24)
-        wanted = options.pop("auth_params", None) or {}
-        options |= {"auth_params": {**wanted, "nonce": nonce}, "nonce": nonce}
+        """Send the browser to the provider; the ID token must bring the nonce back.
+
+        `options` are parameters of ours (OpenID Connect Core 1.0, 3.1.2.1) and kept nowhere.
+        """
         try:
-            response: HttpResponse = super().redirect(request, process, next_url, data, **options)
-        except OAuth2Error as error:
-            return render_authentication_error(request, self, exception=error)
-        return response
+            address = ProviderClient(self.app).description()["authorization_endpoint"]
+        except ProviderError as error:
+            return _failed(request, self, error, {"process": process, "next": next_url})
+        nonce, proof = secrets.token_urlsafe(24), generate_code_challenge()
+        verifier = proof.pop("code_verifier")
+        state_id = self.stash_redirect_state(
+            request, process, next_url, data, nonce=nonce, pkce_code_verifier=verifier
+        )
+        asked = {
+            **options,
+            **proof,
+            "response_type": "code",
+            "client_id": self.app.client_id,
+            "redirect_uri": _redirect_uri(request, self),
+            "scope": SCOPE,
+            "state": state_id,
+            "nonce": nonce,
+        }
+        return HttpResponseRedirect(f"{address}{'&' if '?' in address else '?'}{urlencode(asked)}")
 
 
 class IdentityAdapter(DefaultSocialAccountAdapter):
     """What the portal does with an identity that a provider has confirmed."""
 
+    @override
     def list_apps(
         self, request: HttpRequest, provider: Any = None, client_id: Any = None
     ) -> list[SocialApp]:
@@ -149,14 +143,35 @@ class IdentityAdapter(DefaultSocialAccountAdapter):
         found: list[SocialApp] = super().list_apps(request, provider, client_id)
         return [app for app in found if app.pk is None]
 
+    def configured(self, request: HttpRequest, provider_id: str) -> IdentityProvider | None:
+        """Return the provider of the settings with this word, or None."""
+        for app in self.list_apps(request):
+            if app.provider_id == provider_id:
+                return IdentityProvider(request, app=app)
+        return None
+
+    @override
+    def get_provider(
+        self, request: HttpRequest, provider: Any, client_id: Any = None
+    ) -> IdentityProvider:
+        """Return the provider of an account, by its word alone.
+
+        Several may have one client id; one that was taken out of the settings still has a name,
+        so that people see what they are connected with and can end it.
+        """
+        former = SocialApp(provider="openid_connect", provider_id=provider, name=provider)
+        return self.configured(request, provider) or IdentityProvider(request, app=former)
+
+    @override
+    def get_requests_session(self) -> Session:
+        return bounded_session()
+
+    @override
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         """Take the answer to a request for proof, guard connecting, keep an unknown identity."""
-        claims, state = sociallogin.account.extra_data["id_token"], sociallogin.state
-        if not constant_time_compare(claims.get("nonce", ""), state["nonce"]):
-            raise PermissionDenied("The answer belongs to another request.")
-        match state["process"]:
+        match sociallogin.state["process"]:
             case AuthProcess.REDIRECT:
-                _take_proof(request, sociallogin, claims)
+                _take_proof(request, sociallogin)
             case AuthProcess.CONNECT:
                 if not is_recently_proven(request):
                     raise ImmediateHttpResponse(
@@ -167,97 +182,176 @@ class IdentityAdapter(DefaultSocialAccountAdapter):
                     raise ImmediateHttpResponse(_keep_pending(request, sociallogin))
 
 
-def pending_identity(request: HttpRequest) -> SocialLogin | None:
-    """Return the identity that signed in at a provider and has no account yet, if there is one."""
-    kept = request.session.get(PENDING)
-    if kept is None or time.time() - kept["at"] > MAX_PENDING_SECONDS:
-        return None
-    return SocialLogin.deserialize(kept["login"])
+def configured_provider(request: HttpRequest, provider_id: str) -> IdentityProvider:
+    """Return the provider with this word. Raises Http404 when the settings have none."""
+    adapter: IdentityAdapter = get_adapter(request)  # type: ignore[assignment]
+    provider = adapter.configured(request, provider_id)
+    if provider is None:
+        raise Http404
+    return provider
 
 
-def _keep_pending(request: HttpRequest, sociallogin: SocialLogin) -> HttpResponse:
-    """Keep the identity, and lead to the invitation it came from or to sign-up."""
-    request.session[PENDING] = {"at": time.time(), "login": sociallogin.serialize()}
-    joining = reverse("accept_invitation")
-    return redirect(joining if sociallogin.state.get("next") == joining else "account_signup")
+def _line(text: str) -> str:
+    return "".join(c for c in text if c.isprintable())[:MAX_CLAIM_CHARACTERS]
 
 
-def sign_in_pending(request: HttpRequest, login: SocialLogin, user: User) -> HttpResponse:
-    """Sign in the user for whom an account was made with this identity."""
-    del request.session[PENDING]
-    login.user = user
-    record_identity(request, login)
-    response: HttpResponse = perform_login(request, Login(user=user, redirect_url="/"))
-    return response
+def _redirect_uri(request: HttpRequest, provider: IdentityProvider) -> str:
+    path = reverse("openid_connect_callback", args=[provider.app.provider_id])
+    return str(build_absolute_uri(request, path))
 
 
-def _take_proof(request: HttpRequest, sociallogin: SocialLogin, claims: dict[str, Any]) -> None:
+def _keep_pending(request: HttpRequest, login: SocialLogin) -> HttpResponse:
+    """Keep the identity for what it was asked for, unless somebody is signed in here."""
+    if request.user.is_authenticated:
+        name = login.provider.name
+        messages.error(
+            request,
+            f"There is no account for that sign-in at {name}. To sign in with it to this account, "
+            "connect it in your profile.",
+        )
+        return redirect("home")
+    asked = login.state.get("data") or {}
+    return pending_identity.keep(request, login, asked.get("flow", pending_identity.SIGN_UP))
+
+
+def _take_proof(request: HttpRequest, login: SocialLogin) -> None:
     """Record that the provider asked the user anew, or send them back to where proof is asked.
 
     With `max_age=0` a provider must ask, and must say when it did in `auth_time` (OpenID Connect
     Core 1.0, 3.1.2.1); one that does not say so has proven nothing.
     """
-    asked_at = (sociallogin.state.get("data") or {}).get("asked_at")
-    proven_at = claims.get("auth_time")
-    is_fresh = (
-        isinstance(asked_at, float)
-        and isinstance(proven_at, int)
-        and proven_at >= asked_at - CLOCK_SKEW_SECONDS
-    )
-    if not is_fresh or sociallogin.user != request.user:
+    asked_at, proven_at = login.state["data"]["asked_at"], login.state["auth_time"]
+    is_fresh = proven_at is not None and proven_at >= asked_at - CLOCK_SKEW_SECONDS
+    if not is_fresh or login.user != request.user:
         messages.error(
             request,
             "The provider did not confirm that it asked you just now, or confirmed somebody else. "
             "Try again, or choose another way.",
         )
-        to = sociallogin.get_redirect_url(request) or "/"
-        raise ImmediateHttpResponse(redirect(proof_address(to)))
+        raise ImmediateHttpResponse(redirect(_beginning(login.state) or "/"))
     record_authentication(
         request,
         signed_in_user(request),
         "socialaccount",
-        provider=sociallogin.account.provider,
-        uid=sociallogin.account.uid,
+        provider=login.account.provider,
+        uid=login.account.uid,
         reauthenticated=True,
     )
 
 
 def ask_for_proof(request: HttpRequest, provider: IdentityProvider, then: str) -> HttpResponse:
     """Send the browser to the provider, which must ask the user anew; go on at `then`."""
-    return provider.redirect(
+    return too_many(request, STARTS) or provider.redirect(
         request,
         AuthProcess.REDIRECT,
         next_url=then,
         data={"asked_at": time.time()},
-        auth_params={"prompt": "login", "max_age": "0"},
+        prompt="login",
+        max_age="0",
     )
 
 
+@require_form_methods
 @login_not_required
 def login(request: HttpRequest, provider_id: str) -> HttpResponse:
     """Start a sign-in at the provider, or a connection with it."""
-    return _view(OAuth2LoginView, request, provider_id)
+    provider = configured_provider(request, provider_id)
+    wants_connection = get_request_param(request, "process") == AuthProcess.CONNECT
+    process = AuthProcess.CONNECT if wants_connection else AuthProcess.LOGIN
+    if request.method != "POST":
+        context = {"provider": provider, "process": process}
+        return uncached(render(request, "socialaccount/login.html", context))
+    next_url = get_next_redirect_url(request)
+    if next_url and len(next_url) > MAX_NEXT_CHARACTERS:
+        next_url = None
+    data = {"flow": pending_identity.flow_of(request, next_url)}
+    return too_many(request, STARTS) or provider.redirect(request, process, next_url, data)
 
 
+@require_GET
 @login_not_required
 def callback(request: HttpRequest, provider_id: str) -> HttpResponse:
-    """Take the provider's answer."""
-    return _view(OAuth2CallbackView, request, provider_id)
-
-
-def _view(kind: Any, request: HttpRequest, provider_id: str) -> HttpResponse:
+    """Take the provider's answer (OpenID Connect Core 1.0, 3.1.2.5 and 3.1.2.6)."""
+    provider = configured_provider(request, provider_id)
     try:
-        response: HttpResponse = kind.adapter_view(_Conversation(request, provider_id))(request)
-    except SocialApp.DoesNotExist as error:
-        raise Http404 from error
+        state = provider.unstash_redirect_state(request, request.GET.get("state", ""))
+    except PermissionDenied:
+        return _failed(request, provider, ProviderError("no question of this browser waits"))
+    if request.GET.get("error") == "access_denied" and not _beginning(state):
+        return redirect("socialaccount_login_cancelled")
+    try:
+        login = _answered(request, provider, state)
+    except ProviderError as error:
+        return _failed(request, provider, error, state)
+    response: HttpResponse = complete_social_login(request, login)
     return response
 
 
-def sign_in_new(request: HttpRequest, user: User, pending: SocialLogin | None) -> HttpResponse:
-    """Sign in the user whose account was just made, with a password or with that identity."""
-    if pending is not None:
-        return sign_in_pending(request, pending, user)
-    response: HttpResponse = perform_password_login(
-        request, {"email": user.email}, Login(user=user, redirect_url="/")
+def _answered(
+    request: HttpRequest, provider: IdentityProvider, state: dict[str, Any]
+) -> SocialLogin:
+    """Return who signed in, as the ID token says. Raises ProviderError."""
+    if "error" in request.GET or "code" not in request.GET:
+        raise ProviderError(f"it answers {request.GET.get('error', 'without a code')}")
+    claims = ProviderClient(provider.app).claims(
+        code=request.GET["code"],
+        verifier=state["pkce_code_verifier"],
+        redirect_uri=_redirect_uri(request, provider),
+        nonce=state["nonce"],
     )
+    login: SocialLogin = provider.sociallogin_from_response(request, {"id_token": claims})
+    login.state = {**state, "auth_time": claims.get("auth_time")}
+    return login
+
+
+def _beginning(state: dict[str, Any]) -> str | None:
+    """Return the page of one's own account on which this began, if it was one."""
+    match state.get("process"):
+        case AuthProcess.REDIRECT:
+            return proof_address(state.get("next") or "/")
+        case AuthProcess.CONNECT:
+            return reverse("socialaccount_connections")
+    return None
+
+
+def _failed(
+    request: HttpRequest,
+    provider: IdentityProvider,
+    error: ProviderError,
+    state: dict[str, Any] | None = None,
+) -> HttpResponse:
+    """Log why, and go back to where it began or say that it did not work."""
+    logger.warning("Sign-in at %s does not work: %s", provider.app.provider_id, str(error))
+    beginning = _beginning(state or {})
+    if beginning and request.user.is_authenticated:
+        messages.error(request, f"{provider.name} did not confirm who you are. Try again.")
+        return uncached(redirect(beginning))
+    is_busy = isinstance(error, ProvidersBusyError)
+    response = render(
+        request,
+        "socialaccount/authentication_error.html",
+        {"is_busy": is_busy},
+        status=503 if is_busy else 401,
+    )
+    if is_busy:
+        response["Retry-After"] = str(RETRY_SECONDS)
+    return uncached(response)
+
+
+def sign_in_new(request: HttpRequest, user: User, identity: PendingIdentity | None) -> HttpResponse:
+    """Sign in the user whose account was just made, with a password or with that identity."""
+    login = Login(user=user, redirect_url="/")
+    if identity is None:
+        response: HttpResponse = perform_password_login(request, {"email": user.email}, login)
+    else:
+        kept = identity.account
+        record_authentication(request, user, "socialaccount", provider=kept.provider, uid=kept.uid)
+        response = perform_login(request, login)
     return response
+
+
+def sign_out_to_go_on(request: HttpRequest, **kept: Any) -> None:
+    """Sign out whoever is signed in and keep only these values of their session."""
+    get_account_adapter(request).logout(request)
+    for name, value in kept.items():
+        request.session[name] = value

@@ -2,7 +2,7 @@
 
 from django.urls import include, path, re_path
 
-from portal.accounts import providers, views
+from portal.accounts import pending_identity, providers, views
 
 urlpatterns = [
     re_path(
@@ -26,5 +26,6 @@ urlpatterns = [
         views.ProveAtProviderView.as_view(),
         name="prove_at_provider",
     ),
+    path("identity/put-aside/", pending_identity.put_aside, name="put_aside_identity"),
     path("", include("allauth.urls")),
 ]

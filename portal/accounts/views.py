@@ -8,7 +8,6 @@ from allauth.account.views import (
     PasswordResetFromKeyView,
 )
 from allauth.mfa.models import Authenticator
-from allauth.socialaccount.adapter import get_adapter as get_identity_adapter
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django import forms
@@ -21,7 +20,7 @@ from portal.accounts.allauth_internals import end_sessions
 from portal.accounts.flows.accounts import rename_user
 from portal.accounts.forms import NameForm
 from portal.accounts.models import User
-from portal.accounts.providers import ask_for_proof
+from portal.accounts.providers import ask_for_proof, configured_provider
 from portal.accounts.requests import actor_of, signed_in, signed_in_user
 from portal.web.forms import posted, refusals_on, require_form_methods
 from portal.web.pages import HtmxRequest, form_page, uncached
@@ -75,7 +74,7 @@ class ProveAtProviderView(BaseReauthenticateView):
         return super().get_context_data(**kwargs) | {"provider": self._provider()}
 
     def _provider(self) -> Any:
-        return get_identity_adapter().get_provider(self.request, self.kwargs["provider_id"])
+        return configured_provider(self.request, self.kwargs["provider_id"])
 
 
 class VerifyEmailView(ConfirmEmailView):

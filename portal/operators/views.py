@@ -10,8 +10,9 @@ from portal.core.actors import Actor, ActorKind
 from portal.operators.flows import recovery
 from portal.operators.models import PendingChange
 from portal.programs.client_address import client_address
+from portal.tenants.links import LINKS
 from portal.web.forms import ConfirmForm, posted, refusals_on, require_form_methods
-from portal.web.pages import HtmxRequest, form_page, uncached
+from portal.web.pages import HtmxRequest, form_page, too_many, uncached
 
 IN_SESSION = "pending_change_id"
 
@@ -19,9 +20,15 @@ IN_SESSION = "pending_change_id"
 @require_safe
 @login_not_required
 def open_cancellation(request: HttpRequest, secret: str) -> HttpResponse:
-    """Remember which change the link was for, and take its secret out of the address."""
+    """Remember which change a good link was for, and take its secret out of the address."""
+    refused = too_many(request, LINKS)
+    if refused is not None:
+        return refused
     change = recovery.by_secret(secret)
-    request.session[IN_SESSION] = str(change.pk) if change else None
+    if change is None:
+        request.session.pop(IN_SESSION, None)
+    else:
+        request.session[IN_SESSION] = str(change.pk)
     return uncached(redirect("cancel_change"))
 
 

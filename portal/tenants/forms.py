@@ -1,13 +1,13 @@
 """Forms about signing up, a tenant, its members, invitations and log."""
 
-from typing import Any
+from typing import Any, override
 from uuid import UUID
 
-from allauth.socialaccount.models import SocialLogin
 from django import forms
 from django.contrib.auth.password_validation import validate_password
 
 from portal.accounts.models import User
+from portal.accounts.pending_identity import PendingIdentity
 from portal.activity.actions import Action
 from portal.activity.models import LogEntry
 from portal.tenants.models import Member, Role, Tenant, country_choices, validate_tenant_name
@@ -42,17 +42,16 @@ class JoinForm(forms.Form):
     )
 
     def __init__(
-        self, *args: Any, email: str, pending: SocialLogin | None = None, **kwargs: Any
+        self, *args: Any, email: str, pending: PendingIdentity | None = None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
         self.email = email
         if pending is not None:
             del self.fields["password"]
-            claims = pending.account.extra_data["id_token"]
-            self.fields["name"].initial = str(claims.get("name", ""))[:150]
+            self.fields["name"].initial = pending.name[:150]
 
+    @override
     def clean(self) -> dict[str, Any]:
-        """Judge the password, together with the name and the address."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         person = User(email=self.email, name=cleaned.get("name", ""))
         if "password" in cleaned:

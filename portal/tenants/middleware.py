@@ -44,7 +44,7 @@ class SupportViewMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer as ever; what matters is decided when the view is known."""
+        """Pass the request on: `process_view` decides, once the view is known."""
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: Any, *_: Any) -> HttpResponse | None:

@@ -97,7 +97,7 @@ RANKS = {Role.VIEWER: 0, Role.MANAGER: 1, Role.OWNER: 2}
 
 
 class MemberQuerySet(models.QuerySet["Member"]):
-    """Words for reading memberships."""
+    """Memberships, by what their users may do."""
 
     def owners(self) -> MemberQuerySet:
         """Return the owners who may sign in."""
@@ -133,7 +133,7 @@ class Member(models.Model):
 
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
-    """Words for reading invitations."""
+    """Invitations, by whether they can be accepted."""
 
     def pending(self) -> InvitationQuerySet:
         """Return those that nobody accepted or revoked, the expired ones included."""

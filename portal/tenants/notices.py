@@ -22,7 +22,7 @@ def notify_key_managers(
 ) -> None:
     """Queue a mail to each owner and manager, in the caller's transaction.
 
-    `once` names what is told only once to each of them.
+    `once` names a notice that each of them gets only once.
     """
     for member in key_managers(tenant_id):
         outbox.queue(
@@ -36,7 +36,7 @@ def notify_key_managers(
 
 
 def were_notified(tenant_id: UUID, *, once: str) -> bool:
-    """Return whether somebody who looks after the keys was told what `once` names."""
+    """Return whether an owner or manager of today got the notice that `once` names."""
     names = [_name(once, member) for member in key_managers(tenant_id)]
     return Outbox.objects.filter(dedupe_key__in=names).exists()
 

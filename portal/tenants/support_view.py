@@ -1,7 +1,7 @@
 """The support view: an operator sees the portal as a tenant's viewer does, for half an hour.
 
 The operator stays signed in as themself and changes nothing: `SupportViewMiddleware` asks
-`may_answer` before every view. The tenant's log tells of the beginning and the end.
+`may_answer` before every view. Its beginning and end are rows of the tenant's log.
 """
 
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ def current(request: HttpRequest) -> SupportView | None:
 
 @transaction.atomic
 def start(*, request: HttpRequest, tenant: Tenant, actor: Actor, reason: str) -> None:
-    """Begin a support view of the tenant, told in the tenant's log; another one ends."""
+    """Begin a support view, recorded in the tenant's log; another one ends."""
     end(request, actor=actor, how="another support view")
     until = timezone.now() + LIFE
     record(
@@ -76,7 +76,7 @@ def start(*, request: HttpRequest, tenant: Tenant, actor: Actor, reason: str) ->
 
 @transaction.atomic
 def end(request: HttpRequest, *, actor: Actor, how: str) -> Tenant | None:
-    """End the session's support view, told in the tenant's log, and return whose it was."""
+    """End the session's support view, recorded in the tenant's log; return the tenant."""
     seen = current(request)
     request.session.pop(IN_SESSION, None)
     if seen is None:

@@ -12,6 +12,8 @@ from django.utils.cache import patch_vary_headers
 from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 from django_htmx.middleware import HtmxDetails
 
+from portal.programs.limits import Limit
+
 THEMES = {"dark", "light"}
 
 
@@ -98,6 +100,16 @@ def _messages(request: HtmxRequest) -> bytes:
 def elsewhere(request: HtmxRequest, to: str) -> HttpResponse:
     """Send the browser to another page, out of a dialog too."""
     return uncached(HttpResponseClientRedirect(to) if wants_fragment(request) else redirect(to))
+
+
+def too_many(request: HttpRequest, limit: Limit) -> HttpResponse | None:
+    """Count the request; return a page that says to come again later when there were too many."""
+    seconds = limit.exceeded(request)
+    if not seconds:
+        return None
+    response = uncached(render(request, "429.html", status=429))
+    response["Retry-After"] = str(seconds)
+    return response
 
 
 def uncached(response: HttpResponse) -> HttpResponse:

@@ -6,6 +6,9 @@ import json
 import secrets
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
@@ -14,6 +17,12 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 CLIENT_ID, CLIENT_SECRET = "portal", "s3cret: of the portal"
+DESCRIPTION = "/.well-known/openid-configuration"
+
+
+@cache
+def _rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
 
 
 class IdentityServer:
@@ -22,15 +31,24 @@ class IdentityServer:
     `person` are claims of the ID token. `asks` is whether it obeys `max_age=0`, by an `auth_time`
     of now; else its `auth_time` is an hour ago. `claims` are put over the claims of the ID token
     (None takes one away), and `key` may be another one than it publishes.
+
+    `instead` holds, by path, what it answers in place of the right thing: a value as JSON, or a
+    function of the request's handler that answers as it likes (below). `asked` are the paths that
+    it was asked for, `kid` the identifier of the key.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, word: str = "company") -> None:
+        self.word = word
+        self.instead: dict[str, Any] = {}
+        self.asked: list[str] = []
+        self.kid = "1"
+        self.is_over = threading.Event()
         self.person: dict[str, Any] = {"sub": "ada", "email": "ada@id.example", "name": "Ada"}
         self.asks = True
         self.claims: dict[str, Any] = {}
         self.requests: list[dict[str, str]] = []
         self._codes: dict[str, dict[str, str]] = {}
-        self.key = self._published = rsa.generate_private_key(65537, 2048)
+        self.key = self._published = _rsa_key()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.issuer = f"http://localhost:{self._server.server_port}/realm"
 
@@ -39,6 +57,7 @@ class IdentityServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.is_over.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -46,8 +65,8 @@ class IdentityServer:
     def as_setting(self) -> dict[str, Any]:
         """What portal.settings makes of the environment for this provider."""
         return {
-            "provider_id": "company",
-            "name": "Company",
+            "provider_id": self.word,
+            "name": self.word.capitalize(),
             "client_id": CLIENT_ID,
             "secret": CLIENT_SECRET,
             "settings": {"server_url": self.issuer, "oauth_pkce_enabled": True},
@@ -95,7 +114,7 @@ class IdentityServer:
             **self.claims,
         }
         kept = {name: value for name, value in claims.items() if value is not None}
-        return jwt.encode(kept, self.key, "RS256", headers={"kid": "1"})
+        return jwt.encode(kept, self.key, "RS256", headers={"kid": self.kid})
 
     def describe(self) -> dict[str, Any]:
         """Return the provider's description of itself (OpenID Connect Discovery 1.0, 4.2)."""
@@ -110,7 +129,22 @@ class IdentityServer:
     def keys(self) -> dict[str, Any]:
         """Return the published keys."""
         public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self._published.public_key()))
-        return {"keys": [public | {"kid": "1", "use": "sig", "alg": "RS256"}]}
+        return {"keys": [public | {"kid": self.kid, "use": "sig", "alg": "RS256"}]}
+
+    def misbehaves(self, handler: Any) -> bool:
+        """Answer as `instead` says and return True, if it says anything about this path."""
+        path = urlsplit(handler.path).path.removeprefix("/realm")
+        self.asked.append(path)
+        if path not in self.instead:
+            return False
+        answer = self.instead[path]
+        handler.is_over, handler.close_connection = self.is_over, True
+        with suppress(OSError):  # who asked does not wait for the end
+            if callable(answer):
+                answer(handler)
+            else:
+                answering(200, json.dumps(answer).encode())(handler)
+        return True
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
@@ -118,6 +152,8 @@ class IdentityServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
+                if server.misbehaves(self):
+                    return
                 match parts.path.removeprefix("/realm"):
                     case "/.well-known/openid-configuration":
                         self._json(server.describe())
@@ -132,6 +168,8 @@ class IdentityServer:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                if server.misbehaves(self):
+                    return
                 form = {name: values[0] for name, values in parse_qs(body).items()}
                 tokens = server.token(form)
                 self._json(tokens or {"error": "invalid_grant"}, 200 if tokens else 400)
@@ -146,3 +184,43 @@ class IdentityServer:
                 """Say nothing."""
 
         return Handler
+
+
+def answering(status: int, body: bytes = b"", **headers: str) -> Callable[[Any], None]:
+    """Answer with this status, body and headers (`_` stands for `-`)."""
+
+    def answer(handler: Any) -> None:
+        handler.send_response(status)
+        for name, value in {"Content_Type": "application/json", **headers}.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+def dripping(start: bytes) -> Callable[[Any], None]:
+    """Answer with `start`, then a byte at a time for as long as somebody listens."""
+
+    def answer(handler: Any) -> None:
+        handler.wfile.write(start)
+        while not handler.is_over.wait(0.02):
+            handler.wfile.write(b" ")
+
+    return answer
+
+
+def hanging(handler: Any) -> None:
+    """Answer nothing until the provider is over."""
+    handler.is_over.wait()
+
+
+def closing(handler: Any) -> None:
+    """Close the connection without an answer."""
+
+
+def endless(handler: Any) -> None:
+    """Answer with more than anybody needs, for as long as somebody listens."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+    while not handler.is_over.is_set():
+        handler.wfile.write(b" " * 65536)

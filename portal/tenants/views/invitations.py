@@ -8,28 +8,36 @@ from django.views.decorators.http import require_safe
 
 from portal.accounts.flows.accounts import account_exists
 from portal.accounts.models import User
-from portal.accounts.providers import pending_identity, sign_in_new
+from portal.accounts.pending_identity import INVITATION_IN_SESSION as IN_SESSION
+from portal.accounts.pending_identity import end, invitation_flow, pending_identity
+from portal.accounts.providers import sign_in_new, sign_out_to_go_on
 from portal.accounts.requests import actor_of
 from portal.programs.client_address import client_address
 from portal.tenants.access import switch_to
 from portal.tenants.flows.invitations import hashed, is_for, join_as_new_person, join_as_user
 from portal.tenants.forms import JoinForm
+from portal.tenants.links import LINKS
 from portal.tenants.models import Invitation
 from portal.web.forms import ConfirmForm, posted, refusals_on, require_form_methods
-from portal.web.pages import HtmxRequest, form_page, uncached
-
-IN_SESSION = "invitation_id"
+from portal.web.pages import HtmxRequest, form_page, too_many, uncached
 
 
 @require_safe
 @login_not_required
 def open_invitation(request: HtmxRequest, secret: str) -> HttpResponse:
-    """Remember which invitation the link was for, and take its secret out of the address.
+    """Remember which invitation a good link was for, and take its secret out of the address.
 
-    Addresses are logged, kept in histories, and sent along as referrers.
+    Addresses are logged, kept in histories, and sent along as referrers. A session is made for
+    good links only.
     """
-    found = Invitation.objects.filter(token_sha256=hashed(secret)).first()
-    request.session[IN_SESSION] = found.pk if found else None
+    refused = too_many(request, LINKS)
+    if refused is not None:
+        return refused
+    found = Invitation.objects.open().filter(token_sha256=hashed(secret)).first()
+    if found is None:
+        request.session.pop(IN_SESSION, None)
+    else:
+        request.session[IN_SESSION] = found.pk
     return uncached(redirect("accept_invitation"))
 
 
@@ -44,10 +52,14 @@ def accept_invitation(request: HtmxRequest) -> HttpResponse:
         .first()
     )
     if invitation is None:
+        end(request, invitation_flow(request.session.pop(IN_SESSION, None)))
         return uncached(render(request, "invitations/gone.html", status=404))
     user = request.user if isinstance(request.user, User) else None
     if user is not None and is_for(invitation, user):
         return _accept(request, invitation, user)
+    if user is not None and "log_out" in request.POST:
+        sign_out_to_go_on(request, **{IN_SESSION: invitation.pk})
+        return uncached(redirect("accept_invitation"))
     if user is not None or account_exists(invitation.email):
         return uncached(render(request, "invitations/sign_in.html", {"invitation": invitation}))
     return _join(request, invitation)
@@ -64,7 +76,7 @@ def _accept(request: HtmxRequest, invitation: Invitation, user: User) -> HttpRes
 
 
 def _join(request: HtmxRequest, invitation: Invitation) -> HttpResponse:
-    pending = pending_identity(request)
+    pending = pending_identity(request, invitation_flow(invitation.pk))
     form = JoinForm(posted(request), email=invitation.email, pending=pending)
     if form.is_valid():
         with refusals_on(form):

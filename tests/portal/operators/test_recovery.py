@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Group
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
@@ -282,3 +283,31 @@ def test_a_change_that_fails_keeps_no_other_from_being_done(
     [record] = caplog.records
     assert record.message == f"Pending change {failed.pk} failed; the others go on"
     assert record.exc_info is not None
+
+
+def test_a_wrong_link_makes_no_session(client, db):
+    assert client.get("/objections/wrong/").url == "/objections/"
+    assert (Session.objects.count(), "sessionid" in client.cookies) == (0, False)
+
+
+@pytest.mark.parametrize("end", [Outcome.DONE, Outcome.STOPPED, Outcome.REFUSED])
+def test_a_finished_link_shows_nothing_of_its_past(operator_client, contoso, owner, end):
+    do(operator_client, [contoso], "replace_owner", email=NEW)
+    visitor, address = Client(), link()
+    shown = (NEW, "Contoso", "Ticket 42")
+    page = visitor.get(address, follow=True).content.decode()
+    assert [part for part in shown if part not in page] == []
+    finished = {"outcome": end, "outcome_reason": "Contoso", "finished_at": timezone.now()}
+    PendingChange.objects.update(**finished)
+    page = visitor.get("/objections/").content.decode()
+    assert [part for part in shown if part in page] == []
+
+
+def test_somebody_who_is_signed_in_is_named_before_they_stop_it(
+    operator_client, contoso, jane, viewer_client, viewer
+):
+    do(operator_client, [jane], "remove_second_factor")
+    page = viewer_client.get(link(), follow=True).content.decode()
+    assert f"You are signed in as {viewer.email}. The log will say that you stopped it." in page
+    viewer_client.post("/objections/")
+    assert LogEntry.objects.for_tenant(contoso.pk).order_by("seq").last().actor_id == viewer.pk

@@ -4,6 +4,8 @@ import re
 from urllib.parse import quote
 
 import pytest
+from django.contrib.sessions.models import Session
+from django.utils import timezone
 
 from portal.accounts.models import User
 from portal.tenants.flows.invitations import hashed, invite_member, revoke_invitation
@@ -189,3 +191,28 @@ def test_the_link_names_the_portal_and_not_the_host_of_a_request(contoso, owner,
     client = client_for(owner)
     client.post("/tenant/invite/", {"email": NEW, "role": "viewer"}, headers={"Host": "localhost"})
     assert re.fullmatch(r"[\w-]{43}", secret_of(Invitation.objects.get()))
+
+
+def test_somebody_else_who_is_signed_in_is_asked_and_goes_on(link, visitor, stranger):
+    person = visitor()
+    person.signs_in(stranger.email)
+    assert "Log out and go on" in person.get(link)[2]
+    status, address, body = person.post(ACCEPT, {"log_out": "yes"})
+    assert (status, address, title(body)) == (200, ACCEPT, "Join Contoso")
+    person.post(ACCEPT, PERSON)
+    assert members() == [NEW, "owner@contoso.example", stranger.email]
+
+
+@pytest.mark.parametrize("end", ["used", "revoked", "expired"])
+def test_a_link_that_is_no_good_makes_no_session_and_shows_nothing(
+    end, link, invitation, visitor, owner
+):
+    now = timezone.now()
+    change = {"used": "accepted_at", "revoked": "revoked_at", "expired": "expires_at"}[end]
+    Invitation.objects.update(**{change: now})
+    for address in (link, "/invitations/unknown/"):
+        person = visitor()
+        status, _, body = person.get(address)
+        assert (status, "Contoso" in body, NEW in body) == (404, False, False)
+        assert "sessionid" not in {cookie.name for cookie in person.jar}
+    assert not Session.objects.exists()

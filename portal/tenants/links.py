@@ -1,0 +1,6 @@
+"""What the links of mails have in common: opening one costs a stranger something."""
+
+from portal.programs.limits import Limit
+
+LINKS = Limit("mailed_links", 120)
+"""Links of mails, good or not, that one client address may open in a minute."""
