@@ -330,9 +330,11 @@ def test_allauth_leaves_to_strangers_what_signing_in_needs():
         "complete_sign_up",
         "mfa_authenticate",
         "mfa_login_webauthn",
+        "open_email_change",
         "open_sign_up",
         "openid_connect_callback",
         "openid_connect_login",
+        "revoke_email_change",
         "socialaccount_login_cancelled",
         "socialaccount_signup",
     ]

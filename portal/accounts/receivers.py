@@ -15,6 +15,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 
 from portal.accounts.flows.accounts import record_for_person
+from portal.accounts.flows.email_change import end_what_waits, revoke_email_change
 from portal.accounts.models import User
 from portal.activity.actions import Action
 from portal.programs.client_address import client_address
@@ -51,6 +52,7 @@ def signed_in(request: HttpRequest, user: User, **_: Any) -> None:
 def password_changed(request: HttpRequest, user: User, **_: Any) -> None:
     """Tell of a password that was changed, reset, or set for the first time."""
     _record(request, user, Action.PASSWORD_CHANGED)
+    end_what_waits(user=user)
 
 
 @receiver(account.email_changed)
@@ -62,12 +64,14 @@ def email_changed(
     after = to_email_address.email
     details = {"before": {"email": before}, "after": {"email": after}}
     _record(request, user, Action.EMAIL_CHANGED, **details)
+    end_what_waits(user=user)
 
 
 @receiver([mfa.authenticator_added, mfa.authenticator_reset])
 def factor_added(request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
     """Tell of a new second factor, or of new recovery codes."""
     _record(request, user, ADDED[Authenticator.Type(authenticator.type)])
+    end_what_waits(user=user)
 
 
 @receiver(mfa.authenticator_removed)
@@ -76,6 +80,7 @@ def factor_removed(
 ) -> None:
     """Tell of a second factor that is gone."""
     _record(request, user, REMOVED[Authenticator.Type(authenticator.type)])
+    end_what_waits(user=user)
 
 
 @receiver(identity.social_account_added)
@@ -83,6 +88,7 @@ def identity_connected(request: HttpRequest, sociallogin: Any, **_: Any) -> None
     """Tell that an identity provider signs the person in from now on."""
     provider = sociallogin.account.provider
     _record(request, sociallogin.user, Action.IDENTITY_CONNECTED, provider=provider)
+    end_what_waits(user=sociallogin.user)
 
 
 @receiver(identity.social_account_removed)
@@ -90,3 +96,12 @@ def identity_disconnected(request: HttpRequest, socialaccount: Any, **_: Any) ->
     """Tell that an identity provider signs the person in no more."""
     provider = socialaccount.provider
     _record(request, socialaccount.user, Action.IDENTITY_DISCONNECTED, provider=provider)
+    end_what_waits(user=socialaccount.user)
+
+
+@receiver(account.email_removed)
+def email_change_cancelled(request: HttpRequest, user: User, **_: Any) -> None:
+    """Stop the change whose address was taken away in the profile."""
+    change = user.email_changes.waiting().first()
+    if change is not None:
+        revoke_email_change(change=change, actor=user.as_actor(client_address(request)))

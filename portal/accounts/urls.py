@@ -15,6 +15,8 @@ urlpatterns = [
         views.ChoosePasswordView.as_view(),
         name="account_reset_password_from_key",
     ),
+    path("email/stop/", views.revoke_change, name="revoke_email_change"),
+    path("email/stop/<str:token>/", views.open_email_change, name="open_email_change"),
     path("oidc/<str:provider_id>/login/", providers.login, name="openid_connect_login"),
     path(
         "oidc/<str:provider_id>/login/callback/",
