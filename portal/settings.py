@@ -203,10 +203,17 @@ ACCOUNT_RATE_LIMITS = {
     # let a stranger who guesses lock its owner out.
     "login_failed": "30/m/ip,5/5m/key",
     "login_failed_known_device": "10/5m/key",
+    "second_step": "30/m/ip,5/5m/key",
+    "second_step_known_device": "10/5m/key",
     "reset_password": "20/m/ip,5/h/key",
     "signup": "20/m/ip,5/h/key",
 }
 MFA_ADAPTER = "portal.accounts.adapters.MfaAdapter"
+MFA_FORMS = {
+    "activate_totp": "portal.accounts.forms.ActivateAppForm",
+    "authenticate": "portal.accounts.forms.CodeForm",
+    "reauthenticate": "portal.accounts.forms.ProofCodeForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_RATE_LIMITS = {"webauthn_login": "60/m/ip"}  # a company's people share an address
 MFA_TOTP_ISSUER = PORTAL_NAME

@@ -17,12 +17,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
+from portal.accounts import secrets_at_rest
 from portal.accounts.allauth_internals import LoginStageController, LoginStageKey, ratelimit
 from portal.accounts.credentials import credentials_of
 from portal.accounts.devices import known_device, remember_device
 from portal.accounts.flows.accounts import drop_credentials
 from portal.accounts.flows.email_change import finish_email_change
 from portal.accounts.models import User
+from portal.accounts.second_factor import has_second_factor
 from portal.core.links import public_link
 from portal.mail.outbox import QueuedMail, site_context
 from portal.programs.client_address import client_address
@@ -99,8 +101,13 @@ class AccountAdapter(DefaultAccountAdapter):
             return super().confirm_email(request, email_address)
 
     def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
-        """Return the ways in which the user can prove who they are; the first is offered first."""
+        """Return the ways in which the user can prove who they are; the first is offered first.
+
+        Who has a second factor proves with it: whoever knows the password may be somebody else.
+        """
         methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        if user.is_authenticated and has_second_factor(user.pk):
+            return [method for method in methods if method["id"].startswith("mfa_")]
         names = {
             app.provider_id: app.name for app in get_identity_adapter().list_apps(self.request)
         }
@@ -158,6 +165,14 @@ class AccountAdapter(DefaultAccountAdapter):
 
 class MfaAdapter(DefaultMFAAdapter):
     """Second factors that name the portal as PUBLIC_URL does, never as the request's Host does."""
+
+    @override
+    def encrypt(self, text: str) -> str:
+        return secrets_at_rest.encrypt(text)
+
+    @override
+    def decrypt(self, encrypted_text: str) -> str:
+        return secrets_at_rest.decrypt(encrypted_text)
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
         """Return the site that passkeys are for."""

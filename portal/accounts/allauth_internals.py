@@ -12,22 +12,40 @@ from allauth.account.internal.flows.login import (
     record_authentication,
 )
 from allauth.account.stages import LoginStageController
+from allauth.core import context
 from allauth.core.internal import ratelimit
-from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from allauth.core.internal.cryptokit import compare_user_code
+from allauth.mfa.base.internal.flows import post_authentication
+from allauth.mfa.totp.internal.auth import (
+    SECRET_SESSION_KEY,
+    TOTP,
+    format_hotp_value,
+    generate_totp_secret,
+    hotp_value,
+)
+from allauth.mfa.utils import decrypt, encrypt
 from allauth.socialaccount.internal.flows.login import (
     record_authentication as record_identity,
 )
 from allauth.usersessions.internal.flows.sessions import end_sessions
 
 __all__ = [
+    "SECRET_SESSION_KEY",
     "TOTP",
     "LoginStageController",
     "LoginStageKey",
+    "compare_user_code",
+    "context",
+    "decrypt",
+    "encrypt",
     "end_sessions",
+    "format_hotp_value",
     "generate_totp_secret",
     "get_authentication_records",
+    "hotp_value",
     "perform_login",
     "perform_password_login",
+    "post_authentication",
     "ratelimit",
     "record_authentication",
     "record_identity",

@@ -16,6 +16,7 @@ from django.http import HttpRequest
 
 from portal.accounts.flows.accounts import record_for_person
 from portal.accounts.flows.email_change import end_what_waits, revoke_email_change
+from portal.accounts.flows.second_step import tell_recovery_code_used
 from portal.accounts.models import User
 from portal.activity.actions import Action
 from portal.programs.client_address import client_address
@@ -72,6 +73,16 @@ def factor_added(request: HttpRequest, user: User, authenticator: Authenticator,
     """Tell of a new second factor, or of new recovery codes."""
     _record(request, user, ADDED[Authenticator.Type(authenticator.type)])
     end_what_waits(user=user)
+
+
+@receiver(mfa.authenticator_used)
+def factor_used(request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
+    """Tell of a recovery code, which stands in for a factor that is out of reach."""
+    if authenticator.type == Authenticator.Type.RECOVERY_CODES:
+        authenticator.refresh_from_db(fields=["data"])
+        left = len(authenticator.wrap().get_unused_codes())
+        tell_recovery_code_used(user=user, left=left, address=client_address(request))
+        _record(request, user, Action.RECOVERY_CODE_USED, left=left)
 
 
 @receiver(mfa.authenticator_removed)

@@ -28,5 +28,6 @@ urlpatterns = [
         views.ProveAtProviderView.as_view(),
         name="prove_at_provider",
     ),
+    path("2fa/totp/activate/", views.ActivateAppView.as_view(), name="mfa_activate_totp"),
     path("", include("allauth.urls")),
 ]

@@ -9,6 +9,7 @@ from allauth.account.views import (
     PasswordResetFromKeyView,
 )
 from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.views import ActivateTOTPView
 from allauth.socialaccount.adapter import get_adapter as get_identity_adapter
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
@@ -16,6 +17,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -24,13 +26,14 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST, require_safe
 
 from portal.accounts.adapters import is_change
-from portal.accounts.allauth_internals import end_sessions
+from portal.accounts.allauth_internals import end_sessions, post_authentication
 from portal.accounts.flows.accounts import rename_user
 from portal.accounts.flows.email_change import by_token, revoke_email_change
-from portal.accounts.forms import NameForm
+from portal.accounts.forms import ActivateAppForm, NameForm
 from portal.accounts.models import EmailChange, User
 from portal.accounts.providers import ask_for_proof
 from portal.accounts.requests import actor_of, signed_in, signed_in_user
+from portal.accounts.totp import LAST_STEP
 from portal.core.actors import Actor, ActorKind
 from portal.programs.client_address import client_address
 from portal.web.forms import ConfirmForm, posted, refusals_on, require_form_methods
@@ -159,6 +162,25 @@ class VerifyEmailView(ConfirmEmailView):
         """Sign out whoever is signed in as another person, once the button is pressed."""
         if self.request.method == "POST":
             super().logout()
+
+
+class ActivateAppView(ActivateTOTPView):
+    """Set up an authenticator app; its first code is used up, and proves who set it up."""
+
+    @override
+    def form_valid(self, form: ActivateAppForm) -> HttpResponse:
+        user = signed_in_user(self.request)
+        try:
+            with transaction.atomic():
+                response: HttpResponse = super().form_valid(form)
+                app = Authenticator.objects.get(user=user, type=Authenticator.Type.TOTP)
+                app.data[LAST_STEP] = form.step
+                app.save(update_fields=["data"])
+        except IntegrityError:
+            messages.info(self.request, "Another authenticator app was set up meanwhile.")
+            return redirect("mfa_index")
+        post_authentication(self.request, app, reauthenticated=True)
+        return response
 
 
 class ChoosePasswordView(PasswordResetFromKeyView):
