@@ -101,7 +101,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "portal.accounts.middleware.SessionMiddleware",
     "portal.tenants.middleware.TenantMiddleware",
     "portal.tenants.middleware.SupportViewMiddleware",
     "portal.accounts.middleware.ProofMiddleware",
@@ -227,7 +227,9 @@ MFA_ALLOW_UNVERIFIED_EMAIL = True
 # portal.accounts.proof asks for proofs: allauth asks again right after sign-in, and never asks
 # people who sign in at a provider only.
 MFA_REAUTHENTICATION_REQUIRED = False
-USERSESSIONS_TRACK_ACTIVITY = True
+SESSION_IDLE_HOURS = env.integer("SESSION_IDLE_HOURS", default=72, least=1, most=8760)
+SESSION_HOURS = env.integer("SESSION_HOURS", default=336, least=1, most=8760)
+OPERATOR_SESSION_HOURS = env.integer("OPERATOR_SESSION_HOURS", default=12, least=1, most=8760)
 
 # Sign-in at identity providers (OpenID Connect)
 OIDC_PROVIDERS = env.identity_providers("OIDC_PROVIDERS", insecure=DEMONSTRATION)
@@ -270,7 +272,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
-SESSION_COOKIE_AGE = 14 * 24 * 3600
+SESSION_COOKIE_AGE = SESSION_HOURS * 3600
 CSRF_FAILURE_VIEW = "portal.web.views.csrf_failure"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if HTTPS else []
 X_FRAME_OPTIONS = "DENY"

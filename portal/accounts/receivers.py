@@ -4,12 +4,14 @@ The changes are allauth's and are stored when their signal comes, so these rows 
 of their own. Attempts that failed are no rows: strangers could fill the log.
 """
 
+import time
 from typing import Any
 
 from allauth.account import signals as account
 from allauth.mfa import signals as mfa
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount import signals as identity
+from django.contrib.auth.signals import user_logged_in
 from django.db import transaction
 from django.dispatch import receiver
 from django.http import HttpRequest
@@ -18,6 +20,7 @@ from portal.accounts.flows.accounts import record_for_person
 from portal.accounts.flows.email_change import end_what_waits, revoke_email_change
 from portal.accounts.flows.second_step import tell_recovery_code_used
 from portal.accounts.models import User
+from portal.accounts.sessions import STARTED
 from portal.activity.actions import Action
 from portal.programs.client_address import client_address
 
@@ -41,6 +44,12 @@ def _record(request: HttpRequest, user: User, action: Action, **details: object)
             action=action,
             details=details,
         )
+
+
+@receiver(user_logged_in)
+def session_started(request: HttpRequest, **_: Any) -> None:
+    """Note in the session when it began: it ends at an age."""
+    request.session[STARTED] = time.time()
 
 
 @receiver(account.user_logged_in)
