@@ -211,8 +211,13 @@ ACCOUNT_RATE_LIMITS = {
 MFA_ADAPTER = "portal.accounts.adapters.MfaAdapter"
 MFA_FORMS = {
     "activate_totp": "portal.accounts.forms.ActivateAppForm",
+    "add_webauthn": "portal.accounts.passkeys.AddPasskeyForm",
     "authenticate": "portal.accounts.forms.CodeForm",
+    "authenticate_webauthn": "portal.accounts.passkeys.SecondStepPasskeyForm",
+    "edit_webauthn": "portal.accounts.passkeys.RenamePasskeyForm",
+    "login_webauthn": "portal.accounts.passkeys.LoginPasskeyForm",
     "reauthenticate": "portal.accounts.forms.ProofCodeForm",
+    "reauthenticate_webauthn": "portal.accounts.passkeys.ProofPasskeyForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_RATE_LIMITS = {"webauthn_login": "60/m/ip"}  # a company's people share an address

@@ -23,6 +23,7 @@ from portal.accounts.credentials import credentials_of
 from portal.accounts.devices import known_device, remember_device
 from portal.accounts.flows.accounts import drop_credentials
 from portal.accounts.flows.email_change import finish_email_change
+from portal.accounts.flows.failed_sign_ins import record_failed_sign_in
 from portal.accounts.models import User
 from portal.accounts.second_factor import has_second_factor
 from portal.core.links import public_link
@@ -56,6 +57,13 @@ class AccountAdapter(DefaultAccountAdapter):
         )
         if not self._login_failed_rl_usage:
             raise self.validation_error("too_many_login_attempts")
+
+    @override
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        email = str(credentials.get("email", "")).lower()
+        user = User.objects.filter(email__iexact=email).first()
+        address = client_address(request)
+        record_failed_sign_in(user=user, email=email, way="password", address=address)
 
     @override
     def pre_login(self, request: HttpRequest, user: Any, **options: Any) -> HttpResponse | None:

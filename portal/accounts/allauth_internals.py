@@ -24,6 +24,13 @@ from allauth.mfa.totp.internal.auth import (
     hotp_value,
 )
 from allauth.mfa.utils import decrypt, encrypt
+from allauth.mfa.webauthn.internal.auth import (
+    begin_registration,
+    get_state,
+    parse_authentication_response,
+    parse_registration_response,
+    set_state,
+)
 from allauth.socialaccount.internal.flows.login import (
     record_authentication as record_identity,
 )
@@ -34,6 +41,7 @@ __all__ = [
     "TOTP",
     "LoginStageController",
     "LoginStageKey",
+    "begin_registration",
     "compare_user_code",
     "context",
     "decrypt",
@@ -42,11 +50,15 @@ __all__ = [
     "format_hotp_value",
     "generate_totp_secret",
     "get_authentication_records",
+    "get_state",
     "hotp_value",
+    "parse_authentication_response",
+    "parse_registration_response",
     "perform_login",
     "perform_password_login",
     "post_authentication",
     "ratelimit",
     "record_authentication",
     "record_identity",
+    "set_state",
 ]

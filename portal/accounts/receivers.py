@@ -1,7 +1,7 @@
 """Signals of allauth that become rows of the log: sign-in, and what people sign in with.
 
 The changes are allauth's and are stored when their signal comes, so these rows have transactions
-of their own. Attempts that failed are no rows: strangers could fill the log.
+of their own. Attempts that failed are bounded: strangers could fill the log.
 """
 
 import time
@@ -16,8 +16,10 @@ from django.db import transaction
 from django.dispatch import receiver
 from django.http import HttpRequest
 
+from portal.accounts.allauth_internals import get_authentication_records
 from portal.accounts.flows.accounts import record_for_person
 from portal.accounts.flows.email_change import end_what_waits, revoke_email_change
+from portal.accounts.flows.failed_sign_ins import record_failed_sign_in
 from portal.accounts.flows.second_step import tell_recovery_code_used
 from portal.accounts.models import User
 from portal.accounts.sessions import STARTED
@@ -29,6 +31,16 @@ ADDED = {
     Authenticator.Type.WEBAUTHN: Action.PASSKEY_ADDED,
     Authenticator.Type.RECOVERY_CODES: Action.RECOVERY_CODES_MADE,
 }
+WAYS = {
+    "password": "password",
+    "password_reset": "link to a new password",
+    "socialaccount": "identity provider",
+    Authenticator.Type.TOTP: "authenticator app",
+    Authenticator.Type.WEBAUTHN: "passkey",
+    Authenticator.Type.RECOVERY_CODES: "recovery code",
+}
+"""Ways to sign in, by allauth's name of the method or of the factor."""
+
 REMOVED = {
     Authenticator.Type.TOTP: Action.TWO_FACTOR_OFF,
     Authenticator.Type.WEBAUTHN: Action.PASSKEY_REMOVED,
@@ -54,8 +66,23 @@ def session_started(request: HttpRequest, **_: Any) -> None:
 
 @receiver(account.user_logged_in)
 def signed_in(request: HttpRequest, user: User, **_: Any) -> None:
-    """Tell of a sign-in, however it was done."""
-    _record(request, user, Action.SIGNED_IN)
+    """Tell of a sign-in and of how it was done; the row's address says from where."""
+    ways = [
+        WAYS.get(record.get("type") or record["method"], record["method"])
+        for record in get_authentication_records(request, user)
+    ]
+    _record(request, user, Action.SIGNED_IN, how=" and ".join(dict.fromkeys(ways)))
+
+
+@receiver(mfa.authentication_failed)
+def second_step_failed(
+    request: HttpRequest, user: User, reauthentication: bool = False, **_: Any
+) -> None:
+    """Tell of a wrong code at the second step of sign-in, or at a proof."""
+    way = "code at a proof" if reauthentication else "code at the second step"
+    record_failed_sign_in(
+        user=user, email=user.email.lower(), way=way, address=client_address(request)
+    )
 
 
 @receiver([account.password_changed, account.password_set, account.password_reset])

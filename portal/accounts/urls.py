@@ -29,5 +29,11 @@ urlpatterns = [
         name="prove_at_provider",
     ),
     path("2fa/totp/activate/", views.ActivateAppView.as_view(), name="mfa_activate_totp"),
+    path("2fa/webauthn/add/", views.AddPasskeyView.as_view(), name="mfa_add_webauthn"),
+    path(
+        "2fa/webauthn/reauthenticate/",
+        views.ProveWithPasskeyView.as_view(),
+        name="mfa_reauthenticate_webauthn",
+    ),
     path("", include("allauth.urls")),
 ]

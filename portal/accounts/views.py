@@ -10,6 +10,7 @@ from allauth.account.views import (
 )
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.views import ActivateTOTPView
+from allauth.mfa.webauthn.views import AddWebAuthnView, ReauthenticateWebAuthnView
 from allauth.socialaccount.adapter import get_adapter as get_identity_adapter
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
@@ -24,9 +25,16 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST, require_safe
+from django.views.generic.edit import FormView
 
 from portal.accounts.adapters import is_change
-from portal.accounts.allauth_internals import end_sessions, post_authentication
+from portal.accounts.allauth_internals import (
+    begin_registration,
+    end_sessions,
+    get_state,
+    post_authentication,
+    set_state,
+)
 from portal.accounts.flows.accounts import rename_user
 from portal.accounts.flows.email_change import by_token, revoke_email_change
 from portal.accounts.forms import ActivateAppForm, NameForm
@@ -181,6 +189,50 @@ class ActivateAppView(ActivateTOTPView):
             return redirect("mfa_index")
         post_authentication(self.request, app, reauthenticated=True)
         return response
+
+
+class AddPasskeyView(AddWebAuthnView):
+    """Add a passkey that signs in, and that proves who added it."""
+
+    @override
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        options = begin_registration(signed_in_user(self.request), passwordless=True)
+        context = FormView.get_context_data(self, **kwargs)
+        return context | {"js_data": {"creation_options": options}}
+
+    @override
+    def form_valid(self, form: forms.Form) -> HttpResponse:
+        response: HttpResponse = super().form_valid(form)
+        passkeys = Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN)
+        newest = passkeys.filter(user=signed_in_user(self.request)).latest("pk")
+        post_authentication(self.request, newest, reauthenticated=True)
+        return response
+
+
+class ProveWithPasskeyView(ReauthenticateWebAuthnView):
+    """Prove who one is with a passkey whose device asks who uses it."""
+
+    @override
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        set_state((get_state() or {}) | {"user_verification": "required"})
+        public_key = dict(context["js_data"]["request_options"]["publicKey"])
+        public_key["userVerification"] = "required"
+        context["js_data"] = {"request_options": {"publicKey": public_key}}
+        return context
+
+    @override
+    def form_invalid(self, form: forms.Form) -> HttpResponse:
+        messages.error(self.request, "The passkey did not confirm that it is you. Try again.")
+        to: str = self.passthrough_next_url(self.request.path)  # type: ignore[no-untyped-call]
+        return redirect(to)
+
+
+@require_safe
+@signed_in
+def change_password_address(request: HttpRequest) -> HttpResponse:
+    """Lead password managers to the change (W3C, A Well-Known URL for Changing Passwords)."""
+    return redirect("account_change_password")
 
 
 class ChoosePasswordView(PasswordResetFromKeyView):

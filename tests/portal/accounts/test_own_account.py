@@ -259,3 +259,17 @@ def test_recovery_codes_alone_are_no_second_factor(owner, contoso):
     contoso.save()
     Authenticator.objects.create(user=owner, type=Authenticator.Type.RECOVERY_CODES, data={})
     assert sign_in(Client(), owner).get("/subscriptions/").status_code == 302
+
+
+def test_removing_a_factor_that_a_tenant_asks_for_says_what_follows(owner, contoso):
+    contoso.requires_two_factor = True
+    contoso.save()
+    TOTP.activate(owner, TOTP_SECRET)
+    page = sign_in(Client(), owner).get(reverse("mfa_deactivate_totp")).content.decode()
+    assert page.count("Contoso asks for a second factor.") == 1
+
+
+def test_password_forms_carry_the_user_name(owner, owner_client):
+    page = owner_client.get(reverse("account_change_password")).content.decode()
+    field = f'autocomplete="username" value="{owner.email}"'
+    assert page.count(field) == 1
