@@ -1,12 +1,13 @@
 """Brings the subjects' models together: Django looks for an app's models here."""
 
-from portal.accounts.models import User
+from portal.accounts.models import EmailChange, User
 from portal.activity.models import LogChain, LogEntry
 from portal.mail.models import Outbox
 from portal.operators.models import PendingChange
 from portal.tenants.models import Invitation, Member, Tenant
 
 __all__ = [
+    "EmailChange",
     "Invitation",
     "LogChain",
     "LogEntry",

@@ -106,7 +106,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "portal.accounts.middleware.SessionMiddleware",
     "portal.tenants.middleware.TenantMiddleware",
     "portal.tenants.middleware.SupportViewMiddleware",
     "portal.accounts.middleware.ProofMiddleware",
@@ -197,6 +197,8 @@ ACCOUNT_ADAPTER = "portal.accounts.adapters.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_FORMS = {"add_email": "portal.accounts.forms.ChangeEmailForm"}
+ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "portal.accounts.credentials.ResetTokenGenerator"  # noqa: S105 (a class)
 ACCOUNT_UNIQUE_EMAIL = True
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_CHANGE_EMAIL = True
@@ -208,10 +210,22 @@ ACCOUNT_RATE_LIMITS = {
     # let a stranger who guesses lock its owner out.
     "login_failed": "30/m/ip,5/5m/key",
     "login_failed_known_device": "10/5m/key",
+    "second_step": "30/m/ip,5/5m/key",
+    "second_step_known_device": "10/5m/key",
     "reset_password": "20/m/ip,5/h/key",
     "signup": "20/m/ip,5/h/key",
 }
 MFA_ADAPTER = "portal.accounts.adapters.MfaAdapter"
+MFA_FORMS = {
+    "activate_totp": "portal.accounts.forms.ActivateAppForm",
+    "add_webauthn": "portal.accounts.passkeys.AddPasskeyForm",
+    "authenticate": "portal.accounts.forms.CodeForm",
+    "authenticate_webauthn": "portal.accounts.passkeys.SecondStepPasskeyForm",
+    "edit_webauthn": "portal.accounts.passkeys.RenamePasskeyForm",
+    "login_webauthn": "portal.accounts.passkeys.LoginPasskeyForm",
+    "reauthenticate": "portal.accounts.forms.ProofCodeForm",
+    "reauthenticate_webauthn": "portal.accounts.passkeys.ProofPasskeyForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_RATE_LIMITS = {"webauthn_login": "60/m/ip"}  # a company's people share an address
 MFA_TOTP_ISSUER = PORTAL_NAME
@@ -225,7 +239,9 @@ MFA_ALLOW_UNVERIFIED_EMAIL = True
 # portal.accounts.proof asks for proofs: allauth asks again right after sign-in, and never asks
 # people who sign in at a provider only.
 MFA_REAUTHENTICATION_REQUIRED = False
-USERSESSIONS_TRACK_ACTIVITY = True
+SESSION_IDLE_HOURS = env.integer("SESSION_IDLE_HOURS", default=72, least=1, most=8760)
+SESSION_HOURS = env.integer("SESSION_HOURS", default=336, least=1, most=8760)
+OPERATOR_SESSION_HOURS = env.integer("OPERATOR_SESSION_HOURS", default=12, least=1, most=8760)
 
 # Sign-in at identity providers (OpenID Connect)
 OIDC_PROVIDERS = env.identity_providers("OIDC_PROVIDERS", insecure=DEMONSTRATION)
@@ -274,7 +290,7 @@ COOKIE_PREFIX = "__Host-" if HTTPS else ""
 SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
 CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
 MESSAGE_STORAGE = "portal.web.messages.MessageStorage"
-SESSION_COOKIE_AGE = 14 * 24 * 3600
+SESSION_COOKIE_AGE = SESSION_HOURS * 3600
 CSRF_FAILURE_VIEW = "portal.web.views.csrf_failure"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if HTTPS else []
 X_FRAME_OPTIONS = "DENY"

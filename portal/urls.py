@@ -7,6 +7,7 @@ from licenses.figures.prometheus import metrics
 from licenses.programs import published
 from licenses.web import urls as license_pages
 from licenses.web.views import identifiers
+from portal.accounts.views import change_password_address
 from portal.operators import views as recovery
 from portal.server import health
 from portal.tenants.views import home, invitations, logs, sign_up
@@ -21,6 +22,7 @@ subscriptions = [*license_pages.subscription_pages, *subscription_pages.urlpatte
 urlpatterns = [
     path("public/", include("licenses.programs.urls")),
     path(".well-known/jwks.json", published.jwks, name="jwks"),
+    path(".well-known/change-password", change_password_address, name="change_password_address"),
     path("", home.home, name="home"),
     path("subscriptions/", include((subscriptions, "subscriptions"))),
     path("subscriptions/<uuid:subscription_id>/", include("licenses.web.urls")),

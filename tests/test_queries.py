@@ -27,11 +27,11 @@ LIST = "/subscriptions/"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MANY = 100_000
 LICENSED = 10_000
-QUERIES_OF_LIST = 12
-"""Eight of every page (session, user, member; when the session was last seen), the rows, whether
+QUERIES_OF_LIST = 8
+"""Four of every page (session, user, member; when the session was last seen), the rows, whether
 there is any, whether a free one is offered, whether it was started."""
-QUERIES_OF_DETAIL = 13
-"""The eight; subscription, license, overlapping keys, current keys, events."""
+QUERIES_OF_DETAIL = 9
+"""The four; subscription, license, overlapping keys, current keys, events."""
 
 
 def cost(client: Client, address: str, **headers: Any) -> int:

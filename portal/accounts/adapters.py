@@ -1,26 +1,37 @@
 """How allauth signs people in to this portal, and the mail it sends for that."""
 
-from typing import Any
+from typing import Any, override
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
+from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import get_adapter as get_identity_adapter
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
+from django.contrib import messages
 from django.core.mail import EmailMessage
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 
+from portal.accounts import secrets_at_rest
 from portal.accounts.allauth_internals import LoginStageController, LoginStageKey, ratelimit
+from portal.accounts.credentials import credentials_of
 from portal.accounts.devices import known_device, remember_device
 from portal.accounts.flows.accounts import drop_credentials
+from portal.accounts.flows.email_change import finish_email_change
+from portal.accounts.flows.failed_sign_ins import record_failed_sign_in
 from portal.accounts.models import User
+from portal.accounts.second_factor import has_second_factor
 from portal.core.links import public_link
 from portal.mail.outbox import QueuedMail, site_context
 from portal.programs.client_address import client_address
+
+PROVEN_WITH = "proven_with"
+"""Holds, in a session that signs in, the credentials at its first step."""
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -47,6 +58,31 @@ class AccountAdapter(DefaultAccountAdapter):
         if not self._login_failed_rl_usage:
             raise self.validation_error("too_many_login_attempts")
 
+    @override
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        email = str(credentials.get("email", "")).lower()
+        user = User.objects.filter(email__iexact=email).first()
+        address = client_address(request)
+        record_failed_sign_in(user=user, email=email, way="password", address=address)
+
+    @override
+    def pre_login(self, request: HttpRequest, user: Any, **options: Any) -> HttpResponse | None:
+        """Note what the first step was proven with: the sign-in ends with a change of it."""
+        response: HttpResponse | None = super().pre_login(request, user, **options)
+        if response is None:
+            request.session[PROVEN_WITH] = credentials_of(user)
+        return response
+
+    @override
+    def login(self, request: HttpRequest, user: Any) -> None:
+        """Sign the user in. Raises ImmediateHttpResponse when what was proven counts no more."""
+        proven_with = request.session.pop(PROVEN_WITH, "")
+        if proven_with != credentials_of(user) or not user.is_active:
+            request.session.flush()
+            messages.error(request, "What you sign in with has changed. Sign in again.")
+            raise ImmediateHttpResponse(redirect("account_login"))
+        super().login(request, user)
+
     def post_login(self, request: HttpRequest, user: Any, **options: Any) -> HttpResponse:
         """Go on after sign-in, and know the browser from now on."""
         response = super().post_login(request, user, **options)
@@ -57,21 +93,29 @@ class AccountAdapter(DefaultAccountAdapter):
         """Verify the address; on the first time drop what somebody else may have set before.
 
         Somebody may have made the account for an address that is not theirs. Whoever verifies it
-        keeps the credentials only when this browser has just signed in with them.
+        keeps the credentials only when this browser has just signed in with them. Another address
+        is verified only by who is signed in to the account, and while the change waits.
         """
         user = email_address.user
         assert isinstance(user, User)
         with transaction.atomic():
             if User.objects.filter(email__iexact=email_address.email).exclude(pk=user.pk).exists():
                 return False
-            is_first = not EmailAddress.objects.filter(user=user, verified=True).exists()
-            if is_first and not _has_just_signed_in(request, user):
-                drop_credentials(user=user)
+            if not is_change(email_address):
+                if not _has_just_signed_in(request, user):
+                    drop_credentials(user=user)
+            elif request.user != user or finish_email_change(address=email_address) is None:
+                return False
             return super().confirm_email(request, email_address)
 
     def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
-        """Return the ways in which the user can prove who they are; the first is offered first."""
+        """Return the ways in which the user can prove who they are; the first is offered first.
+
+        Who has a second factor proves with it: whoever knows the password may be somebody else.
+        """
         methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        if user.is_authenticated and has_second_factor(user.pk):
+            return [method for method in methods if method["id"].startswith("mfa_")]
         names = {
             app.provider_id: app.name for app in get_identity_adapter().list_apps(self.request)
         }
@@ -101,6 +145,17 @@ class AccountAdapter(DefaultAccountAdapter):
         """Return the subject as it stands: the sender tells where the mail comes from."""
         return subject
 
+    @override
+    def send_notification_mail(
+        self,
+        template_prefix: str,
+        user: Any,
+        context: dict[str, Any] | None = None,
+        email: str | None = None,
+    ) -> None:
+        if template_prefix != "account/email/email_changed":  # finish_email_change says it
+            super().send_notification_mail(template_prefix, user, context, email)
+
     def render_mail(
         self,
         template_prefix: str,
@@ -119,9 +174,22 @@ class AccountAdapter(DefaultAccountAdapter):
 class MfaAdapter(DefaultMFAAdapter):
     """Second factors that name the portal as PUBLIC_URL does, never as the request's Host does."""
 
+    @override
+    def encrypt(self, text: str) -> str:
+        return secrets_at_rest.encrypt(text)
+
+    @override
+    def decrypt(self, encrypted_text: str) -> str:
+        return secrets_at_rest.decrypt(encrypted_text)
+
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
         """Return the site that passkeys are for."""
         return {"id": urlsplit(settings.PUBLIC_URL).hostname or "", "name": settings.PORTAL_NAME}
+
+
+def is_change(address: EmailAddress) -> bool:
+    """Return whether the address would replace one that is verified already."""
+    return EmailAddress.objects.filter(user_id=address.user_id, verified=True).exists()
 
 
 def _has_just_signed_in(request: HttpRequest, user: User) -> bool:

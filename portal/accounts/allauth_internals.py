@@ -12,19 +12,49 @@ from allauth.account.internal.flows.login import (
     record_authentication,
 )
 from allauth.account.stages import LoginStageController
+from allauth.core import context
 from allauth.core.internal import ratelimit
-from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from allauth.core.internal.cryptokit import compare_user_code
+from allauth.mfa.base.internal.flows import post_authentication
+from allauth.mfa.totp.internal.auth import (
+    SECRET_SESSION_KEY,
+    TOTP,
+    format_hotp_value,
+    generate_totp_secret,
+    hotp_value,
+)
+from allauth.mfa.utils import decrypt, encrypt
+from allauth.mfa.webauthn.internal.auth import (
+    begin_registration,
+    get_state,
+    parse_authentication_response,
+    parse_registration_response,
+    set_state,
+)
 from allauth.usersessions.internal.flows.sessions import end_sessions
 
 __all__ = [
+    "SECRET_SESSION_KEY",
     "TOTP",
     "LoginStageController",
     "LoginStageKey",
+    "begin_registration",
+    "compare_user_code",
+    "context",
+    "decrypt",
+    "encrypt",
     "end_sessions",
+    "format_hotp_value",
     "generate_totp_secret",
     "get_authentication_records",
+    "get_state",
+    "hotp_value",
+    "parse_authentication_response",
+    "parse_registration_response",
     "perform_login",
     "perform_password_login",
+    "post_authentication",
     "ratelimit",
     "record_authentication",
+    "set_state",
 ]

@@ -1,8 +1,32 @@
 """Forms about one's own account."""
 
-from django import forms
+from typing import Any, override
 
+from allauth.account.adapter import get_adapter as get_account_adapter
+from allauth.account.forms import AddEmailForm
+from allauth.account.models import EmailAddress
+from allauth.mfa.adapter import get_adapter as get_mfa_adapter
+from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
+from allauth.mfa.models import Authenticator
+from django import forms
+from django.db import transaction
+from django.http import HttpRequest
+
+from portal.accounts.allauth_internals import (
+    SECRET_SESSION_KEY,
+    context,
+    decrypt,
+    encrypt,
+    generate_totp_secret,
+    ratelimit,
+)
+from portal.accounts.devices import known_device
+from portal.accounts.flows.email_change import ask_email_change
+from portal.accounts.flows.second_step import tell_second_step_blocked
 from portal.accounts.models import User
+from portal.accounts.requests import actor_of, signed_in_user
+from portal.accounts.totp import step_of, use_code
+from portal.programs.client_address import client_address
 
 
 class NameForm(forms.ModelForm):
@@ -13,3 +37,90 @@ class NameForm(forms.ModelForm):
         fields = ("name",)
         widgets = {"name": forms.TextInput(attrs={"autocomplete": "name"})}
         error_messages = {"name": {"required": "Enter your name."}}
+
+
+class ChangeEmailForm(AddEmailForm):
+    """Another address to sign in with; the current one is told, and may stop it."""
+
+    @override
+    @transaction.atomic
+    def save(self, request: HttpRequest) -> EmailAddress:
+        address: EmailAddress = super().save(request)
+        ask_email_change(user=signed_in_user(request), email=address.email, actor=actor_of(request))
+        return address
+
+
+class CodeForm(AuthenticateForm):
+    """A code of the authenticator app, or a recovery code: each counts once.
+
+    Wrong codes are counted for the account; a browser that has signed in to it before has a count
+    of its own, so that nobody who knows the password locks its owner out.
+    """
+
+    @override
+    def clean_code(self) -> str:
+        code: str = self.cleaned_data["code"]
+        usage = self._counted()
+        factors = Authenticator.objects.filter(user=self.user).exclude(
+            type=Authenticator.Type.WEBAUTHN
+        )
+        by_type = {factor.type: factor for factor in factors}
+        app = by_type.get(Authenticator.Type.TOTP)
+        codes = by_type.get(Authenticator.Type.RECOVERY_CODES)
+        if app is not None and use_code(app, code):
+            self.authenticator = app
+        elif codes is not None and codes.wrap().validate_code(code):
+            self.authenticator = codes
+        else:
+            if main := app or codes:
+                self._emit_authentication_failed(main)
+            raise get_mfa_adapter().validation_error("incorrect_code")
+        self.authenticator.user = self.user
+        usage.rollback()
+        return code
+
+    def _counted(self) -> Any:
+        """Count the attempt and return it; raises ValidationError when there were too many."""
+        request = context.request
+        device = known_device(request, self.user.email)
+        usage = ratelimit.consume(
+            request,
+            app="allauth.account",
+            action="second_step_known_device" if device else "second_step",
+            key=f"{device or ''} {self.user.pk}",
+        )
+        if not usage:
+            tell_second_step_blocked(user=self.user, address=client_address(request))
+            raise get_account_adapter().validation_error("too_many_login_attempts")
+        return usage
+
+
+class ProofCodeForm(CodeForm, ReauthenticateForm):
+    """The same, as a proof in a session that is signed in."""
+
+
+class ActivateAppForm(forms.Form):
+    """The first code of a new authenticator app; the secret waits encrypted in the session."""
+
+    code = forms.CharField(
+        label="Authenticator code",
+        widget=forms.TextInput(attrs={"placeholder": "Code", "autocomplete": "one-time-code"}),
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+        session = context.request.session
+        if not self.is_bound or SECRET_SESSION_KEY not in session:
+            session[SECRET_SESSION_KEY] = encrypt(generate_totp_secret())
+        self.secret = decrypt(session[SECRET_SESSION_KEY])
+        self.step = 0
+
+    def clean_code(self) -> str:
+        """Note the step of the code, which must not work again."""
+        code: str = self.cleaned_data["code"]
+        step = step_of(self.secret, code)
+        if step is None:
+            raise get_mfa_adapter().validation_error("incorrect_code")
+        self.step = step
+        return code

@@ -1,13 +1,17 @@
-"""Recent proof before the pages that show or change what one signs in with."""
+"""Sessions that end in time, and recent proof before the pages about what one signs in with."""
 
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils import timezone
 
-from portal.accounts import proof
+from portal.accounts import proof, sessions
+from portal.accounts.models import User
 from portal.core.http import GetResponse
+from portal.web.pages import uncached
 
 PROOF_FIRST = {
     "account_change_password",
@@ -24,6 +28,33 @@ PROOF_FIRST = {
     "socialaccount_connections",
 }
 """Pages of allauth that show or change what one signs in with."""
+
+
+ABOUT_ONESELF = ("/accounts/", "/profile/")
+"""Pages that no cache may keep: they show secrets, and what one signs in with."""
+
+
+class SessionMiddleware:
+    """Ends sessions that are too old or were not used for long, and notes when each was used."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer as always; for somebody whose session is over as for a stranger."""
+        user = request.user
+        if isinstance(user, User) and request.session.session_key:
+            now = timezone.now()
+            row = sessions.recorded(request)
+            if sessions.is_over(request, user, row, now):
+                logout(request)
+                messages.info(request, "Your session has ended. Sign in again to go on.")
+            else:
+                sessions.note_use(request, user, row, now)
+        response = self.get_response(request)
+        if request.path.startswith(ABOUT_ONESELF):
+            uncached(response)
+        return response
 
 
 class ProofMiddleware:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, override
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from portal.core.actors import Actor, ActorKind
+
+TAKE_BACK_WITHIN = timedelta(days=7)
+"""Time after a change of address in which its old address can take it back."""
 
 
 class UserManager(BaseUserManager["User"]):
@@ -45,6 +52,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField("operator", default=False, help_text="May enter the admin.")
     is_active = models.BooleanField("active", default=True, help_text="May sign in.")
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
+    session_epoch = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="Goes up to end every session of the user at once.",
+    )
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -64,6 +77,21 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.name or self.email
 
+    @override
+    def get_session_auth_hash(self) -> str:
+        return self._of_epoch(super().get_session_auth_hash())
+
+    @override
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        yield from map(self._of_epoch, super().get_session_auth_fallback_hash())
+
+    def _of_epoch(self, session_hash: str) -> str:
+        """Return the hash that sessions of this epoch hold; of the first, Django's own."""
+        if not self.session_epoch:
+            return session_hash
+        value = f"{session_hash}{self.session_epoch}"
+        return salted_hmac(__name__, value, algorithm="sha256").hexdigest()
+
     def get_full_name(self) -> str:
         """Return the name as people write it."""
         return self.name
@@ -81,3 +109,58 @@ class User(AbstractBaseUser, PermissionsMixin):
             email=self.email,
             address=address,
         )
+
+
+class EmailChangeState(models.TextChoices):
+    """What became of a change of address."""
+
+    WAITING = "waiting", "Waiting"
+    DONE = "done", "Done"
+    STOPPED = "stopped", "Stopped"
+    TAKEN_BACK = "taken_back", "Taken back"
+    ENDED = "ended", "Ended by another change"
+
+
+class EmailChangeQuerySet(models.QuerySet["EmailChange"]):
+    """Words for reading changes of address."""
+
+    def waiting(self) -> EmailChangeQuerySet:
+        """Return those that wait for the link of the new address to be confirmed."""
+        return self.filter(state=EmailChangeState.WAITING)
+
+    def revocable(self, now: datetime) -> EmailChangeQuerySet:
+        """Return those that the old address can take back, or stop while they wait."""
+        done = Q(state=EmailChangeState.DONE, done_at__gt=now - TAKE_BACK_WITHIN)
+        return self.filter(Q(state=EmailChangeState.WAITING) | done)
+
+
+class EmailChange(models.Model):
+    """A change of the address that one signs in with: asked for, then confirmed by a mailed link.
+
+    `credentials` is what the user signed in with when they asked (`credentials_of`): the change
+    is done only while that is the same.
+    """
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="email_changes")
+    before = models.EmailField("old address")
+    after = models.EmailField("new address")
+    credentials = models.CharField(max_length=64)
+    asked_at = models.DateTimeField(default=timezone.now)
+    done_at = models.DateTimeField(null=True)
+    state = models.CharField(
+        max_length=10, choices=EmailChangeState, default=EmailChangeState.WAITING
+    )
+
+    objects = EmailChangeQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user"],
+                condition=Q(state=EmailChangeState.WAITING),
+                name="email_change_waits_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.before} to {self.after}: {self.state}"

@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import wraps
 from typing import Any, Concatenate
 
+from allauth.mfa.models import Authenticator
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
@@ -14,6 +15,7 @@ from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
 from portal.accounts.allauth_internals import get_authentication_records
+from portal.accounts.second_factor import has_second_factor
 from portal.web.pages import HtmxRequest
 
 MAX_PROOF_AGE = timedelta(minutes=15)
@@ -45,14 +47,24 @@ def is_recently_proven(request: HttpRequest) -> bool:
     """Return whether the last proof in this session is recent enough.
 
     Signing in counts, but not at an identity provider: it may have let somebody in without asking
-    for anything. Its answer to a request for proof counts.
+    for anything. Its answer to a request for proof counts. For who has a second factor, only a
+    proof with a factor that is still theirs counts.
     """
     user = request.user
-    proofs = [
-        proof.get("at", 0)
-        for proof in get_authentication_records(request, user if user.is_authenticated else None)
-        if proof["method"] != "socialaccount" or proof.get("reauthenticated")
-    ]
+    records = get_authentication_records(request, user if user.is_authenticated else None)
+    if user.is_authenticated and has_second_factor(user.pk):
+        factors = set(Authenticator.objects.filter(user_id=user.pk).values_list("pk", flat=True))
+        proofs = [
+            record.get("at", 0)
+            for record in records
+            if record["method"] == "mfa" and record.get("id") in factors
+        ]
+    else:
+        proofs = [
+            record.get("at", 0)
+            for record in records
+            if record["method"] != "socialaccount" or record.get("reauthenticated")
+        ]
     return bool(time.time() - max(proofs, default=0) < MAX_PROOF_AGE.total_seconds())
 
 

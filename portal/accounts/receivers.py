@@ -1,21 +1,28 @@
 """Signals of allauth that become rows of the log: sign-in, and what people sign in with.
 
 The changes are allauth's and are stored when their signal comes, so these rows have transactions
-of their own. Attempts that failed are no rows: strangers could fill the log.
+of their own. Attempts that failed are bounded: strangers could fill the log.
 """
 
+import time
 from typing import Any
 
 from allauth.account import signals as account
 from allauth.mfa import signals as mfa
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount import signals as identity
+from django.contrib.auth.signals import user_logged_in
 from django.db import transaction
 from django.dispatch import receiver
 from django.http import HttpRequest
 
+from portal.accounts.allauth_internals import get_authentication_records
 from portal.accounts.flows.accounts import record_for_person
+from portal.accounts.flows.email_change import end_what_waits, revoke_email_change
+from portal.accounts.flows.failed_sign_ins import record_failed_sign_in
+from portal.accounts.flows.second_step import tell_recovery_code_used
 from portal.accounts.models import User
+from portal.accounts.sessions import STARTED
 from portal.activity.actions import Action
 from portal.programs.client_address import client_address
 
@@ -24,6 +31,16 @@ ADDED = {
     Authenticator.Type.WEBAUTHN: Action.PASSKEY_ADDED,
     Authenticator.Type.RECOVERY_CODES: Action.RECOVERY_CODES_MADE,
 }
+WAYS = {
+    "password": "password",
+    "password_reset": "link to a new password",
+    "socialaccount": "identity provider",
+    Authenticator.Type.TOTP: "authenticator app",
+    Authenticator.Type.WEBAUTHN: "passkey",
+    Authenticator.Type.RECOVERY_CODES: "recovery code",
+}
+"""Ways to sign in, by allauth's name of the method or of the factor."""
+
 REMOVED = {
     Authenticator.Type.TOTP: Action.TWO_FACTOR_OFF,
     Authenticator.Type.WEBAUTHN: Action.PASSKEY_REMOVED,
@@ -41,16 +58,38 @@ def _record(request: HttpRequest, user: User, action: Action, **details: object)
         )
 
 
+@receiver(user_logged_in)
+def session_started(request: HttpRequest, **_: Any) -> None:
+    """Note in the session when it began: it ends at an age."""
+    request.session[STARTED] = time.time()
+
+
 @receiver(account.user_logged_in)
 def signed_in(request: HttpRequest, user: User, **_: Any) -> None:
-    """Tell of a sign-in, however it was done."""
-    _record(request, user, Action.SIGNED_IN)
+    """Tell of a sign-in and of how it was done; the row's address says from where."""
+    ways = [
+        WAYS.get(record.get("type") or record["method"], record["method"])
+        for record in get_authentication_records(request, user)
+    ]
+    _record(request, user, Action.SIGNED_IN, how=" and ".join(dict.fromkeys(ways)))
+
+
+@receiver(mfa.authentication_failed)
+def second_step_failed(
+    request: HttpRequest, user: User, reauthentication: bool = False, **_: Any
+) -> None:
+    """Tell of a wrong code at the second step of sign-in, or at a proof."""
+    way = "code at a proof" if reauthentication else "code at the second step"
+    record_failed_sign_in(
+        user=user, email=user.email.lower(), way=way, address=client_address(request)
+    )
 
 
 @receiver([account.password_changed, account.password_set, account.password_reset])
 def password_changed(request: HttpRequest, user: User, **_: Any) -> None:
     """Tell of a password that was changed, reset, or set for the first time."""
     _record(request, user, Action.PASSWORD_CHANGED)
+    end_what_waits(user=user)
 
 
 @receiver(account.email_changed)
@@ -62,12 +101,24 @@ def email_changed(
     after = to_email_address.email
     details = {"before": {"email": before}, "after": {"email": after}}
     _record(request, user, Action.EMAIL_CHANGED, **details)
+    end_what_waits(user=user)
 
 
 @receiver([mfa.authenticator_added, mfa.authenticator_reset])
 def factor_added(request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
     """Tell of a new second factor, or of new recovery codes."""
     _record(request, user, ADDED[Authenticator.Type(authenticator.type)])
+    end_what_waits(user=user)
+
+
+@receiver(mfa.authenticator_used)
+def factor_used(request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
+    """Tell of a recovery code, which stands in for a factor that is out of reach."""
+    if authenticator.type == Authenticator.Type.RECOVERY_CODES:
+        authenticator.refresh_from_db(fields=["data"])
+        left = len(authenticator.wrap().get_unused_codes())
+        tell_recovery_code_used(user=user, left=left, address=client_address(request))
+        _record(request, user, Action.RECOVERY_CODE_USED, left=left)
 
 
 @receiver(mfa.authenticator_removed)
@@ -76,6 +127,7 @@ def factor_removed(
 ) -> None:
     """Tell of a second factor that is gone."""
     _record(request, user, REMOVED[Authenticator.Type(authenticator.type)])
+    end_what_waits(user=user)
 
 
 @receiver(identity.social_account_added)
@@ -83,6 +135,7 @@ def identity_connected(request: HttpRequest, sociallogin: Any, **_: Any) -> None
     """Tell that an identity provider signs the person in from now on."""
     provider = sociallogin.account.provider
     _record(request, sociallogin.user, Action.IDENTITY_CONNECTED, provider=provider)
+    end_what_waits(user=sociallogin.user)
 
 
 @receiver(identity.social_account_removed)
@@ -90,3 +143,12 @@ def identity_disconnected(request: HttpRequest, socialaccount: Any, **_: Any) ->
     """Tell that an identity provider signs the person in no more."""
     provider = socialaccount.provider
     _record(request, socialaccount.user, Action.IDENTITY_DISCONNECTED, provider=provider)
+    end_what_waits(user=socialaccount.user)
+
+
+@receiver(account.email_removed)
+def email_change_cancelled(request: HttpRequest, user: User, **_: Any) -> None:
+    """Stop the change whose address was taken away in the profile."""
+    change = user.email_changes.waiting().first()
+    if change is not None:
+        revoke_email_change(change=change, actor=user.as_actor(client_address(request)))

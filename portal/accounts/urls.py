@@ -15,6 +15,8 @@ urlpatterns = [
         views.ChoosePasswordView.as_view(),
         name="account_reset_password_from_key",
     ),
+    path("email/stop/", views.revoke_change, name="revoke_email_change"),
+    path("email/stop/<str:token>/", views.open_email_change, name="open_email_change"),
     path("oidc/<str:provider_id>/login/", providers.login, name="openid_connect_login"),
     path(
         "oidc/<str:provider_id>/login/callback/",
@@ -27,5 +29,12 @@ urlpatterns = [
         name="prove_at_provider",
     ),
     path("identity/put-aside/", pending_identity.put_aside, name="put_aside_identity"),
+    path("2fa/totp/activate/", views.ActivateAppView.as_view(), name="mfa_activate_totp"),
+    path("2fa/webauthn/add/", views.AddPasskeyView.as_view(), name="mfa_add_webauthn"),
+    path(
+        "2fa/webauthn/reauthenticate/",
+        views.ProveWithPasskeyView.as_view(),
+        name="mfa_reauthenticate_webauthn",
+    ),
     path("", include("allauth.urls")),
 ]

@@ -1,28 +1,49 @@
 """Pages about one's own account: profile, sessions, proof."""
 
-from typing import Any
+from typing import Any, override
 
+from allauth.account.models import get_emailconfirmation_model
 from allauth.account.views import (
     BaseReauthenticateView,
     ConfirmEmailView,
     PasswordResetFromKeyView,
 )
 from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.views import ActivateTOTPView
+from allauth.mfa.webauthn.views import AddWebAuthnView, ReauthenticateWebAuthnView
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django import forms
 from django.contrib import messages
-from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect
-from django.views.decorators.http import require_POST
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import redirect_to_login
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_POST, require_safe
+from django.views.generic.edit import FormView
 
-from portal.accounts.allauth_internals import end_sessions
+from portal.accounts.adapters import is_change
+from portal.accounts.allauth_internals import (
+    begin_registration,
+    end_sessions,
+    get_state,
+    post_authentication,
+    set_state,
+)
 from portal.accounts.flows.accounts import rename_user
-from portal.accounts.forms import NameForm
-from portal.accounts.models import User
+from portal.accounts.flows.email_change import by_token, revoke_email_change
+from portal.accounts.forms import ActivateAppForm, NameForm
+from portal.accounts.models import EmailChange, User
 from portal.accounts.providers import ask_for_proof, configured_provider
 from portal.accounts.requests import actor_of, signed_in, signed_in_user
-from portal.web.forms import posted, refusals_on, require_form_methods
+from portal.accounts.totp import LAST_STEP
+from portal.core.actors import Actor, ActorKind
+from portal.programs.client_address import client_address
+from portal.web.forms import ConfirmForm, posted, refusals_on, require_form_methods
 from portal.web.pages import HtmxRequest, form_page, uncached
 
 
@@ -77,13 +98,140 @@ class ProveAtProviderView(BaseReauthenticateView):
         return configured_provider(self.request, self.kwargs["provider_id"])
 
 
+IN_SESSION = "email_change"
+"""Holds the number of a change of address whose link was opened in this browser."""
+
+
+@require_safe
+@login_not_required
+def open_email_change(request: HttpRequest, token: str) -> HttpResponse:
+    """Remember which change a good link was for, and take its secret out of the address."""
+    change = by_token(token)
+    if change is None:
+        return uncached(render(request, "account/email_change_gone.html", status=404))
+    request.session[IN_SESSION] = change.pk
+    return uncached(redirect("revoke_email_change"))
+
+
+@require_form_methods
+@login_not_required
+def revoke_change(request: HtmxRequest) -> HttpResponse:
+    """Stop a change of address or take the old address back: the link is proof enough."""
+    known = request.session.get(IN_SESSION, 0)
+    change = EmailChange.objects.revocable(timezone.now()).filter(pk=known).first()
+    if change is None:
+        return uncached(render(request, "account/email_change_gone.html", status=404))
+    form = ConfirmForm(posted(request))
+    if form.is_valid():
+        with refusals_on(form):
+            revoked = revoke_email_change(change=change, actor=_recipient(request))
+            request.session.pop(IN_SESSION, None)
+            return uncached(
+                render(request, "account/email_change_revoked.html", {"change": revoked})
+            )
+    return form_page(request, "account/email_change_revoke.html", form, {"change": change})
+
+
+def _recipient(request: HttpRequest) -> Actor:
+    """Return whoever got the mail: who they are beyond that is not known."""
+    return Actor(
+        kind=ActorKind.SYSTEM, name="Recipient of the mail", address=client_address(request)
+    )
+
+
+@method_decorator(login_not_required, name="dispatch")
 class VerifyEmailView(ConfirmEmailView):
-    """allauth's page of a mailed link, without its one act on GET: to sign out somebody else."""
+    """allauth's page of a mailed link; a change of address is confirmed by its own account only."""
+
+    @override
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        confirmation = get_emailconfirmation_model().from_key(kwargs["key"])
+        if confirmation is None or not is_change(confirmation.email_address):
+            return super().dispatch(request, *args, **kwargs)
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.path)
+        if request.user.pk != confirmation.email_address.user_id:
+            return uncached(render(request, "account/email_confirm_elsewhere.html", status=403))
+        return super().dispatch(request, *args, **kwargs)
+
+    @override
+    def respond(self, success: bool) -> HttpResponse:
+        if not success:
+            messages.error(
+                self.request,
+                "The address was not confirmed: what you sign in with has changed since, or "
+                "somebody else signs in with it. Ask for the change again.",
+            )
+        response: HttpResponse = super().respond(success)  # type: ignore[no-untyped-call]
+        return response
 
     def logout(self) -> None:
         """Sign out whoever is signed in as another person, once the button is pressed."""
         if self.request.method == "POST":
             super().logout()
+
+
+class ActivateAppView(ActivateTOTPView):
+    """Set up an authenticator app; its first code is used up, and proves who set it up."""
+
+    @override
+    def form_valid(self, form: ActivateAppForm) -> HttpResponse:
+        user = signed_in_user(self.request)
+        try:
+            with transaction.atomic():
+                response: HttpResponse = super().form_valid(form)
+                app = Authenticator.objects.get(user=user, type=Authenticator.Type.TOTP)
+                app.data[LAST_STEP] = form.step
+                app.save(update_fields=["data"])
+        except IntegrityError:
+            messages.info(self.request, "Another authenticator app was set up meanwhile.")
+            return redirect("mfa_index")
+        post_authentication(self.request, app, reauthenticated=True)
+        return response
+
+
+class AddPasskeyView(AddWebAuthnView):
+    """Add a passkey that signs in, and that proves who added it."""
+
+    @override
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        options = begin_registration(signed_in_user(self.request), passwordless=True)
+        context = FormView.get_context_data(self, **kwargs)
+        return context | {"js_data": {"creation_options": options}}
+
+    @override
+    def form_valid(self, form: forms.Form) -> HttpResponse:
+        response: HttpResponse = super().form_valid(form)
+        passkeys = Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN)
+        newest = passkeys.filter(user=signed_in_user(self.request)).latest("pk")
+        post_authentication(self.request, newest, reauthenticated=True)
+        return response
+
+
+class ProveWithPasskeyView(ReauthenticateWebAuthnView):
+    """Prove who one is with a passkey whose device asks who uses it."""
+
+    @override
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        set_state((get_state() or {}) | {"user_verification": "required"})
+        public_key = dict(context["js_data"]["request_options"]["publicKey"])
+        public_key["userVerification"] = "required"
+        context["js_data"] = {"request_options": {"publicKey": public_key}}
+        return context
+
+    @override
+    def form_invalid(self, form: forms.Form) -> HttpResponse:
+        messages.error(self.request, "The passkey did not confirm that it is you. Try again.")
+        to: str = self.passthrough_next_url(self.request.path)  # type: ignore[no-untyped-call]
+        return redirect(to)
+
+
+@require_safe
+@signed_in
+def change_password_address(request: HttpRequest) -> HttpResponse:
+    """Lead password managers to the change (W3C, A Well-Known URL for Changing Passwords)."""
+    return redirect("account_change_password")
 
 
 class ChoosePasswordView(PasswordResetFromKeyView):

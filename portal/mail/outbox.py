@@ -150,7 +150,12 @@ def _claim(mail: Outbox) -> bool:
 
 def _send(mail: Outbox, mailer: BaseEmailBackend) -> None:
     """Hand one mail to the server. What it said is not kept, for it may hold a link."""
-    message = EmailMultiAlternatives(subject=mail.subject, body=mail.text, to=[mail.to])
+    message = EmailMultiAlternatives(
+        subject=mail.subject,
+        body=mail.text,
+        to=[mail.to],
+        headers={"Auto-Submitted": "auto-generated"},  # RFC 3834: no out-of-office answers
+    )
     message.attach_alternative(mail.html, "text/html")
     mailer.open()  # once: the next mail goes the same way
     mailer.send_messages([message])

@@ -3,6 +3,7 @@
 from django import forms
 from django.contrib.auth.models import Group
 
+from portal.accounts.flows.accounts import end_sessions_of
 from portal.core.dates import moment
 from portal.operators.actions import OperatorAction
 from portal.operators.flows import groups, recovery
@@ -62,6 +63,17 @@ REMOVE_SECOND_FACTOR = OperatorAction(
     flow=lambda user, **chosen: recovery.remove_second_factor(user=user, **chosen),
     summarize=lambda user: user.email,
     done="Waits 24 hours",
+)
+
+END_SESSIONS = OperatorAction(
+    name="end_sessions",
+    label="End all sessions",
+    consequences=(
+        "They are signed out everywhere at once, and can sign in again.",
+        "They get a mail that says which sessions ended, and why.",
+    ),
+    flow=lambda user, **chosen: end_sessions_of(user=user, **chosen),
+    summarize=lambda user: user.email,
 )
 
 SET_OPERATOR = OperatorAction(

@@ -14,7 +14,13 @@ from portal.activity.actions import Action
 from portal.activity.models import VENDOR, LogEntry
 from portal.core.actors import Actor
 from portal.mail.models import Outbox
-from portal.operators.account_actions import REMOVE_SECOND_FACTOR, REPLACE_OWNER, SET_OPERATOR, STOP
+from portal.operators.account_actions import (
+    END_SESSIONS,
+    REMOVE_SECOND_FACTOR,
+    REPLACE_OWNER,
+    SET_OPERATOR,
+    STOP,
+)
 from portal.operators.actions import ActionsAdmin
 from portal.operators.importing import ImportsAdmin
 from portal.operators.lists import CountryFilter
@@ -126,7 +132,7 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
     People come by an invitation or sign up; the first operator is made by `createsuperuser`.
     """
 
-    operator_actions = (REMOVE_SECOND_FACTOR, SET_OPERATOR)
+    operator_actions = (END_SESSIONS, REMOVE_SECOND_FACTOR, SET_OPERATOR)
 
     fields = (
         "id",

@@ -102,7 +102,6 @@ def test_a_passkey_is_added_signs_in_and_proves(open_page, owner, live_portal):
     page.get_by_role("link", name="Manage passkeys").click()
     page.get_by_role("link", name="Add a passkey").click()
     page.get_by_label("Name").fill("Laptop")
-    page.get_by_label("Passwordless").check()
     press(page, "Add passkey")
     heading(page, "Recovery codes")
     assert device.credentials() == 1
@@ -133,7 +132,6 @@ def test_a_device_that_does_not_know_the_person_signs_nobody_in(open_page, owner
     device = Authenticator(page)
     signs_in(page, owner)
     page.goto("/accounts/2fa/webauthn/add/")
-    page.get_by_label("Passwordless").check()
     press(page, "Add passkey")
     heading(page, "Recovery codes")
     logs_out(page)

@@ -5,17 +5,20 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from licenses import keys
+from portal.accounts import secrets_at_rest
 
 
 class Command(BaseCommand):
     """Encrypts every private key with the newest of KEY_ENCRYPTION_KEYS."""
 
     help = (
-        "Encrypt the private keys of all signing keys with the first of KEY_ENCRYPTION_KEYS. "
+        "Encrypt the private keys of all signing keys and the secrets of second factors with the "
+        "first of KEY_ENCRYPTION_KEYS. "
         "Run it when every process knows the new key; afterwards the old one can be taken out."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Encrypt again and say how many."""
         count = keys.reencrypt_all()
+        secrets_at_rest.reencrypt_all()
         self.stdout.write(f"{count} private keys are encrypted with the newest key now.")

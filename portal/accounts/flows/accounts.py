@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
-from allauth.usersessions.adapter import get_adapter as get_session_adapter
-from allauth.usersessions.models import UserSession
 from django.db import transaction
 
+from portal.accounts.flows.sessions import end_all_sessions
 from portal.accounts.models import User
 from portal.activity.actions import Action
 from portal.activity.changes import change
@@ -17,6 +16,7 @@ from portal.activity.models import VENDOR
 from portal.core.actors import Actor
 from portal.core.locking import lock
 from portal.core.refusal import Refused
+from portal.mail import outbox
 
 TAKEN = "There is an account with this address. Sign in with it."
 
@@ -59,10 +59,15 @@ def rename_user(*, user: User, name: str, actor: Actor) -> User:
 
 @transaction.atomic
 def edit_user(*, user: User, changes: Mapping[str, object], actor: Actor, reason: str) -> User:
-    """Change the name of a person or whether they may sign in, as an operator; return the user."""
+    """Change the name of a person or whether they may sign in, as an operator; return the user.
+
+    Who may not sign in any more has no session either, also not when they may again.
+    """
     locked = lock(User, user.pk)
     details = change(locked, changes)
     if details is not None:
+        if not locked.is_active:
+            end_all_sessions(user=locked)
         record(
             actor=actor,
             action=Action.RECORD_CHANGED,
@@ -73,17 +78,48 @@ def edit_user(*, user: User, changes: Mapping[str, object], actor: Actor, reason
 
 
 @transaction.atomic
+def end_sessions_of(*, user: User, actor: Actor, reason: str) -> User:
+    """End the user's sessions, as an operator; tell the user which, and return them.
+
+    Raises Refused for the actor's own account, whose sessions are on their profile.
+    """
+    locked = lock(User, user.pk)
+    if locked.pk == actor.user_id:
+        raise Refused("End your own sessions in your profile.")
+    ended = end_all_sessions(user=locked)
+    outbox.queue(
+        to=locked.email,
+        subject="Your sessions were ended",
+        template="sessions_ended",
+        context={"sessions": ended, "reason": reason},
+    )
+    record_for_person(
+        user=locked,
+        actor=actor,
+        action=Action.SESSIONS_ENDED,
+        reason=reason,
+        details={"of": locked.email, "sessions": ended},
+    )
+    return locked
+
+
+@transaction.atomic
 def drop_credentials(*, user: User) -> None:
     """Take away password, second factors, identities and sessions: their maker is not known."""
     user.set_unusable_password()
     user.save(update_fields=["password"])
     Authenticator.objects.filter(user=user).delete()
     SocialAccount.objects.filter(user=user).delete()
-    get_session_adapter().end_sessions(UserSession.objects.filter(user=user))
+    end_all_sessions(user=user)
 
 
 def record_for_person(
-    *, user: User, actor: Actor, action: Action, details: Mapping[str, object] | None = None
+    *,
+    user: User,
+    actor: Actor,
+    action: Action,
+    details: Mapping[str, object] | None = None,
+    reason: str = "",
 ) -> None:
     """Record in the log of every tenant of the person; without one, in the vendor's.
 
@@ -91,4 +127,10 @@ def record_for_person(
     """
     tenants = user.memberships.order_by("tenant_id").values_list("tenant_id", flat=True)
     for tenant_id in list(tenants) or [VENDOR]:
-        record(actor=actor, action=action, tenant_id=tenant_id, details=dict(details or {}))
+        record(
+            actor=actor,
+            action=action,
+            tenant_id=tenant_id,
+            reason=reason,
+            details=dict(details or {}),
+        )

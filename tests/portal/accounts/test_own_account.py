@@ -77,10 +77,13 @@ def test_a_change_of_address_counts_once_its_link_is_confirmed_and_the_old_one_i
     owner.refresh_from_db()
     assert owner.email == NEW
     assert [*owner.emailaddress_set.values_list("email", "verified")] == [(NEW, True)]
-    assert [(m.to, m.subject) for m in mails()[1:]] == [([old], "Email Changed")]
-    assert old in mails()[1].body
-    assert NEW in mails()[1].body
-    assert actions(contoso) == ["person.email_changed"]
+    assert [(m.to, m.subject) for m in mails()[1:]] == [
+        ([old], "A change of your email address was asked for"),
+        ([old], "Your email address was changed"),
+    ]
+    assert old in mails()[2].body
+    assert NEW in mails()[2].body
+    assert actions(contoso) == ["person.email_change_asked", "person.email_changed"]
     owner.refresh_from_db()
     assert owner.has_usable_password()
 
@@ -105,7 +108,7 @@ def test_an_address_that_a_user_signs_in_with_unverified_is_not_taken(owner, own
     User.objects.create_user(NEW, PASSWORD, name="New")
     owner_client.post(EMAIL, {"action_add": "", "email": NEW})
     before = owner.email
-    owner_client.post(link_in(mails()[-1]))
+    owner_client.post(link_in(mails()[0]))
     owner.refresh_from_db()
     assert owner.email == before
 
@@ -256,3 +259,17 @@ def test_recovery_codes_alone_are_no_second_factor(owner, contoso):
     contoso.save()
     Authenticator.objects.create(user=owner, type=Authenticator.Type.RECOVERY_CODES, data={})
     assert sign_in(Client(), owner).get("/subscriptions/").status_code == 302
+
+
+def test_removing_a_factor_that_a_tenant_asks_for_says_what_follows(owner, contoso):
+    contoso.requires_two_factor = True
+    contoso.save()
+    TOTP.activate(owner, TOTP_SECRET)
+    page = sign_in(Client(), owner).get(reverse("mfa_deactivate_totp")).content.decode()
+    assert page.count("Contoso asks for a second factor.") == 1
+
+
+def test_password_forms_carry_the_user_name(owner, owner_client):
+    page = owner_client.get(reverse("account_change_password")).content.decode()
+    field = f'autocomplete="username" value="{owner.email}"'
+    assert page.count(field) == 1

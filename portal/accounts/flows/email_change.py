@@ -1,0 +1,174 @@
+"""A change of address: asked for, confirmed by the new address, stopped or taken back by the old.
+
+What waits counts only while everything that one signs in with is as it was when it was asked for.
+"""
+
+from datetime import datetime
+
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from django.core import signing
+from django.db import transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from portal.accounts.credentials import credentials_of
+from portal.accounts.flows.accounts import record_for_person
+from portal.accounts.flows.sessions import end_all_sessions
+from portal.accounts.models import TAKE_BACK_WITHIN, EmailChange, EmailChangeState, User
+from portal.activity.actions import Action
+from portal.core.actors import Actor
+from portal.core.dates import moment
+from portal.core.links import public_link
+from portal.core.locking import lock
+from portal.core.refusal import Refused
+from portal.mail import outbox
+
+SALT = "portal.email_change"
+
+
+@transaction.atomic
+def ask_email_change(
+    *, user: User, email: str, actor: Actor, now: datetime | None = None
+) -> EmailChange:
+    """Let a change to the address wait for its confirmation, and return it.
+
+    The current address gets a mail with a link that stops it. A change that waited before ends.
+    """
+    locked = lock(User, user.pk)
+    _end_waiting(locked)
+    change = EmailChange.objects.create(
+        user=locked,
+        before=locked.email,
+        after=email.lower(),
+        credentials=credentials_of(locked),
+        asked_at=now or timezone.now(),
+    )
+    outbox.queue(
+        to=change.before,
+        subject="A change of your email address was asked for",
+        template="email_change_asked",
+        context={"change": change, "actor": actor, "link": revoking_link(change)},
+    )
+    record_for_person(
+        user=locked,
+        actor=actor,
+        action=Action.EMAIL_CHANGE_ASKED,
+        details={"before": {"email": change.before}, "after": {"email": change.after}},
+    )
+    return change
+
+
+def finish_email_change(
+    *, address: EmailAddress, now: datetime | None = None
+) -> EmailChange | None:
+    """Mark the change to this address as done and return it, or None when none may be done.
+
+    Must run in the transaction that makes the address the user's. The old address gets a mail
+    with a link that takes it back.
+    """
+    user = lock(User, address.user_id)
+    change = EmailChange.objects.waiting().filter(user=user, after=address.email).first()
+    if change is None or change.credentials != credentials_of(user):
+        return None
+    change.state, change.done_at = EmailChangeState.DONE, now or timezone.now()
+    change.save(update_fields=["state", "done_at"])
+    outbox.queue(
+        to=change.before,
+        subject="Your email address was changed",
+        template="email_changed",
+        context={
+            "change": change,
+            "link": revoking_link(change),
+            "until": moment(change.done_at + TAKE_BACK_WITHIN),
+        },
+    )
+    return change
+
+
+@transaction.atomic
+def revoke_email_change(
+    *, change: EmailChange, actor: Actor, now: datetime | None = None
+) -> EmailChange:
+    """Stop the change if it waits, else take the old address back; return it.
+
+    When it is taken back, every session, waiting change and password ends, and what was added to
+    sign in with since the change was asked for. Raises Refused when it is neither to be stopped
+    nor to be taken back any more, and when somebody else has the old address by now.
+    """
+    now = now or timezone.now()
+    user = lock(User, change.user_id)
+    found = EmailChange.objects.revocable(now).filter(pk=change.pk).first()
+    if found is None:
+        raise Refused("This change can no longer be stopped or taken back.")
+    is_done = found.state == EmailChangeState.DONE
+    if is_done:
+        _give_back(user, found)
+    else:
+        found.state = EmailChangeState.STOPPED
+        found.save(update_fields=["state"])
+        _forget_waiting_addresses(user)
+    record_for_person(
+        user=user,
+        actor=actor,
+        action=Action.EMAIL_TAKEN_BACK if is_done else Action.EMAIL_CHANGE_STOPPED,
+        details={"before": {"email": found.after}, "after": {"email": found.before}},
+    )
+    return found
+
+
+@transaction.atomic
+def end_what_waits(*, user: User) -> None:
+    """End what was proven by something that the user signs in with no more: a change of address."""
+    locked = lock(User, user.pk)
+    _end_waiting(locked)
+    _forget_waiting_addresses(locked)
+
+
+def revoking_link(change: EmailChange) -> str:
+    """Return the address for the mail to the old address: it stops the change or takes it back."""
+    token = signing.dumps(change.pk, salt=SALT)
+    return public_link(reverse("open_email_change", args=[token]))
+
+
+def by_token(token: str, *, now: datetime | None = None) -> EmailChange | None:
+    """Return the change whose mail holds the token, while it can be stopped or taken back."""
+    try:
+        pk = signing.loads(token, salt=SALT)
+    except signing.BadSignature:
+        return None
+    return EmailChange.objects.revocable(now or timezone.now()).filter(pk=pk).first()
+
+
+def _give_back(user: User, change: EmailChange) -> None:
+    others = User.objects.filter(email__iexact=change.before).exclude(pk=user.pk)
+    verified = EmailAddress.objects.filter(email__iexact=change.before, verified=True)
+    if others.exists() or verified.exclude(user_id=user.pk).exists():
+        raise Refused("Somebody else signs in with this address by now.")
+    user.email = change.before
+    user.set_unusable_password()
+    user.save(update_fields=["email", "password"])
+    EmailAddress.objects.filter(user=user).delete()
+    EmailAddress.objects.create(user=user, email=change.before, verified=True, primary=True)
+    Authenticator.objects.filter(user=user, created_at__gte=change.asked_at).delete()
+    SocialAccount.objects.filter(user=user, date_joined__gte=change.asked_at).delete()
+    end_all_sessions(user=user)
+    EmailChange.objects.filter(
+        user=user,
+        pk__gt=change.pk,
+        state__in=[EmailChangeState.WAITING, EmailChangeState.DONE],
+    ).update(state=EmailChangeState.ENDED)
+    change.state = EmailChangeState.TAKEN_BACK
+    change.save(update_fields=["state"])
+
+
+def _end_waiting(user: User) -> None:
+    EmailChange.objects.waiting().filter(user=user).update(state=EmailChangeState.ENDED)
+
+
+def _forget_waiting_addresses(user: User) -> None:
+    """Delete addresses that wait for confirmation, and with them the links; not a first one."""
+    addresses = EmailAddress.objects.filter(user=user)
+    if addresses.filter(verified=True).exists():
+        addresses.filter(verified=False).delete()

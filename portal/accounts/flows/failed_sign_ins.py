@@ -1,0 +1,38 @@
+"""Failed sign-ins: in the tenants' logs for people who are known, else in the process log."""
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from portal.accounts.flows.accounts import record_for_person
+from portal.accounts.models import User
+from portal.activity.actions import Action
+from portal.activity.models import LogEntry
+from portal.core.actors import Actor, ActorKind
+
+logger = logging.getLogger("portal.sign_in")
+
+MAX_AN_HOUR = 10
+"""Rows for one person in an hour: strangers must not fill a tenant's log."""
+
+
+@transaction.atomic
+def record_failed_sign_in(
+    *, user: User | None, email: str, way: str, address: str, now: datetime | None = None
+) -> None:
+    """Record that somebody failed to sign in: as whom, by which way, from which network address."""
+    now = now or timezone.now()
+    recent = LogEntry.objects.of_action(Action.SIGN_IN_FAILED).filter(
+        at__gt=now - timedelta(hours=1), details__account=email
+    )
+    if user is None or recent.count() >= MAX_AN_HOUR:
+        logger.warning("Sign-in failed: account=%r way=%r from=%r", email[:254], way, address)
+        return
+    record_for_person(
+        user=user,
+        actor=Actor(kind=ActorKind.SYSTEM, name="Somebody at sign-in", address=address),
+        action=Action.SIGN_IN_FAILED,
+        details={"account": email, "way": way},
+    )

@@ -1,0 +1,88 @@
+"""How long sessions last, and when each was last used.
+
+A session ends when it was not used for the idle time, and at its greatest age whatever happens.
+Its use is noted once a minute at most and best effort: no page waits for that.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.db import OperationalError, connection, transaction
+from django.http import HttpRequest
+
+from portal.accounts.models import User
+from portal.programs.client_address import client_address
+
+STARTED = "started_at"
+"""Where a session keeps when its user signed in, in seconds since 1970."""
+
+NOTED_EVERY = timedelta(minutes=1)
+
+
+def is_over(request: HttpRequest, user: User, row: UserSession | None, now: datetime) -> bool:
+    """Return whether the session was idle for too long, or is too old."""
+    idle, age = (
+        timedelta(hours=settings.SESSION_IDLE_HOURS),
+        timedelta(hours=settings.SESSION_HOURS),
+    )
+    if user.is_staff:
+        limit = timedelta(hours=settings.OPERATOR_SESSION_HOURS)
+        idle, age = min(idle, limit), min(age, limit)
+    noted = request.session.get(STARTED)
+    if noted is None and row is None:  # of an earlier release, and not on record
+        return True
+    started = datetime.fromtimestamp(noted, now.tzinfo) if noted else row.created_at  # type: ignore[union-attr]
+    last = row.last_seen_at if row is not None else started
+    return now - started >= age or now - last >= idle
+
+
+def recorded(request: HttpRequest) -> UserSession | None:
+    """Return what is on record about the session."""
+    return UserSession.objects.filter(session_key=request.session.session_key).first()
+
+
+def note_use(request: HttpRequest, user: User, row: UserSession | None, now: datetime) -> None:
+    """Note that the session is used, unless that was noted just now or the database is busy."""
+    if row is not None and now - row.last_seen_at < NOTED_EVERY:
+        return
+    values = {
+        "user": user,
+        "ip": client_address(request),
+        "user_agent": request.META.get("HTTP_USER_AGENT", "")[
+            : UserSession._meta.get_field("user_agent").max_length
+        ],
+        "last_seen_at": now,
+    }
+    with _without_waiting():
+        if row is None:
+            key = str(request.session.session_key)
+            new = UserSession(session_key=key, created_at=now, **values)
+            UserSession.objects.bulk_create([new], ignore_conflicts=True)
+        else:
+            rows = UserSession.objects.filter(pk=row.pk)
+            if connection.vendor == "postgresql":  # another request may be noting it
+                rows = rows.filter(pk__in=rows.select_for_update(skip_locked=True).values("pk"))
+            rows.update(**values)
+
+
+@contextmanager
+def _without_waiting() -> Iterator[None]:
+    """Leave out what is inside when the database is busy: a page does not wait for it."""
+    if connection.vendor != "sqlite":
+        with transaction.atomic():
+            yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout")
+        [timeout] = cursor.fetchone()
+        cursor.execute("PRAGMA busy_timeout = 0")
+        try:
+            yield
+        except OperationalError:  # held by a writer: the next page notes it
+            if connection.in_atomic_block:
+                raise
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {timeout:d}")

@@ -1,0 +1,163 @@
+"""A change of address: who may finish it, what ends it, and how the old address stops it."""
+
+import re
+from datetime import timedelta
+from urllib.parse import unquote
+
+import pytest
+import time_machine
+from allauth.mfa.models import Authenticator
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from portal.accounts.allauth_internals import TOTP
+from portal.accounts.models import TAKE_BACK_WITHIN, User
+from portal.activity.models import LogEntry
+from tests.support.accounts import PASSWORD, TOTP_SECRET, sign_in
+from tests.support.answers import shape
+from tests.support.mails import mails
+
+pytestmark = pytest.mark.django_db
+EMAIL, REVOKE = reverse("account_email"), reverse("revoke_email_change")
+NEW = "new@contoso.example"
+FRESH = "a fresh and long password"
+
+
+def link_to(address: str, part: str) -> str:
+    """Return the path of the newest link with that part that was mailed to the address."""
+    [*_, link] = [
+        link
+        for mail in mails()
+        if mail.to == [address]
+        for link in re.findall(rf"^https?://\S+{part}\S+$", mail.body, re.MULTILINE)
+    ]
+    return link.removeprefix(settings.PUBLIC_URL)
+
+
+def ask(client):
+    assert client.post(EMAIL, {"action_add": "", "email": NEW}).status_code == 302
+
+
+def change_password(client, user):
+    values = {"oldpassword": PASSWORD, "password1": FRESH, "password2": FRESH}
+    assert client.post(reverse("account_change_password"), values).status_code == 302
+
+
+def reset_password(client, user):
+    client.post(reverse("account_reset_password"), {"email": user.email})
+    form = Client().get(link_to(user.email, "/key/"), follow=True)
+    values = {"password1": FRESH, "password2": FRESH}
+    there = Client()
+    there.get(link_to(user.email, "/key/"))
+    assert there.post(form.redirect_chain[-1][0], values).status_code == 302
+
+
+def add_factor(client, user):
+    TOTP.activate(user, TOTP_SECRET)
+
+
+def by_command(client, user):
+    user.set_password(FRESH)
+    user.save()
+
+
+@pytest.mark.parametrize("change", [change_password, reset_password, add_factor, by_command])
+def test_a_change_that_waits_ends_with_every_change_of_what_one_signs_in_with(owner, change):
+    client, before = sign_in(Client(), owner), owner.email
+    ask(client)
+    link = link_to(NEW, "/confirm-email/")
+    change(client, owner)
+    owner.refresh_from_db()
+    sign_in(client, owner).post(link)
+    owner.refresh_from_db()
+    assert owner.email == before
+
+
+def test_a_link_is_worth_nothing_in_another_browser(owner, owner_client, stranger_client):
+    before = owner.email
+    ask(owner_client)
+    link = link_to(NEW, "/confirm-email/")
+    assert unquote(Client().post(link)["Location"]) == f"{reverse('account_login')}?next={link}"
+    for method in ("get", "post"):
+        answer = getattr(stranger_client, method)(link)
+        assert shape(answer) == (403, "page", "This link belongs to another account")
+    owner.refresh_from_db()
+    assert owner.email == before
+
+
+def test_the_old_address_is_told_and_its_link_stops_the_change(owner, owner_client, contoso):
+    before = owner.email
+    ask(owner_client)
+    told = [mail.subject for mail in mails() if mail.to == [before]]
+    assert told == ["A change of your email address was asked for"]
+    confirm, anybody = link_to(NEW, "/confirm-email/"), Client()
+    assert anybody.get(link_to(before, "/stop/"))["Location"] == REVOKE
+    assert shape(anybody.get(REVOKE)) == (200, "page", "Stop the change of address?")
+    assert shape(anybody.post(REVOKE)) == (200, "page", f"Your address is {before}")
+    owner_client.post(confirm)
+    owner.refresh_from_db()
+    assert owner.email == before
+    rows = LogEntry.objects.filter(tenant_id=contoso.pk).order_by("seq")
+    assert [*rows.values_list("action", flat=True)] == [
+        "person.email_change_asked",
+        "person.email_change_stopped",
+    ]
+    gone = anybody.get(link_to(before, "/stop/"))
+    assert shape(gone) == (404, "page", "This link no longer works")
+
+
+def test_the_old_address_takes_itself_back_and_ends_what_the_intruder_has(owner):
+    before, intruder = owner.email, sign_in(Client(), owner)
+    ask(intruder)
+    intruder.post(link_to(NEW, "/confirm-email/"))
+    TOTP.activate(owner, TOTP_SECRET)
+    victim = Client()
+    victim.get(link_to(before, "/stop/"))
+    assert shape(victim.get(REVOKE)) == (200, "page", "Take the old address back?")
+    victim.post(REVOKE)
+    owner = User.objects.get(pk=owner.pk)
+    assert (owner.email, owner.has_usable_password()) == (before, False)
+    assert [*owner.emailaddress_set.values_list("email", "verified")] == [(before, True)]
+    assert not Authenticator.objects.filter(user=owner).exists()
+    assert intruder.get(reverse("profile:detail")).status_code == 302
+
+
+def test_a_factor_that_was_there_before_stays(owner):
+    TOTP.activate(owner, TOTP_SECRET)
+    before, intruder = owner.email, sign_in(Client(), owner)
+    ask(intruder)
+    intruder.post(link_to(NEW, "/confirm-email/"))
+    victim = Client()
+    victim.get(link_to(before, "/stop/"))
+    victim.post(REVOKE)
+    assert Authenticator.objects.filter(user=owner).count() == 1
+
+
+@pytest.mark.parametrize(("late", "status"), [(-1, 302), (1, 404)])
+def test_the_old_address_has_seven_days(owner, owner_client, late, status):
+    before = owner.email
+    ask(owner_client)
+    owner_client.post(link_to(NEW, "/confirm-email/"))
+    with time_machine.travel(timezone.now() + TAKE_BACK_WITHIN + timedelta(minutes=late)):
+        assert Client().get(link_to(before, "/stop/")).status_code == status
+
+
+def test_an_unknown_link_begins_no_session():
+    client = Client()
+    assert client.get(reverse("open_email_change", args=["forged"])).status_code == 404
+    assert not client.cookies
+
+
+def test_a_sign_in_that_waits_for_its_second_step_ends_with_the_password(owner):
+    TOTP.activate(owner, TOTP_SECRET)
+    intruder = Client()
+    intruder.post(reverse("account_login"), {"login": owner.email, "password": PASSWORD})
+    by_command(intruder, owner)
+    from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+
+    code = RecoveryCodes.activate(owner).get_unused_codes()[0]
+    answer = intruder.post(reverse("mfa_authenticate"), {"code": code})
+    assert answer["Location"] == reverse("account_login")
+    assert "_auth_user_id" not in intruder.session

@@ -1,0 +1,57 @@
+"""Failed sign-ins are on record, within bounds; rows of sign-ins say how."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from portal.accounts.allauth_internals import TOTP
+from portal.activity.models import LogEntry
+from tests.support.accounts import PASSWORD, TOTP_SECRET
+
+pytestmark = pytest.mark.django_db
+LOGIN = reverse("account_login")
+
+
+def attempt(email, password, number=1):
+    address = f"192.0.2.{number}"
+    return Client().post(LOGIN, {"login": email, "password": password}, REMOTE_ADDR=address)
+
+
+def test_a_wrong_password_of_a_known_person_is_a_row_of_the_tenant(owner, contoso):
+    attempt(owner.email, "a wrong password")
+    row = LogEntry.objects.get(tenant_id=contoso.pk)
+    assert (row.action, row.actor_name, row.address, row.details) == (
+        "person.sign_in_failed",
+        "Somebody at sign-in",
+        "192.0.2.1",
+        {"account": owner.email, "way": "password"},
+    )
+
+
+def test_rows_are_bounded_for_each_hour(owner, contoso, caplog):
+    for number in range(12):
+        attempt(owner.email, "a wrong password", number)
+    assert LogEntry.objects.filter(tenant_id=contoso.pk).count() == 10
+    assert [record.name for record in caplog.records].count("portal.sign_in") == 2
+
+
+def test_an_unknown_account_stands_in_the_process_log_in_one_line(caplog):
+    attempt("nobody@nowhere.example", "a wrong password")
+    lines = [record.getMessage() for record in caplog.records if record.name == "portal.sign_in"]
+    assert lines == [
+        "Sign-in failed: account='nobody@nowhere.example' way='password' from='192.0.2.1'"
+    ]
+    assert not LogEntry.objects.exists()
+
+
+def test_a_wrong_code_is_a_row_and_a_sign_in_says_how(owner, contoso):
+    attempt(owner.email, PASSWORD)
+    TOTP.activate(owner, TOTP_SECRET)
+    client = Client()
+    client.post(LOGIN, {"login": owner.email, "password": PASSWORD})
+    client.post(reverse("mfa_authenticate"), {"code": "000000"})
+    rows = LogEntry.objects.filter(tenant_id=contoso.pk).order_by("seq")
+    assert [(row.action, row.details) for row in rows] == [
+        ("person.signed_in", {"how": "password"}),
+        ("person.sign_in_failed", {"account": owner.email, "way": "code at the second step"}),
+    ]

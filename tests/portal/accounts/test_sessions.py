@@ -1,0 +1,102 @@
+"""Sessions: they end in time and with the account, and noting their use delays no page."""
+
+import sqlite3
+from datetime import timedelta
+
+import pytest
+import time_machine
+from allauth.usersessions.models import UserSession
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from portal.accounts.flows.accounts import edit_user
+from portal.activity.models import LogEntry
+from tests.support.accounts import sign_in
+from tests.support.mails import mails
+from tests.support.operator_actions import WHY, do, results
+
+pytestmark = pytest.mark.django_db
+PROFILE = reverse("profile:detail")
+
+
+def after(client, *hours):
+    """Return the status of a page, asked for after each of these hours."""
+    now, found = timezone.now(), []
+    for passed in hours:
+        with time_machine.travel(now + timedelta(hours=passed), tick=False):
+            found.append(client.get(PROFILE).status_code)
+    return found
+
+
+def test_a_session_ends_when_it_is_not_used(owner, owner_client):
+    assert after(owner_client, 0, 71, 142, 214.5) == [200, 200, 200, 302]
+
+
+def test_a_session_ends_at_its_age_however_much_it_is_used(owner, owner_client):
+    assert after(owner_client, *range(0, 360, 70)) == [200, 200, 200, 200, 200, 302]
+
+
+def test_a_session_of_an_operator_ends_after_twelve_hours(operator_client):
+    assert after(operator_client, 0, 6, 11.9, 12.1) == [200, 200, 200, 302]
+
+
+def test_the_limits_are_settings(owner_client, settings):
+    settings.SESSION_IDLE_HOURS = 1
+    assert after(owner_client, 0, 0.9, 2) == [200, 200, 302]
+
+
+def test_use_is_noted_once_a_minute(owner_client):
+    now = timezone.now()
+    seen = []
+    for seconds in (0, 30, 59, 61):
+        with time_machine.travel(now + timedelta(seconds=seconds), tick=False):
+            owner_client.get(PROFILE)
+        seen.append((UserSession.objects.get().last_seen_at - now).total_seconds())
+    assert seen == [0, 0, 0, 61]
+
+
+@pytest.mark.sqlite
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("known", [True, False])
+def test_a_page_is_read_while_a_writer_holds_the_database(owner_client, known):
+    if known:
+        owner_client.get(PROFILE)
+    writer = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    with time_machine.travel(timezone.now() + timedelta(hours=1)):
+        assert owner_client.get("/subscriptions/").status_code == 200
+    writer.execute("ROLLBACK")
+    writer.close()
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout")
+        assert cursor.fetchone() == (30_000,)
+    assert UserSession.objects.count() == known
+
+
+def test_deactivation_ends_sessions_for_good(owner, operator):
+    client = sign_in(Client(), owner)
+    client.get(PROFILE)
+    for is_active in (False, True):
+        edit_user(
+            user=owner, changes={"is_active": is_active}, actor=operator.as_actor(), reason=WHY
+        )
+    assert client.get(PROFILE).status_code == 302
+    assert not UserSession.objects.filter(user=owner).exists()
+
+
+def test_an_operator_ends_the_sessions_of_a_person_who_hears_which(owner, operator_client, contoso):
+    client = sign_in(Client(headers={"user-agent": "Netscape"}), owner)
+    client.get(PROFILE)
+    assert results(do(operator_client, [owner], "end_sessions")) == [("Owner", "Done")]
+    assert client.get(PROFILE).status_code == 302
+    [mail] = mails()
+    assert (mail.to, "Ended: 127.0.0.1: Netscape" in mail.body) == ([owner.email], True)
+    row = LogEntry.objects.get(tenant_id=contoso.pk)
+    assert (row.action, row.reason) == ("person.sessions_ended", WHY)
+
+
+@pytest.mark.parametrize("path", ["/accounts/login/", "/accounts/email/", "/accounts/2fa/"])
+def test_pages_about_oneself_are_kept_in_no_cache(path, owner_client):
+    assert owner_client.get(path)["Cache-Control"] == "no-store"
