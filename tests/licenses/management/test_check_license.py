@@ -79,6 +79,13 @@ def test_a_bare_key_from_standard_input_in_json(key):
     )
 
 
+def test_what_powershell_writes_is_read(file, key, tmp_path):
+    bare = tmp_path / "key.txt"
+    for path, text in ((file, file.read_text("utf-8")), (bare, f'LICENSE_KEY="{key.token}"\r\n')):
+        path.write_bytes(text.encode("utf-16"))
+        assert run(path)[0] == 0
+
+
 def test_each_refusal_has_its_status(file, key):
     LicenseKey.objects.filter(pk=key.pk).update(state=KeyState.REPLACED, replaced_at=key.issued_at)
     status, out, _ = run(file, "--json")
