@@ -1,6 +1,9 @@
 """The license file: what Download gives and what an upload holds (contract.md section 2)."""
 
+import codecs
 import json
+import re
+import string
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +17,27 @@ from portal.core.refusal import Refused
 MAX_UPLOAD_BYTES = 65_536
 """Bytes of a license file that an upload may have."""
 MAX_NAME_CHARACTERS = 100
+MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+"""Encodings by the byte order mark that names them."""
+_MARK_AND_BLANKS = "\ufeff" + string.whitespace
+QUOTES = string.whitespace + "\"'`,;\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
+"""What stands around a copied value; no license key has any of it."""
+MAX_LAYERS = 4
+"""Prefixes that are taken off: `Authorization: Bearer` has two."""
+_BEFORE_A_KEY = re.compile(
+    r"""
+    ^bearer\s+
+    | ^(export\s+ | set\s+ | \$env: | \$)? [A-Za-z_][\w-]* ["'`]? \s* [=:] \s* (?=\S)
+    """,
+    re.ASCII | re.IGNORECASE | re.VERBOSE,
+)
+"""What stands before one: an Authorization header, an assignment, a member of JSON."""
 RESERVED = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(10)}
 """Names that Windows keeps for devices, whatever their ending."""
 
@@ -75,14 +99,27 @@ def file_name(subscription_name: str, slot: Slot) -> str:
     return stem + ending
 
 
+def text_of(content: bytes) -> str:
+    """Return the text of a file, in UTF-8 or in what its byte order mark names.
+
+    PowerShell's `>` writes UTF-16. Raises UnicodeDecodeError for other bytes.
+    """
+    for mark, encoding in MARKS.items():
+        if content.startswith(mark):
+            return content.removeprefix(mark).decode(encoding)
+    return content.decode()
+
+
 def read_presented(text: str) -> tuple[str, Mapping[str, Any] | None]:
     """Return the key and the members of what somebody pasted or uploaded.
 
-    A bare key comes with None. `validation_key` is left out: a certificate inside a file
-    proves nothing about it, anyone can make such a file, so trust comes from our own signing
-    keys alone. Raises Refused when the text is a JSON document without a key.
+    A bare key comes with None, freed of what copying put around and into it: `Bearer`, quotes,
+    `NAME=`, line breaks, invisible characters. The members of a file stay as they are: terminals
+    read it strictly. `validation_key` is left out: a certificate inside a file proves nothing about
+    it, anyone can make such a file, so trust comes from our own signing keys alone. Raises Refused
+    when the text is a JSON document without a key.
     """
-    text = text.strip().removeprefix("\ufeff")
+    text = _bare(text)
     if not text.startswith("{"):
         return text, None
     try:
@@ -95,6 +132,20 @@ def read_presented(text: str) -> tuple[str, Mapping[str, Any] | None]:
     if not isinstance(key, str):
         raise Refused('This is no license file: it has no text member "key".')
     return key, {k: v for k, v in members.items() if k not in {"key", "validation_key"}}
+
+
+def _bare(text: str) -> str:
+    """Return what was copied, without what stands around it and invisible characters.
+
+    A JSON object stays as it is.
+    """
+    text = text.strip(_MARK_AND_BLANKS)
+    if text.startswith("{"):
+        return text
+    text = "".join(c for c in text if unicodedata.category(c) != "Cf").strip()
+    for _ in range(MAX_LAYERS):
+        text = _BEFORE_A_KEY.sub("", text.strip(QUOTES), count=1).strip(QUOTES)
+    return text if text.startswith("{") else "".join(text.split())
 
 
 def _ascii(name: str) -> str:

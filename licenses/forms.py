@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 
-from licenses.files import MAX_UPLOAD_BYTES
+from licenses.files import MAX_UPLOAD_BYTES, text_of
 
 
 class PresentedKeyForm(forms.Form):
@@ -16,6 +16,9 @@ class PresentedKeyForm(forms.Form):
         max_length=MAX_UPLOAD_BYTES,
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocomplete": "off"}),
         help_text="Paste a license key or the content of a license file.",
+        error_messages={
+            "max_length": "A license key or license file has at most 64 KiB. Paste nothing else."
+        },
     )
     file = forms.FileField(
         label="Or a license file",
@@ -28,15 +31,22 @@ class PresentedKeyForm(forms.Form):
         """Take the text or the file, whichever was given; the file is decoded here."""
         cleaned = super().clean() or {}
         file = cleaned.get("file")
-        if file is not None:
+        has_text = "text" in self.errors or bool((cleaned.get("text") or "").strip())
+        if file is not None and has_text:
+            self.add_error(
+                "file",
+                "You chose a file and pasted text too, so nothing was checked. Clear the text and "
+                "choose the file again, or check the text alone.",
+            )
+        elif file is not None:
             if file.size > MAX_UPLOAD_BYTES:
                 self.add_error("file", "A license file has at most 64 KiB; choose another file.")
                 return cleaned
             try:
-                cleaned["presented"] = file.read().decode("utf-8-sig")
+                cleaned["presented"] = text_of(file.read())
             except UnicodeDecodeError:
                 self.add_error("file", "This is no license file: it is not UTF-8 text.")
-        elif (cleaned.get("text") or "").strip():
+        elif has_text and "text" in cleaned:
             cleaned["presented"] = cleaned["text"]
         elif not self.errors:
             self.add_error("text", "Paste a license key or choose a license file.")

@@ -13,6 +13,8 @@ FORBIDDEN = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode categories: control, surrogate, line separator, paragraph separator."""
 BIDIRECTIONAL = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Embeddings, overrides and isolates: they show a name other than the one it is."""
+BRACES = frozenset("{}")
+"""The 2022 clients format the name into a message and crash on these (contract.md section 1)."""
 
 SECRETS = re.compile(
     r"""
@@ -33,11 +35,24 @@ SECRETS = re.compile(
 )
 
 
+def has_braces(name: str) -> bool:
+    """Return whether terminals of 2022 crash on the name."""
+    return not BRACES.isdisjoint(name)
+
+
+def suggested(name: str) -> str:
+    """Return the name of a tenant or person as a holder's name: without braces."""
+    if not has_braces(name):
+        return name
+    return " ".join("".join(c for c in name if c not in BRACES).split())
+
+
 def admit(name: str) -> str:
     """Return the name in NFC without blanks around it.
 
     Raises Refused, for the field `holder_name`, for what could pose as another tenant's audience,
-    shows as something else than it is, is blank or over-long, or plainly is a secret.
+    shows as something else than it is, is blank or over-long, stops terminals, or plainly is a
+    secret.
     """
     name = unicodedata.normalize("NFC", name).strip()
     if all(unicodedata.category(c) in INVISIBLE for c in name):
@@ -50,6 +65,11 @@ def admit(name: str) -> str:
         )
     if "://" in name:
         raise Refused("Enter a name, not an address: leave out “://”.", field=FIELD)
+    if has_braces(name):
+        raise Refused(
+            "Leave out the braces { and }: terminals of 2022 crash on a name that holds one.",
+            field=FIELD,
+        )
     if any(unicodedata.category(c) in FORBIDDEN or c in BIDIRECTIONAL for c in name):
         raise Refused(
             "The name holds invisible control characters, maybe from copying. Type it by hand.",

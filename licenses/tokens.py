@@ -167,13 +167,15 @@ def expires_in_days(iat: int, exp: int) -> int:
 
 
 def _checked_custom_claims(license: License) -> dict[str, Any]:
-    """Return the custom claims, checked again: the row may be older than the rules."""
-    claims: dict[str, Any] = license.custom_claims
+    """Return the custom claims, completed and checked: the row may be older than the rules."""
+    claims: dict[str, Any] = custom_claims.completed(license.custom_claims)
     try:
         custom_claims.validate_for_plan(license.plan_urn, claims)
     except ValidationError as error:
         raise Refused(
-            "The license key cannot be signed with these custom claims. " + " ".join(error.messages)
+            "The license key cannot be signed with these custom claims. "
+            + " ".join(error.messages)
+            + " Ask the vendor to correct the plan, then generate new license keys."
         ) from error
     return claims
 

@@ -5,13 +5,13 @@ a claim such as `exp` or `sub`.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
 
-MIN_LIMIT, MAX_LIMIT = -32_768, 32_767
-"""The client reads limits as 16-bit numbers."""
+MIN_LIMIT, MAX_LIMIT = 0, 32_767
+"""The client reads limits as 16-bit numbers; a negative one refuses every start."""
 
 LIMITS = (
     "terminal_limit",
@@ -23,6 +23,14 @@ LIMITS = (
     "option_limit",
 )
 SWITCHES = ("argument_alias", "default_argument", "default_argument_value", "strict_data_type")
+SWITCH_COPIES = {
+    "option_alias": "argument_alias",
+    "default_option": "default_argument",
+    "default_option_value": "default_argument_value",
+}
+COPIES = {"option_limit": "argument_limit", **SWITCH_COPIES}
+"""Claims that repeat another one: clients of 2023-05-27 to 2023-09-19 read these names."""
+
 HANDLERS: dict[str, frozenset[str]] = {
     "data_type_handlers": frozenset(),
     "text_handlers": frozenset({"unicode"}),
@@ -34,12 +42,25 @@ HANDLERS: dict[str, frozenset[str]] = {
 """Lists of words, each with the words that it must hold so that default terminals start."""
 
 PRICES = ("monthly_price", "yearly_price")
-NAMES = (*LIMITS, *SWITCHES, *HANDLERS, "currency", *PRICES)
+NAMES = (*LIMITS, *SWITCHES, *SWITCH_COPIES, *HANDLERS, "currency", *PRICES)
 
 
 def is_custom(plan_urn: str) -> bool:
     """Return whether keys of this plan carry custom claims: its URN ends in `:plan:custom`."""
     return plan_urn.endswith(":plan:custom")
+
+
+def completed(claims: Any) -> Any:
+    """Return the claims with the COPIES that are missing; what is no object is returned as it is.
+
+    Nothing that is there is overwritten: `validate` refuses copies that differ.
+    """
+    if not isinstance(claims, dict):
+        return claims
+    missing = {
+        copy: claims[name] for copy, name in COPIES.items() if name in claims and copy not in claims
+    }
+    return claims | missing
 
 
 def validate_for_plan(plan_urn: str, claims: object) -> None:
@@ -60,15 +81,12 @@ def validate(claims: object) -> None:
     for name, find_mistake in _RULES.items():
         if name in claims and (mistake := find_mistake(claims[name])):
             mistakes.append(f"The claim {name} {mistake}")
-    if _both_differ(claims):
-        mistakes.append("The claims argument_limit and option_limit must be the same number.")
+    for copy, name in COPIES.items():
+        if {copy, name} <= claims.keys() and claims[copy] != claims[name]:
+            what = "number" if name in LIMITS else "value"
+            mistakes.append(f"The claims {name} and {copy} must be the same {what}.")
     if mistakes:
         raise ValidationError(mistakes)
-
-
-def _both_differ(claims: Mapping[str, Any]) -> bool:
-    names = {"argument_limit", "option_limit"}
-    return names <= claims.keys() and claims["argument_limit"] != claims["option_limit"]
 
 
 def _limit(value: object) -> str:
@@ -116,7 +134,7 @@ def _words(required: frozenset[str]) -> Callable[[object], str]:
 
 _RULES: dict[str, Callable[[object], str]] = {
     **dict.fromkeys(LIMITS, _limit),
-    **dict.fromkeys(SWITCHES, _switch),
+    **dict.fromkeys((*SWITCHES, *SWITCH_COPIES), _switch),
     **{name: _words(required) for name, required in HANDLERS.items()},
     "currency": _text,
     **dict.fromkeys(PRICES, _price),

@@ -105,7 +105,11 @@ class Plan(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Raise ValidationError unless the custom claims fit the plan (contract.md section 6)."""
+        """Complete the custom claims; raise ValidationError unless they fit the plan.
+
+        contract.md section 6.
+        """
+        self.custom_claims = custom_claims.completed(self.custom_claims)
         try:
             custom_claims.validate_for_plan(self.urn, self.custom_claims)
         except ValidationError as error:

@@ -19,6 +19,7 @@ from licenses.models import CheckCount, License, LicenseKey, LicenseKeyQuerySet,
 from portal.operators.actions import ActionsAdmin
 from portal.operators.lists import CountryFilter, word_filter
 from portal.operators.model_admin import ReadOnlyAdmin, links, listing
+from portal.web.large_forms import takes_large_form
 
 
 class RevokingAdmin(ActionsAdmin, ReadOnlyAdmin):
@@ -180,7 +181,7 @@ class LicenseKeyAdmin(RevokingAdmin):
 
     def get_urls(self) -> list[Any]:
         """Add the page that finds a pasted key."""
-        view = self.admin_site.admin_view(partial(find_view, self))
+        view = self.admin_site.admin_view(takes_large_form(partial(find_view, self)))
         return [path("find/", view, name="licenses_licensekey_find"), *super().get_urls()]
 
     @override

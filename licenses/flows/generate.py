@@ -17,7 +17,7 @@ from portal.core.actors import Actor
 from portal.core.dates import moment
 from portal.core.locking import lock
 from portal.core.refusal import Refused
-from subscriptions.custom_claims import is_custom
+from subscriptions.custom_claims import completed, is_custom
 from subscriptions.models import Plan, State, Subscription
 
 COMMERCIAL_USAGES = (Usage.ORGANIZATIONAL, Usage.PERSONAL)
@@ -109,7 +109,7 @@ def _frozen(
         authorized_party=settings.LICENSE_AUTHORIZED_PARTY,
         plan_urn=plan.urn,
         days=plan.days,
-        custom_claims=plan.custom_claims if is_custom(plan.urn) else {},
+        custom_claims=completed(plan.custom_claims) if is_custom(plan.urn) else {},
         created_at=now,
         created_by_name=actor.name,
     )

@@ -139,7 +139,7 @@ def _success(verdict: Verdict, body: Mapping[str, Any]) -> dict[str, Any]:
     }
     custom = {name: claims[name] for name in custom_claims.NAMES if name in claims}
     if custom:
-        answer["custom"] = custom
+        answer["custom"] = custom_claims.completed(custom)  # keys signed before lack the copies
     if verdict.accepted_until is not None:
         answer["accepted_until"] = verdict.accepted_until.isoformat()
     return answer

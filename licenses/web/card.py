@@ -7,7 +7,10 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from licenses.flows.download import refuse_unless_downloadable
+from licenses.flows.signing import expiry
+from licenses.holder_name import has_braces
 from licenses.models import License, LicenseKey, Slot
+from licenses.web.configuration import Configuration, configurations
 from portal.core.refusal import Refused
 from portal.tenants.models import Member, Role
 from subscriptions.models import EXPIRY_NOTICE, BillingPeriod, State, Subscription
@@ -42,6 +45,8 @@ class SlotView:
     can_check: bool
     can_reset: bool
     can_end_overlap: bool
+    resets_until: datetime | None
+    """Until when a reset would sign, for a key that was cut at an end date moved on since."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +60,9 @@ class Card:
     can_check: bool
     can_delete: bool
     plan_changed: bool
+    configurations: list[Configuration]
+    crashes_terminals: bool
+    """The holder's name has a brace, from before they were refused: terminals of 2022 crash."""
 
 
 def license_card(
@@ -82,6 +90,8 @@ def license_card(
             can_check=hands_out,
             can_delete=False,
             plan_changed=False,
+            configurations=[],
+            crashes_terminals=False,
         )
     plan_changed = license.plan_id != subscription.plan_id
     old_keys = {key.slot: key for key in license.keys.overlapping(now)}
@@ -92,7 +102,7 @@ def license_card(
             subscription=subscription,
             manages=manages,
             hands_out=hands_out,
-            can_reset=manages and state == State.ACTIVE and not plan_changed,
+            renews=state == State.ACTIVE and not plan_changed,
             now=now,
         )
         for key in license.keys.current().with_last_check().order_by("slot")
@@ -105,6 +115,8 @@ def license_card(
         can_check=hands_out,
         can_delete=manages,
         plan_changed=plan_changed,
+        configurations=configurations(license, subscription_name=subscription.name),
+        crashes_terminals=has_braces(license.holder_name),
     )
 
 
@@ -138,7 +150,7 @@ def _slot_view(
     subscription: Subscription,
     manages: bool,
     hands_out: bool,
-    can_reset: bool,
+    renews: bool,
     now: datetime,
 ) -> SlotView:
     try:
@@ -146,6 +158,7 @@ def _slot_view(
         can_download = hands_out
     except Refused:
         can_download = False
+    resets_until = _longer_expiry(key, subscription, now) if renews else None
     return SlotView(
         slot=Slot(key.slot),
         key=key,
@@ -155,6 +168,19 @@ def _slot_view(
         shows_key=hands_out,
         can_download=can_download,
         can_check=hands_out,
-        can_reset=can_reset,
+        can_reset=manages and renews,
         can_end_overlap=manages and old is not None,
+        resets_until=resets_until,
     )
+
+
+def _longer_expiry(key: LicenseKey, subscription: Subscription, now: datetime) -> datetime | None:
+    """Return the expiry that a reset gives, for a key that the end date of its time cut short."""
+    days, ends_at = key.license.days, subscription.ends_at
+    try:
+        whole = expiry(issued_at=key.issued_at, days=days, ends_at=ends_at)
+        if key.revoked_at is not None or whole <= key.expires_at:
+            return None
+        return expiry(issued_at=now, days=days, ends_at=ends_at)
+    except Refused:
+        return None

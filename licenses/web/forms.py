@@ -7,6 +7,7 @@ from django import forms
 
 from licenses.flows.generate import usages
 from licenses.flows.reset import Overlap, overlap_end, overlaps
+from licenses.holder_name import suggested
 from licenses.models import LicenseKey, Slot, Usage
 from portal.accounts.models import User
 from portal.core.dates import moment
@@ -58,7 +59,7 @@ class GenerateForm(forms.Form):
         offered = usages(subscription.plan)
         person = {Usage.PERSONAL: user.name}
         suggestions = {
-            usage.value: person.get(usage, subscription.tenant.name) for usage in offered
+            usage.value: suggested(person.get(usage, subscription.tenant.name)) for usage in offered
         }
         initial = {"usage": offered[0].value, "holder_name": suggestions[offered[0].value]}
         super().__init__(data, initial=initial, **kwargs)

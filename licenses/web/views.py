@@ -35,6 +35,7 @@ from portal.core.refusal import Refused
 from portal.tenants.access import TenantRequest, hidden_from_support, tenant_role
 from portal.tenants.models import Role
 from portal.web.forms import posted, refusals_on, require_form_methods
+from portal.web.large_forms import takes_large_form
 from portal.web.pages import done, elsewhere, form_page, page, wants_fragment
 from portal.web.paging import keyset_page
 from subscriptions.flows.start_community import may_start_community
@@ -155,6 +156,7 @@ def check(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
     return _verdict_page(request, "licenses/check.html", subscription, form, None)
 
 
+@takes_large_form
 @require_form_methods
 @tenant_role(Role.VIEWER)
 def check_presented(request: TenantRequest, subscription_id: UUID) -> HttpResponse:

@@ -37,7 +37,9 @@ class PlanForm(RecordForm):
         required=False,
         widget=forms.Textarea(attrs={"rows": 24, "cols": 70, "spellcheck": "false"}),
         help_text="For custom plans only, whose URN ends in :plan:custom: a JSON object with the "
-        f"claims {', '.join(custom_claims.NAMES)}. Terminals read every one of them.",
+        f"claims {', '.join(custom_claims.NAMES)}. Terminals read every one of them. "
+        f"{', '.join(custom_claims.COPIES)} may be left out: they are filled in as copies of "
+        f"{', '.join(custom_claims.COPIES.values())}.",
     )
 
 

@@ -11,6 +11,7 @@ from portal.activity.entries import record
 from portal.core.actors import Actor
 from portal.core.locking import lock
 from portal.core.validation import refuse_invalid
+from subscriptions import custom_claims
 from subscriptions.models import Plan
 
 RECORDED = ("code", "name", "edition", "urn", "billing_period", "is_offered", "custom_claims")
@@ -30,10 +31,12 @@ def add_plan(*, plan: Plan, actor: Actor, reason: str) -> Plan:
 def edit_plan(*, plan: Plan, changes: Mapping[str, object], actor: Actor, reason: str) -> Plan:
     """Change these fields and return the plan; licenses keep it as it was when they were made.
 
-    Raises Refused when the fields do not fit one another.
+    Custom claims of an older plan are completed on the way, whatever else was changed. Raises
+    Refused when the fields do not fit one another.
     """
     locked = lock(Plan, plan.pk)
-    details = change(locked, changes)
+    claims = custom_claims.completed(changes.get("custom_claims", locked.custom_claims))
+    details = change(locked, {**changes, "custom_claims": claims})
     if details is not None:
         _record(locked, Action.RECORD_CHANGED, actor, reason, details)
     return locked

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from licenses.files import LicenseFile, file_name, read_presented
 from licenses.flows.download import download_key
 from licenses.models import License, LicenseKey, SigningKey, Slot, Usage
+from licenses.tokens import Malformed, parse
 from portal.core.refusal import Refused
 from portal.tenants.models import Tenant
 from subscriptions.models import Subscription
@@ -210,6 +211,57 @@ class TestReadPresented:
     @pytest.mark.parametrize("text", ["a.b.c", " \r\n a.b.c\n", "\ufeffa.b.c"])
     def test_a_bare_key_has_no_members(self, text: str) -> None:
         assert read_presented(text) == ("a.b.c", None)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "Bearer a.b.c",
+            "bearer   a.b.c\n",
+            "Authorization: Bearer a.b.c",
+            "LICENSE_KEY=a.b.c",
+            'LICENSE_KEY="a.b.c"',
+            "export LICENSE_KEY='a.b.c'",
+            '$env:LICENSE_KEY = "a.b.c";',
+            "set license-key=a.b.c",
+            "key: a.b.c",
+            '  "key": "a.b.c",',
+            "'a.b.c'",
+            "`a.b.c`",
+            "“a.b.c”",
+            "„a.b.c“",
+            "«a.b.c»",
+            '"Bearer a.b.c"',
+            "a.\n  b\r\n.c",
+            "a. b\t.c",
+            "\u200ba\u200b.b\u2060.\u200dc\ufeff",
+            "Bearer\u200b a.b.c",
+            "a.b\u00ad.c",
+            "a.b.\u2028c",
+        ],
+        ids=ascii,
+    )
+    def test_a_bare_key_comes_without_what_was_copied_around_it(self, text: str) -> None:
+        assert read_presented(text) == ("a.b.c", None)
+
+    @pytest.mark.parametrize(
+        "text", ["a.b.c=", "a=.b.c", "a.b=.c", "a.b.c.d", "{a.b.c", "a+b.c/d.e", "a.b\0.c"]
+    )
+    def test_what_is_wrong_with_a_key_stays_wrong(self, text: str) -> None:
+        try:
+            key, _ = read_presented(text)
+        except Refused:
+            return
+        with pytest.raises(Malformed):
+            parse(key)
+
+    def test_long_nonsense_is_read_at_once(self) -> None:
+        assert len(read_presented("a=" * 32_000 + "x")[0]) > 60_000
+
+    def test_a_file_in_quotes_is_a_file(self) -> None:
+        assert read_presented("""LICENSE='{"key": "a.b.c"}'""") == ("a.b.c", {})
+
+    def test_the_key_of_a_file_is_read_as_terminals_read_it(self) -> None:
+        assert read_presented('{"key": "Bearer a.b.c"}') == ("Bearer a.b.c", {})
 
     @pytest.mark.django_db
     @pytest.mark.parametrize("before", ["", "\ufeff", "\r\n  "])

@@ -107,6 +107,15 @@ def test_a_name_holds_no_control_character(
     )
 
 
+@pytest.mark.parametrize("name", ["Con{toso", "Contoso}", "{", "{0}", "Zoë {{ Söhne }}"])
+def test_a_name_has_no_braces(
+    subscription: Subscription, signing_key: SigningKey, name: str
+) -> None:
+    assert refused(subscription, field="holder_name", holder_name=name) == (
+        "Leave out the braces { and }: terminals of 2022 crash on a name that holds one."
+    )
+
+
 def test_a_name_is_no_address(subscription: Subscription, signing_key: SigningKey) -> None:
     tenant = "https://login.perpetualintelligence.com/x/v2.0"
     assert refused(subscription, field="holder_name", holder_name=tenant) == (

@@ -12,7 +12,13 @@ from licenses.checking.check import check
 from licenses.checking.results import Result
 from licenses.models import KeyState, License, LicenseKey, SigningKey, Slot
 from portal.core.refusal import Refused
-from tests.support.factories import CUSTOM_CLAIMS, make_custom_plan, make_license, make_subscription
+from tests.support.factories import (
+    CUSTOM_CLAIMS,
+    TYPED_CLAIMS,
+    make_custom_plan,
+    make_license,
+    make_subscription,
+)
 from tests.support.forge import Forger
 from tests.support.malformed import corpus
 
@@ -127,6 +133,13 @@ class TestLicenseClaims:
         )
         claims = self.claims(custom)
         assert claims.keys() - self.claims(plain).keys() == CUSTOM_CLAIMS.keys()
+        assert {name: claims[name] for name in CUSTOM_CLAIMS} == CUSTOM_CLAIMS
+
+    def test_of_a_custom_plan_frozen_before_are_completed(self, signing_key: SigningKey) -> None:
+        plan = make_custom_plan(custom_claims=TYPED_CLAIMS)
+        license = make_license(subscription=make_subscription(plan=plan), signing_key=signing_key)
+        assert license.custom_claims == TYPED_CLAIMS
+        claims = self.claims(license)
         assert {name: claims[name] for name in CUSTOM_CLAIMS} == CUSTOM_CLAIMS
 
     @pytest.mark.parametrize("change", [{"exp": 1}, {"sub": "x"}, {"currency": 5}])

@@ -18,6 +18,12 @@ LIMITS = [
     "option_limit",
 ]
 SWITCHES = ["argument_alias", "default_argument", "default_argument_value", "strict_data_type"]
+COPIES = {
+    "option_limit": "argument_limit",
+    "option_alias": "argument_alias",
+    "default_option": "default_argument",
+    "default_option_value": "default_argument_value",
+}
 HANDLERS = [
     "data_type_handlers",
     "text_handlers",
@@ -27,7 +33,7 @@ HANDLERS = [
     "license_handlers",
 ]
 PRICES = ["monthly_price", "yearly_price"]
-NAMES = [*LIMITS, *SWITCHES, *HANDLERS, "currency", *PRICES]
+NAMES = [*LIMITS, *SWITCHES, *HANDLERS, "currency", *PRICES, *list(COPIES)[1:]]
 
 
 def mistakes(claims: object) -> list[str]:
@@ -39,8 +45,8 @@ def mistakes(claims: object) -> list[str]:
 
 
 def changed(name: str, value: object) -> list[str]:
-    both = {"argument_limit", "option_limit"}
-    names = both if name in both else {name}
+    copies = {copy for copy, copied in COPIES.items() if copied == name}
+    names = {name, COPIES.get(name, name), *copies}
     return mistakes(CUSTOM_CLAIMS | dict.fromkeys(names, value))
 
 
@@ -68,28 +74,65 @@ def test_they_are_an_object(claims: object) -> None:
 
 @pytest.mark.parametrize("name", LIMITS)
 class TestLimits:
-    @pytest.mark.parametrize("value", [-32_768, -1, 0, 32_767])
-    def test_are_16_bit_numbers(self, name: str, value: int) -> None:
+    @pytest.mark.parametrize("value", [0, 1, 32_767])
+    def test_are_16_bit_numbers_that_are_not_negative(self, name: str, value: int) -> None:
         assert changed(name, value) == []
 
     @pytest.mark.parametrize(
-        "value", [-32_769, 32_768, 10**400, True, False, 1.0, "1", None, [], {}]
+        "value", [-32_768, -1, 32_768, 10**400, True, False, 1.0, "1", None, [], {}]
     )
     def test_are_nothing_else(self, name: str, value: object) -> None:
-        sentence = "must be a whole number from -32768 to 32767."
+        sentence = "must be a whole number from 0 to 32767."
         assert f"The claim {name} {sentence}" in changed(name, value)
 
 
-def test_argument_and_option_limit_are_the_same() -> None:
-    assert mistakes(CUSTOM_CLAIMS | {"option_limit": 1}) == [
-        "The claims argument_limit and option_limit must be the same number."
-    ]
+@pytest.mark.parametrize(
+    ("copy", "value", "sentence"),
+    [
+        ("option_limit", 1, "The claims argument_limit and option_limit must be the same number."),
+        (
+            "option_alias",
+            False,
+            "The claims argument_alias and option_alias must be the same value.",
+        ),
+        (
+            "default_option",
+            False,
+            "The claims default_argument and default_option must be the same value.",
+        ),
+        (
+            "default_option_value",
+            True,
+            "The claims default_argument_value and default_option_value must be the same value.",
+        ),
+    ],
+)
+def test_a_copy_is_the_same_as_its_original(copy: str, value: object, sentence: str) -> None:
+    assert mistakes(CUSTOM_CLAIMS | {copy: value}) == [sentence]
 
 
-@pytest.mark.parametrize("name", SWITCHES)
+class TestCompleting:
+    def test_adds_the_copies_that_are_missing(self) -> None:
+        typed = {name: value for name, value in CUSTOM_CLAIMS.items() if name not in COPIES}
+        completed = custom_claims.completed(typed)
+        assert completed == CUSTOM_CLAIMS
+        assert {copy: completed[copy] for copy in COPIES} == {
+            "option_limit": 500,
+            "option_alias": True,
+            "default_option": True,
+            "default_option_value": False,
+        }
+        assert COPIES.keys() & typed.keys() == set()
+
+    @pytest.mark.parametrize("claims", [CUSTOM_CLAIMS, {}, {"option_alias": 1}, None, [], "x", 1])
+    def test_leaves_everything_else(self, claims: object) -> None:
+        assert custom_claims.completed(claims) == claims
+
+
+@pytest.mark.parametrize("name", [*SWITCHES, *list(COPIES)[1:]])
 @pytest.mark.parametrize("value", [0, 1, "true", "", None, [], {}])
 def test_switches_are_booleans(name: str, value: object) -> None:
-    assert changed(name, value) == [f"The claim {name} must be true or false."]
+    assert f"The claim {name} must be true or false." in changed(name, value)
 
 
 @pytest.mark.parametrize("name", PRICES)
@@ -160,7 +203,7 @@ def test_every_mistake_is_told() -> None:
     assert mistakes(claims) == [
         "The claim text_handlers is missing.",
         f"Only these claims are possible: {', '.join(custom_claims.NAMES)}.",
-        "The claim terminal_limit must be a whole number from -32768 to 32767.",
+        "The claim terminal_limit must be a whole number from 0 to 32767.",
         "The claim currency must be a text of one line.",
     ]
 

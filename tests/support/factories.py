@@ -19,6 +19,7 @@ from tests.support.accounts import make_member, make_user
 
 __all__ = [
     "CUSTOM_CLAIMS",
+    "TYPED_CLAIMS",
     "make_custom_plan",
     "make_key",
     "make_license",
@@ -39,6 +40,9 @@ CUSTOM_CLAIMS: dict[str, Any] = {
     "argument_alias": True,
     "default_argument": True,
     "default_argument_value": False,
+    "option_alias": True,
+    "default_option": True,
+    "default_option_value": False,
     "strict_data_type": True,
     "data_type_handlers": "default",
     "text_handlers": "unicode ascii",
@@ -51,6 +55,13 @@ CUSTOM_CLAIMS: dict[str, Any] = {
     "yearly_price": 499,
 }
 """Claims that a custom plan may have (contract.md section 6)."""
+
+TYPED_CLAIMS: dict[str, Any] = {
+    name: value
+    for name, value in CUSTOM_CLAIMS.items()
+    if name not in {"option_limit", "option_alias", "default_option", "default_option_value"}
+}
+"""The same as an operator types them, and as older plans have them but for `option_limit`."""
 
 _numbers = count(1)
 

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from licenses import keys
 from licenses.checking.check import Verdict, check, check_offline, expected_from_file
 from licenses.checking.results import Result
-from licenses.files import MAX_UPLOAD_BYTES, read_presented
+from licenses.files import MAX_UPLOAD_BYTES, read_presented, text_of
 from portal.core.refusal import Refused
 
 
@@ -68,7 +68,7 @@ def _text_of(name: str) -> str:
     if len(content) > MAX_UPLOAD_BYTES:
         raise CommandError(f"{name} has more than {MAX_UPLOAD_BYTES // 1024} KiB: no license file.")
     try:
-        return content.decode()
+        return text_of(content)
     except UnicodeDecodeError as error:
         raise CommandError(f"{name} is not UTF-8 text: no license file.") from error
 

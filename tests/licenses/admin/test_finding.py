@@ -127,3 +127,11 @@ def test_filters_find_what_needs_care(operator_client, key):
     LicenseKey.objects.filter(pk=key.pk).update(expires_at=soon)
     assert key.pk in found(operator_client, LicenseKey, "", expiring="yes")
     assert found(operator_client, Subscription, "", expiring="yes") == {subscription.pk}
+
+
+def test_megabytes_of_pasted_text_keep_the_form(operator_client):
+    answer = operator_client.post(reverse(FIND), {"text": "x" * 3_000_000})
+    assert (answer.status_code, answer.context["form"].errors) == (
+        422,
+        {"text": ["A license key or license file has at most 64 KiB. Paste nothing else."]},
+    )

@@ -15,7 +15,12 @@ from licenses.models import License, SigningKey, Slot, Usage
 from portal.activity.models import LogEntry
 from portal.tenants.models import Tenant
 from subscriptions.models import Plan, State, Subscription
-from tests.support.factories import CUSTOM_CLAIMS, make_custom_plan, make_subscription
+from tests.support.factories import (
+    CUSTOM_CLAIMS,
+    TYPED_CLAIMS,
+    make_custom_plan,
+    make_subscription,
+)
 from tests.support.license_flows import (
     ADA,
     BOB,
@@ -335,11 +340,19 @@ class TestRefusals:
         )
         assert {key.expires_at for key in generated(days).keys.all()} == {ends}
 
+    def test_do_not_come_for_custom_claims_without_the_copies(
+        self, contoso: Tenant, signing_key: SigningKey
+    ) -> None:
+        plan = make_custom_plan(custom_claims=TYPED_CLAIMS)
+        license = generated(make_subscription(tenant=contoso, plan=plan))
+        assert license.custom_claims == CUSTOM_CLAIMS
+
     def test_come_for_custom_claims_older_than_the_rules(
         self, contoso: Tenant, signing_key: SigningKey
     ) -> None:
         plan = make_custom_plan(custom_claims=CUSTOM_CLAIMS | {"argument_alias": "yes"})
         assert refused(make_subscription(tenant=contoso, plan=plan)) == (
             "The license key cannot be signed with these custom claims. The claim argument_alias "
-            "must be true or false."
+            "must be true or false. The claims argument_alias and option_alias must be the same "
+            "value. Ask the vendor to correct the plan, then generate new license keys."
         )

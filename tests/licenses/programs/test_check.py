@@ -9,11 +9,19 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from licenses import keys, tokens
 from licenses.checking import counts
 from licenses.models import CheckCount, KeyState, License, LicenseKey, Slot
 from licenses.programs.check import MAX_BODY_BYTES
 from subscriptions.models import Plan, State
-from tests.support.factories import make_custom_plan, make_key, make_license, make_subscription
+from tests.support.factories import (
+    CUSTOM_CLAIMS,
+    TYPED_CLAIMS,
+    make_custom_plan,
+    make_key,
+    make_license,
+    make_subscription,
+)
 from tests.support.malformed import corpus
 from tests.support.terminals import FAILURE, GENERATIONS, body_for
 
@@ -107,6 +115,18 @@ def test_custom_claims_travel_along(client, signing_key):
     plan = make_custom_plan()
     license = make_license(subscription=make_subscription(plan=plan), signing_key=signing_key)
     assert ask(client, body_for(key_of(license))).json()["custom"] == plan.custom_claims
+
+
+def test_custom_claims_of_a_key_signed_before_are_completed(client, signing_key):
+    subscription = make_subscription(plan=make_custom_plan())
+    key = key_of(make_license(subscription=subscription, signing_key=signing_key))
+    claims = tokens.parse(key.token).claims
+    for name in CUSTOM_CLAIMS.keys() - {*TYPED_CLAIMS, "option_limit"}:
+        del claims[name]
+    key.token = keys.sign(signing_key, claims)
+    key.token_sha256 = tokens.sha256_of(key.token)
+    key.save()
+    assert ask(client, body_for(key)).json()["custom"] == CUSTOM_CLAIMS
 
 
 def test_other_plans_have_no_custom_member(client, license):

@@ -258,6 +258,118 @@ def test_the_card_says_when_a_key_expires(left, expected, make_issued, viewer_cl
     assert text.count(expected) == 2
 
 
+# A subscription that was renewed
+
+
+RENEWED = "The subscription was renewed after this key was signed"
+
+
+@pytest.fixture
+def cut_short(clock, contoso, signing_key_of_may) -> License:
+    """Keys of 9 days, since the subscription ended then, of a plan of 31."""
+    subscription = make_subscription(tenant=contoso, ends_at=NOW + timedelta(days=9))
+    return make_license(
+        subscription=subscription, issued_at=NOW, expires_at=NOW + timedelta(days=9)
+    )
+
+
+def text_of(client, license: License) -> str:
+    return str(Text(client.get(license.subscription.get_absolute_url()).content.decode()))
+
+
+@pytest.mark.parametrize(
+    ("ends_at", "expected"),
+    [
+        (NOW + timedelta(days=20), "21 Jun 2026"),
+        (NOW + timedelta(days=300), "2 Jul 2026"),
+        (None, "2 Jul 2026"),
+    ],
+)
+def test_after_a_renewal_each_key_says_that_a_reset_gives_the_longer_date(
+    ends_at, expected, cut_short, manager, viewer, client_for
+):
+    assert RENEWED not in text_of(client_for(manager), cut_short)
+    Subscription.objects.update(ends_at=ends_at)
+    told = (
+        f"{RENEWED} The key keeps its expiry. A reset of this slot gives one that expires "
+        f"{expected} ."
+    )
+    managers, viewers = (text_of(client_for(user), cut_short) for user in (manager, viewer))
+    assert managers.count(told) == viewers.count(told) == 2
+    who = "A manager or owner of Contoso can reset it."
+    assert (managers.count(who), viewers.count(who)) == (0, 2)
+
+
+def test_a_renewed_subscription_says_so_where_a_reset_is_possible_and_is_of_use(
+    cut_short, manager, client_for
+):
+    client = client_for(manager)
+    Subscription.objects.update(ends_at=NOW + timedelta(days=20))
+    primary = cut_short.keys.filter(slot=Slot.PRIMARY)
+    primary.update(issued_at=NOW - timedelta(days=1), expires_at=NOW)
+    assert text_of(client, cut_short).count(RENEWED) == 2
+    primary.update(revoked_at=NOW)
+    assert text_of(client, cut_short).count(RENEWED) == 1
+    for change in (
+        {"ends_at": NOW + timedelta(days=8)},
+        {"ends_at": NOW},
+        {"state": State.SUSPENDED, "ends_at": None},
+        {"state": State.ACTIVE, "plan": Plan.objects.get(code="smb-yearly")},
+    ):
+        Subscription.objects.update(**change)
+        assert RENEWED not in text_of(client, cut_short)
+
+
+# Names with braces, from before they were refused
+
+
+@pytest.mark.parametrize(
+    ("role", "advice"),
+    [
+        (Role.MANAGER, "delete these license keys and generate new ones"),
+        (
+            Role.VIEWER,
+            "a manager or owner of Contoso can delete these license keys and generate new ones",
+        ),
+    ],
+)
+def test_the_card_says_that_keys_with_a_brace_are_to_be_generated_anew(
+    role, advice, contoso, signing_key, client_for
+):
+    license = make_license(
+        subscription=make_subscription(tenant=contoso), holder_name="Con{toso} & Co"
+    )
+    client = client_for(make_member(tenant=contoso, role=role, email="a@contoso.example"))
+    html = client.get(license.subscription.get_absolute_url()).content.decode()
+    assert (
+        "Terminals of 2022 crash on these keys: generate them anew The holder's name Con{toso} & "
+        "Co has a brace, which ends their process; terminals of 2023 start. A reset keeps the "
+        f"name: {advice} with a name without braces, then give the terminals the new file and "
+        "authorized application id."
+    ) in str(Text(html))
+
+
+def test_the_card_says_nothing_of_braces_where_there_are_none(contoso, signing_key, viewer_client):
+    license = make_license(subscription=make_subscription(tenant=contoso))
+    answer = viewer_client.get(license.subscription.get_absolute_url())
+    assert (answer.context["card"].crashes_terminals, "braces" in ids(answer)) == (False, False)
+
+
+def test_suggested_names_come_without_braces(contoso, manager, client_for):
+    contoso.name = "{Con}toso {Ltd}"
+    contoso.save()
+    manager.name = "Milan {0} Novak"
+    manager.save()
+    subscription = make_subscription(tenant=contoso)
+    address = reverse("licenses:generate", args=[subscription.pk])
+    form = client_for(manager).get(address).context["form"]
+    assert form["holder_name"].value() == "Contoso Ltd"
+    assert form.fields["usage"].widget.suggestions == {
+        "org": "Contoso Ltd",
+        "per": "Milan 0 Novak",
+    }
+
+
 # The word in the list
 
 

@@ -15,6 +15,7 @@ from licenses.files import MAX_UPLOAD_BYTES, license_file
 from licenses.models import CheckCount, License, LicenseKey
 from portal.activity.models import LogEntry
 from portal.tenants.models import Tenant
+from portal.web.large_forms import KEPT_BYTES
 from subscriptions.models import Subscription
 from tests.support.answers import HTMX, WHOLE_PAGES, refusals, shape, vary
 from tests.support.factories import make_license, make_subscription
@@ -124,11 +125,21 @@ def test_checks_from_the_portal_are_no_checks_by_terminals(viewer_client, licens
 
 # Pasted keys
 
+COPIED = {
+    "bare": str,
+    "blanks": "\n {} \n".format,
+    "mark": "\ufeff{}".format,
+    "header": "Authorization: Bearer {}".format,
+    "variable": "export LICENSE_KEY='{}';".format,
+    "wrapped": lambda token: "\r\n    ".join(token[at : at + 76] for at in range(0, 2000, 76)),
+    "invisible": lambda token: "\u200b".join(token[at : at + 40] for at in range(0, 2000, 40)),
+}
 
-@pytest.mark.parametrize("around", ["", "\n ", "\ufeff"], ids=["bare", "blanks", "mark"])
+
+@pytest.mark.parametrize("around", COPIED.values(), ids=COPIED)
 def test_a_pasted_key_is_checked(around, viewer_client, license, key):
     answer = viewer_client.post(
-        url("check_presented", license.subscription), {"text": around + key.token + " \n"}
+        url("check_presented", license.subscription), {"text": around(key.token)}
     )
     assert shape(answer) == (200, "page", "Check license")
     assert result(answer) == "valid"
@@ -188,6 +199,51 @@ def test_an_over_long_text_is_refused(viewer_client, license):
     assert (answer.status_code, list(answer.context["form"].errors)) == (422, ["text"])
 
 
+def test_a_text_and_a_file_are_not_checked_together(viewer_client, license, key, foreign):
+    data = uploaded(json.dumps(file_of(key)).encode()) | {"text": foreign.token}
+    answer = viewer_client.post(url("check_presented", license.subscription), data)
+    kept = answer.context["form"]["text"].value()
+    assert (answer.status_code, kept, checks()) == (422, foreign.token, [])
+    [sentence] = refusals(answer)
+    assert sentence == (
+        "You chose a file and pasted text too, so nothing was checked. Clear the text and choose "
+        "the file again, or check the text alone."
+    )
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX], ids=["plain", "htmx"])
+@pytest.mark.parametrize("megabytes", [3, 12])
+def test_megabytes_of_pasted_text_keep_the_form(megabytes, headers, client_for, viewer, license):
+    client = client_for(viewer, enforce_csrf_checks=True)
+    address = url("check_presented", license.subscription)
+    token = client.get(address).context["csrf_token"]
+    data = {"csrfmiddlewaretoken": str(token), "text": "x" * megabytes * 1_000_000}
+    answer = client.post(address, data, headers=headers)
+    assert shape(answer) == (422, "fragment" if headers else "page", "Check license")
+    assert refusals(answer) == [
+        "A license key or license file has at most 64 KiB. Paste nothing else."
+    ]
+    kept = answer.context["form"]["text"].value()
+    assert MAX_UPLOAD_BYTES < len(kept) <= KEPT_BYTES
+    assert set(kept) == {"x"}
+    del data["csrfmiddlewaretoken"]
+    assert client.post(address, data, headers=headers).status_code == 403
+
+
+def test_megabytes_are_too_much_for_every_other_form(manager_client, license):
+    address = reverse("subscriptions:rename", args=[license.subscription_id])
+    assert manager_client.post(address, {"name": "x" * 3_000_000}).status_code == 400
+
+
+def test_megabytes_that_are_no_form_are_refused(viewer_client, license):
+    answer = viewer_client.post(
+        url("check_presented", license.subscription),
+        b"x" * 3_000_000,
+        content_type="multipart/form-data; boundary=b",
+    )
+    assert answer.status_code in {400, 422}
+
+
 # Uploaded files
 
 
@@ -197,10 +253,13 @@ def test_an_uploaded_file_is_checked(viewer_client, license, key):
     for data in (
         uploaded(content),
         uploaded(b"\xef\xbb\xbf" + content),
+        uploaded(content.decode().encode("utf-16")),
+        uploaded(b"\xfe\xff" + content.decode().encode("utf-16-be")),
+        uploaded(content.decode().encode("utf-32")),
         {"text": content.decode()},
     ):
         assert result(viewer_client.post(address, data)) == "valid"
-    assert checks() == [("license_key.checked", "primary", "valid")] * 3
+    assert checks() == [("license_key.checked", "primary", "valid")] * 6
 
 
 @pytest.mark.parametrize(
@@ -238,7 +297,11 @@ NO_FILES = {
     ),
     "5 MB": (b" " * 5_000_000, "A license file has at most 64 KiB; choose another file."),
     "not UTF-8": (b'{"key": "\xff"}', "This is no license file: it is not UTF-8 text."),
-    "UTF-16": ('{"key": "x"}'.encode("utf-16"), "This is no license file: it is not UTF-8 text."),
+    "UTF-16 without its mark": (
+        '{"key": "é"}'.encode("utf-16-le"),
+        "This is no license file: it is not UTF-8 text.",
+    ),
+    "half of UTF-16": (b"\xff\xfe{", "This is no license file: it is not UTF-8 text."),
     "not JSON": (
         b'{"key": "x"',
         "This is no license file: it is not valid JSON. Upload the file as it was downloaded.",

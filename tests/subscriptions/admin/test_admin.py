@@ -28,6 +28,7 @@ from tests.support.admin_pages import (
 )
 from tests.support.factories import (
     CUSTOM_CLAIMS,
+    TYPED_CLAIMS,
     make_custom_plan,
     make_license,
     make_subscription,
@@ -58,6 +59,25 @@ def test_a_custom_plan_takes_its_claims(operator_client: Client) -> None:
     assert entry.details["after"]["custom_claims"] == CUSTOM_CLAIMS
 
 
+def test_claims_that_repeat_others_need_not_be_typed(operator_client: Client) -> None:
+    claims = json.dumps(TYPED_CLAIMS)
+    save(operator_client, address(Plan, "add"), **CUSTOM, custom_claims=claims)
+    plan = Plan.objects.get(code="custom-monthly")
+    assert plan.custom_claims == CUSTOM_CLAIMS
+    assert only_entry().details["after"]["custom_claims"] == CUSTOM_CLAIMS
+    save(operator_client, address(Plan, "change", plan.pk), custom_claims=claims)
+    plan.refresh_from_db()
+    assert (plan.custom_claims, LogEntry.objects.count()) == (CUSTOM_CLAIMS, 1)
+
+
+def test_an_older_custom_plan_is_completed_when_it_is_saved(operator_client: Client) -> None:
+    plan = make_custom_plan(custom_claims=TYPED_CLAIMS)
+    save(operator_client, address(Plan, "change", plan.pk), name="Renamed")
+    plan.refresh_from_db()
+    assert (plan.name, plan.custom_claims) == ("Renamed", CUSTOM_CLAIMS)
+    assert only_entry().details["after"] == {"name": "Renamed", "custom_claims": CUSTOM_CLAIMS}
+
+
 @pytest.mark.parametrize(
     ("claims", "mistake"),
     [
@@ -68,6 +88,14 @@ def test_a_custom_plan_takes_its_claims(operator_client: Client) -> None:
         (
             json.dumps({**CUSTOM_CLAIMS, "option_limit": 1}),
             "The claims argument_limit and option_limit must be the same number.",
+        ),
+        (
+            json.dumps({**TYPED_CLAIMS, "terminal_limit": -1}),
+            "The claim terminal_limit must be a whole number from 0 to 32767.",
+        ),
+        (
+            json.dumps({**TYPED_CLAIMS, "option_alias": False}),
+            "The claims argument_alias and option_alias must be the same value.",
         ),
     ],
 )
