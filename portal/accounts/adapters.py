@@ -1,6 +1,6 @@
 """How allauth signs people in to this portal, and the mail it sends for that."""
 
-from typing import Any
+from typing import Any, override
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -16,8 +16,9 @@ from django.urls import reverse
 
 from portal.accounts.allauth_internals import LoginStageController, LoginStageKey, ratelimit
 from portal.accounts.devices import known_device, remember_device
-from portal.accounts.flows.accounts import drop_credentials
+from portal.accounts.flows.accounts import address_in_use, drop_credentials
 from portal.accounts.models import User
+from portal.core import email_addresses
 from portal.core.links import public_link
 from portal.mail.outbox import QueuedMail, site_context
 from portal.programs.client_address import client_address
@@ -25,6 +26,13 @@ from portal.programs.client_address import client_address
 
 class AccountAdapter(DefaultAccountAdapter):
     """Limits on guessing, links of mails, verified addresses, and ways to prove who one is."""
+
+    @override
+    def clean_email(self, email: str) -> str:
+        """Return the address as it is stored; raises ValidationError where no mail can go to it."""
+        known = address_in_use(email)
+        email_addresses.normalised(known)
+        return known
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """Return the address that limits hang on."""
