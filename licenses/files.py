@@ -17,6 +17,7 @@ from portal.core.refusal import Refused
 MAX_UPLOAD_BYTES = 65_536
 """Bytes of a license file that an upload may have."""
 MAX_NAME_CHARACTERS = 100
+MAX_NAME_BYTES = 255
 MARKS = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, whose mark it begins with
@@ -87,13 +88,18 @@ def license_file(key: LicenseKey, *, subscription_name: str) -> LicenseFile:
 
 
 def file_name(subscription_name: str, slot: Slot) -> str:
-    """Return a name that every file system takes: at most 100 characters, nothing special."""
+    """Return a name that every file system takes: nothing special, at most MAX_NAME_CHARACTERS.
+
+    In UTF-8 it has at most MAX_NAME_BYTES: many file systems count those.
+    """
     ending = f"-{slot.value}.json"
     kept = "".join(
         c if c.isalnum() or unicodedata.category(c).startswith("M") else "-"
         for c in unicodedata.normalize("NFC", subscription_name)
     )
     stem = "-".join(part for part in kept.split("-") if part)[: MAX_NAME_CHARACTERS - len(ending)]
+    room = MAX_NAME_BYTES - len(ending)
+    stem = stem.encode()[:room].decode(errors="ignore").rstrip("-")
     if not stem or stem.lower() in RESERVED:
         stem = f"license-{stem}".rstrip("-")
     return stem + ending

@@ -1,18 +1,15 @@
 """The holder's name: what may stand in the claim `aud` (contract.md section 1)."""
 
 import re
-import unicodedata
 
+from django.core.exceptions import ValidationError
+
+from portal.core import names
 from portal.core.refusal import Refused
 
 MAX_CHARACTERS = 200
 FIELD = "holder_name"
 
-INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
-FORBIDDEN = {"Cc", "Cs", "Zl", "Zp"}
-"""Unicode categories: control, surrogate, line separator, paragraph separator."""
-BIDIRECTIONAL = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Embeddings, overrides and isolates: they show a name other than the one it is."""
 BRACES = frozenset("{}")
 """The 2022 clients format the name into a message and crash on these (contract.md section 1)."""
 
@@ -48,14 +45,14 @@ def suggested(name: str) -> str:
 
 
 def admit(name: str) -> str:
-    """Return the name in NFC without blanks around it.
+    """Return the name as `portal.core.names` normalises it.
 
     Raises Refused, for the field `holder_name`, for what could pose as another tenant's audience,
     shows as something else than it is, is blank or over-long, stops terminals, or plainly is a
     secret.
     """
-    name = unicodedata.normalize("NFC", name).strip()
-    if all(unicodedata.category(c) in INVISIBLE for c in name):
+    name = names.normalised(name)
+    if names.is_blank(name):
         raise Refused("Enter the holder's name; blanks alone are no name.", field=FIELD)
     if SECRETS.search(name):
         raise Refused(
@@ -70,11 +67,10 @@ def admit(name: str) -> str:
             "Leave out the braces { and }: terminals of 2022 crash on a name that holds one.",
             field=FIELD,
         )
-    if any(unicodedata.category(c) in FORBIDDEN or c in BIDIRECTIONAL for c in name):
-        raise Refused(
-            "The name holds invisible control characters, maybe from copying. Type it by hand.",
-            field=FIELD,
-        )
+    try:
+        names.validate(name)
+    except ValidationError as error:
+        raise Refused(str(error.message), field=FIELD) from error
     if len(name) > MAX_CHARACTERS:
         raise Refused(
             f"Use at most {MAX_CHARACTERS} characters for the holder's name; this has {len(name)}.",

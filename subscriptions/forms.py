@@ -2,13 +2,14 @@
 
 from django import forms
 
+from portal.core.names import NameFormField
 from subscriptions.models import State
 
 
 class RenameForm(forms.Form):
     """A new name for a subscription."""
 
-    name = forms.CharField(
+    name = NameFormField(
         label="Name",
         max_length=200,
         help_text="Shown in this portal only; license keys and terminals do not know it.",

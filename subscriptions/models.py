@@ -15,6 +15,10 @@ from django.db.models import Case, F, Q, Value, When
 from django.urls import reverse
 from django.utils import timezone
 
+from portal.core import names
+from portal.core.dates import MomentField
+from portal.core.email_addresses import EmailAddressField
+from portal.core.names import NameField
 from portal.tenants.models import Tenant
 from subscriptions import custom_claims
 
@@ -61,7 +65,7 @@ class Plan(models.Model):
     """What a subscription is for: edition, URN, billing period."""
 
     code = models.SlugField(unique=True, max_length=60)
-    name = models.CharField(max_length=100)
+    name = NameField(max_length=100)
     edition = models.CharField(max_length=12, choices=Edition)
     urn = models.CharField(
         "plan URN",
@@ -166,10 +170,10 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
 
     def matching(self, text: str) -> Self:
         """Return those whose name holds the text or whose identifier begins with it."""
-        text = text.strip()
+        text = names.normalised(text)
         if not text:
             return self
-        found = Q(name__icontains=text)
+        found = Q(name__shows=text)
         digits = text.replace("-", "").lower()
         dashed = _dashed(digits)
         written = text.lower().rstrip("-") in {digits, dashed}
@@ -193,15 +197,15 @@ class Subscription(models.Model):
     )
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="subscriptions")
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="subscriptions")
-    name = models.CharField(max_length=200)
+    name = NameField(max_length=200)
     state = models.CharField(max_length=12, choices=State, default=State.PENDING)
-    starts_at = models.DateTimeField("start", default=timezone.now)
-    ends_at = models.DateTimeField("end", null=True, blank=True)
+    starts_at = MomentField("start", default=timezone.now)
+    ends_at = MomentField("end", null=True, blank=True)
     beneficiary_tenant_id = models.UUIDField("beneficiary's tenant identifier")
     beneficiary_object_id = models.UUIDField(
         "beneficiary's object identifier", null=True, blank=True
     )
-    beneficiary_email = models.EmailField("beneficiary's email address", blank=True)
+    beneficiary_email = EmailAddressField("beneficiary's email address", blank=True)
     activated_at = models.DateTimeField(null=True, blank=True, editable=False)
     activated_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,

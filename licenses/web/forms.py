@@ -10,6 +10,7 @@ from licenses.flows.reset import Overlap, overlap_end, overlaps
 from licenses.holder_name import suggested
 from licenses.models import LicenseKey, Slot, Usage
 from portal.accounts.models import User
+from portal.core import names
 from portal.core.dates import moment
 from subscriptions.models import Subscription
 
@@ -114,7 +115,7 @@ class DeleteForm(forms.Form):
     def clean_confirmation(self) -> str:
         """Admit nothing but the subscription's name."""
         typed: str = self.cleaned_data["confirmation"]
-        if typed != self.subscription.name.strip():
+        if names.normalised(typed) != names.normalised(self.subscription.name):
             raise forms.ValidationError(
                 f"That does not match. Type {self.subscription.name} as it is written here."
             )

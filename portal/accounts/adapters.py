@@ -21,11 +21,12 @@ from portal.accounts import secrets_at_rest
 from portal.accounts.allauth_internals import LoginStageController, LoginStageKey, ratelimit
 from portal.accounts.credentials import credentials_of
 from portal.accounts.devices import known_device, remember_device
-from portal.accounts.flows.accounts import drop_credentials
+from portal.accounts.flows.accounts import address_in_use, drop_credentials
 from portal.accounts.flows.email_change import finish_email_change
 from portal.accounts.flows.failed_sign_ins import record_failed_sign_in
 from portal.accounts.models import User
 from portal.accounts.second_factor import has_second_factor
+from portal.core import email_addresses
 from portal.core.links import public_link
 from portal.mail.outbox import QueuedMail, site_context
 from portal.programs.client_address import client_address
@@ -36,6 +37,13 @@ PROVEN_WITH = "proven_with"
 
 class AccountAdapter(DefaultAccountAdapter):
     """Limits on guessing, links of mails, verified addresses, and ways to prove who one is."""
+
+    @override
+    def clean_email(self, email: str) -> str:
+        """Return the address as it is stored; raises ValidationError where no mail can go to it."""
+        known = address_in_use(email)
+        email_addresses.normalised(known)
+        return known
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """Return the address that limits hang on."""

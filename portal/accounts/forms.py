@@ -3,7 +3,7 @@
 from typing import Any, override
 
 from allauth.account.adapter import get_adapter as get_account_adapter
-from allauth.account.forms import AddEmailForm
+from allauth.account.forms import AddEmailForm, LoginForm
 from allauth.account.models import EmailAddress
 from allauth.mfa.adapter import get_adapter as get_mfa_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
@@ -21,12 +21,21 @@ from portal.accounts.allauth_internals import (
     ratelimit,
 )
 from portal.accounts.devices import known_device
+from portal.accounts.flows.accounts import address_in_use
 from portal.accounts.flows.email_change import ask_email_change
 from portal.accounts.flows.second_step import tell_second_step_blocked
 from portal.accounts.models import User
 from portal.accounts.requests import actor_of, signed_in_user
 from portal.accounts.totp import step_of, use_code
 from portal.programs.client_address import client_address
+
+
+class SignInForm(LoginForm):
+    """allauth's form, which takes either spelling of an address's domain."""
+
+    @override
+    def clean_login(self) -> str:
+        return address_in_use(super().clean_login())
 
 
 class NameForm(forms.ModelForm):

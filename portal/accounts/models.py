@@ -16,6 +16,8 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from portal.core.actors import Actor, ActorKind
+from portal.core.email_addresses import EmailAddressField
+from portal.core.names import NameField
 
 TAKE_BACK_WITHIN = timedelta(days=7)
 """Time after a change of address in which its old address can take it back."""
@@ -28,7 +30,7 @@ class UserManager(BaseUserManager["User"]):
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
         """Return a new user; without a password nobody can sign in as them."""
-        user = self.model(email=self.normalize_email(email), **fields)
+        user = self.model(email=email, **fields)
         user.set_password(password)
         user.full_clean(exclude=["password"])
         user.save(using=self._db)
@@ -47,8 +49,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     """A person who signs in with an email address; `id` is the consumer object id."""
 
     id = models.UUIDField("object identifier", primary_key=True, default=uuid.uuid4, editable=False)
-    email = models.EmailField("email address")
-    name = models.CharField(max_length=150)
+    email = EmailAddressField("email address")
+    name = NameField(max_length=150, in_mails=True)
     is_staff = models.BooleanField("operator", default=False, help_text="May enter the admin.")
     is_active = models.BooleanField("active", default=True, help_text="May sign in.")
     date_joined = models.DateTimeField(default=timezone.now, editable=False)

@@ -2,10 +2,11 @@
 
 from django.urls import path
 
+import portal.core.numbers  # noqa: F401 (makes <id:...>)
 from portal.accounts import views
 
 app_name = "profile"
 urlpatterns = [
     path("", views.profile, name="detail"),
-    path("sessions/<int:session_id>/end/", views.end_session, name="end_session"),
+    path("sessions/<id:session_id>/end/", views.end_session, name="end_session"),
 ]

@@ -21,16 +21,23 @@ def change(row: Model, values: Mapping[str, Any]) -> Details | None:
     before = described(row, values)
     for name, value in values.items():
         setattr(row, name, value)
-    after = described(row, values)
-    changed = [name for name in values if before[name] != after[name]]
+    changed = _differing(row, before)
+    if changed:
+        refuse_invalid(row, fields=changed)  # which brings each value into its own form
+        changed = _differing(row, before)
     if not changed:
         return None
-    refuse_invalid(row, fields=changed)
+    after = described(row, changed)
     row.save(update_fields=changed)
     return {
         "before": {name: before[name] for name in changed},
-        "after": {name: after[name] for name in changed},
+        "after": after,
     }
+
+
+def _differing(row: Model, before: Mapping[str, Any]) -> list[str]:
+    after = described(row, before)
+    return [name for name in before if before[name] != after[name]]
 
 
 def addition(row: Model, names: Iterable[str]) -> Details:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from django.db import models
@@ -58,7 +58,7 @@ class LogEntryQuerySet(models.QuerySet["LogEntry"]):
         if first:
             rows = rows.filter(at__gte=datetime.combine(first, time(), UTC))
         if last:
-            rows = rows.filter(at__lt=datetime.combine(last, time(), UTC) + timedelta(days=1))
+            rows = rows.filter(at__lte=datetime.combine(last, time.max, UTC))
         return rows
 
 

@@ -1,9 +1,85 @@
-"""Moments as people read them; times are UTC everywhere."""
+"""Moments as people read and write them; times are UTC everywhere."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, override
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+FIRST, LAST = date(1970, 1, 1), date(9998, 12, 31)
+"""Days that a stranger may name: what is computed from them, in any zone, stays a date."""
+
+ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
+"""A day, or a moment, of the calendar form of ISO 8601; no weeks, no numbered days."""
+END_OF_DAY = timedelta(days=1, seconds=-1)
+DAY_LENGTH = len("2027-01-31")
+
+OUT_OF_RANGE = f"Enter a date from {FIRST} to {LAST}."
+NOT_ISO = (
+    "Enter a day such as 2027-01-31, or a moment with its offset such as 2027-01-31T12:00:00Z."
+)
 
 
 def moment(at: datetime) -> str:
     """Return a moment as text for a sentence: "23 Nov 2026 at 14:02 UTC"."""
     at = at.astimezone(UTC)
     return f"{at.day} {at:%b %Y} at {at:%H:%M} UTC"
+
+
+class DayFormField(forms.DateField):
+    """A day from FIRST to LAST, as ISO 8601 writes it: 2027-01-31."""
+
+    default_validators = [
+        MinValueValidator(FIRST, OUT_OF_RANGE),
+        MaxValueValidator(LAST, OUT_OF_RANGE),
+    ]
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(input_formats=["%Y-%m-%d"], **kwargs)
+
+
+class MomentFormField(forms.Field):
+    """A day or a moment in ISO 8601, from FIRST to LAST; a moment without offset is in UTC.
+
+    A day means its beginning, or where `ends_day` is set its last second. Cleaned
+    values are aware datetimes, None for nothing.
+    """
+
+    def __init__(self, *, ends_day: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.ends_day = ends_day
+
+    @override
+    def to_python(self, value: Any) -> datetime | None:
+        text = str(value or "").strip()
+        if not text:
+            return None
+        if not ISO.fullmatch(text):
+            raise ValidationError(NOT_ISO, code="invalid")
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            raise ValidationError(NOT_ISO, code="invalid") from None
+        if not FIRST <= at.date() <= LAST:
+            raise ValidationError(OUT_OF_RANGE, code="invalid")
+        at = at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
+        return at + END_OF_DAY if self.ends_day and len(text) == DAY_LENGTH else at
+
+
+class MomentField(models.DateTimeField):
+    """A column of moments from FIRST to LAST. To migrations it is a DateTimeField."""
+
+    @override
+    def deconstruct(self) -> tuple[str, str, Any, Any]:
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.DateTimeField", args, kwargs
+
+    @override
+    def clean(self, value: Any, model_instance: Any) -> Any:
+        at = super().clean(value, model_instance)
+        if at is not None and not FIRST <= at.date() <= LAST:
+            raise ValidationError(OUT_OF_RANGE, code="invalid")
+        return at

@@ -5,6 +5,7 @@ from django.contrib.auth.models import Group
 
 from portal.accounts.flows.accounts import end_sessions_of
 from portal.core.dates import moment
+from portal.core.email_addresses import EmailAddressFormField
 from portal.operators.actions import OperatorAction
 from portal.operators.flows import groups, recovery
 from portal.operators.forms import ReasonForm
@@ -14,7 +15,7 @@ from portal.tenants.models import Role
 class NewOwnerForm(ReasonForm):
     """Who becomes the owner."""
 
-    email = forms.EmailField(
+    email = EmailAddressFormField(
         label="New owner's email address",
         help_text="A member with this address becomes the owner and the old one a viewer. "
         "Anybody else gets an invitation as owner, and the old one stays until they are removed.",

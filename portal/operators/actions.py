@@ -25,6 +25,7 @@ from django.urls import path, reverse
 
 from portal.accounts.proof import kept_post, recent_proof
 from portal.accounts.requests import actor_of
+from portal.core.numbers import is_key
 from portal.core.refusal import Refused
 from portal.operators.forms import ReasonForm
 from portal.operators.model_admin import PlainAdmin
@@ -143,7 +144,8 @@ class ActionsAdmin(PlainAdmin):
         kept = kept_post(request)
         if request.method != "POST" and kept is None:
             return redirect(self.list_address())
-        chosen = (kept or request.POST).getlist("row")
+        sent = (kept or request.POST).getlist("row")
+        chosen = [text for text in sent if is_key(self.model, text)]
         queryset = self.get_queryset(request).filter(pk__in=chosen)
         form = self._form(request, action, list(queryset[:MAX_ROWS]), kept)
         if not form.is_valid():

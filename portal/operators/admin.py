@@ -13,6 +13,7 @@ from portal.accounts.models import User
 from portal.activity.actions import Action
 from portal.activity.models import VENDOR, LogEntry
 from portal.core.actors import Actor
+from portal.core.email_addresses import EmailAddressFormField
 from portal.mail.models import Outbox
 from portal.operators.account_actions import (
     END_SESSIONS,
@@ -44,7 +45,7 @@ class TenantForm(RecordForm):
 class NewTenantForm(TenantForm):
     """A tenant with its first owner."""
 
-    owner_email = forms.EmailField(
+    owner_email = EmailAddressFormField(
         label="First owner's email address",
         help_text="Gets an invitation, which is good for seven days.",
     )

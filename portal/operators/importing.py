@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, override
 
 from django import forms
@@ -21,12 +22,14 @@ from django.urls import path, reverse
 
 from portal.accounts.requests import actor_of
 from portal.core.actors import Actor
+from portal.core.dates import moment
 from portal.core.refusal import Refused
 from portal.operators.forms import ReasonForm
 from portal.operators.model_admin import PlainAdmin
 from portal.web.csv_files import original
 
 MAX_ROWS = 500
+SEPARATORS = ",;\t"
 MAX_BYTES = 256 * 1024
 """Bytes of a file: it is sent back once more with the confirmation."""
 
@@ -45,11 +48,24 @@ class Import:
 
 
 @dataclass(frozen=True)
+class FileRow:
+    """One row as it stands in the file: its first line, from 1, and its cells by column."""
+
+    line: int
+    cells: dict[str, str]
+
+
+@dataclass(frozen=True)
 class ImportedRow:
-    """What becomes of one row of the file."""
+    """What becomes of one row of the file.
+
+    `understood` are the columns with a value, (name, value for people): moments in UTC, and what
+    an identifier or a code stands for by its name.
+    """
 
     line: int
     cells: list[str]
+    understood: list[tuple[str, str]]
     text: str
     refused: bool
 
@@ -60,7 +76,7 @@ class ImportForm(ReasonForm):
     file = forms.FileField(
         required=False,
         widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
-        help_text=f"UTF-8, comma separated, at most {MAX_ROWS} rows.",
+        help_text=f"UTF-8, separated by commas, semicolons or tabs, at most {MAX_ROWS} rows.",
     )
     text = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
 
@@ -93,9 +109,31 @@ class ImportForm(ReasonForm):
             self.add_error("file", str(error))
         return cleaned
 
-    def _rows(self, text: str) -> list[dict[str, str]]:
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        heads, columns = list(reader.fieldnames or []), self.imported.columns
+    def _rows(self, text: str) -> list[FileRow]:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text), strict=True)
+        heads, rows, ended = None, [], 0
+        for cells in lines:
+            line, ended = ended + 1, lines.line_num
+            values = [original(cell.strip()).strip() for cell in cells]
+            if not any(values):
+                continue
+            if heads is None:
+                heads = self._heads(values)
+                continue
+            if len(values) < len(heads) or any(values[len(heads) :]):
+                raise Refused(f"Line {line} has more or fewer cells than columns.")
+            rows.append(FileRow(line, dict(zip(heads, values, strict=False))))
+        if heads is None:
+            self._heads([])
+        if not rows or len(rows) > MAX_ROWS:
+            raise Refused(f"The file has {len(rows)} rows; 1 to {MAX_ROWS} can be imported.")
+        return rows
+
+    def _heads(self, cells: list[str]) -> list[str]:
+        """Return the names of the columns; cells at the end that name none are left out."""
+        heads, columns = [cell.lower() for cell in cells], self.imported.columns
+        while heads and not heads[-1]:
+            heads.pop()
         missing = [name for name, field in columns.items() if field.required and name not in heads]
         strange = [head for head in heads if head not in columns]
         if missing or strange or len(set(heads)) < len(heads):
@@ -103,14 +141,13 @@ class ImportForm(ReasonForm):
                 "The first line must name the columns, each once. "
                 f"Missing: {', '.join(missing) or '-'}. Unknown: {', '.join(strange) or '-'}."
             )
-        rows = []
-        for row in reader:
-            if None in row or None in row.values():
-                raise Refused(f"Line {reader.line_num} has more or fewer cells than columns.")
-            rows.append({name: original(cell) for name, cell in row.items()})
-        if not rows or len(rows) > MAX_ROWS:
-            raise Refused(f"The file has {len(rows)} rows; 1 to {MAX_ROWS} can be imported.")
-        return rows
+        return heads
+
+
+def _separator(text: str) -> str:
+    """Return what separates the cells: no name of a column holds any of these."""
+    heads = next((line for line in text.splitlines() if line.strip(" \t,;")), "")
+    return max(SEPARATORS, key=heads.count)
 
 
 class ImportsAdmin(PlainAdmin):
@@ -162,23 +199,35 @@ class ImportsAdmin(PlainAdmin):
         status = 422 if is_post and not results else 200
         return TemplateResponse(request, "admin/import.html", context, status=status)
 
-    def _dry_run(self, rows: list[dict[str, str]], actor: Actor, reason: str) -> list[ImportedRow]:
+    def _dry_run(self, rows: list[FileRow], actor: Actor, reason: str) -> list[ImportedRow]:
         with transaction.atomic():
             results = self._import(rows, actor, reason)
             transaction.set_rollback(True)
         return results
 
-    def _import(self, rows: list[dict[str, str]], actor: Actor, reason: str) -> list[ImportedRow]:
-        return [self._store(line, row, actor, reason) for line, row in enumerate(rows, start=2)]
+    def _import(self, rows: list[FileRow], actor: Actor, reason: str) -> list[ImportedRow]:
+        return [self._store(row, actor, reason) for row in rows]
 
-    def _store(self, line: int, row: dict[str, str], actor: Actor, reason: str) -> ImportedRow:
-        form = self.imported.row(row)
+    def _store(self, row: FileRow, actor: Actor, reason: str) -> ImportedRow:
+        form, cells = self.imported.row(row.cells), list(row.cells.values())
+        understood = _understood(form) if form.is_valid() else []
         try:
-            if not form.is_valid():
+            if form.errors:
                 name, [sentence, *_] = next(iter(form.errors.items()))
                 raise Refused(f"{name}: {sentence}")
             with transaction.atomic():
                 self.imported.store(actor=actor, reason=reason, **form.cleaned_data)
         except Refused as refusal:
-            return ImportedRow(line, list(row.values()), refusal.sentence, refused=True)
-        return ImportedRow(line, list(row.values()), "Added", refused=False)
+            return ImportedRow(row.line, cells, understood, refusal.sentence, refused=True)
+        return ImportedRow(row.line, cells, understood, "Added", refused=False)
+
+
+def _understood(form: forms.Form) -> list[tuple[str, str]]:
+    given = {name: value for name, value in form.cleaned_data.items() if value not in (None, "")}
+    return [(name, _for_people(value)) for name, value in given.items()]
+
+
+def _for_people(value: Any) -> str:
+    if isinstance(value, datetime):
+        return moment(value)
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

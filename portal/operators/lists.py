@@ -86,6 +86,20 @@ def word_filter(
     return WordFilter
 
 
+def has_strange_filter(changelist: ChangeList) -> bool:
+    """Return whether a filter has a value that is none of its choices."""
+    return any(_is_strange(spec) for spec in changelist.filter_specs)
+
+
+def _is_strange(spec: Any) -> bool:
+    if isinstance(spec, admin.SimpleListFilter):
+        return spec.value() not in {None, "", *(str(value) for value, _ in spec.lookup_choices)}
+    if isinstance(spec, admin.ChoicesFieldListFilter):
+        known = {str(value) for value, _ in spec.field.flatchoices}
+        return not {str(value) for value in spec.lookup_val or []} <= known
+    return False
+
+
 def exported(changelist: ChangeList) -> tuple[list[str], Iterator[list[Any]]]:
     """Return the heads and, while they are read, the rows of the whole filtered list."""
     page, model = changelist.model_admin, changelist.model

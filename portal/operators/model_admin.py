@@ -11,13 +11,15 @@ from typing import Any, override
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
+from django.db import DataError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -25,14 +27,17 @@ from django.utils.safestring import SafeString
 from portal.accounts.proof import kept_post, recent_proof
 from portal.accounts.requests import actor_of
 from portal.activity.models import VENDOR
+from portal.core import names
 from portal.core.actors import Actor
+from portal.core.numbers import is_key
 from portal.core.refusal import Refused
 from portal.operators import search
 from portal.operators.forms import reason_field
-from portal.operators.lists import CappedPaginator, exported
+from portal.operators.lists import CappedPaginator, exported, has_strange_filter
 from portal.web.csv_files import csv_answer
 
 LOG = "admin:portal_logentry_changelist"
+BAD_FILTER = "A filter in this address is not understood. Choose it on the list and export again."
 
 
 class PlainAdmin(admin.ModelAdmin):
@@ -71,9 +76,10 @@ class PlainAdmin(admin.ModelAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Find identifiers, key ids and email addresses by what they are, the rest as text."""
+        search_term = names.normalised(search_term)
         conditions = search.conditions(
             self.model,
-            search_term.strip(),
+            search_term,
             self.identifiers,
             self.key_ids,
             self.emails,
@@ -83,6 +89,12 @@ class PlainAdmin(admin.ModelAdmin):
             return queryset.filter(conditions), False
         return super().get_search_results(request, queryset, search_term)
 
+    @override
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        fields = super().get_search_fields(request)
+        return [field if "__starts" in field else f"{field}__shows" for field in fields]
+
+    @override
     def get_urls(self) -> list[Any]:
         """Add the address of the list's export."""
         name = f"{self.opts.app_label}_{self.opts.model_name}_export"
@@ -101,6 +113,9 @@ class PlainAdmin(admin.ModelAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Return the list, with a link to the export of what it shows."""
+        chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        if not all(is_key(self.model, text) for text in chosen):
+            return render(request, "400.html", status=400)
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_export"
         context = {
             "export": reverse(name, query=request.GET),
@@ -110,14 +125,30 @@ class PlainAdmin(admin.ModelAdmin):
         return super().changelist_view(request, context)
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """Return the whole filtered list as CSV."""
+        """Return the whole filtered list as CSV; 400 for a filter that is not understood."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        try:
-            heads, rows = exported(self.get_changelist_instance(request))
-        except IncorrectLookupParameters:
-            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        changelist = self._understood_list(request)
+        if changelist is None:
+            return render(request, "400.html", {"sentence": BAD_FILTER}, status=400)
+        heads, rows = exported(changelist)
         return csv_answer(f"{self.opts.model_name}.csv", heads, rows)
+
+    @override
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        try:
+            return super().get_changelist_instance(request)
+        except (ValueError, OverflowError, DataError) as error:
+            # A number or a date that the database cannot hold; Django looks at types alone.
+            raise IncorrectLookupParameters from error
+
+    def _understood_list(self, request: HttpRequest) -> Any:
+        """Return the list under the filters of the address, None where one is not understood."""
+        try:
+            changelist = self.get_changelist_instance(request)
+        except IncorrectLookupParameters:
+            return None
+        return None if has_strange_filter(changelist) else changelist
 
     def tenant_id_of(self, obj: Any) -> uuid.UUID:
         """Return in which tenant's log the row's changes stand; VENDOR for the vendor's own."""

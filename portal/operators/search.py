@@ -33,7 +33,7 @@ def conditions(
     if not emails:
         return None
     if DOMAIN.fullmatch(term):
-        named = _any(model, [text for text in texts if "__starts" not in text], "__icontains", term)
+        named = _any(model, [text for text in texts if "__starts" not in text], "__shows", term)
         return named | _any(model, emails, "__iendswith", "@" + term.removeprefix("@"))
     return _any(model, emails, "__iexact", term) if "@" in term else None
 

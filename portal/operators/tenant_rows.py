@@ -5,6 +5,8 @@ from typing import Any
 from django import forms
 
 from portal.core.actors import Actor
+from portal.core.email_addresses import EmailAddressFormField
+from portal.core.names import NameFormField
 from portal.core.refusal import Refused
 from portal.operators.importing import Import
 from portal.tenants.flows.tenants import open_tenant
@@ -14,9 +16,9 @@ from portal.tenants.models import Tenant, country_choices
 class TenantRow(forms.Form):
     """One tenant of a file."""
 
-    name = forms.CharField(max_length=200)
+    name = NameFormField(max_length=200, in_mails=True)
     country = forms.ChoiceField(choices=country_choices, help_text="three letters, such as USA")
-    owner_email = forms.EmailField(help_text="gets an invitation")
+    owner_email = EmailAddressFormField(help_text="gets an invitation")
     requires_two_factor = forms.TypedChoiceField(
         choices=[("false", "false"), ("true", "true")],
         required=False,

@@ -10,13 +10,16 @@ from portal.accounts.models import User
 from portal.accounts.pending_identity import PendingIdentity
 from portal.activity.actions import Action
 from portal.activity.models import LogEntry
-from portal.tenants.models import Member, Role, Tenant, country_choices, validate_tenant_name
+from portal.core.dates import DayFormField
+from portal.core.email_addresses import EmailAddressFormField
+from portal.core.names import NameFormField
+from portal.tenants.models import Member, Role, Tenant, country_choices
 
 
 class SignUpForm(forms.Form):
     """The address that a link is sent to."""
 
-    email = forms.EmailField(
+    email = EmailAddressFormField(
         label="Email address",
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
         error_messages={"required": "Enter your email address."},
@@ -26,9 +29,10 @@ class SignUpForm(forms.Form):
 class JoinForm(forms.Form):
     """Name and password of a new person, or their name alone when a provider signs them in."""
 
-    name = forms.CharField(
+    name = NameFormField(
         label="Your name",
         max_length=150,
+        in_mails=True,
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
         error_messages={"required": "Enter your name."},
     )
@@ -65,10 +69,10 @@ class JoinForm(forms.Form):
 class NewAccountForm(JoinForm):
     """A new person and the tenant that they will own."""
 
-    tenant_name = forms.CharField(
+    tenant_name = NameFormField(
         label="Name of your organization",
         max_length=Tenant._meta.get_field("name").max_length,
-        validators=[validate_tenant_name],
+        in_mails=True,
         widget=forms.TextInput(attrs={"autocomplete": "organization"}),
         help_text="The name of your tenant. Without an organization, your own name does.",
         error_messages={"required": "Enter a name."},
@@ -108,7 +112,7 @@ class TenantForm(forms.ModelForm):
 class InviteForm(forms.Form):
     """Whom to invite, and as what."""
 
-    email = forms.EmailField(
+    email = EmailAddressFormField(
         label="Email address",
         help_text="We send a link that works for 7 days and for this address only.",
         error_messages={"required": "Enter an email address."},
@@ -154,8 +158,8 @@ class LogFilterForm(forms.Form):
         widget=forms.TextInput(attrs={"placeholder": "Identifier"}),
         error_messages={"invalid": "Enter the whole identifier of a subscription."},
     )
-    since = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs=DAY))
-    until = forms.DateField(label="To", required=False, widget=forms.DateInput(attrs=DAY))
+    since = DayFormField(label="From", required=False, widget=forms.DateInput(attrs=DAY))
+    until = DayFormField(label="To", required=False, widget=forms.DateInput(attrs=DAY))
 
     def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from datetime import datetime, timedelta
 
@@ -14,6 +13,9 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from portal.accounts.models import User
+from portal.core import names
+from portal.core.email_addresses import EmailAddressField
+from portal.core.names import NameField
 
 INVITATION_LIFE = timedelta(days=7)
 
@@ -24,19 +26,10 @@ def validate_country(value: str) -> None:
         raise ValidationError("Choose a country of the list: a three-letter code such as USA.")
 
 
-ADDRESS = re.compile(r"://|@|\bwww\.|\w{2,}[.\u3002\uff0e][^\W\d_]{2,}", re.IGNORECASE)
-"""What a mail program may turn into a link."""
-
-
 def validate_tenant_name(value: str) -> None:
     """Raise ValidationError for a name that does not belong into a mail to strangers."""
-    if ADDRESS.search(value):
-        raise ValidationError(
-            "A name holds no web or email address, because it stands in mails. Put a blank after "
-            "a dot."
-        )
-    if not value.isprintable():
-        raise ValidationError("A name holds no line breaks or other control characters.")
+    names.validate_no_address(value)
+    names.validate(names.normalised(value))
 
 
 def country_choices() -> list[tuple[str, str]]:
@@ -53,7 +46,7 @@ class Tenant(models.Model):
     """A customer account; `id` is the consumer tenant identifier (`tid`)."""
 
     id = models.UUIDField("tenant identifier", primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=200, validators=[validate_tenant_name])
+    name = NameField(max_length=200, in_mails=True, validators=[validate_tenant_name])
     country = models.CharField(
         max_length=3,
         validators=[validate_country],
@@ -154,7 +147,7 @@ class Invitation(models.Model):
     """An offer of membership to one address; only a hash of the link's secret is kept."""
 
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="invitations")
-    email = models.EmailField()
+    email = EmailAddressField()
     role = models.CharField(max_length=10, choices=Role)
     token_sha256 = models.CharField(max_length=64, unique=True, editable=False)
     invited_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+import portal.core.numbers  # noqa: F401 (makes <id:...>)
 from portal.tenants.views import tenant as views
 
 app_name = "tenant"
@@ -9,9 +10,9 @@ urlpatterns = [
     path("", views.detail, name="detail"),
     path("edit/", views.edit, name="edit"),
     path("invite/", views.invite, name="invite"),
-    path("invitations/<int:invitation_id>/revoke/", views.revoke, name="revoke_invitation"),
-    path("members/<int:member_id>/role/", views.change, name="change_role"),
-    path("members/<int:member_id>/remove/", views.remove, name="remove_member"),
+    path("invitations/<id:invitation_id>/revoke/", views.revoke, name="revoke_invitation"),
+    path("members/<id:member_id>/role/", views.change, name="change_role"),
+    path("members/<id:member_id>/remove/", views.remove, name="remove_member"),
     path("hand-over/", views.hand_over_ownership, name="hand_over"),
     path("leave/", views.leave, name="leave"),
     path("switch/", views.switch, name="switch"),

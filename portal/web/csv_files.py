@@ -1,18 +1,26 @@
 """CSV: the one writer of all exports, and the reader of imports that undoes what it did.
 
-Spreadsheets take a cell that begins with one of FORMULAS for a formula and run it (CSV
-injection). So the writer puts an apostrophe in front of such text, and in front of text that
-begins with an apostrophe itself: what the reader gets back is then exactly what was written.
+Spreadsheets take a cell that begins with one of FORMULAS for a formula and run it (CSV injection).
+Where they split lines at another separator than the comma, a cell begins inside our text too. So
+the writer puts an apostrophe in front of each formula, at the beginning of the text and behind any
+separator in it, and in front of text that begins with an apostrophe itself: what the reader gets
+back is then exactly what was written.
 """
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.http import StreamingHttpResponse
 
-FORMULAS = tuple("=+-@\t\r\n")
+FORMULAS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+"""With the full-width forms, as a part of a regular expression."""
 MARK = "'"
+AT_START = rf"{MARK}|[\t\r\n]|[\" ]*[{FORMULAS}]"
+BEHIND = rf"[\" ]*[{FORMULAS}]"
+RISKY = re.compile(rf"\A(?={AT_START})|(?<=[,;\t\r\n])(?={MARK}*{BEHIND})")
+MARKED = re.compile(rf"\A{MARK}(?={AT_START})|(?<=[,;\t\r\n]){MARK}(?={MARK}*{BEHIND})")
 BYTE_ORDER_MARK = "\ufeff"
 """Without it Excel reads names in any other script than Latin wrongly."""
 
@@ -48,10 +56,9 @@ def lines(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
 
 def harmless(cell: Any) -> Any:
     """Return the cell so that no spreadsheet runs it; numbers stay as they are."""
-    is_risky = isinstance(cell, str) and cell.startswith((*FORMULAS, MARK))
-    return f"{MARK}{cell}" if is_risky else cell
+    return RISKY.sub(MARK, cell) if isinstance(cell, str) else cell
 
 
 def original(cell: str) -> str:
     """Return what `harmless` made the cell from; other text stays as it is."""
-    return cell[1:] if cell.startswith(tuple(MARK + c for c in (*FORMULAS, MARK))) else cell
+    return MARKED.sub("", cell)

@@ -4,6 +4,9 @@ from typing import Any
 
 from django import forms
 
+from portal.core.dates import MomentFormField
+from portal.core.email_addresses import EmailAddressFormField
+from portal.core.names import NameFormField
 from portal.core.refusal import Refused
 from portal.operators.importing import Import
 from portal.tenants.models import Tenant
@@ -18,10 +21,18 @@ class SubscriptionRow(forms.Form):
     plan = forms.ModelChoiceField(
         Plan.objects.all(), to_field_name="code", help_text="its code, such as smb-yearly"
     )
-    name = forms.CharField(max_length=200)
-    starts_at = forms.DateTimeField(required=False, help_text="such as 2027-01-31, UTC; or now")
-    ends_at = forms.DateTimeField(required=False, help_text="empty: no end")
-    beneficiary_email = forms.EmailField(required=False)
+    name = NameFormField(max_length=200)
+    starts_at = MomentFormField(
+        required=False,
+        help_text="a day such as 2027-01-31, whose beginning in UTC it means, or a moment such as "
+        "2027-01-31T12:00:00Z; empty: now",
+    )
+    ends_at = MomentFormField(
+        required=False,
+        ends_day=True,
+        help_text="a day, whose end in UTC it means (23:59:59), or a moment; empty: no end",
+    )
+    beneficiary_email = EmailAddressFormField(required=False)
 
 
 def _import(*, tenant: Tenant, actor: Any, reason: str, **columns: Any) -> Subscription:

@@ -19,7 +19,8 @@ def suspend_subscription(
 ) -> Subscription:
     """Suspend an active subscription: checks of its license keys are refused until it resumes.
 
-    A suspended one is returned as it is. Raises Refused when it is pending or has ended.
+    A suspended one is returned as it is. Raises Refused when it is pending or has ended, by its
+    end date too.
     """
     return _move(subscription, actor, reason, now, {State.ACTIVE}, State.SUSPENDED)
 
@@ -54,7 +55,7 @@ def _move(
     before: set[State],
     after: State,
 ) -> Subscription:
-    locked = lock(Subscription, subscription.pk)
+    now, locked = now or timezone.now(), lock(Subscription, subscription.pk)
     if locked.state == after:
         return locked
     if locked.state not in before:
@@ -62,6 +63,8 @@ def _move(
             f"This subscription is {locked.get_state_display().lower()}; it cannot become "
             f"{after.label.lower()}."
         )
+    if after == State.SUSPENDED and locked.state_at(now) == State.ENDED:
+        raise Refused("This subscription has ended; it cannot be suspended.")
     details = change(locked, {"state": after})
     record(
         actor=actor,
@@ -70,6 +73,6 @@ def _move(
         subscription=locked,
         reason=reason,
         details=details,
-        now=now or timezone.now(),
+        now=now,
     )
     return locked

@@ -176,7 +176,8 @@ class TestName:
             ("x" * 300, "x" * 87, "x" * 87),
             ("é" * 300, "é" * 87, "e" * 87),
             ("ﬃ" * 40, "ﬃ" * 40, "ffi" * 29),
-            ("ﬃ" * 300, "ﬃ" * 87, "ffi" * 29),
+            ("ﬃ" * 300, "ﬃ" * 80, "ffi" * 29),  # three bytes each
+            ("𠮷" * 90, "𠮷" * 60, "license"),
         ],
         ids=lambda text: ascii(text)[:20],
     )
@@ -191,6 +192,7 @@ class TestName:
             expected.append(("filename*", f"{whole}-primary.json"))
         assert told == expected
         assert max(len(value) for _, value in told) <= 100
+        assert max(len(value.encode()) for _, value in told) <= 255
 
     def test_tells_the_slot(self) -> None:
         assert file_name("x" * 300, Slot.SECONDARY) == "x" * 85 + "-secondary.json"

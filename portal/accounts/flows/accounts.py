@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from portal.accounts.flows.sessions import end_all_sessions
@@ -13,6 +14,7 @@ from portal.activity.actions import Action
 from portal.activity.changes import change
 from portal.activity.entries import record
 from portal.activity.models import VENDOR
+from portal.core import email_addresses, names
 from portal.core.actors import Actor
 from portal.core.locking import lock
 from portal.core.refusal import Refused
@@ -22,8 +24,15 @@ TAKEN = "There is an account with this address. Sign in with it."
 
 
 def new_user(*, email: str, name: str, password: str | None) -> User:
-    """Return a user who is not stored yet. Slow on purpose, so call it outside a transaction."""
-    user = User(email=email, name=name)
+    """Return a user who is not stored yet. Slow on purpose, so call it outside a transaction.
+
+    Raises Refused, for `name` or `email`, when one of them will not do.
+    """
+    longest = User._meta.get_field("name").max_length
+    user = User(
+        email=email_addresses.admitted(email),
+        name=names.admitted(name, max_length=longest, in_mails=True),
+    )
     user.set_password(password)
     return user
 
@@ -44,8 +53,20 @@ def store_account(*, user: User, identity: SocialAccount | None) -> None:
 
 def account_exists(email: str) -> bool:
     """Return whether somebody signs in with the address, or has verified it."""
-    verified = EmailAddress.objects.filter(email__iexact=email, verified=True)
-    return User.objects.filter(email__iexact=email).exists() or verified.exists()
+    same = email_addresses.same("email", email)
+    verified = EmailAddress.objects.filter(same, verified=True)
+    return User.objects.filter(same).exists() or verified.exists()
+
+
+def address_in_use(email: str) -> str:
+    """Return the address as somebody's is stored, else in the form in which one would be."""
+    user = User.objects.filter(email_addresses.same("email", email)).first()
+    if user is not None:
+        return user.email
+    try:
+        return email_addresses.normalised(email)
+    except ValidationError:
+        return email
 
 
 @transaction.atomic

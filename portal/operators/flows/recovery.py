@@ -15,6 +15,7 @@ from portal.accounts.second_factor import has_second_factor
 from portal.activity.actions import Action
 from portal.activity.entries import record
 from portal.activity.models import VENDOR
+from portal.core import email_addresses
 from portal.core.actors import Actor, ActorKind
 from portal.core.dates import moment
 from portal.core.links import public_link
@@ -50,8 +51,8 @@ def replace_owner(
     owners = tenant.memberships.filter(role=Role.OWNER).select_related("user")
     if sum(owner.user.is_active for owner in owners) > 1:
         raise Refused(f"{tenant} has several owners: one of them can replace another.")
-    email = email.lower()
-    if any(owner.user.email.lower() == email for owner in owners):
+    email = email_addresses.admitted(email).lower()
+    if owners.filter(email_addresses.same("user__email", email)).exists():
         raise Refused(f"{email} is the owner already.", field="email")
     return _ask(Kind.REPLACE_OWNER, tenant, email, actor, reason, now)
 
@@ -174,7 +175,8 @@ def _replace(change: PendingChange, actor: Actor, now: datetime) -> tuple[Any, A
     if any(owner.user.email.lower() == change.email.lower() for owner in owners):
         raise Refused(f"{change.email} is the owner already.")
     before = {"owners": [owner.user.email for owner in owners]}
-    new = tenant.memberships.filter(user__email__iexact=change.email, user__is_active=True).first()
+    same = email_addresses.same("user__email", change.email)
+    new = tenant.memberships.filter(same, user__is_active=True).first()
     if new is None:
         offer(tenant=tenant, email=change.email, role=Role.OWNER, actor=actor, now=now)
         return before, {**before, "invited_owner": change.email}

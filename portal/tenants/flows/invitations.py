@@ -15,6 +15,7 @@ from portal.accounts.flows.accounts import TAKEN, new_user, store_account
 from portal.accounts.models import User
 from portal.activity.actions import Action
 from portal.activity.entries import record
+from portal.core import email_addresses
 from portal.core.actors import Actor
 from portal.core.dates import moment
 from portal.core.links import public_link
@@ -64,14 +65,15 @@ def offer(*, tenant: Tenant, email: str, role: Role, actor: Actor, now: datetime
 
     `tenant` is locked. Only a hash of the link's secret is kept. Raises Refused when somebody with
     the address is a member or has an open invitation, when the tenant sent MAX_A_DAY in 24
-    hours, or when its name does not belong into a mail to strangers.
+    hours, when no mail can be sent to the address, or when the tenant's name does not belong into
+    a mail to strangers.
     """
     assert actor.user_id is not None, "a person invites"
-    email = email.lower()
+    email = email_addresses.admitted(email).lower()
     _refuse_unless_invitable(tenant, email, now)
     secret = secrets.token_urlsafe(32)
     # What cannot be accepted any more makes room for the new one.
-    tenant.invitations.pending().filter(email__iexact=email).update(revoked_at=now)
+    tenant.invitations.pending().filter(email_addresses.same("email", email)).update(revoked_at=now)
     invitation = Invitation.objects.create(
         tenant=tenant,
         email=email,
@@ -177,7 +179,7 @@ def hashed(secret: str) -> str:
 def is_for(invitation: Invitation, user: User) -> bool:
     """Return whether the user has verified the address that the invitation was sent to."""
     verified = EmailAddress.objects.filter(user=user, verified=True)
-    return verified.filter(email__iexact=invitation.email).exists()
+    return verified.filter(email_addresses.same("email", invitation.email)).exists()
 
 
 def _refuse_unless_invitable(tenant: Tenant, email: str, now: datetime) -> None:
@@ -185,9 +187,9 @@ def _refuse_unless_invitable(tenant: Tenant, email: str, now: datetime) -> None:
         validate_tenant_name(tenant.name)
     except ValidationError as error:
         raise Refused(f"Rename the tenant first. {error.message}") from error
-    if tenant.memberships.filter(user__email__iexact=email).exists():
+    if tenant.memberships.filter(email_addresses.same("user__email", email)).exists():
         raise Refused(f"{email} is a member already.", field="email")
-    standing = tenant.invitations.open(now).filter(email__iexact=email).first()
+    standing = tenant.invitations.open(now).filter(email_addresses.same("email", email)).first()
     if standing is not None:
         raise Refused(
             f"{email} has an invitation until {moment(standing.expires_at)}. Revoke it to send "

@@ -7,6 +7,7 @@ from portal.accounts.flows.accounts import TAKEN, new_user, store_account
 from portal.activity.actions import Action
 from portal.activity.changes import addition
 from portal.activity.entries import record
+from portal.core import names
 from portal.core.refusal import Refused
 from portal.tenants.models import Member, Role, Tenant
 
@@ -24,8 +25,13 @@ def sign_up_owner(
     """Make an account for a verified address, and a tenant that it owns; return the membership.
 
     One signs in with the password, or with the identity at a provider. `address` is the network
-    address for the log. Raises Refused when somebody signs in with the email address already.
+    address for the log. Raises Refused when somebody signs in with the email address already, or
+    when it or a name will not do.
     """
+    longest = Tenant._meta.get_field("name").max_length
+    tenant_name = names.admitted(
+        tenant_name, max_length=longest, in_mails=True, field="tenant_name"
+    )
     user = new_user(email=email, name=name, password=password)
     try:
         with transaction.atomic():

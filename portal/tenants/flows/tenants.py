@@ -7,6 +7,7 @@ from portal.accounts.second_factor import has_second_factor
 from portal.activity.actions import Action
 from portal.activity.changes import change, described
 from portal.activity.entries import record
+from portal.core import email_addresses
 from portal.core.actors import Actor, ActorKind
 from portal.core.locking import lock
 from portal.core.refusal import Refused
@@ -71,6 +72,7 @@ def open_tenant(*, tenant: Tenant, owner_email: str, actor: Actor, reason: str) 
 
     Raises Refused when its name or country will not do, or when nobody can be invited.
     """
+    owner_email = email_addresses.admitted(owner_email, field="owner_email")
     refuse_invalid(tenant)
     tenant.save(force_insert=True)
     invitation = invitations.offer(

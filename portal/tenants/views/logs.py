@@ -41,7 +41,10 @@ ROWS_PER_READ = 2_000
 @tenant_role(Role.VIEWER)
 def listing(request: TenantRequest) -> HttpResponse:
     """Show what happened in the tenant."""
-    form = LogFilterForm(request.GET, tenant=request.tenant)
+    return _page(request, LogFilterForm(request.GET, tenant=request.tenant))
+
+
+def _page(request: TenantRequest, form: LogFilterForm, *, status: int = 200) -> HttpResponse:
     context = {
         "form": form,
         "page": keyset_page(
@@ -52,15 +55,18 @@ def listing(request: TenantRequest) -> HttpResponse:
         ),
         "is_filtered": any(form.data.get(name) for name in form.fields),
     }
-    return page(request, "logs/list.html", context, fragment="rows")
+    return page(request, "logs/list.html", context, fragment="rows", status=status)
 
 
 @hidden_from_support
 @require_safe
 @tenant_role(Role.VIEWER)
 def export(request: TenantRequest) -> HttpResponseBase:
-    """Send the rows that the filter finds as CSV, the newest first."""
-    rows = _rows(request, LogFilterForm(request.GET, tenant=request.tenant))
+    """Send the rows that the filter finds as CSV, the newest first; refuse a bad filter (422)."""
+    form = LogFilterForm(request.GET, tenant=request.tenant)
+    if not form.is_valid():
+        return _page(request, form, status=422)
+    rows = _rows(request, form)
     return csv_answer(
         f"log-{timezone.now():%Y-%m-%d}.csv",
         HEADS,

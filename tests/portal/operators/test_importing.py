@@ -3,14 +3,17 @@
 import csv
 import io
 import re
+from datetime import UTC, datetime
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from portal.activity.models import LogEntry
+from portal.core.dates import NOT_ISO, OUT_OF_RANGE
 from portal.mail.models import Outbox
+from portal.operators.model_admin import BAD_FILTER
 from portal.tenants.models import Invitation, Tenant
-from subscriptions.models import State, Subscription
+from subscriptions.models import Plan, State, Subscription
 from tests.support.admin_pages import address
 from tests.support.factories import make_subscription
 from tests.support.operator_actions import TENANTS, operator_of
@@ -83,6 +86,87 @@ def test_subscriptions_are_imported(operator_client, contoso):
     made = Subscription.objects.get()
     assert (made.name, made.plan.code, made.state) == ("Terminals", "smb-yearly", State.PENDING)
     assert f"{made.starts_at:%Y-%m-%d} {made.ends_at:%Y-%m-%d}" == "2027-01-31 2028-01-31"
+
+
+FORGIVEN = [
+    "tenant,plan,name,ends_at\n{0},smb-yearly,A,2027-01-31\n{0},smb-yearly,B,\n",
+    "tenant;plan;name;ends_at\n{0};smb-yearly;A;2027-01-31\n{0};smb-yearly;B;\n",
+    "tenant\tplan\tname\tends_at\n{0}\tsmb-yearly\tA\t2027-01-31\n{0}\tsmb-yearly\tB\t\n",
+    " Tenant ,PLAN,Name,Ends_At,,\n {0} , smb-yearly ,\u00a0A, 2027-01-31 ,,\n{0},smb-yearly,B,,,",
+    "\n,,,\ntenant,plan,name,ends_at\r\n\r\n{0},smb-yearly,A,2027-01-31\r\n,,,\n{0},smb-yearly,B,\n",
+]
+
+
+@pytest.mark.parametrize("text", FORGIVEN)
+def test_what_programs_write_differently_is_forgiven(text, operator_client, contoso):
+    dry = send(operator_client, Subscription, text.format(contoso.pk))
+    assert [row.text for row in dry.context["results"]] == ["Added", "Added"]
+    confirm(operator_client, Subscription, dry)
+    made = Subscription.objects.order_by("name").values_list("name", "ends_at")
+    end = datetime(2027, 1, 31, 23, 59, 59, tzinfo=UTC)
+    assert list(made) == [("A", end), ("B", None)]
+
+
+def test_the_dry_run_says_what_was_understood(operator_client, contoso):
+    text = (
+        "tenant,plan,name,starts_at,ends_at\n"
+        f"{contoso.pk},smb-yearly,A,2027-01-31T01:00+05:30,2027-12-31\n"
+    )
+    response = send(operator_client, Subscription, text)
+    [row] = response.context["results"]
+    plan = Plan.objects.get(code="smb-yearly")
+    assert dict(row.understood) == {
+        "tenant": "Contoso",
+        "plan": str(plan),
+        "name": "A",
+        "starts_at": "30 Jan 2027 at 19:30 UTC",
+        "ends_at": "31 Dec 2027 at 23:59 UTC",
+    }
+    assert "ends_at: 31 Dec 2027 at 23:59 UTC" in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("ends_at", "sentence"),
+    [
+        ("31.12.2027", NOT_ISO),
+        ("12/31/2027", NOT_ISO),
+        ("9999-12-31", OUT_OF_RANGE),
+        ("0001-01-01T00:00+14:00", OUT_OF_RANGE),
+        ("99999999999999999999999", NOT_ISO),
+    ],
+)
+def test_a_date_that_is_not_understood_refuses_its_row(ends_at, sentence, operator_client, contoso):
+    text = f"tenant,plan,name,ends_at\n{contoso.pk},smb-yearly,A,{ends_at}\n"
+    assert results(send(operator_client, Subscription, text)) == [(2, f"ends_at: {sentence}")]
+
+
+def test_lines_are_counted_as_an_editor_does(operator_client):
+    text = 'name,country,owner_email\n"A\nB",USA,a@b.example\n\nC,XXX,a@b.example\n'
+    found = results(send(operator_client, Tenant, text))
+    assert [line for line, _ in found] == [2, 5]
+
+
+def test_what_was_exported_is_imported_as_it_was(operator_client):
+    Tenant.objects.create(name="=A;=B \uff1dC,-D", country="USA")
+    response = operator_client.get(address(Tenant, "export"))
+    exported = b"".join(response.streaming_content).decode("utf-8-sig")
+    [row] = csv.DictReader(io.StringIO(exported))
+    Tenant.objects.all().delete()
+    table = io.StringIO()
+    heads = ["name", "country", "owner_email"]
+    csv.writer(table).writerows([heads, [row["name"], "USA", "a@b.example"]])
+    confirm(operator_client, Tenant, send(operator_client, Tenant, table.getvalue()))
+    assert Tenant.objects.get().name == "=A;=B \uff1dC,-D"
+
+
+@pytest.mark.parametrize(
+    "query", ["effective_state=nonsense", "country=XX", "is_self_started__exact=7", "p=x"]
+)
+def test_an_export_refuses_a_filter_that_is_not_understood(query, operator_client, contoso):
+    make_subscription(tenant=contoso)
+    response = operator_client.get(f"{address(Subscription, 'export')}?{query}")
+    assert response.status_code == 400
+    assert BAD_FILTER in response.content.decode()
 
 
 @pytest.mark.parametrize(

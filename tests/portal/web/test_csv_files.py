@@ -2,6 +2,7 @@
 
 import csv
 import io
+from itertools import product
 
 import pytest
 
@@ -17,7 +18,22 @@ HOSTILE = [
     "\rx",
     "\nx",
     "=cmd|' /C calc'!A0",
+    "\uff1d1+1",
+    "\uff0b1",
+    "\uff0d1",
+    "\uff20SUM(A1)",
+    ' "=1+1"',
 ]
+BEHIND = {
+    "a;=1+1": "a;'=1+1",
+    "a,@SUM(A1)": "a,'@SUM(A1)",
+    "a\t+1": "a\t'+1",
+    "a\n-1": "a\n'-1",
+    "a\r\n\uff1d1": "a\r\n'\uff1d1",
+    'a;"=1"': 'a;\'"=1"',
+    "a;'=1": "a;''=1",
+    "=1;=2": "'=1;'=2",
+}
 PLAIN = ["", "Contoso", "a=b", "1-2", "株式会社", 'with "quotes", and a comma', "two\nlines"]
 QUOTED = ["'", "'tis", "'=1", "''"]
 
@@ -25,6 +41,17 @@ QUOTED = ["'", "'tis", "'=1", "''"]
 @pytest.mark.parametrize("text", HOSTILE)
 def test_what_a_spreadsheet_would_run_gets_an_apostrophe(text):
     assert harmless(text) == f"'{text}"
+
+
+@pytest.mark.parametrize(("text", "written"), BEHIND.items(), ids=ascii)
+def test_a_formula_behind_a_separator_gets_one_too(text, written):
+    assert (harmless(text), original(written)) == (written, text)
+
+
+def test_every_text_of_these_signs_comes_back():
+    signs = "=\uff0d'\" ;,\t\nx"
+    texts = ["".join(text) for length in range(1, 5) for text in product(signs, repeat=length)]
+    assert [text for text in texts if original(harmless(text)) != text] == []
 
 
 @pytest.mark.parametrize("text", PLAIN)
@@ -37,7 +64,7 @@ def test_numbers_stay_numbers(cell):
     assert harmless(cell) is cell
 
 
-@pytest.mark.parametrize("text", HOSTILE + PLAIN + QUOTED)
+@pytest.mark.parametrize("text", [*HOSTILE, *PLAIN, *QUOTED, *BEHIND])
 def test_what_is_read_back_is_what_was_written(text):
     written = "".join(lines(["a", "b"], [[text, "x"]]))
     assert written.startswith(BYTE_ORDER_MARK)

@@ -253,3 +253,17 @@ class TestAtOnce:
         )
         assert outcomes == {"Subscription": RACERS}
         assert [entry["action"] for entry in log()] == ["subscription.activated"]
+
+
+def test_a_subscription_past_its_end_is_not_suspended(contoso: Tenant) -> None:
+    past = make_subscription(tenant=contoso, starts_at=NOW - 2 * DAY, ends_at=NOW)
+    before, actor = row(past), Actor(kind=ActorKind.OPERATOR, name="Oona")
+    moments = {"at": NOW, "before": NOW - DAY / 24}
+    with pytest.raises(Refused) as refusal:
+        suspend_subscription(subscription=past, actor=actor, reason="-", now=moments["at"])
+    assert refusal.value.sentence == "This subscription has ended; it cannot be suspended."
+    assert (row(past), log()) == (before, [])
+    suspended = suspend_subscription(
+        subscription=past, actor=actor, reason="-", now=moments["before"]
+    )
+    assert suspended.state == State.SUSPENDED

@@ -1,0 +1,207 @@
+"""What may stand as a name: of a person, a tenant, a subscription, a plan, a holder.
+
+Names stand in pages, mails, file names and logs. The rules follow Unicode UAX #15 (normalisation
+form NFC), UAX #44 (general categories) and UAX #9 (bidirectional controls).
+"""
+
+import re
+import unicodedata
+from typing import Any, override
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import QuerySet
+from django.db.models.lookups import IContains, IRegex
+
+from portal.core.refusal import Refused
+
+AT_ONCE = 500
+"""Rows that a migration reads at a time."""
+
+FORBIDDEN = {"Cc", "Cs", "Zl", "Zp"}
+"""Categories of controls, surrogates, line separators and paragraph separators."""
+BIDIRECTIONAL = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Embeddings, overrides and isolates: they show a name other than the one it is."""
+
+BLANKS = set("\u2800\u3164\uffa0")
+"""Characters that show as a blank and are none by their category (Zs)."""
+DROPPED = {0xAD, 0x180E, 0x200B, *range(0x2060, 0x2065), *range(0x206A, 0x2070), 0xFEFF}
+"""Code points that show nothing and that no script needs within a word."""
+INVISIBLE = {*range(0x115F, 0x1161), 0x34F, *range(0x17B4, 0x17B6), *range(0x180B, 0x1810)} | {
+    *range(0xFE00, 0xFE10),
+    *range(0xE0000, 0xE1000),
+}
+"""Code points that show nothing alone and are neither blanks nor of the category Cf."""
+
+ADDRESS = re.compile(r"://|@|\bwww\.|\w{2,}[.\u3002\uff0e][^\W\d_]{2,}", re.IGNORECASE)
+"""What a mail program may turn into a link."""
+
+BLANK = "Enter a name: this one shows nothing."
+CONTROLS = "The name holds invisible control characters, maybe from copying. Type it by hand."
+NO_ADDRESS = (
+    "A name holds no web or email address, because it stands in mails. Put a blank after a dot."
+)
+
+
+def normalised(text: str) -> str:
+    """Return the text in NFC, with one kind of blank, single, and none at its ends.
+
+    Characters that never show are left out. Controls and line breaks within it stay: `validate`
+    names them.
+    """
+    text = "".join(
+        " " if unicodedata.category(c) == "Zs" or c in BLANKS else c
+        for c in text.strip()
+        if ord(c) not in DROPPED
+    )
+    return re.sub(" {2,}", " ", unicodedata.normalize("NFC", text)).strip()
+
+
+def is_blank(text: str) -> bool:
+    """Return whether nothing of the text shows."""
+    return all(
+        unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"} or ord(c) in INVISIBLE
+        for c in text
+    )
+
+
+def validate(text: str) -> None:
+    """Raise ValidationError, with a sentence, for a normalised text that is no name."""
+    if any(unicodedata.category(c) in FORBIDDEN or c in BIDIRECTIONAL for c in text):
+        raise ValidationError(CONTROLS)
+    if is_blank(text):
+        raise ValidationError(BLANK)
+
+
+def validate_no_address(text: str) -> None:
+    """Raise ValidationError for what a mail program would turn into a link."""
+    if ADDRESS.search(text) or ADDRESS.search(unicodedata.normalize("NFKC", text)):
+        raise ValidationError(NO_ADDRESS)
+
+
+def admitted(
+    text: str, *, max_length: int | None, in_mails: bool = False, field: str = "name"
+) -> str:
+    """Return the name in the form in which it is stored; `max_length` counts that form.
+
+    A name that stands in mails (`in_mails`) holds no address. Raises Refused, for the field.
+    """
+    name = normalised(text)
+    try:
+        validate(name)
+        if in_mails:
+            validate_no_address(name)
+    except ValidationError as error:
+        raise Refused(str(error.message), field=field) from error
+    if max_length is not None and len(name) > max_length:
+        raise Refused(f"Use at most {max_length} characters; this has {len(name)}.", field=field)
+    return name
+
+
+def put_right(text: str, *, max_length: int, in_mails: bool, otherwise: str) -> str:
+    """Return a name that was stored before these rules, changed as little as they need.
+
+    Controls become blanks, an address gets blanks that end it as a link. `otherwise` stands for
+    text of which nothing is left.
+    """
+    shown = "".join(
+        " " if unicodedata.category(c) in FORBIDDEN else c for c in text if c not in BIDIRECTIONAL
+    )
+    name = normalised(shown)
+    for form in ("NFC", "NFKC"):
+        if in_mails and _holds_address(name):
+            name = _without_address(unicodedata.normalize(form, name))
+    name = normalised(name[:max_length])
+    return otherwise if is_blank(name) or (in_mails and _holds_address(name)) else name
+
+
+def put_stored_right(rows: QuerySet[Any], *, in_mails: bool, otherwise: str) -> None:
+    """Put the column `name` of all rows right, AT_ONCE rows at a time.
+
+    Each row is written apart and only where its name changes, so that it may stop and start again.
+    """
+    max_length = rows.model._meta.get_field("name").max_length
+    named = rows.exclude(name="").order_by("pk").values_list("pk", "name")
+    step = list(named[:AT_ONCE])
+    while step:
+        for pk, name in step:
+            right = put_right(name, max_length=max_length, in_mails=in_mails, otherwise=otherwise)
+            if right != name:
+                rows.filter(pk=pk, name=name).update(name=right)
+        step = list(named.filter(pk__gt=step[-1][0])[:AT_ONCE])
+
+
+def _without_address(text: str) -> str:
+    text = re.sub(r"://|@|(?<=\bwww)\.", " ", text, flags=re.IGNORECASE)
+    return normalised(re.sub(r"[.\u3002\uff0e](?=\S)", r"\g<0> ", text))
+
+
+def _holds_address(text: str) -> bool:
+    try:
+        validate_no_address(text)
+    except ValidationError:
+        return True
+    return False
+
+
+class NameFormField(forms.CharField):
+    """A name that somebody types; its length counts in the form in which it is stored."""
+
+    default_error_messages = {"required": "Enter a name."}
+
+    def __init__(self, *, in_mails: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if in_mails:
+            self.validators.append(validate_no_address)
+
+    @override
+    def to_python(self, value: Any) -> str:
+        text = normalised(super().to_python(value) or "")
+        if text and "\0" not in text:  # Django's own validator names those
+            validate(text)
+        return text
+
+
+class NameField(models.CharField):
+    """A column of names. To migrations it is a CharField: the rules are no matter of the schema."""
+
+    def __init__(self, *args: Any, in_mails: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.in_mails = in_mails
+
+    @override
+    def deconstruct(self) -> tuple[str, str, Any, Any]:
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.CharField", args, kwargs
+
+    @override
+    def clean(self, value: Any, model_instance: Any) -> Any:
+        text = normalised(str(value or ""))
+        if text:
+            validate(text)
+            if self.in_mails:
+                validate_no_address(text)
+        return super().clean(text, model_instance)
+
+    @override
+    def formfield(self, **kwargs: Any) -> Any:
+        return super().formfield(
+            **{"form_class": NameFormField, "in_mails": self.in_mails, **kwargs}
+        )
+
+
+@models.CharField.register_lookup
+class Shows(IContains):
+    """`name__shows`: the name holds the text, whatever its case in any script.
+
+    SQLite's LIKE ignores the case of ASCII letters alone.
+    """
+
+    lookup_name = "shows"
+
+    @override
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        if connection.vendor == "sqlite" and isinstance(self.rhs, str) and not self.rhs.isascii():
+            return IRegex(self.lhs, re.escape(self.rhs)).as_sql(compiler, connection)
+        return IContains(self.lhs, self.rhs).as_sql(compiler, connection)
