@@ -182,9 +182,12 @@ def test_a_file_that_is_missing_or_empty_is_said(path, tmp_path):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_worker_appends_an_anchor_and_says_so(contoso, path):
+def test_the_worker_appends_an_anchor_and_says_so(contoso, path, settings, caplog):
     happened(contoso)
-    out = work(LOG_ANCHORS_FILE=str(path), LOG_LEVEL="INFO")
+    settings.LOG_ANCHORS_FILE = path
+    caplog.set_level("INFO", "portal")
+    work("console://")
     anchor = json.loads(path.read_text("utf-8"))
-    assert f"Anchor 1 of the log, with 1 chains changed: {anchor['signature']}" in out
+    said = f"Anchor 1 of the log, with 1 chains changed: {anchor['signature']}"
+    assert [record.message for record in caplog.records if "Anchor" in record.message] == [said]
     assert anchor["chains"][str(contoso.pk)] == [1, LogChain.objects.get().head]
