@@ -2,6 +2,9 @@
 
 from django.db.utils import InterfaceError, OperationalError
 
+RETRY_AFTER_SECONDS = 5
+"""Seconds after which programs and browsers may ask again."""
+
 BUGS_OF_SQLITE = {1}
 """SQLITE_ERROR: wrong SQL, such as a table that is missing. Django calls it operational."""
 
@@ -10,7 +13,7 @@ OUTAGES_OF_POSTGRESQL = ("08", "40", "53", "55", "57", "58")
 out of resources, locked, shut down or timed out, and errors of the system below."""
 
 
-def is_outage(error: BaseException) -> bool:
+def is_outage(error: BaseException | None) -> bool:
     """Return whether the database is away, busy or full, so that the same may work later."""
     if isinstance(error, InterfaceError):
         return True

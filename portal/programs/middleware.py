@@ -15,7 +15,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.urls import ResolverMatch, resolve
 
-from portal.core.away import RETRY_AFTER_SECONDS, database_is_away
+from portal.core.outages import RETRY_AFTER_SECONDS, is_outage
 from portal.programs.errors import ProgramError, refusal
 
 logger = logging.getLogger("portal.programs")
@@ -58,7 +58,7 @@ def _answer(request: HttpRequest) -> HttpResponse:
             "invalid_request", 400, "The body of the request did not arrive whole; send it again."
         ) from error
     except (OperationalError, InterfaceError) as error:
-        if database_is_away(error):
+        if is_outage(error):
             logger.error("The database is away: %s: %s", type(error).__name__, error)
         else:
             logger.exception("The database refused %s %s", request.method, request.path_info)

@@ -12,7 +12,7 @@ from traceback import TracebackException
 from types import TracebackType
 from typing import Any, override
 
-from portal.core.away import database_is_away
+from portal.core.outages import is_outage
 from portal.programs.client_address import client_address
 
 MAX_CHARACTERS = 300
@@ -80,7 +80,7 @@ def _message(record: logging.LogRecord) -> str:
     """Return the message, with user and address where a client was refused (status 4xx)."""
     message = record.getMessage()
     error = record.exc_info[1] if record.exc_info else None
-    if database_is_away(error):
+    if is_outage(error):
         return f"{message}: the database is away: {type(error).__name__}: {error}"
     if not _is_refusal(record):
         return message
@@ -92,7 +92,7 @@ def _message(record: logging.LogRecord) -> str:
 
 def _is_explained(record: logging.LogRecord) -> bool:
     """Return whether the line says it all, and a traceback would only show our own layers."""
-    return _is_refusal(record) or database_is_away(record.exc_info[1] if record.exc_info else None)
+    return _is_refusal(record) or is_outage(record.exc_info[1] if record.exc_info else None)
 
 
 def _is_refusal(record: logging.LogRecord) -> bool:

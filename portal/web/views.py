@@ -7,7 +7,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from portal.core.away import RETRY_AFTER_SECONDS, database_is_away
+from portal.core.outages import RETRY_AFTER_SECONDS, is_outage
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -22,7 +22,7 @@ def server_error(request: HttpRequest, *_: Any) -> HttpResponse:
     Django calls this while it handles the exception; the process log has the rest.
     """
     context = {"request_id": getattr(request, "id", "")}
-    if not database_is_away(sys.exception()):
+    if not is_outage(sys.exception()):
         return render(None, "500.html", context, status=500)
     response = render(None, "503.html", context, status=503)
     response["Retry-After"] = str(RETRY_AFTER_SECONDS)
