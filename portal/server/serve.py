@@ -36,6 +36,8 @@ def refuse_taken_port(host: str, port: int) -> None:
     `host` is an address of IPv4 or IPv6, without brackets, or a name.
     """
     try:
+        if not 0 < port < 65_536:  # getaddrinfo would take what remains of it
+            raise OverflowError("there is no such port")
         family, kind, protocol, _, place = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]

@@ -32,5 +32,13 @@ class Server:
     def psql(self, command: str) -> str:
         return self._server.psql(command)
 
+    def halt(self) -> None:
+        """Stop the server and keep its data, as a restart or a failure does."""
+        self._server.stop()
+
+    def resume(self) -> None:
+        """Start the server again after `halt()`."""
+        self._server.start()
+
     def stop(self) -> None:
         self._server.cleanup()

@@ -1,0 +1,101 @@
+"""The database away: everybody hears it within two seconds, and it heals without a restart."""
+
+import json
+import re
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from django.db import OperationalError
+
+from portal.core.away import database_is_away
+from tests.support import postgres
+from tests.support.server import LivePortal
+from tests.support.worker import wait_until
+
+WITHIN = 2.5
+"""Seconds that an answer may take: the pool's 1.5, and what a busy machine adds."""
+
+
+class Answer:
+    """The answer to somebody with a session, and how long it took."""
+
+    def __init__(self, portal: LivePortal, path: str) -> None:
+        asked = urllib.request.Request(f"{portal.url}{path}", None, {"Cookie": "sessionid=known"})
+        begin = monotonic()
+        try:
+            with urllib.request.urlopen(asked, timeout=15) as answer:
+                self.status, self.headers, body = answer.status, answer.headers, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                self.status, self.headers, body = error.code, error.headers, error.read()
+        self.body = body.decode()
+        self.seconds = monotonic() - begin
+
+
+@pytest.fixture
+def server() -> Iterator[postgres.Server]:
+    """A PostgreSQL server of this test's own."""
+    with tempfile.TemporaryDirectory(prefix="away-", dir="/tmp") as folder:
+        Path(folder).chmod(0o711)
+        server = postgres.Server(Path(folder) / "postgres")
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.mark.sqlite  # it starts PostgreSQL itself: once is enough
+def test_a_stopped_postgresql_is_told_in_time_and_comes_back(server, tmp_path, static_files):
+    server.psql("CREATE TABLE django_migrations (id int)")
+    portal = LivePortal(folder=tmp_path, database_url=server.url("postgres"))
+    portal.start()
+    try:
+        server.halt()
+        ready = Answer(portal, "/healthz/ready")
+        assert (ready.status, json.loads(ready.body), ready.seconds < 1.3) == (
+            503,
+            {"status": "the database does not answer"},
+            True,
+        )
+        page = Answer(portal, "/subscriptions/")
+        check = Answer(portal, "/.well-known/jwks.json")
+        for answer in (page, check):
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+            assert answer.seconds < WITHIN
+            assert answer.headers["X-Request-ID"] in answer.body
+        assert "The portal is not available at the moment" in page.body
+        assert json.loads(check.body)["error"] == "server_error"
+        assert Answer(portal, "/healthz/live").status == 200
+        log = portal.log()
+        assert "Traceback" not in log
+        assert len(re.findall("the database is away: OperationalError", log, re.IGNORECASE)) == 2
+        server.resume()
+        wait_until(lambda: Answer(portal, "/healthz/ready").status == 200)
+    finally:
+        portal.stop()
+
+
+@pytest.mark.parametrize(
+    ("cause", "is_away"),
+    [
+        (None, True),
+        ({"sqlstate": None}, True),
+        ({"sqlstate": "57P01"}, True),
+        ({"sqlstate": "53300"}, True),
+        ({"sqlstate": "40P01"}, False),
+        ({"sqlite_errorname": "SQLITE_BUSY"}, True),
+        ({"sqlite_errorname": "SQLITE_CANTOPEN"}, True),
+        ({"sqlite_errorname": "SQLITE_ERROR"}, False),
+    ],
+)
+def test_an_error_of_a_statement_is_no_absence(cause, is_away):
+    error = OperationalError("x")
+    if cause is not None:
+        error.__cause__ = type("Cause", (Exception,), cause)()
+    assert database_is_away(error) is is_away
+    assert database_is_away(ValueError("x")) is False
