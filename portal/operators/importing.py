@@ -155,6 +155,7 @@ class ImportsAdmin(PlainAdmin):
 
     imported: Import
 
+    @override
     def get_urls(self) -> list[Any]:
         """Add the address of the import."""
         name = f"{self.opts.app_label}_{self.opts.model_name}_import"

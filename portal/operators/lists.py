@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, override
 
 from django.contrib import admin
 from django.contrib.admin.utils import label_for_field, lookup_field
@@ -43,10 +43,11 @@ class CountryFilter(admin.SimpleListFilter):
     parameter_name = "country"
     template = "admin/select_filter.html"
 
+    @override
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        """Return every country with its name."""
         return country_choices()
 
+    @override
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
         """Return the countries, and keep the list's other parameters for the form."""
         self.others = [
@@ -57,6 +58,7 @@ class CountryFilter(admin.SimpleListFilter):
         for code, name in self.lookup_choices:
             yield {"value": code, "display": name, "selected": self.value() == str(code)}
 
+    @override
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the rows of tenants in the chosen country, or the tenants themselves."""
         if not self.value():
@@ -74,10 +76,11 @@ def word_filter(
     class WordFilter(admin.SimpleListFilter):
         """Filters by one word of the QuerySet."""
 
+        @override
         def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-            """Return the one choice."""
             return [("yes", label)]
 
+        @override
         def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
             """Return the rows that the word leaves, when it was chosen."""
             return word(queryset) if self.value() == "yes" else queryset

@@ -58,20 +58,23 @@ class PlainAdmin(admin.ModelAdmin):
     view_on_site = False
     show_facets = admin.ShowFacets.NEVER  # a count of all rows for each choice of a filter
 
+    @override
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return False: business rows stay."""
         return False
 
+    @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the rows without their secrets."""
         return super().get_queryset(request).defer(*self.secrets)
 
+    @override
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Refuse filters on secrets: `?password__startswith=` would tell them bit by bit."""
         if any(part in self.secrets for part in lookup.split("__")):
             return False
         return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
 
+    @override
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
@@ -109,6 +112,7 @@ class PlainAdmin(admin.ModelAdmin):
         """Return the address of the list."""
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
+    @override
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -158,6 +162,7 @@ class PlainAdmin(admin.ModelAdmin):
         """Return the parameters of the log's list under which the row's history stands."""
         return {"tenant_id__exact": self.tenant_id_of(obj), "details__id": str(obj.pk)}
 
+    @override
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -202,10 +207,12 @@ class RecordForm(forms.ModelForm):
 class ReadOnlyAdmin(PlainAdmin):
     """For rows that flows make and change: operators look at them."""
 
+    @override
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return False: a flow adds these."""
         return False
 
+    @override
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return False: a flow changes these."""
         return False

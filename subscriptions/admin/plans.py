@@ -18,6 +18,7 @@ from subscriptions.models import Plan
 class ClaimsField(forms.JSONField):
     """JSON that stands in lines; nothing is no claims."""
 
+    @override
     def prepare_value(self, value: Any) -> Any:
         """Return the claims one a line, and what was typed wrongly as it was typed."""
         if isinstance(value, dict):
@@ -70,6 +71,7 @@ class PlanAdmin(EditedAdmin):
     list_filter = ("edition", "billing_period", "is_offered")
     search_fields = ("name", "code", "urn")
 
+    @override
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Fix the code: the portal finds its own plans by it."""
         return ("client_generations", "code") if obj else ("client_generations",)

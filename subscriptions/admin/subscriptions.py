@@ -27,12 +27,12 @@ class StateFilter(admin.SimpleListFilter):
     title = "state"
     parameter_name = "effective_state"
 
+    @override
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        """Return every state with its label."""
         return State.choices
 
+    @override
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the subscriptions in the chosen state."""
         return queryset.filter(effective_state=self.value()) if self.value() else queryset
 
 
@@ -128,18 +128,20 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
     belonging_lists: tuple[tuple[str, str], ...] = ()
     """(label, list) of what belongs to a subscription; other apps add theirs."""
 
+    @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the subscriptions with their effective state."""
         return self.shown(Subscription.objects.all())
 
     def shown(self, rows: SubscriptionQuerySet) -> SubscriptionQuerySet:
         """Return the rows with what the list shows of them."""
         return rows.with_state().prefetch_related("tenant", "plan")
 
+    @override
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return what a new subscription needs, or everything of an existing one."""
         return self.fields if obj else [name for name in self.fields if name not in self.fixed]
 
+    @override
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Fix what flows change, and the tenant: keys were issued to it."""
         return (*self.fixed, "tenant", "plan", "ends_at") if obj else self.fixed
