@@ -228,7 +228,7 @@ class ProveWithPasskeyView(ReauthenticateWebAuthnView):
 
 
 @require_safe
-@signed_in
+@login_not_required
 def change_password_address(request: HttpRequest) -> HttpResponse:
     """Lead password managers to the change (W3C, A Well-Known URL for Changing Passwords)."""
     return redirect("account_change_password")

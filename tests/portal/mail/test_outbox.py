@@ -51,6 +51,7 @@ def test_a_mail_is_text_and_html_with_a_link_to_the_portal_alone(server):
     work(server.url)
     [mail] = server.mails
     assert (mail["To"], mail["Subject"]) == ("jane@contoso.example", "Keys reset")
+    assert mail["Auto-Submitted"] == "auto-generated"  # RFC 3834
     parts = {
         part.get_content_type(): part.get_content()
         for part in mail.walk()
