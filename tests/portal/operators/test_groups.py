@@ -6,7 +6,9 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
+from portal.accounts.models import User
 from portal.activity.models import LogEntry
+from portal.tenants.models import Tenant
 from tests.support.accounts import make_user, sign_in
 from tests.support.admin_pages import LOOKED_AT, address
 from tests.support.operator_actions import do, operator_of, results
@@ -112,3 +114,22 @@ def test_nobody_changes_their_own_groups(operator_client, operator):
     assert results(do(operator_client, [operator], "set_operator")) == [
         (str(operator), "Another operator must change your own groups.")
     ]
+
+
+@pytest.mark.parametrize("group", ["support", None])
+def test_who_may_not_look_gets_no_export_either(group, contoso):
+    client = operator_of(group)
+    allowed = 200 if group else 403
+    for model in (Tenant, *LOOKED_AT):
+        assert client.get(address(model, "export")).status_code == allowed
+
+
+def test_a_support_view_ends_with_the_permission_for_it(contoso):
+    client = operator_of("support")
+    start = reverse("admin:portal_tenant_start_support_view", args=[contoso.pk])
+    assert client.post(start, {"reason": "Ticket 42"}).status_code == 302
+    assert client.get("/logs/").status_code == 200
+    User.objects.get(email="support@vendor.example").groups.clear()
+    answer = client.get("/logs/")
+    assert answer.status_code != 200
+    assert "Contoso" not in answer.content.decode()
