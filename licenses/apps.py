@@ -1,5 +1,7 @@
 """What was issued: licenses, license keys and signing keys."""
 
+from typing import override
+
 from django.apps import AppConfig
 
 
@@ -8,6 +10,6 @@ class LicensesConfig(AppConfig):
 
     name = "licenses"
 
+    @override
     def ready(self) -> None:
-        """Register the system checks."""
         from licenses import checks  # noqa: F401, PLC0415 (needs the app registry)

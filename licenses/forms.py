@@ -1,6 +1,6 @@
 """The form of a license key or license file that somebody presents."""
 
-from typing import Any
+from typing import Any, override
 
 from django import forms
 
@@ -27,6 +27,7 @@ class PresentedKeyForm(forms.Form):
         help_text="The JSON file as downloaded, at most 64 KiB. It is checked and not kept.",
     )
 
+    @override
     def clean(self) -> dict[str, Any]:
         """Take the text or the file, whichever was given; the file is decoded here."""
         cleaned = super().clean() or {}

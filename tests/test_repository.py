@@ -8,7 +8,6 @@ from pathlib import Path
 from portal.settings import env
 
 ROOT = Path(__file__).parent.parent
-LONGEST = 400
 
 
 @cache
@@ -54,18 +53,6 @@ def test_no_database_and_no_environment_file():
     heads = {path: path.read_bytes()[:16] for path in files()}
     assert [path for path, head in heads.items() if head == b"SQLite format 3\0"] == []
     assert [path.name for path in files() if path.name.startswith(".env")] == []
-
-
-def test_a_file_is_read_in_one_sitting():
-    ours = ("portal", "subscriptions", "licenses", "tests")
-    lengths = {
-        str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines())
-        for path in files()
-        if path.suffix == ".py"
-        and path.relative_to(ROOT).parts[0] in ours
-        and "migrations" not in path.parts
-    }
-    assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
 
 
 def test_readme_lists_every_setting():

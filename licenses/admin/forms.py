@@ -1,7 +1,7 @@
 """Forms about signing keys."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, override
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -45,6 +45,7 @@ class DisableSigningKeyForm(ReasonForm):
             raise ValidationError(f"Type {self.wanted} to disable this signing key.")
         return typed
 
+    @override
     def clean(self) -> dict[str, Any]:
         """Leave the confirmation out of what the flow gets."""
         cleaned = super().clean() or self.cleaned_data

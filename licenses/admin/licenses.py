@@ -90,10 +90,12 @@ class LicenseAdmin(RevokingAdmin):
     )
     emails = ("subscription__beneficiary_email", "tenant__memberships__user__email")
 
+    @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the licenses, and what they name for those that are shown."""
         return super().get_queryset(request).prefetch_related("tenant", "subscription", "plan")
 
+    @override
     def log_filter(self, obj: License) -> dict[str, Any]:
         """Return the filter for everything that happened to the license's subscription."""
         return {"tenant_id__exact": obj.tenant_id, "subscription_id__exact": obj.subscription_id}
@@ -179,6 +181,7 @@ class LicenseKeyAdmin(RevokingAdmin):
     )
     secrets = ("token",)
 
+    @override
     def get_urls(self) -> list[Any]:
         """Add the page that finds a pasted key."""
         view = self.admin_site.admin_view(takes_large_form(partial(find_view, self)))
@@ -190,6 +193,7 @@ class LicenseKeyAdmin(RevokingAdmin):
         find = ("Find a license key", reverse("admin:licenses_licensekey_find"))
         return [find, *super().other_links(request)]
 
+    @override
     def log_filter(self, obj: LicenseKey) -> dict[str, Any]:
         """Return the filter for what happened to the subscription, in this slot."""
         return {
@@ -224,10 +228,11 @@ class ResultFilter(admin.SimpleListFilter):
     title = "result"
     parameter_name = "result"
 
+    @override
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        """Return every result with its label."""
         return Result.choices
 
+    @override
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the counts of the chosen result."""
         return queryset.filter(result=self.value()) if self.value() else queryset
@@ -246,6 +251,7 @@ class CheckCountAdmin(ReadOnlyAdmin):
     ordering = ("-hour", "-id")
     identifiers = ("license_key__jti", "tenant_id")
 
+    @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the counts; their key's token stays in the database."""
         return super().get_queryset(request).defer("license_key__token")

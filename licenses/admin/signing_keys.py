@@ -1,7 +1,7 @@
 """What operators see of signing keys and do to them; the private half is on no page."""
 
 import hashlib
-from typing import Any
+from typing import Any, override
 
 from django.contrib import admin
 from django.db.models import Case, QuerySet, Value, When
@@ -107,6 +107,7 @@ class SigningKeyAdmin(ActionsAdmin, ReadOnlyAdmin):
     search_fields = ("kid",)
     secrets = ("private_key",)
 
+    @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the signing keys with what the kept figures say of them."""
         counted = snapshot.current().numbers["signing_keys"]
@@ -156,6 +157,7 @@ class SigningKeyAdmin(ActionsAdmin, ReadOnlyAdmin):
             ("Log", listing("portal_logentry", **self.log_filter(obj))),
         )
 
+    @override
     def log_filter(self, obj: SigningKey) -> dict[str, Any]:
         """Return the filter for the rows of the vendor's log that name the key."""
         return {"tenant_id__exact": self.tenant_id_of(obj), "details__kid": obj.kid}

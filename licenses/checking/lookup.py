@@ -99,7 +99,7 @@ def _is_ended(connection: BaseDatabaseWrapper) -> bool:
 def _run(connection: BaseDatabaseWrapper, jti: UUID | None, kid: str) -> tuple[Any, ...] | None:
     """Run the statement on the driver's own connection, which has it prepared.
 
-    Django's cursors bind parameters themselves: PostgreSQL would plan the statement anew every
+    Django's cursors bind parameters themselves: PostgreSQL would plan the statement again every
     time, which takes longer than running it, and on SQLite they cost more than the read.
     """
     connection.ensure_connection()

@@ -1,7 +1,7 @@
 """The vendor's figures: counted once a minute at most, kept, and read by whoever shows them.
 
 The worker counts them (`refresh`); where it does not run, the first reader after a minute does.
-Nothing here tells of one tenant. All counts read indexes made for them; hours that are over are
+Nothing here is about a single tenant. All counts read indexes made for them; past hours are
 taken from the figures before, since their checks no longer change.
 """
 
@@ -96,7 +96,7 @@ def current(*, now: datetime | None = None) -> Figures:
 
 
 def refresh(*, now: datetime | None = None) -> Figures:
-    """Count everything anew and keep it."""
+    """Count everything, and store and return the result."""
     now = now or timezone.now()
     numbers = count(now=now, known=_final(Figures.objects.first()))
     figures, _ = Figures.objects.update_or_create(

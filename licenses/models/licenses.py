@@ -29,7 +29,7 @@ class Usage(models.TextChoices):
 
 
 class LicenseQuerySet(models.QuerySet["License"]):
-    """Words for reading licenses."""
+    """Queries for licenses."""
 
     def not_deleted(self) -> LicenseQuerySet:
         """Return the licenses that were not deleted."""
@@ -117,7 +117,7 @@ ANSWERED = {KeyState.CURRENT, KeyState.SUPERSEDED}
 
 
 class LicenseKeyQuerySet(models.QuerySet["LicenseKey"]):
-    """Words for reading license keys."""
+    """Queries for license keys."""
 
     def current(self) -> LicenseKeyQuerySet:
         """Return the keys that stand in a slot now."""

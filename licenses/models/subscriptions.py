@@ -28,7 +28,7 @@ class LicensedSubscriptions(SubscriptionQuerySet):
         current = Q(pk=OuterRef("pk"), licenses__deleted_at=None, licenses__keys__state="current")
         # Not Exists: PostgreSQL would hash the keys of all tenants to answer it.
         there = Subscription.objects.filter(current).order_by()
-        # In one call: each further one would join the keys anew, the replaced ones too.
+        # In one call: each further one would join the keys again, the replaced ones too.
         expiries = Subscription.objects.filter(current, licenses__keys__revoked_at=None).order_by(
             "licenses__keys__expires_at"
         )

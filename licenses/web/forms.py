@@ -1,7 +1,7 @@
 """Forms of the License Keys card."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, override
 
 from django import forms
 
@@ -30,6 +30,7 @@ class UsageSelect(forms.RadioSelect):
         super().__init__()
         self.suggestions = suggestions
 
+    @override
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Return the option with the label and the suggestion that follow it."""
         option = super().create_option(name, value, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""How templates tell of license keys; nothing here asks the database."""
+"""Template filters about license keys; nothing here queries the database."""
 
 from typing import Any
 

@@ -45,9 +45,11 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file (mode 0600) in its folder (mode 0700), whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.parent.chmod(0o700)
+    """Write a file (mode 0600), whole or not at all; a folder that is made for it has mode 0700.
+
+    The mode of a folder that is there already is its owner's affair: it may be one of the system.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.touch(mode=0o600)
     draft.write_text(text, encoding="utf-8")

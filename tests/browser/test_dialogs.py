@@ -128,6 +128,7 @@ def test_a_link_that_opens_in_a_new_tab_shows_the_page(opened, license, subscrip
     ("opener", "button", "typed", "sentence"),
     [
         ("#generate", "Generate license keys", "https://x", "Enter a name, not an address"),
+        ("#generate", "Generate license keys", "Con{toso}", "Leave out the braces { and }"),
         ("#delete", "Delete license keys", "Field", "That does not match."),
         ("#rename", "Rename subscription", "  ", "Enter a name."),
         ("#check-presented", "Check license key", " ", "Paste a license key or choose"),

@@ -110,6 +110,38 @@ class Customer:
         expect(self.page.locator("#live")).to_have_text(f"{name.capitalize()} copied")
         assert self.page.evaluate("navigator.clipboard.readText()") == value
 
+    def configures(self, license: License) -> None:
+        """Read the options of the terminal's generation; with JavaScript, copy them."""
+        self.page.get_by_text("Configure your terminal", exact=True).click()
+        self.page.get_by_text("Terminals of 2023-03").click()
+        expect(self.page.locator("details[name=generation][open]")).to_have_count(0)
+        self.page.get_by_text("Terminals of 2022-09").click()
+        self.page.get_by_text("Terminals of 2023-03").click()
+        expect(self.page.locator("details[name=generation][open]")).to_have_count(1)
+        always = [
+            f'options.Licensing.AuthorizedApplicationId = "{license.authorized_application_id}";',
+            f'options.Licensing.Subject = "{self.subscription.pk}";',
+            f'options.Licensing.ConsumerTenantId = "{self.subscription.tenant_id}";',
+            'options.Licensing.LicenseKey = "Partner-toolkit-primary.json";',
+        ]
+        handler = 'options.Handler.LicenseHandler = "offline";'
+        options = self.page.get_by_role("list", name="Options, 2023-03 offline")
+        expect(options.locator("code")).to_have_text([*always, handler])
+        name = "LicenseHandler, 2023-03 offline"
+        button = self.page.get_by_role("button", name=f"Copy {name}", exact=True)
+        all_lines = self.page.get_by_role("button", name="Copy all lines, 2023-03 offline")
+        if not self.javascript:
+            expect(button).to_have_count(0)
+            expect(all_lines).to_have_count(0)
+            return
+        button.click()
+        expect(self.page.locator("#live")).to_have_text(f"{name} copied")
+        assert self.page.evaluate("navigator.clipboard.readText()") == handler
+        all_lines.click()
+        expect(self.page.locator("#live")).to_have_text("All lines, 2023-03 offline, copied")
+        copied = self.page.evaluate("navigator.clipboard.readText()")
+        assert copied.splitlines() == [*always, handler]
+
     def downloads(self, slot: Slot, folder: Path) -> Path:
         with self.page.expect_download() as download:
             self.page.get_by_role("link", name=f"Download {slot.label}").click()
@@ -237,6 +269,7 @@ def test_a_customer_gets_through_all_steps(
     first, second = current(subscription, "primary"), current(subscription, "secondary")
     customer.copies("authorized application id", str(license.authorized_application_id))
     customer.copies("primary license key", first.token)
+    customer.configures(license)
 
     files = {slot: customer.downloads(slot, tmp_path) for slot in Slot}
     assert {slot: verified_by_openssl(file)["jti"] for slot, file in files.items()} == {

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, override
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -26,8 +26,8 @@ class Command(BaseCommand):
     )
     requires_system_checks: list[str] = []
 
+    @override
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the file, where the keys come from, and the form of the answer."""
         parser.add_argument("file", help="a license file or a file with a bare key; - reads both")
         parser.add_argument(
             "--jwks",
@@ -38,6 +38,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--json", action="store_true", help="answer in JSON, for programs")
 
+    @override
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the verdict and end with its status; raises CommandError for unreadable files."""
         try:

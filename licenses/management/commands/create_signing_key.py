@@ -1,6 +1,6 @@
 """Create a signing key."""
 
-from typing import Any
+from typing import Any, override
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
@@ -15,14 +15,15 @@ class Command(BaseCommand):
 
     help = "Create a signing key; with --activate it signs from now on."
 
+    @override
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the option."""
         parser.add_argument(
             "--activate",
             action="store_true",
             help="let it sign at once, which only the first one may; without, it is published only",
         )
 
+    @override
     def handle(self, *args: Any, **options: Any) -> None:
         """Create, maybe activate, and print the key id. Raises CommandError when refused."""
         try:

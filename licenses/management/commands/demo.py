@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, override
 
 from django.conf import settings
 from django.core.management import call_command
@@ -18,11 +18,12 @@ class Command(BaseCommand):
 
     help = "Prepare the demonstration (database, signing key, sample data) and serve it."
 
+    @override
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare what to do besides or instead of serving."""
         parser.add_argument("--reset", action="store_true", help="throw the data away first")
         parser.add_argument("--no-serve", action="store_true", help="prepare only")
 
+    @override
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare, print the address and the sign-ins, serve. Raises CommandError in production."""
         if not settings.DEMONSTRATION:

@@ -1,6 +1,6 @@
 """Rotation of the key-encryption key: the step after the new key is in front."""
 
-from typing import Any
+from typing import Any, override
 
 from django.core.management.base import BaseCommand
 
@@ -17,6 +17,7 @@ class Command(BaseCommand):
         "Run it when every process knows the new key; afterwards the old one can be taken out."
     )
 
+    @override
     def handle(self, *args: Any, **options: Any) -> None:
         """Encrypt again and say how many."""
         count = keys.reencrypt_all()

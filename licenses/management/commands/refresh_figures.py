@@ -1,6 +1,6 @@
 """The figures of the operators' start page and of /metrics."""
 
-from typing import Any
+from typing import Any, override
 
 from django.core.management.base import BaseCommand
 
@@ -8,10 +8,11 @@ from licenses.figures import snapshot
 
 
 class Command(BaseCommand):
-    """Counts the figures anew, for a timer: then no page ever has to."""
+    """Counts the figures for a timer, so that no page has to."""
 
-    help = "Count the figures of the admin's start page and of /metrics anew."
+    help = "Count the figures of the admin's start page and of /metrics again."
 
+    @override
     def handle(self, *args: Any, **options: Any) -> None:
         """Count, keep, and say as of when."""
         self.stdout.write(f"Figures as of {snapshot.refresh().taken_at:%Y-%m-%d %H:%M:%S} UTC.")

@@ -1,6 +1,6 @@
 """Rotation of the signing key, a step a run."""
 
-from typing import Any
+from typing import Any, override
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -17,14 +17,15 @@ class Command(BaseCommand):
         "SIGNING_KEY_PUBLISHED_HOURS. A run too many does nothing."
     )
 
+    @override
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the option."""
         parser.add_argument(
             "--emergency",
             action="store_true",
             help="activate at once: who has not fetched the new key refuses what it signs",
         )
 
+    @override
     def handle(self, *args: Any, **options: Any) -> None:
         """Do the next step and say which. Raises CommandError when refused."""
         try:

@@ -1,6 +1,6 @@
 """Queue the mails about license keys that are about to expire."""
 
-from typing import Any
+from typing import Any, override
 
 from django.core.management.base import BaseCommand
 
@@ -12,6 +12,7 @@ class Command(BaseCommand):
 
     help = "Queue the mails about license keys that expire soon; each is sent once."
 
+    @override
     def handle(self, *args: Any, **options: Any) -> None:
         """Queue them and say for how many tenants."""
         self.stdout.write(f"Tenants reminded: {reminders.send()}")

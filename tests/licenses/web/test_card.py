@@ -333,7 +333,7 @@ def test_a_renewed_subscription_says_so_where_a_reset_is_possible_and_is_of_use(
         ),
     ],
 )
-def test_the_card_says_that_keys_with_a_brace_are_to_be_generated_anew(
+def test_the_card_says_to_generate_new_keys_instead_of_those_with_a_brace(
     role, advice, contoso, signing_key, client_for
 ):
     license = make_license(
@@ -342,7 +342,7 @@ def test_the_card_says_that_keys_with_a_brace_are_to_be_generated_anew(
     client = client_for(make_member(tenant=contoso, role=role, email="a@contoso.example"))
     html = client.get(license.subscription.get_absolute_url()).content.decode()
     assert (
-        "Terminals of 2022 crash on these keys: generate them anew The holder's name Con{toso} & "
+        "Terminals of 2022 crash on these keys: generate new ones The holder's name Con{toso} & "
         "Co has a brace, which ends their process; terminals of 2023 start. A reset keeps the "
         f"name: {advice} with a name without braces, then give the terminals the new file and "
         "authorized application id."

@@ -1,6 +1,8 @@
 """Check and Inspect Claims over HTTP: stored, pasted and uploaded keys, and what is no key."""
 
 import json
+import urllib.error
+import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,8 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.test.client import encode_multipart
 from django.urls import reverse
 
 from licenses import tokens
@@ -17,6 +21,7 @@ from portal.activity.models import LogEntry
 from portal.tenants.models import Tenant
 from portal.web.large_forms import KEPT_BYTES
 from subscriptions.models import Subscription
+from tests.support.accounts import sign_in
 from tests.support.answers import HTMX, WHOLE_PAGES, refusals, shape, vary
 from tests.support.factories import make_license, make_subscription
 
@@ -228,6 +233,28 @@ def test_megabytes_of_pasted_text_keep_the_form(megabytes, headers, client_for, 
     assert set(kept) == {"x"}
     del data["csrfmiddlewaretoken"]
     assert client.post(address, data, headers=headers).status_code == 403
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_server_itself_takes_megabytes_of_pasted_text(live_portal, viewer, license):
+    session = sign_in(Client(), viewer).cookies[settings.SESSION_COOKIE_NAME].value
+    address = live_portal.url + url("check_presented", license.subscription)
+    cookies = f"{settings.SESSION_COOKIE_NAME}={session}; csrftoken={'a' * 32}"
+    parts = {"csrfmiddlewaretoken": "a" * 32, "text": "x" * 3_000_000}
+    body = encode_multipart("boundary", parts)
+    headers = {
+        "Cookie": cookies,
+        "Content-Type": "multipart/form-data; boundary=boundary",
+        "Origin": live_portal.url,
+    }
+    request = urllib.request.Request(address, body, headers)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=20)
+    with caught.value as answer:
+        html = answer.read().decode()
+    assert answer.status == 422
+    sentence = "A license key or license file has at most 64 KiB. Paste nothing else."
+    assert html.count(sentence) == 1
 
 
 def test_megabytes_are_too_much_for_every_other_form(manager_client, license):

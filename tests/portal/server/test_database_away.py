@@ -12,7 +12,7 @@ from time import monotonic
 import pytest
 from django.db import OperationalError
 
-from portal.core.away import database_is_away
+from portal.core.outages import is_outage
 from tests.support import postgres
 from tests.support.server import LivePortal
 from tests.support.worker import wait_until
@@ -97,5 +97,5 @@ def test_an_error_of_a_statement_is_no_absence(cause, is_away):
     error = OperationalError("x")
     if cause is not None:
         error.__cause__ = type("Cause", (Exception,), cause)()
-    assert database_is_away(error) is is_away
-    assert database_is_away(ValueError("x")) is False
+    assert is_outage(error) is is_away
+    assert is_outage(ValueError("x")) is False

@@ -16,7 +16,7 @@ def put_names_right(apps, schema_editor):
 
 class Migration(migrations.Migration):
     atomic = False
-    dependencies = [("portal", "0006_encrypt_second_factors")]
+    dependencies = [("portal", "0005_drop_waiting_addresses")]
     rewrites = ["portal_user.name", "portal_tenant.name"]
 
     operations = [migrations.RunPython(put_names_right, migrations.RunPython.noop)]
