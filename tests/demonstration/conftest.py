@@ -16,7 +16,7 @@ def make_demonstration(tmp_path: Path) -> Callable[[str], Demonstration]:
 
     def make(name: str) -> Demonstration:
         demonstration = Demonstration(tmp_path / name)
-        demonstration.folder.mkdir()
+        demonstration.folder.mkdir(mode=0o700)
         shutil.copytree(settings.STATIC_ROOT, demonstration.folder / "static")
         return demonstration
 
