@@ -3,8 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
 from django.core.cache import cache
+from django.test import Client
 
+from portal.accounts.models import User
+from tests.support.accounts import sign_in
+from tests.support.identities import at_provider
 from tests.support.oidc import IdentityServer
 
 
@@ -26,3 +31,13 @@ def provider(settings) -> Iterator[IdentityServer]:
             "openid_connect": providers | {"APPS": settings.OIDC_PROVIDERS}
         }
         yield server
+
+
+@pytest.fixture
+def connected(owner, provider) -> User:
+    """The owner, who has connected the provider and has no password."""
+    at_provider(sign_in(Client(), owner), provider, process="connect")
+    assert SocialAccount.objects.get().user == owner
+    owner.set_unusable_password()
+    owner.save()
+    return owner

@@ -3,7 +3,10 @@
 import http.client
 
 import pytest
+from django.core import signing
+from django.urls import reverse
 
+from portal.tenants.views.sign_up import SALT
 from tests.support.accounts import PASSWORD
 from tests.support.mails import mailed_links
 from tests.support.visitor import Visitor
@@ -23,7 +26,8 @@ def session_of(visitor):
 
 
 def test_a_session_that_was_planted_is_not_the_one_that_signs_in(visitor, live_portal, owner):
-    visitor.get("/invitations/anything/")  # the cheapest page that begins a session
+    token = signing.dumps("new@contoso.example", salt=SALT)
+    visitor.get(reverse("open_sign_up", args=[token]))  # a good link begins a session
     planted = session_of(visitor)
     assert planted is not None
     visitor.signs_in(owner.email)
