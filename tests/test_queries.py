@@ -20,7 +20,7 @@ from portal.tenants.models import Tenant
 from portal.web.paging import KeysetPage, Position, keyset_page
 from subscriptions.models import Plan, State, Subscription
 from tests.support.answers import HTMX
-from tests.support.database import plan_of
+from tests.support.database import copies, later, numbered_uuid, plan_of
 from tests.support.factories import make_key, make_license, make_subscription
 
 LIST = "/subscriptions/"
@@ -179,7 +179,15 @@ def test_a_position_is_read_back_as_it_was():
 @pytest.fixture
 def many(contoso: Tenant, signing_key: Any) -> Tenant:
     """Contoso with 100,000 subscriptions, a thousand at each moment."""
-    make_rows(contoso, [START + timedelta(seconds=n // 1000) for n in range(MANY)])
+    make_rows(contoso, [START])
+    pattern = Subscription.objects.for_tenant(contoso).get()
+    copies(
+        pattern,
+        MANY - 1,
+        id=numbered_uuid("n * 1000003"),
+        created_at=later("created_at", "n / 1000"),
+        name="'Number ' || n",
+    )
     make_keys(Subscription.objects.for_tenant(contoso).order_by("-created_at")[:LICENSED])
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")

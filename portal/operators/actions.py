@@ -147,8 +147,9 @@ class ActionsAdmin(PlainAdmin):
         sent = (kept or request.POST).getlist("row")
         chosen = [text for text in sent if is_key(self.model, text)]
         queryset = self.get_queryset(request).filter(pk__in=chosen)
-        form = self._form(request, action, list(queryset[:MAX_ROWS]), kept)
-        if not form.is_valid():
+        rows = list(queryset[: MAX_ROWS + 1])
+        form = self._form(request, action, rows[:MAX_ROWS], kept)
+        if len(rows) > MAX_ROWS or not form.is_valid():
             return self.confirm(request, queryset, action, form)
         self._refuse_forbidden(request, action, form.rows)
         results = [self._result(request, action, row, form.cleaned_data) for row in form.rows]

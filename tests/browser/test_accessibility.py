@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from subscriptions.models import Subscription
 from tests.browser.scenes import address, dialog, every_state
-from tests.support.appearance import LIGHT_AND_DARK, WIDE_AND_NARROW, faultless
+from tests.support.appearance import WIDE_LIGHT_AND_NARROW_DARK, faultless
 from tests.support.browser import sign_in_browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -53,8 +53,7 @@ def walk(open_page, live_portal, owner, colours, width) -> Walk:
     return signed_in_as
 
 
-@LIGHT_AND_DARK
-@WIDE_AND_NARROW
+@WIDE_LIGHT_AND_NARROW_DARK
 def test_the_pages_are_for_everybody(states, walk, viewer, stranger, contoso):
     page = walk()
     for where in ("/subscriptions/", "/subscriptions/?q=nothing", "/subscriptions/?state=active"):
@@ -98,8 +97,7 @@ def test_the_pages_are_for_everybody(states, walk, viewer, stranger, contoso):
     faultless(page, "failed sign-in")
 
 
-@LIGHT_AND_DARK
-@WIDE_AND_NARROW
+@WIDE_LIGHT_AND_NARROW_DARK
 @pytest.mark.parametrize("as_page", [False, True], ids=["dialogs", "pages"])
 def test_the_dialogs_are_for_everybody(as_page, states, walk):
     page = walk()

@@ -19,7 +19,7 @@ from portal.tenants.models import Member
 from tests.browser.scenes import dialog
 from tests.support import database
 from tests.support.accounts import PASSWORD, stale
-from tests.support.appearance import LIGHT_AND_DARK, WIDE_AND_NARROW, faultless
+from tests.support.appearance import WIDE_LIGHT_AND_NARROW_DARK, faultless
 from tests.support.browser import sign_in_browser
 from tests.support.mails import mailed_links
 from tests.support.oidc import IdentityServer
@@ -249,8 +249,7 @@ def test_an_identity_provider_signs_in_and_proves(
     heading(page, "Email address")
 
 
-@LIGHT_AND_DARK
-@WIDE_AND_NARROW
+@WIDE_LIGHT_AND_NARROW_DARK
 def test_the_account_pages_are_for_everybody(
     open_page, live_portal, owner, new, colours, width, signing_key
 ):

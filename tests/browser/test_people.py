@@ -11,7 +11,7 @@ from portal.tenants.models import Member, Role, Tenant
 from subscriptions.models import State, Subscription
 from tests.browser.scenes import address, dialog, told
 from tests.support.accounts import PASSWORD
-from tests.support.appearance import LIGHT_AND_DARK, WIDE_AND_NARROW, faultless
+from tests.support.appearance import WIDE_LIGHT_AND_NARROW_DARK, faultless
 from tests.support.browser import sign_in_browser
 from tests.support.factories import make_license, make_member, make_subscription
 
@@ -207,8 +207,7 @@ def test_the_log_is_narrowed_with_and_without_scripts(open_page, owner, contoso,
         assert text.count("Subscription activated") == 1
 
 
-@LIGHT_AND_DARK
-@WIDE_AND_NARROW
+@WIDE_LIGHT_AND_NARROW_DARK
 def test_the_pages_of_people_are_for_everybody(
     open_page, live_portal, colours, width, owner, viewer, contoso, fabrikam, signing_key
 ):

@@ -21,6 +21,12 @@ def _fresh_limits() -> Iterator[None]:
     cache.clear()
 
 
+@pytest.fixture(autouse=True)
+def _quick_hashing(settings) -> None:
+    """Hash at Argon2's lowest cost in this process; server processes hash as people's do."""
+    settings.PASSWORD_HASHERS = ["tests.support.accounts.QuickArgon2"]
+
+
 @pytest.fixture
 def provider(settings) -> Iterator[IdentityServer]:
     """An identity provider that this process knows as `company`."""

@@ -12,11 +12,10 @@ def looks(page: Page) -> None:
     axe(page, without=("label-title-only", "aria-input-field-name"))  # Django's own, see test_admin
 
 
-LIGHT_AND_DARK = pytest.mark.parametrize("colours", ["light", "dark"])
-
-
-WIDE_AND_NARROW = pytest.mark.parametrize("width", [1280, 320], ids=["desktop", "phone"])
-
+WIDE_LIGHT_AND_NARROW_DARK = pytest.mark.parametrize(
+    ("colours", "width"), [("light", 1280), ("dark", 320)], ids=["wide light", "narrow dark"]
+)
+"""Contrast depends on the colours, and room on the width: each once."""
 
 TARGET = 24
 

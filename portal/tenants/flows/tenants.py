@@ -33,7 +33,7 @@ def update_tenant(
     when the country would change after license keys were generated (it stands in them), or when
     members would have to use a second factor which the owner who asks does not have.
     """
-    if country not in {None, tenant.country}:
+    if country is not None:  # what the caller has read of the tenant may be outdated
         # Generate reads the country under the lock of a subscription: it must not be under way.
         list(tenant.subscriptions.select_for_update().order_by("pk").values_list("pk"))
     locked = lock(Tenant, tenant.pk)

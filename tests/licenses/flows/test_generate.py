@@ -245,6 +245,24 @@ class TestWhatChangesMeanwhile:
             license = generated(subscription)
         assert claims_of(license)[claim] == value
 
+    def test_is_in_the_keys_when_it_is_a_custom_claim(
+        self, contoso: Tenant, signing_key: SigningKey
+    ) -> None:
+        plan = make_custom_plan()
+        changed = CUSTOM_CLAIMS | {"terminal_limit": 6}
+        with meanwhile(lambda: Plan.objects.filter(pk=plan.pk).update(custom_claims=changed)):
+            license = generated(make_subscription(tenant=contoso, plan=plan))
+        assert [claims_of(license, slot)["terminal_limit"] for slot in Slot] == [6, 6]
+        assert license.custom_claims == changed
+
+    def test_is_the_plan_of_the_license_when_it_is_another_of_one_urn(
+        self, subscription: Subscription, signing_key: SigningKey
+    ) -> None:
+        same = {"edition": "commercial", "billing_period": "monthly", "urn": subscription.plan.urn}
+        other = make_custom_plan(custom_claims={}, **same)
+        with meanwhile(lambda: Subscription.objects.update(plan=other)):
+            assert generated(subscription).plan == other
+
     def test_signs_them_when_it_is_a_signing_key(
         self, subscription: Subscription, signing_key: SigningKey
     ) -> None:

@@ -190,7 +190,8 @@ class TestDelete:
         assert Subscription.objects.get().state == state
 
     def test_is_refused_the_second_time_naming_who_and_when(self, license: License) -> None:
-        delete_keys(license=license, actor=BOB, now=LATER)
+        others = License.objects.get(pk=license.pk)
+        delete_keys(license=others, actor=BOB, now=LATER)
         caught = refusal(lambda: delete_keys(license=license, actor=ADA, now=LATEST))
         assert caught.sentence == (
             f"Bob Babbage deleted these license keys on {at(LATER)}. Nothing is left to delete."
@@ -250,7 +251,8 @@ class TestRevoke:
     def test_of_a_revoked_key_returns_it_as_it_is(
         self, license: License, primary: LicenseKey
     ) -> None:
-        revoke_key(key=primary, actor=ADA, reason="It leaked.", now=LATER)
+        others = LicenseKey.objects.get(pk=primary.pk)
+        revoke_key(key=others, actor=ADA, reason="It leaked.", now=LATER)
         rows = LogEntry.objects.count()
         again = revoke_key(key=primary, actor=BOB, reason="Again.", now=LATEST)
         assert (again.revoked_at, LogEntry.objects.count()) == (LATER, rows)

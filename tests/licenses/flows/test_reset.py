@@ -1,6 +1,8 @@
 """Reset: a new key for one slot, what becomes of the old one, and what is refused."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -239,6 +241,54 @@ class TestRefusals:
             "Nothing was changed; look at the new key before you reset it again."
         )
         assert license.keys.filter(slot=Slot.PRIMARY).count() == 2
+
+    @pytest.mark.parametrize(
+        ("change", "sentence"),
+        [
+            (
+                lambda license: delete_keys(license=license, actor=ADA, now=LATER),
+                (
+                    f"Ada Lovelace deleted these license keys on {at(LATER)}. There is nothing to "
+                    "reset."
+                ),
+            ),
+            (
+                lambda license: Subscription.objects.update(state=State.SUSPENDED),
+                (
+                    "This subscription is suspended. License keys are reset on active "
+                    "subscriptions only."
+                ),
+            ),
+            (
+                lambda license: Subscription.objects.update(
+                    plan=Plan.objects.get(code="smb-yearly")
+                ),
+                (
+                    "The plan of this subscription has changed since the license keys were "
+                    "generated. Delete them and generate new ones to get keys of the new plan."
+                ),
+            ),
+        ],
+        ids=["deleted", "suspended", "another plan"],
+    )
+    def test_come_when_it_changed_while_the_key_was_signed(
+        self, license: License, old: LicenseKey, change: Callable[[License], object], sentence: str
+    ) -> None:
+        other = License.objects.get(pk=license.pk)
+        with meanwhile(lambda: change(other)), pytest.raises(Refused) as caught:
+            after_reset(license)
+        assert caught.value.sentence == sentence
+        assert license.keys.filter(slot=Slot.PRIMARY).count() == 1
+
+    def test_of_an_overlap_come_when_the_key_was_revoked_while_the_new_one_was_signed(
+        self, license: License, old: LicenseKey
+    ) -> None:
+        revoke = partial(revoke_key, key=old, actor=ADA, reason="It leaked.", now=LATER)
+        with meanwhile(revoke), pytest.raises(Refused) as caught:
+            after_reset(license, overlap=Overlap.WEEK)
+        assert caught.value.sentence == (
+            "The old key is revoked or expired: it cannot be kept working."
+        )
 
     def test_of_deleted_keys_name_who_and_when(self, license: License, old: LicenseKey) -> None:
         delete_keys(license=license, actor=ADA, now=NOW + DAY)

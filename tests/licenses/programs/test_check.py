@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 
@@ -281,6 +282,24 @@ def test_a_late_batch_never_sets_the_last_check_back(license):
     counts.count(key, "valid", now - timedelta(minutes=5))
     row = CheckCount.objects.get()
     assert (row.count, row.last_at) == (2, now)
+
+
+def test_what_could_not_be_written_is_written_with_the_next_count(license):
+    key, now = key_of(license), timezone.now().replace(minute=30)
+
+    def away(proceed, sql, *arguments):
+        if "licenses_checkcount" in sql:
+            raise OperationalError("the disk is full")
+        return proceed(sql, *arguments)
+
+    with connection.execute_wrapper(away):
+        for minutes in (2, 1):
+            counts.count(key, "valid", now - timedelta(minutes=minutes))
+        counts.count(key, "revoked", now)
+    assert not CheckCount.objects.exists()
+    counts.count(key, "valid", now)
+    rows = CheckCount.objects.order_by("result").values_list("result", "count", "last_at")
+    assert list(rows) == [("revoked", 1, now), ("valid", 3, now)]
 
 
 def test_nothing_is_kept_of_a_key_that_did_not_verify(client, license, caplog):

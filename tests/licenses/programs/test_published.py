@@ -266,6 +266,14 @@ def test_a_list_is_signed_anew_at_half_of_its_life(client, license, clock):
     assert etag_after(client, clock, 1) != first
 
 
+def test_a_rotation_signs_an_unchanged_list_anew(client, license, clock):
+    first = client.get("/public/status/1")["ETag"]
+    successor = keys.activate(keys.create())
+    assert etag_after(client, clock, 2) != first
+    token = client.get("/public/status/1").content.decode()
+    assert jwt.get_unverified_header(token)["kid"] == successor.kid
+
+
 def test_without_a_signing_key_it_says_so(client, license):
     type(license.keys.first().signing_key).objects.update(state=SigningKeyState.PASSIVE)
     answer = client.get("/public/status/1")

@@ -125,3 +125,9 @@ def test_cookies_are_out_of_reach_of_scripts_and_of_other_sites(visitor, owner):
     for name in ("sessionid", "known_device"):
         assert cookies[name].has_nonstandard_attr("HttpOnly")
         assert cookies[name].get_nonstandard_attr("SameSite") == "Lax"
+
+
+def test_a_server_keeps_passwords_at_the_full_cost_of_argon2(visitor, owner):
+    visitor.signs_in(owner.email)
+    owner.refresh_from_db()
+    assert owner.password.startswith("argon2$argon2id$v=19$m=102400,t=2,p=8$")

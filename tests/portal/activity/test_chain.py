@@ -173,7 +173,16 @@ def written_below_checkpoint(tenant):
     entry.save(force_insert=True)
 
 
+def from_a_backup(tenant):
+    """Put a row back as another history of the tenant has it, which was signed with the key."""
+    entry = row(tenant, 2).get()
+    entry.result = "valid"
+    entry.hash = chained_hash(entry)
+    entry.save()
+
+
 FAULTS = {
+    from_a_backup: "row 3 does not hang on the row before it",
     changed: "row 3 was changed",
     details_changed: "row 3 was changed",
     left_out: "row 3 is missing",

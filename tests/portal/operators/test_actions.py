@@ -12,6 +12,7 @@ from licenses.models import LicenseKey
 from portal.accounts.models import User
 from portal.activity.models import LogEntry
 from portal.mail.models import Outbox
+from portal.operators import actions
 from portal.operators.actions import MAX_ROWS
 from portal.tenants.models import Role, Tenant
 from subscriptions.models import Plan, State, Subscription
@@ -84,6 +85,20 @@ def test_too_many_rows_are_not_confirmed_by_a_glance(operator_client, contoso):
     assert response.status_code == 302
     page = operator_client.get(response.headers["Location"])
     assert f"These are more than {MAX_ROWS} rows. Choose fewer." in page.content.decode()
+
+
+@pytest.mark.parametrize("chosen", [2, 3])
+def test_as_many_rows_as_the_limit_are_done_and_not_one_more(
+    chosen, operator_client, contoso, monkeypatch
+):
+    monkeypatch.setattr(actions, "MAX_ROWS", 2)
+    rows = [make_subscription(tenant=contoso, state=State.PENDING) for _ in range(chosen)]
+    assert ask(operator_client, rows, "activate").status_code == (200 if chosen == 2 else 302)
+    url = address(Subscription, "do", "activate")
+    response = operator_client.post(url, {"row": [row.pk for row in rows], "reason": "Paid"})
+    assert response.status_code == (200 if chosen == 2 else 302)
+    active = Subscription.objects.filter(state=State.ACTIVE)
+    assert active.count() == (2 if chosen == 2 else 0)
 
 
 # Subscriptions

@@ -11,6 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from portal.activity.models import LogEntry
 from portal.core.dates import NOT_ISO, OUT_OF_RANGE
 from portal.mail.models import Outbox
+from portal.operators import importing
 from portal.operators.model_admin import BAD_FILTER
 from portal.tenants.models import Invitation, Tenant
 from subscriptions.models import Plan, State, Subscription
@@ -188,6 +189,16 @@ def test_a_file_that_can_not_be_read_is_refused_with_a_sentence(text, sentence, 
     response = operator_client.post(address(Tenant, "import"), {"file": file, "reason": "Bought"})
     assert response.status_code == 422
     assert sentence in response.context["form"].errors["file"][0]
+
+
+@pytest.mark.parametrize(("rows", "status"), [(1, 200), (2, 200), (3, 422)])
+def test_as_many_rows_as_the_limit_are_imported(rows, status, operator_client, monkeypatch):
+    monkeypatch.setattr(importing, "MAX_ROWS", 2)
+    lines = "".join(f"Name {number},USA,a{number}@b.example\n" for number in range(rows))
+    file = SimpleUploadedFile("t.csv", f"name,country,owner_email\n{lines}".encode(), "text/csv")
+    response = operator_client.post(address(Tenant, "import"), {"file": file, "reason": "Bought"})
+    assert response.status_code == status
+    assert len(response.context["results"]) == (rows if status == 200 else 0)
 
 
 def test_bytes_that_are_no_text_are_refused(operator_client):

@@ -159,6 +159,45 @@ def test_what_no_longer_fits_after_the_day_is_refused_and_told(operator_client, 
     assert told(contoso)[-1][0] == "change.stopped"
 
 
+def test_a_new_owner_who_was_deactivated_meanwhile_replaces_nobody(
+    operator_client, contoso, owner, manager
+):
+    do(operator_client, [contoso], "replace_owner", email=manager.email)
+    manager.is_active = False
+    manager.save()
+    [change] = later()
+    assert (change.outcome, change.outcome_reason) == (
+        Outcome.REFUSED,
+        f"{manager.email} is a member already.",
+    )
+    assert contoso.memberships.get(role=Role.OWNER).user == owner
+
+
+def test_a_new_owner_who_left_meanwhile_is_invited(operator_client, contoso, owner, manager):
+    do(operator_client, [contoso], "replace_owner", email=manager.email)
+    manager.memberships.all().delete()
+    later()
+    assert Invitation.objects.open().get().email == manager.email
+    assert contoso.memberships.get(role=Role.OWNER).user == owner
+
+
+def test_an_owner_who_was_deactivated_meanwhile_is_none_of_several(
+    operator_client, contoso, owner, manager
+):
+    do(operator_client, [contoso], "replace_owner", email=manager.email)
+    make_member(tenant=contoso, role=Role.OWNER, email="second@contoso.example", is_active=False)
+    [change] = later()
+    assert change.outcome == Outcome.DONE
+    assert contoso.memberships.owners().get().user == manager
+
+
+def test_a_change_is_done_at_the_very_moment_when_it_is_due(operator_client, jane):
+    do(operator_client, [jane], "remove_second_factor")
+    due = PendingChange.objects.get().due_at
+    assert recovery.run_due(now=due - timedelta(microseconds=1)) == []
+    assert [change.outcome for change in recovery.run_due(now=due)] == [Outcome.DONE]
+
+
 def test_stopping_too_late_says_so(operator_client, operator, jane):
     do(operator_client, [jane], "remove_second_factor")
     [change] = later()

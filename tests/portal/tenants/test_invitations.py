@@ -16,6 +16,7 @@ from portal.tenants.flows.invitations import (
     invite_member,
     join_as_new_person,
     join_as_user,
+    offer,
     revoke_invitation,
 )
 from portal.tenants.flows.members import change_role, remove_member
@@ -160,6 +161,23 @@ def owner_elsewhere_only(invitation, owner):
 
 def deactivated(invitation, owner):
     User.objects.filter(pk=owner.pk).update(is_active=False)
+
+
+def test_a_link_is_good_until_the_moment_when_it_expires(owner, contoso):
+    invitation, user = invited(contoso, owner), make_user(email=NEW)
+    ends = invitation.expires_at
+    assert refusal(lambda: accepted_by(invitation, user, now=ends)) == GONE
+    assert accepted_by(invitation, user, now=ends - timedelta(microseconds=1)).user == user
+
+
+@pytest.mark.parametrize("change", [{"is_active": False}, {"is_staff": False}])
+def test_the_link_of_an_operator_who_is_none_any_more_is_worthless(change, operator, contoso):
+    invitation = offer(
+        tenant=contoso, email=NEW, role=Role.OWNER, actor=operator.as_actor(""), now=timezone.now()
+    )
+    assert Invitation.objects.open().get() == invitation
+    User.objects.filter(pk=operator.pk).update(**change)
+    assert refusal(lambda: accepted_by(invitation, make_user(email=NEW))) == GONE
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,17 @@ def test_it_needs_a_permission_of_its_own(permissions, status, operator, operato
     assert offered == (1 if status == 302 else 0)
 
 
+def test_it_ends_with_its_permission(operator, operator_client, contoso):
+    operator.is_superuser = False
+    operator.save()
+    permissions = Permission.objects.filter(codename__in=["view_tenant", "support_tenant"])
+    operator.user_permissions.set(permissions)
+    operator_client.post(start(contoso), {"reason": "Ticket 42"})
+    assert operator_client.get(LIST).status_code == 200
+    operator.user_permissions.set(permissions.filter(codename="view_tenant"))
+    assert operator_client.get(LIST).status_code == 403
+
+
 def test_a_member_can_not_begin_one(owner_client, contoso):
     answer = owner_client.post(start(contoso), {"reason": "Curious"})
     assert (answer.status_code, rows(contoso)) == (302, [])
