@@ -1,6 +1,6 @@
-"""What operators see of licenses and keys: everything but the keys themselves.
+"""Admin of licenses and license keys, without the keys themselves.
 
-Flows make and change these rows. Neither a private key nor a license key's token is read here.
+Only flows create and change these rows. No private key and no token of a license key is read here.
 """
 
 from functools import partial
@@ -23,7 +23,7 @@ from portal.web.large_forms import takes_large_form
 
 
 class RevokingAdmin(ActionsAdmin, ReadOnlyAdmin):
-    """Rows that only their revocation changes."""
+    """Rows that can be revoked, but not edited."""
 
     def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the operator may revoke license keys."""
@@ -32,7 +32,7 @@ class RevokingAdmin(ActionsAdmin, ReadOnlyAdmin):
 
 @admin.register(License)
 class LicenseAdmin(RevokingAdmin):
-    """What Generate created, frozen as it was then."""
+    """Licenses, as they were when they were generated."""
 
     operator_actions = (REVOKE_LICENSE,)
 
@@ -68,7 +68,7 @@ class LicenseAdmin(RevokingAdmin):
         "authorized_application_id",
     )
     list_filter = ("usage", ("deleted_at", admin.EmptyFieldListFilter), CountryFilter)
-    # Prefetched: a join would be sorted whole, with all its columns, for a page of it.
+    # Prefetched: with a join the database would sort all rows with all columns for each page.
     list_select_related = ()
     search_fields = (
         "holder_name",
@@ -92,7 +92,6 @@ class LicenseAdmin(RevokingAdmin):
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the licenses, and what they name for those that are shown."""
         return super().get_queryset(request).prefetch_related("tenant", "subscription", "plan")
 
     @override
@@ -183,13 +182,12 @@ class LicenseKeyAdmin(RevokingAdmin):
 
     @override
     def get_urls(self) -> list[Any]:
-        """Add the page that finds a pasted key."""
         view = self.admin_site.admin_view(takes_large_form(partial(find_view, self)))
         return [path("find/", view, name="licenses_licensekey_find"), *super().get_urls()]
 
     @override
     def other_links(self, request: HttpRequest) -> list[tuple[str, str]]:
-        """Lead to the page that finds a pasted key."""
+        """Link to the page that finds a pasted key."""
         find = ("Find a license key", reverse("admin:licenses_licensekey_find"))
         return [find, *super().other_links(request)]
 
@@ -215,7 +213,7 @@ class LicenseKeyAdmin(RevokingAdmin):
 
 @admin.register(StatusList)
 class StatusListAdmin(ReadOnlyAdmin):
-    """The status lists; the seed of their decoys would tell which entries are real."""
+    """Status lists, without the seed of their decoys, which would reveal the real entries."""
 
     fields = ("number", "size", "created_at")
     list_display = ("number", "size", "created_at")
@@ -223,7 +221,7 @@ class StatusListAdmin(ReadOnlyAdmin):
 
 
 class ResultFilter(admin.SimpleListFilter):
-    """Filters by result, without reading which results were counted."""
+    """Filter by result; it lists all results, so that it need not query which ones occur."""
 
     title = "result"
     parameter_name = "result"
@@ -234,7 +232,6 @@ class ResultFilter(admin.SimpleListFilter):
 
     @override
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the counts of the chosen result."""
         return queryset.filter(result=self.value()) if self.value() else queryset
 
 
@@ -253,5 +250,4 @@ class CheckCountAdmin(ReadOnlyAdmin):
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the counts; their key's token stays in the database."""
         return super().get_queryset(request).defer("license_key__token")

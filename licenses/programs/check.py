@@ -21,17 +21,17 @@ from portal.programs.errors import ProgramError, not_allowed
 from portal.programs.limits import Limit
 from subscriptions import custom_claims
 
-logger = logging.getLogger("licenses.public")
+logger = logging.getLogger("licenses.programs")
 
 _to_json = json.JSONEncoder().encode
 
 MAX_BODY_BYTES = 65_536
-"""Bytes of a request's body; a larger one is refused before it is read."""
+"""The largest request body, in bytes; a larger one is refused before it is read."""
 
 
 @login_not_required
 def check_license(request: HttpRequest) -> HttpResponse:
-    """Answer a terminal whether it may start on its license key.
+    """Tell a terminal whether it may start with its license key.
 
     Raises ProgramError with the body of contract.md section 3 for everything else.
     """
@@ -64,7 +64,7 @@ def _help_for(result: Result) -> str:
 
 
 def _body(request: HttpRequest) -> dict[str, Any]:
-    """Return the members of the request; raise ProgramError for what is no such body."""
+    """Return the members of the request body; raises ProgramError for any other body."""
     if request.content_type != "application/json":
         raise ProgramError(
             "invalid_request", 415, "Send the request as Content-Type: application/json."
@@ -103,10 +103,10 @@ def _throttle(request: HttpRequest, limit: Limit) -> None:
 
 
 def _count(request: HttpRequest, token: str, verdict: Verdict) -> None:
-    """Count the check of a key on record; log and limit what never had a good signature.
+    """Count the check of a known key; log and limit tokens without a valid signature.
 
-    The stricter limit holds for failures alone, so that a terminal with a signed key starts
-    however much nonsense its neighbours behind the same address send.
+    The stricter limit applies only to failures, so that a terminal with a signed key starts
+    whatever others behind the same address send.
     """
     if verdict.key is not None:
         counts.count(verdict.key, verdict.result, verdict.checked_at)
