@@ -16,11 +16,11 @@ PR_SET_PDEATHSIG = 1
 
 
 def end_by_parent_alone() -> None:
-    """Leave the process group of the server, but not outlive it; end at once while loading.
+    """Leave the server's process group, but do not outlive the server; end at once while loading.
 
-    What a terminal or a service manager tells the whole group, granian's main process tells each
-    worker too, and a worker that is told twice at once hangs. One that is told before granian
-    listens for it would go on, with the ears of the main process that it was forked from.
+    A terminal or a service manager signals the whole group, and granian's main process signals
+    each worker too: a worker that gets two signals at once hangs. A signal that arrives before
+    granian handles it would be lost to the handler inherited from the main process by the fork.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.setpgid(0, 0)
@@ -33,5 +33,5 @@ if multiprocessing.parent_process() is not None:
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup(set_prefix=False)
 application = import_string("portal.server.handler.Handler")()
-# Whatever server loads this, not `manage.py serve` alone, refuses the demonstration's accounts.
+# Any server that loads this refuses the demonstration's accounts, not only `manage.py serve`.
 refuse_demonstration_accounts()

@@ -1,7 +1,7 @@
-"""The one door to what allauth does not promise to keep.
+"""Everything that the portal uses of allauth's internal modules.
 
-Everything here comes from modules that allauth calls internal, so `pyproject.toml` pins the minor
-version that it was tried with: read allauth's release notes and run all tests before raising it.
+These may change in any release, so `pyproject.toml` pins the minor version that was tested: read
+allauth's release notes and run all tests before raising it.
 """
 
 from allauth.account.internal.constants import LoginStageKey

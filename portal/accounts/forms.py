@@ -31,7 +31,7 @@ from portal.programs.client_address import client_address
 
 
 class SignInForm(LoginForm):
-    """allauth's form, which takes either spelling of an address's domain."""
+    """allauth's form, which accepts either spelling of an address's domain."""
 
     @override
     def clean_login(self) -> str:
@@ -39,7 +39,7 @@ class SignInForm(LoginForm):
 
 
 class NameForm(forms.ModelForm):
-    """How others see the person."""
+    """The name that others see."""
 
     class Meta:
         model = User
@@ -49,7 +49,7 @@ class NameForm(forms.ModelForm):
 
 
 class ChangeEmailForm(AddEmailForm):
-    """Another address to sign in with; the current one is told, and may stop it."""
+    """Another address to sign in with; the current one is notified and can stop the change."""
 
     @override
     @transaction.atomic
@@ -60,10 +60,10 @@ class ChangeEmailForm(AddEmailForm):
 
 
 class CodeForm(AuthenticateForm):
-    """A code of the authenticator app, or a recovery code: each counts once.
+    """A code of the authenticator app, or a recovery code: each works once.
 
     Wrong codes are counted for the account; a browser that has signed in to it before has a count
-    of its own, so that nobody who knows the password locks its owner out.
+    of its own, so that somebody else who knows the password cannot lock the owner out.
     """
 
     @override
@@ -105,7 +105,7 @@ class CodeForm(AuthenticateForm):
 
 
 class ProofCodeForm(CodeForm, ReauthenticateForm):
-    """The same, as a proof in a session that is signed in."""
+    """The same, as a proof of identity in a signed-in session."""
 
 
 class ActivateAppForm(forms.Form):
@@ -126,7 +126,7 @@ class ActivateAppForm(forms.Form):
         self.step = 0
 
     def clean_code(self) -> str:
-        """Note the step of the code, which must not work again."""
+        """Keep the step of the code, which must not work again."""
         code: str = self.cleaned_data["code"]
         step = step_of(self.secret, code)
         if step is None:

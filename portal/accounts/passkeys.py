@@ -27,8 +27,9 @@ MAX_CREDENTIAL = 65_536
 """Characters of an answer; those of real devices have a few thousand."""
 
 MAX_NAME = 100
+
 COUNT = "sign_count"
-"""Where the data of a passkey keep the newest count that it sent."""
+"""Key of the newest signature count in the data of a passkey."""
 
 NOT_PARSED = (
     AttributeError,
@@ -41,11 +42,11 @@ NOT_PARSED = (
     ValueError,
     struct.error,
 )
-"""What the parsers of foreign JSON and CBOR raise."""
+"""What the parsers raise for malformed JSON and CBOR."""
 
 
 class CredentialField(forms.JSONField):
-    """The JSON that the browser makes; anything else answers 400."""
+    """The JSON from the browser; anything else is answered with 400."""
 
     widget = forms.HiddenInput
 
@@ -63,7 +64,10 @@ class CredentialField(forms.JSONField):
 
 
 def _parsed(parse: Any, credential: dict[str, Any]) -> Any:
-    """Return the answer as fido2 reads it. Raises BadRequest, or ValidationError when not ours."""
+    """Return the answer, parsed by fido2.
+
+    Raises BadRequest when it is malformed, ValidationError when it is for another origin.
+    """
     try:
         parsed = parse(credential)
         client_data = parsed.response.client_data
@@ -79,7 +83,7 @@ def _parsed(parse: Any, credential: dict[str, Any]) -> Any:
 
 
 class AddPasskeyForm(AddWebAuthnForm):
-    """A passkey that signs in: it is on the device, and the device asks who uses it."""
+    """A passkey for sign-in: it is stored on the device, and the device verifies its user."""
 
     name = forms.CharField(required=False, max_length=MAX_NAME)
     credential = CredentialField()
@@ -100,7 +104,7 @@ class AddPasskeyForm(AddWebAuthnForm):
 
 
 class _Checked(AuthenticateWebAuthnForm):
-    """Our origin exactly, and a count that does not regress (WebAuthn Level 3, 7.2 step 22)."""
+    """Accepts our exact origin and a higher count only (WebAuthn Level 3, 7.2 step 22)."""
 
     credential = CredentialField()
 
@@ -127,18 +131,18 @@ class LoginPasskeyForm(_Checked, LoginWebAuthnForm):
 
 
 class ProofPasskeyForm(_Checked, ReauthenticateWebAuthnForm):
-    """As a proof in a session that is signed in."""
+    """As a proof of identity in a signed-in session."""
 
 
 class RenamePasskeyForm(EditWebAuthnForm):
-    """Another name."""
+    """A new name for a passkey."""
 
     name = forms.CharField(max_length=MAX_NAME)
 
 
 @transaction.atomic
 def _use_count(passkey: Authenticator, count: int) -> bool:
-    """Return whether the count is newer than the last one, or both are 0; then keep it."""
+    """Return whether the count is higher than the last one, or both are 0; if so, store it."""
     locked = lock(Authenticator, passkey.pk)
     last = locked.data.get(COUNT, 0)
     if (count or last) and count <= last:

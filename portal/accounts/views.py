@@ -50,7 +50,7 @@ from portal.web.pages import HtmxRequest, form_page, uncached
 @require_form_methods
 @signed_in
 def profile(request: HtmxRequest) -> HttpResponse:
-    """Show how one signs in and what others see of one; change the name."""
+    """Show how the user signs in and the name that others see; change the name."""
     user = get_object_or_404(User, pk=request.user.pk)
     form = NameForm(posted(request), instance=user)
     if form.is_valid():
@@ -80,18 +80,19 @@ def end_session(request: HtmxRequest, session_id: int) -> HttpResponse:
 
 
 class ProveAtProviderView(BaseReauthenticateView):
-    """Prove who one is at the identity provider: a button, then the provider asks."""
+    """Prove one's identity at the identity provider: a button, then the provider asks."""
 
     form_class = forms.Form
     template_name = "socialaccount/reauthenticate.html"
 
+    @override
     def form_valid(self, form: forms.Form) -> HttpResponse:
-        """Send the browser to the provider."""
         then: str = self.get_success_url()  # type: ignore[no-untyped-call]
         return ask_for_proof(self.request, self._provider(), then)
 
+    @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Add the provider, by whose name the button is called."""
+        """Add the provider, which the button names."""
         return super().get_context_data(**kwargs) | {"provider": self._provider()}
 
     def _provider(self) -> Any:
@@ -99,13 +100,13 @@ class ProveAtProviderView(BaseReauthenticateView):
 
 
 IN_SESSION = "email_change"
-"""Holds the number of a change of address whose link was opened in this browser."""
+"""Session key of the change of address whose link was opened in this browser."""
 
 
 @require_safe
 @login_not_required
 def open_email_change(request: HttpRequest, token: str) -> HttpResponse:
-    """Remember which change a good link was for, and take its secret out of the address."""
+    """Remember the change of a valid link, and redirect to an address without the secret."""
     change = by_token(token)
     if change is None:
         return uncached(render(request, "account/email_change_gone.html", status=404))
@@ -133,7 +134,7 @@ def revoke_change(request: HtmxRequest) -> HttpResponse:
 
 
 def _recipient(request: HttpRequest) -> Actor:
-    """Return whoever got the mail: who they are beyond that is not known."""
+    """Return the recipient of the mail as an actor: nothing more is known of them."""
     return Actor(
         kind=ActorKind.SYSTEM, name="Recipient of the mail", address=client_address(request)
     )
@@ -165,14 +166,15 @@ class VerifyEmailView(ConfirmEmailView):
         response: HttpResponse = super().respond(success)  # type: ignore[no-untyped-call]
         return response
 
+    @override
     def logout(self) -> None:
-        """Sign out whoever is signed in as another person, once the button is pressed."""
+        """Sign out another person who is signed in, but only once the button is pressed."""
         if self.request.method == "POST":
             super().logout()
 
 
 class ActivateAppView(ActivateTOTPView):
-    """Set up an authenticator app; its first code is used up, and proves who set it up."""
+    """Set up an authenticator app; its first code is used up and counts as a proof of identity."""
 
     @override
     def form_valid(self, form: ActivateAppForm) -> HttpResponse:
@@ -191,7 +193,7 @@ class ActivateAppView(ActivateTOTPView):
 
 
 class AddPasskeyView(AddWebAuthnView):
-    """Add a passkey that signs in, and that proves who added it."""
+    """Add a passkey for sign-in, which also counts as a proof of identity."""
 
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -209,7 +211,7 @@ class AddPasskeyView(AddWebAuthnView):
 
 
 class ProveWithPasskeyView(ReauthenticateWebAuthnView):
-    """Prove who one is with a passkey whose device asks who uses it."""
+    """Prove one's identity with a passkey whose device verifies its user."""
 
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -230,14 +232,15 @@ class ProveWithPasskeyView(ReauthenticateWebAuthnView):
 @require_safe
 @login_not_required
 def change_password_address(request: HttpRequest) -> HttpResponse:
-    """Lead password managers to the change (W3C, A Well-Known URL for Changing Passwords)."""
+    """Redirect password managers (W3C, A Well-Known URL for Changing Passwords)."""
     return redirect("account_change_password")
 
 
 class ChoosePasswordView(PasswordResetFromKeyView):
-    """allauth's page of a mailed link, without its one act on GET: to sign out somebody else."""
+    """allauth's page of a mailed link, which must not sign anybody out on GET."""
 
+    @override
     def logout(self) -> None:
-        """Sign out whoever is signed in as another person, once the button is pressed."""
+        """Sign out another person who is signed in, but only once the button is pressed."""
         if self.request.method == "POST":
             super().logout()

@@ -1,6 +1,6 @@
 """How requests come in: Django's handler, with a fast path to what programs call."""
 
-from typing import Any
+from typing import Any, override
 
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 
@@ -12,7 +12,7 @@ TERMINALS_CONTENT_TYPE = "application/json; charset=utf-8"
 
 
 class Request(WSGIRequest):
-    """A request that knows the content type of terminals without Django's parser of e-mail."""
+    """A request that knows the content type of terminals without Django's email parser."""
 
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:
         if meta.get("CONTENT_TYPE") == TERMINALS_CONTENT_TYPE:
@@ -24,8 +24,8 @@ class Request(WSGIRequest):
 class Handler(WSGIHandler):
     """Django's handler, with a fast path to what programs call.
 
-    They pass the same middleware as behind the long way, but none of its signals: the connection
-    to the database stays with the thread, and the read finds out itself whether it still lives.
+    Programs pass through the same middleware as on the normal path, but without its signals: the
+    database connection stays with the thread, and a query itself finds out whether it still works.
     """
 
     request_class = Request
@@ -35,6 +35,7 @@ class Handler(WSGIHandler):
         programs = ProgramMiddleware(self.get_response)  # type: ignore[arg-type]
         self.fast_path = TransportMiddleware(RequestIdMiddleware(programs))
 
+    @override
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Answer a request as WSGI says (PEP 3333)."""
         if not environ["PATH_INFO"].startswith(PREFIXES):

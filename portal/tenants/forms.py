@@ -146,7 +146,7 @@ DAY = {"type": "date"}
 
 
 class LogFilterForm(forms.Form):
-    """Person, action, subscription and days; empty ones narrow nothing."""
+    """Person, action, subscription and days; empty ones do not filter."""
 
     person = forms.UUIDField(label="Person", required=False)
     action = forms.ChoiceField(

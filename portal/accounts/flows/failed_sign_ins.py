@@ -22,7 +22,7 @@ MAX_AN_HOUR = 10
 def record_failed_sign_in(
     *, user: User | None, email: str, way: str, address: str, now: datetime | None = None
 ) -> None:
-    """Record that somebody failed to sign in: as whom, by which way, from which network address."""
+    """Record a failed sign-in: the account, the method (`way`) and the network address."""
     now = now or timezone.now()
     recent = LogEntry.objects.of_action(Action.SIGN_IN_FAILED).filter(
         at__gt=now - timedelta(hours=1), details__account=email
