@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -19,6 +20,8 @@ from portal.operators.models import Outcome, PendingChange
 from portal.tenants.models import Invitation, Role
 from tests.support.accounts import make_member
 from tests.support.operator_actions import do, operator_of, results
+from tests.support.license_flows import meanwhile
+from tests.support.operator_actions import do, results
 
 DAY = timedelta(hours=24)
 NEW = "new@contoso.example"
@@ -198,9 +201,22 @@ def test_a_change_is_done_at_the_very_moment_when_it_is_due(operator_client, jan
     assert [change.outcome for change in recovery.run_due(now=due)] == [Outcome.DONE]
 
 
+def test_what_is_stopped_at_the_last_moment_is_not_done(operator_client, operator, jane):
+    do(operator_client, [jane], "remove_second_factor")
+    own = PendingChange.objects.get()
+    stop = partial(
+        recovery.cancel, change=own, actor=operator.as_actor(""), reason="Jane has the phone."
+    )
+    with meanwhile(stop):
+        [change] = later()
+    assert change.outcome == Outcome.STOPPED
+    assert Authenticator.objects.filter(user=jane).exists()
+
+
 def test_stopping_too_late_says_so(operator_client, operator, jane):
     do(operator_client, [jane], "remove_second_factor")
-    [change] = later()
+    outdated = PendingChange.objects.get()
+    later()
     with pytest.raises(Refused, match="^This was done on "):
         recovery.cancel(change=change, actor=operator.as_actor(""), reason="Too late.")
 
@@ -350,3 +366,6 @@ def test_somebody_who_is_signed_in_is_named_before_they_stop_it(
     assert f"You are signed in as {viewer.email}. The log will say that you stopped it." in page
     viewer_client.post("/objections/")
     assert LogEntry.objects.for_tenant(contoso.pk).order_by("seq").last().actor_id == viewer.pk
+
+
+        recovery.cancel(change=outdated, actor=operator.as_actor(""), reason="Too late.")
