@@ -19,9 +19,8 @@ from portal.operators.flows import recovery
 from portal.operators.models import Outcome, PendingChange
 from portal.tenants.models import Invitation, Role
 from tests.support.accounts import make_member
-from tests.support.operator_actions import do, operator_of, results
 from tests.support.license_flows import meanwhile
-from tests.support.operator_actions import do, results
+from tests.support.operator_actions import do, operator_of, results
 
 DAY = timedelta(hours=24)
 NEW = "new@contoso.example"
@@ -218,7 +217,7 @@ def test_stopping_too_late_says_so(operator_client, operator, jane):
     outdated = PendingChange.objects.get()
     later()
     with pytest.raises(Refused, match="^This was done on "):
-        recovery.cancel(change=change, actor=operator.as_actor(""), reason="Too late.")
+        recovery.cancel(change=outdated, actor=operator.as_actor(""), reason="Too late.")
 
 
 # What time and people change meanwhile
@@ -366,6 +365,3 @@ def test_somebody_who_is_signed_in_is_named_before_they_stop_it(
     assert f"You are signed in as {viewer.email}. The log will say that you stopped it." in page
     viewer_client.post("/objections/")
     assert LogEntry.objects.for_tenant(contoso.pk).order_by("seq").last().actor_id == viewer.pk
-
-
-        recovery.cancel(change=outdated, actor=operator.as_actor(""), reason="Too late.")
