@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-from subscriptions.flows.standing import end_subscription
 
 from portal.activity.models import LogEntry
 from portal.core.actors import SYSTEM
@@ -17,6 +16,7 @@ from subscriptions.flows.edit import edit_subscription
 from subscriptions.flows.extend import extend_subscription
 from subscriptions.flows.plans import edit_plan
 from subscriptions.flows.rename import rename_subscription
+from subscriptions.flows.suspend_resume_end import end_subscription
 from subscriptions.models import Plan, Subscription
 from tests.support.factories import make_subscription
 
