@@ -16,6 +16,7 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import BadRequest, ValidationError
 from django.db import transaction
+from fido2.utils import websafe_encode
 
 from portal.accounts.allauth_internals import (
     parse_authentication_response,
@@ -29,6 +30,9 @@ MAX_CREDENTIAL = 65_536
 MAX_NAME = 100
 COUNT = "sign_count"
 """Where the data of a passkey keep the newest count that it sent."""
+
+NOT_ADDED = "The passkey could not be added. Try again, or use another one."
+NOT_CONFIRMED = "The passkey did not confirm that it is you. Try again, or choose another way."
 
 NOT_PARSED = (
     AttributeError,
@@ -63,7 +67,11 @@ class CredentialField(forms.JSONField):
 
 
 def _parsed(parse: Any, credential: dict[str, Any]) -> Any:
-    """Return the answer as fido2 reads it. Raises BadRequest, or ValidationError when not ours."""
+    """Return the answer as fido2 reads it.
+
+    Raises BadRequest when it cannot be read, and ValidationError when it was made for another
+    origin than PUBLIC_URL or in a frame of another one (WebAuthn Level 3, 7.1 steps 9 to 11).
+    """
     try:
         parsed = parse(credential)
         client_data = parsed.response.client_data
@@ -78,6 +86,28 @@ def _parsed(parse: Any, credential: dict[str, Any]) -> Any:
     return parsed
 
 
+def _in_words(error: ValidationError, sentence: str) -> ValidationError:
+    """Return the error; instead of allauth's "Incorrect code." one with the sentence."""
+    is_code = getattr(error, "code", None) == "incorrect_code"
+    return ValidationError(sentence) if is_code else error
+
+
+def _check_new(credential: dict[str, Any]) -> None:
+    """Raise ValidationError unless the new passkey is of no account yet.
+
+    WebAuthn Level 3, 7.1 step 26. Its identifier is read where it is attested.
+    """
+    data = _parsed(parse_registration_response, credential).response.attestation_object.auth_data
+    if data.credential_data is None:
+        raise get_adapter().validation_error("incorrect_code")
+    identifier = websafe_encode(data.credential_data.credential_id)
+    if credential.get("id") != identifier:
+        raise get_adapter().validation_error("incorrect_code")
+    passkeys = Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN)
+    if passkeys.filter(data__credential__id=identifier).exists():
+        raise ValidationError("This passkey belongs to an account already.")
+
+
 class AddPasskeyForm(AddWebAuthnForm):
     """A passkey that signs in: it is on the device, and the device asks who uses it."""
 
@@ -88,14 +118,12 @@ class AddPasskeyForm(AddWebAuthnForm):
     @override
     def clean(self) -> dict[str, Any]:
         credential = (self.cleaned_data or {}).get("credential")
-        if credential:
-            data = _parsed(parse_registration_response, credential).response.attestation_object
-            if data.auth_data.credential_data is None or not data.auth_data.is_user_verified():
-                raise get_adapter().validation_error("incorrect_code")
-            passkeys = Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN)
-            if passkeys.filter(data__credential__id=credential.get("id")).exists():
-                raise ValidationError("This passkey belongs to an account already.")
-        cleaned: dict[str, Any] = super().clean()
+        try:
+            if credential:
+                _check_new(credential)
+            cleaned: dict[str, Any] = super().clean()
+        except ValidationError as error:
+            raise _in_words(error, NOT_ADDED) from error
         return cleaned
 
 
@@ -106,15 +134,15 @@ class _Checked(AuthenticateWebAuthnForm):
 
     @override
     def clean_credential(self) -> Authenticator:
-        parsed = _parsed(parse_authentication_response, self.cleaned_data["credential"])
         try:
+            parsed = _parsed(parse_authentication_response, self.cleaned_data["credential"])
             passkey: Authenticator = super().clean_credential()
+            if not _use_count(passkey, parsed.response.authenticator_data.counter):
+                raise get_adapter().validation_error("incorrect_code")
+        except ValidationError as error:
+            raise _in_words(error, NOT_CONFIRMED) from error
         except NOT_PARSED as error:
-            if isinstance(error, ValidationError):
-                raise
             raise BadRequest("The answer of the passkey cannot be read.") from error
-        if not _use_count(passkey, parsed.response.authenticator_data.counter):
-            raise get_adapter().validation_error("incorrect_code")
         return passkey
 
 

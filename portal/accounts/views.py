@@ -222,7 +222,8 @@ class ProveWithPasskeyView(ReauthenticateWebAuthnView):
 
     @override
     def form_invalid(self, form: forms.Form) -> HttpResponse:
-        messages.error(self.request, "The passkey did not confirm that it is you. Try again.")
+        for sentence in form.errors.get("credential", []):
+            messages.error(self.request, str(sentence))
         to: str = self.passthrough_next_url(self.request.path)  # type: ignore[no-untyped-call]
         return redirect(to)
 
