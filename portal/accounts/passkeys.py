@@ -19,10 +19,14 @@ from django.db import transaction
 from fido2.utils import websafe_encode
 
 from portal.accounts.allauth_internals import (
+    context,
+    extract_user_from_response,
     parse_authentication_response,
     parse_registration_response,
 )
+from portal.accounts.flows.failed_sign_ins import REFUSED_BY_LIMIT, record_failed_sign_in
 from portal.core.locking import lock
+from portal.programs.client_address import client_address
 
 MAX_CREDENTIAL = 65_536
 """Characters of an answer; those of real devices have a few thousand."""
@@ -128,9 +132,13 @@ class AddPasskeyForm(AddWebAuthnForm):
 
 
 class _Checked(AuthenticateWebAuthnForm):
-    """Our origin exactly, and a count that does not regress (WebAuthn Level 3, 7.2 step 22)."""
+    """Our origin exactly, and a count that does not regress (WebAuthn Level 3, 7.2 step 22).
+
+    What is refused is recorded as a failed sign-in, by the `way`.
+    """
 
     credential = CredentialField()
+    way: str
 
     @override
     def clean_credential(self) -> Authenticator:
@@ -140,22 +148,47 @@ class _Checked(AuthenticateWebAuthnForm):
             if not _use_count(passkey, parsed.response.authenticator_data.counter):
                 raise get_adapter().validation_error("incorrect_code")
         except ValidationError as error:
+            self._record_failure(error)
             raise _in_words(error, NOT_CONFIRMED) from error
         except NOT_PARSED as error:
             raise BadRequest("The answer of the passkey cannot be read.") from error
         return passkey
 
+    def _record_failure(self, error: ValidationError) -> None:
+        is_limit = getattr(error, "code", None) == "too_many_login_attempts"
+        user = self.user or _claimed_user(self.cleaned_data["credential"])
+        record_failed_sign_in(
+            user=user,
+            email=user.email.lower() if user else "",
+            way=f"{self.way} ({REFUSED_BY_LIMIT})" if is_limit else self.way,
+            address=client_address(context.request),
+        )
+
+
+def _claimed_user(credential: dict[str, Any]) -> Any:
+    """Return the user whom the answer names, proven or not, or None."""
+    try:
+        return extract_user_from_response(credential)
+    except NOT_PARSED:
+        return None
+
 
 class SecondStepPasskeyForm(_Checked):
     """At the second step of sign-in."""
+
+    way = "passkey at the second step"
 
 
 class LoginPasskeyForm(_Checked, LoginWebAuthnForm):
     """In place of the password."""
 
+    way = "passkey"
+
 
 class ProofPasskeyForm(_Checked, ReauthenticateWebAuthnForm):
     """As a proof in a session that is signed in."""
+
+    way = "passkey at a proof"
 
 
 class RenamePasskeyForm(EditWebAuthnForm):

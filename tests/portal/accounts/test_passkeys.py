@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from portal.accounts.allauth_internals import TOTP
 from portal.accounts.passkeys import MAX_CREDENTIAL
+from portal.activity.models import LogEntry
 from tests.support.accounts import PASSWORD, TOTP_SECRET, make_user, sign_in, stale
 from tests.support.security_keys import SecurityKey
 
@@ -193,9 +194,11 @@ def test_a_passkey_signs_in_to_its_own_account_only(registered):
     assert not is_signed_in(client)
 
 
-def test_a_passkey_that_did_not_ask_who_uses_it_signs_nobody_in(registered):
+def test_a_passkey_that_did_not_ask_who_uses_it_signs_nobody_in(owner, registered, contoso):
     client = Client()
     answer = signs_in(client, registered, verified=False)
+    row = LogEntry.objects.of_action("person.sign_in_failed").get(tenant_id=contoso.pk)
+    assert row.details == {"account": owner.email, "way": "passkey"}
     assert (answer["Location"], said(answer)) == (reverse("account_login"), [NOT_CONFIRMED])
     assert not is_signed_in(client)
 
@@ -217,6 +220,22 @@ def test_the_passkey_of_somebody_else_is_no_proof(owner, registered):
     client = sign_in(Client(), other, at=stale())
     answer = proves(client, registered, then="/profile/")
     assert (answer.status_code, said(answer)) == (302, [NOT_CONFIRMED])
+    row = LogEntry.objects.of_action("person.sign_in_failed").get()
+    assert row.details == {"account": other.email, "way": "passkey at a proof"}
+
+
+def test_failed_passkeys_are_bounded_by_the_hour_and_of_nobody_in_the_process_log(
+    registered, contoso, caplog
+):
+    for _ in range(11):
+        signs_in(Client(), registered, crossOrigin=True)
+    registered.user_handle = ""
+    signs_in(Client(), registered)
+    rows = LogEntry.objects.of_action("person.sign_in_failed").filter(tenant_id=contoso.pk)
+    assert rows.count() == 10
+    lines = [record.getMessage() for record in caplog.records if record.name == "portal.sign_in"]
+    assert lines[-1] == "Sign-in failed: account='' way='passkey' from='127.0.0.1'"
+    assert len(lines) == 2
 
 
 @FROM_ELSEWHERE
