@@ -11,6 +11,7 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 from django.utils import timezone
 
@@ -168,6 +169,7 @@ def _user(account: Account, *, renew: bool) -> User:
         )
         EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
     elif renew:
+        validate_password(account.password, user)
         user.set_password(account.password)
         user.save(update_fields=["password"])
     else:

@@ -186,7 +186,10 @@ AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 _validation = "django.contrib.auth.password_validation."
 AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
-    {"NAME": _validation + "UserAttributeSimilarityValidator"},
+    {
+        "NAME": _validation + "UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("name", "email")},
+    },
     {"NAME": _validation + "MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": _validation + "CommonPasswordValidator"},
     {"NAME": _validation + "NumericPasswordValidator"},
@@ -194,14 +197,17 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
-ACCOUNT_FORMS = {
-    "add_email": "portal.accounts.forms.ChangeEmailForm",
-    "login": "portal.accounts.forms.SignInForm",
-}
 ACCOUNT_ADAPTER = "portal.accounts.adapters.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_FORMS = {
+    "add_email": "portal.accounts.forms.ChangeEmailForm",
+    "change_password": "portal.accounts.forms.ChangePasswordForm",
+    "login": "portal.accounts.forms.SignInForm",
+    "reset_password_from_key": "portal.accounts.forms.ResetPasswordForm",
+    "set_password": "portal.accounts.forms.SetPasswordForm",
+}
 ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "portal.accounts.credentials.ResetTokenGenerator"  # noqa: S105 (a class)
 ACCOUNT_UNIQUE_EMAIL = True
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"

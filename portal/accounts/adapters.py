@@ -23,7 +23,7 @@ from portal.accounts.credentials import credentials_of
 from portal.accounts.devices import known_device, remember_device
 from portal.accounts.flows.accounts import address_in_use, drop_credentials
 from portal.accounts.flows.email_change import finish_email_change
-from portal.accounts.flows.failed_sign_ins import record_failed_sign_in
+from portal.accounts.flows.failed_sign_ins import REFUSED_BY_LIMIT, record_failed_sign_in
 from portal.accounts.models import User
 from portal.accounts.second_factor import has_second_factor
 from portal.core import email_addresses
@@ -66,14 +66,17 @@ class AccountAdapter(DefaultAccountAdapter):
             key=f"{device or ratelimit.get_ip(request)} {email}",
         )
         if not self._login_failed_rl_usage:
+            self._record_failure(request, email, f"password ({REFUSED_BY_LIMIT})")
             raise self.validation_error("too_many_login_attempts")
 
     @override
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
-        email = str(credentials.get("email", "")).lower()
+        self._record_failure(request, str(credentials.get("email", "")).lower(), "password")
+
+    def _record_failure(self, request: HttpRequest, email: str, way: str) -> None:
         user = User.objects.filter(email__iexact=email).first()
         address = client_address(request)
-        record_failed_sign_in(user=user, email=email, way="password", address=address)
+        record_failed_sign_in(user=user, email=email, way=way, address=address)
 
     @override
     def pre_login(self, request: HttpRequest, user: Any, **options: Any) -> HttpResponse | None:

@@ -26,6 +26,7 @@ from allauth.mfa.totp.internal.auth import (
 from allauth.mfa.utils import decrypt, encrypt
 from allauth.mfa.webauthn.internal.auth import (
     begin_registration,
+    extract_user_from_response,
     get_state,
     parse_authentication_response,
     parse_registration_response,
@@ -44,6 +45,7 @@ __all__ = [
     "decrypt",
     "encrypt",
     "end_sessions",
+    "extract_user_from_response",
     "format_hotp_value",
     "generate_totp_secret",
     "get_authentication_records",

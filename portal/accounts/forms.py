@@ -4,11 +4,15 @@ from typing import Any, override
 
 from allauth.account.adapter import get_adapter as get_account_adapter
 from allauth.account.forms import AddEmailForm, LoginForm
+from allauth.account.forms import ChangePasswordForm as AllauthChangePasswordForm
+from allauth.account.forms import ResetPasswordKeyForm as AllauthResetPasswordKeyForm
+from allauth.account.forms import SetPasswordForm as AllauthSetPasswordForm
 from allauth.account.models import EmailAddress
 from allauth.mfa.adapter import get_adapter as get_mfa_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.models import Authenticator
 from django import forms
+from django.core.validators import MaxLengthValidator
 from django.db import transaction
 from django.http import HttpRequest
 
@@ -23,11 +27,48 @@ from portal.accounts.allauth_internals import (
 from portal.accounts.devices import known_device
 from portal.accounts.flows.accounts import address_in_use
 from portal.accounts.flows.email_change import ask_email_change
+from portal.accounts.flows.failed_sign_ins import (
+    CODE_AT_PROOF,
+    CODE_AT_SECOND_STEP,
+    REFUSED_BY_LIMIT,
+    record_failed_sign_in,
+)
 from portal.accounts.flows.second_step import tell_second_step_blocked
 from portal.accounts.models import User
 from portal.accounts.requests import actor_of, signed_in_user
 from portal.accounts.totp import step_of, use_code
 from portal.programs.client_address import client_address
+
+PASSWORD_RULE = (
+    "At least 10 characters, not easy to guess, "  # noqa: S105 (a hint)
+    "and not like your name or address."
+)
+"""What AUTH_PASSWORD_VALIDATORS ask for, in one sentence for every form."""
+
+MAX_PASSWORD = 4096
+
+
+class _NewPasswordForm(forms.Form):
+    """What the forms that give an account a password share."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["password1"]
+        assert isinstance(field, forms.CharField)
+        field.help_text = PASSWORD_RULE
+        field.validators.append(MaxLengthValidator(MAX_PASSWORD))
+
+
+class ChangePasswordForm(_NewPasswordForm, AllauthChangePasswordForm):
+    """Another password, by the current one."""
+
+
+class SetPasswordForm(_NewPasswordForm, AllauthSetPasswordForm):
+    """A first password."""
+
+
+class ResetPasswordForm(_NewPasswordForm, AllauthResetPasswordKeyForm):
+    """A new password, by a mailed link."""
 
 
 class SignInForm(LoginForm):
@@ -66,6 +107,8 @@ class CodeForm(AuthenticateForm):
     of its own, so that somebody else who knows the password cannot lock the owner out.
     """
 
+    way = CODE_AT_SECOND_STEP
+
     @override
     def clean_code(self) -> str:
         code: str = self.cleaned_data["code"]
@@ -99,13 +142,22 @@ class CodeForm(AuthenticateForm):
             key=f"{device or ''} {self.user.pk}",
         )
         if not usage:
-            tell_second_step_blocked(user=self.user, address=client_address(request))
+            address = client_address(request)
+            tell_second_step_blocked(user=self.user, address=address)
+            record_failed_sign_in(
+                user=self.user,
+                email=self.user.email.lower(),
+                way=f"{self.way} ({REFUSED_BY_LIMIT})",
+                address=address,
+            )
             raise get_account_adapter().validation_error("too_many_login_attempts")
         return usage
 
 
 class ProofCodeForm(CodeForm, ReauthenticateForm):
     """The same, as a proof of identity in a signed-in session."""
+
+    way = CODE_AT_PROOF
 
 
 class ActivateAppForm(forms.Form):

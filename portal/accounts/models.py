@@ -9,6 +9,7 @@ from typing import Any, override
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.auth.password_validation import validate_password
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
@@ -29,8 +30,13 @@ class UserManager(BaseUserManager["User"]):
     use_in_migrations = True
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
-        """Return a new user; without a password nobody can sign in as them."""
+        """Return a new user; without a password nobody can sign in as them.
+
+        Raises ValidationError when the password or a field will not do.
+        """
         user = self.model(email=email, **fields)
+        if password is not None:
+            validate_password(password, user)
         user.set_password(password)
         user.full_clean(exclude=["password"])
         user.save(using=self._db)

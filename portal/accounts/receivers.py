@@ -19,7 +19,11 @@ from django.http import HttpRequest
 from portal.accounts.allauth_internals import get_authentication_records
 from portal.accounts.flows.accounts import record_for_person
 from portal.accounts.flows.email_change import end_what_waits, revoke_email_change
-from portal.accounts.flows.failed_sign_ins import record_failed_sign_in
+from portal.accounts.flows.failed_sign_ins import (
+    CODE_AT_PROOF,
+    CODE_AT_SECOND_STEP,
+    record_failed_sign_in,
+)
 from portal.accounts.flows.second_step import tell_recovery_code_used
 from portal.accounts.models import User
 from portal.accounts.sessions import STARTED
@@ -79,7 +83,7 @@ def second_step_failed(
     request: HttpRequest, user: User, reauthentication: bool = False, **_: Any
 ) -> None:
     """Record a wrong code at the second step of sign-in, or at a proof of identity."""
-    way = "code at a proof" if reauthentication else "code at the second step"
+    way = CODE_AT_PROOF if reauthentication else CODE_AT_SECOND_STEP
     record_failed_sign_in(
         user=user, email=user.email.lower(), way=way, address=client_address(request)
     )

@@ -2,8 +2,10 @@
 
 from typing import Any, override
 
+from allauth.account.forms import UserTokenForm
 from allauth.account.models import get_emailconfirmation_model
 from allauth.account.views import (
+    INTERNAL_RESET_SESSION_KEY,
     BaseReauthenticateView,
     ConfirmEmailView,
     PasswordResetFromKeyView,
@@ -38,7 +40,7 @@ from portal.accounts.flows.accounts import rename_user
 from portal.accounts.flows.email_change import by_token, revoke_email_change
 from portal.accounts.forms import ActivateAppForm, NameForm
 from portal.accounts.models import EmailChange, User
-from portal.accounts.providers import ask_for_proof, configured_provider
+from portal.accounts.providers import ask_for_proof, configured_provider, sign_out_to_go_on
 from portal.accounts.requests import actor_of, signed_in, signed_in_user
 from portal.accounts.totp import LAST_STEP
 from portal.core.actors import Actor, ActorKind
@@ -147,12 +149,12 @@ class VerifyEmailView(ConfirmEmailView):
     @override
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         confirmation = get_emailconfirmation_model().from_key(kwargs["key"])
-        if confirmation is None or not is_change(confirmation.email_address):
+        if confirmation is None:
             return super().dispatch(request, *args, **kwargs)
-        if not request.user.is_authenticated:
+        if request.user.is_authenticated and request.user.pk != confirmation.email_address.user_id:
+            return _go_on_signed_out(request, confirmation.email_address.email)
+        if is_change(confirmation.email_address) and not request.user.is_authenticated:
             return redirect_to_login(request.path)
-        if request.user.pk != confirmation.email_address.user_id:
-            return uncached(render(request, "account/email_confirm_elsewhere.html", status=403))
         return super().dispatch(request, *args, **kwargs)
 
     @override
@@ -165,12 +167,6 @@ class VerifyEmailView(ConfirmEmailView):
             )
         response: HttpResponse = super().respond(success)  # type: ignore[no-untyped-call]
         return response
-
-    @override
-    def logout(self) -> None:
-        """Sign out another person who is signed in, but only once the button is pressed."""
-        if self.request.method == "POST":
-            super().logout()
 
 
 class ActivateAppView(ActivateTOTPView):
@@ -224,7 +220,8 @@ class ProveWithPasskeyView(ReauthenticateWebAuthnView):
 
     @override
     def form_invalid(self, form: forms.Form) -> HttpResponse:
-        messages.error(self.request, "The passkey did not confirm that it is you. Try again.")
+        for sentence in form.errors.get("credential", []):
+            messages.error(self.request, str(sentence))
         to: str = self.passthrough_next_url(self.request.path)  # type: ignore[no-untyped-call]
         return redirect(to)
 
@@ -236,11 +233,31 @@ def change_password_address(request: HttpRequest) -> HttpResponse:
     return redirect("account_change_password")
 
 
+@method_decorator(login_not_required, name="dispatch")
 class ChoosePasswordView(PasswordResetFromKeyView):
-    """allauth's page of a mailed link, which must not sign anybody out on GET."""
+    """allauth's page of a mailed link; whoever else is signed in is asked first."""
 
     @override
-    def logout(self) -> None:
-        """Sign out another person who is signed in, but only once the button is pressed."""
-        if self.request.method == "POST":
-            super().logout()
+    def dispatch(
+        self, request: HttpRequest, uidb36: str, key: str, **kwargs: Any
+    ) -> HttpResponseBase:
+        if request.user.is_authenticated and key == self.reset_url_key:
+            secret = request.session.get(INTERNAL_RESET_SESSION_KEY, "")
+            link = UserTokenForm({"uidb36": uidb36, "key": secret})
+            owner = link.reset_user if link.is_valid() else None
+            if owner is not None and owner.pk != request.user.pk:
+                kept = {INTERNAL_RESET_SESSION_KEY: secret}
+                return _go_on_signed_out(request, owner.email, **kept)
+        response: HttpResponseBase = super().dispatch(request, uidb36, key, **kwargs)
+        return response
+
+
+def _go_on_signed_out(request: HttpRequest, email: str, **kept: Any) -> HttpResponse:
+    """Say that the link is for the address of somebody else, and ask whether to sign out for it.
+
+    `kept` are the values that the session keeps then. Nothing else is done with the request.
+    """
+    if request.method == "POST" and "log_out" in request.POST:
+        sign_out_to_go_on(request, **kept)
+        return uncached(redirect(request.get_full_path()))
+    return uncached(render(request, "account/link_signed_in.html", {"email": email}, status=403))

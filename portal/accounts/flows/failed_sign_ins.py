@@ -17,6 +17,11 @@ logger = logging.getLogger("portal.sign_in")
 MAX_AN_HOUR = 10
 """Rows for one person in an hour: strangers must not fill a tenant's log."""
 
+CODE_AT_SECOND_STEP = "code at the second step"
+CODE_AT_PROOF = "code at a proof"
+REFUSED_BY_LIMIT = "too many attempts"
+"""Stands in the way of an attempt that nobody judged any more."""
+
 
 @transaction.atomic
 def record_failed_sign_in(
