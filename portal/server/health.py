@@ -35,6 +35,7 @@ class MonitoringMiddleware:
                 match = resolve(request.path_info)
                 response: HttpResponse = match.func(request, *match.args, **match.kwargs)
                 response["Cache-Control"] = "no-store"
+                response["Content-Security-Policy"] = "default-src 'none'"
                 response["X-Content-Type-Options"] = "nosniff"
                 return response
         return self.get_response(request)
