@@ -184,7 +184,7 @@ def many(contoso: Tenant, signing_key: Any) -> Tenant:
     copies(
         pattern,
         MANY - 1,
-        id=numbered_uuid("n * 1000003"),
+        id=numbered_uuid("CAST(n AS bigint) * 1000003"),
         created_at=later("created_at", "n / 1000"),
         name="'Number ' || n",
     )
