@@ -237,7 +237,7 @@ MFA_FORMS = {
     "reauthenticate_webauthn": "portal.accounts.passkeys.ProofPasskeyForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
-MFA_RATE_LIMITS = {"webauthn_login": "60/m/ip"}  # a company's people share an address
+MFA_RATE_LIMITS = {"webauthn_login": "120/m/ip"}  # a company shares it; each page may ask twice
 MFA_TOTP_ISSUER = PORTAL_NAME
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = (

@@ -72,7 +72,14 @@ class ResetPasswordForm(_NewPasswordForm, AllauthResetPasswordKeyForm):
 
 
 class SignInForm(LoginForm):
-    """allauth's form, which accepts either spelling of an address's domain."""
+    """allauth's form, which accepts either spelling of an address's domain.
+
+    Browsers suggest passkeys in its email field (HTML, autofill detail tokens: "webauthn").
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"].widget.attrs["autocomplete"] = "username webauthn"
 
     @override
     def clean_login(self) -> str:

@@ -127,6 +127,36 @@ def test_a_passkey_is_added_signs_in_and_proves(open_page, owner, live_portal):
     assert not Factor.objects.exists()
 
 
+def test_the_email_field_suggests_passkeys(open_page, owner):
+    page = open_page()
+    device = Authenticator(page, suggests=True)
+    signs_in(page, owner)
+    page.goto("/accounts/2fa/webauthn/add/")
+    press(page, "Add passkey")
+    heading(page, "Recovery codes")
+    assert device.credentials() == 1
+    page.goto("/accounts/logout/")
+    page.get_by_role("main").get_by_role("button", name="Log out").click()
+    heading(page, "Subscriptions")  # by way of the sign-in page, without a click
+
+
+def test_the_button_asks_alone_while_passkeys_are_suggested(open_page, owner):
+    page = open_page()
+    device = Authenticator(page, suggests=True)
+    signs_in(page, owner)
+    page.goto("/accounts/2fa/webauthn/add/")
+    press(page, "Add passkey")
+    heading(page, "Recovery codes")
+    device.touched(by_itself=False)
+    with page.expect_response(re.compile("/2fa/webauthn/login/")):
+        logs_out(page)
+    page.wait_for_timeout(300)  # the suggestion is pending
+    device.touched(by_itself=True)
+    heading(page, "Sign in")
+    press(page, "Sign in with a passkey")
+    heading(page, "Subscriptions")
+
+
 def test_a_device_that_does_not_know_the_person_signs_nobody_in(open_page, owner):
     page = open_page()
     device = Authenticator(page)
@@ -274,6 +304,9 @@ def test_the_account_pages_are_for_everybody(
 
     Authenticator(page)
     sign_in_browser(page.context, owner, live_portal.url)
+    page.goto("/accounts/reauthenticate/")
+    assert urlsplit(page.url).path == "/accounts/reauthenticate/"
+    faultless(page, "password again")
     page.goto("/accounts/2fa/webauthn/add/")
     faultless(page, "add passkey")
     press(page, "Add passkey")
@@ -289,7 +322,6 @@ def test_the_account_pages_are_for_everybody(
         "/accounts/2fa/recovery-codes/generate/",
         "/accounts/sessions/",
         "/accounts/3rdparty/",
-        "/accounts/reauthenticate/",
         "/accounts/2fa/reauthenticate/",
         "/accounts/2fa/webauthn/reauthenticate/",
     ):
