@@ -234,6 +234,7 @@ MIDDLE = str(Position(START + timedelta(seconds=50), UUID(int=2**127)))
 DEEP = str(Position(START + timedelta(seconds=1), UUID(int=2**127)))
 
 
+@pytest.mark.sweep
 @pytest.mark.slow
 def test_no_page_of_100000_reads_what_lies_before_it(many, viewer_client):
     for query in ({}, {"after": MIDDLE}, {"before": MIDDLE}, {"after": DEEP}, {"before": DEEP}):

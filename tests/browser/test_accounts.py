@@ -279,6 +279,7 @@ def test_an_identity_provider_signs_in_and_proves(
     heading(page, "Email address")
 
 
+@pytest.mark.sweep
 @WIDE_LIGHT_AND_NARROW_DARK
 def test_the_account_pages_are_for_everybody(
     open_page, live_portal, owner, new, colours, width, signing_key

@@ -207,6 +207,7 @@ def test_the_log_is_narrowed_with_and_without_scripts(open_page, owner, contoso,
         assert text.count("Subscription activated") == 1
 
 
+@pytest.mark.sweep
 @WIDE_LIGHT_AND_NARROW_DARK
 def test_the_pages_of_people_are_for_everybody(
     open_page, live_portal, colours, width, owner, viewer, contoso, fabrikam, signing_key
