@@ -19,7 +19,7 @@ from portal.tenants.models import Member
 from tests.browser.scenes import dialog
 from tests.support import database
 from tests.support.accounts import PASSWORD, stale
-from tests.support.appearance import WIDE_LIGHT_AND_NARROW_DARK, faultless
+from tests.support.appearance import WIDE_LIGHT_AND_NARROW_DARK, WITH_AND_WITHOUT, faultless
 from tests.support.browser import sign_in_browser
 from tests.support.mails import mailed_links
 from tests.support.oidc import IdentityServer
@@ -33,9 +33,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 def new() -> str:
     """An address of nobody, each time another: the live server remembers whom it wrote to."""
     return f"ada-{uuid4().hex[:8]}@lovelace.example"
-
-
-WITH_AND_WITHOUT = pytest.mark.parametrize("javascript", [True, False], ids=["js", "no js"])
 
 
 def heading(page: Page, text: str) -> None:

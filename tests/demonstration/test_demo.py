@@ -65,6 +65,7 @@ def test_a_second_run_keeps_data_and_passwords(prepared):
     prepared.must_be_whole()
 
 
+@pytest.mark.sweep
 def test_reset_starts_over(prepared):
     before = {account["email"]: account["password"] for account in prepared.accounts}
     tenants = prepared.query("SELECT id FROM portal_tenant")
