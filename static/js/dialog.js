@@ -51,6 +51,7 @@ function forgetErrors() {
 }
 
 dialog.addEventListener("close", () => {
+  if (dialog.open) return; // it was opened again before the event came
   // While a request is under way its form stays: events of the answer reach
   // the page through it, and the outcome is shown when it comes.
   if (!busy()) dialog.replaceChildren();
