@@ -17,7 +17,7 @@ from licenses.admin.finding import find_view
 from licenses.checking.results import Result
 from licenses.models import CheckCount, License, LicenseKey, LicenseKeyQuerySet, StatusList
 from portal.operators.actions import ActionsAdmin
-from portal.operators.lists import CountryFilter, word_filter
+from portal.operators.lists import CountryFilter, choice_filter, word_filter
 from portal.operators.model_admin import ReadOnlyAdmin, links, listing
 from portal.web.large_forms import takes_large_form
 
@@ -220,28 +220,13 @@ class StatusListAdmin(ReadOnlyAdmin):
     secrets = ("decoy_seed",)
 
 
-class ResultFilter(admin.SimpleListFilter):
-    """Filter by result; it lists all results, so that it need not query which ones occur."""
-
-    title = "result"
-    parameter_name = "result"
-
-    @override
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return Result.choices
-
-    @override
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(result=self.value()) if self.value() else queryset
-
-
 @admin.register(CheckCount)
 class CheckCountAdmin(ReadOnlyAdmin):
     """Checks by terminals, by key, hour and result."""
 
     fields = ("hour", "tenant", "license_key", "result", "count", "last_at")
     list_display = ("hour", "tenant", "license_key", "result", "count", "last_at")
-    list_filter = (ResultFilter,)
+    list_filter = (choice_filter("result", "result", Result),)
     list_select_related = ("tenant", "license_key")
     search_fields = ("tenant__name",)
     search_help_text = "Tenant's name, or whole jti or identifier of the tenant"

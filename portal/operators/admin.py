@@ -24,7 +24,7 @@ from portal.operators.account_actions import (
 )
 from portal.operators.actions import ActionsAdmin
 from portal.operators.importing import ImportsAdmin
-from portal.operators.lists import CountryFilter
+from portal.operators.lists import CountryFilter, choice_filter
 from portal.operators.model_admin import EditedAdmin, ReadOnlyAdmin, RecordForm, links, listing
 from portal.operators.models import PendingChange
 from portal.operators.support import START_SUPPORT_VIEW, SupportViewAdmin
@@ -242,21 +242,6 @@ class PendingChangeAdmin(ActionsAdmin, ReadOnlyAdmin):
         return request.user.has_perm("portal.change_pendingchange")
 
 
-class ActionFilter(admin.SimpleListFilter):
-    """Filters by what happened, without reading which actions the log holds."""
-
-    title = "action"
-    parameter_name = "action"
-
-    @override
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return Action.choices
-
-    @override
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(action=self.value()) if self.value() else queryset
-
-
 @admin.register(LogEntry)
 class LogEntryAdmin(ReadOnlyAdmin):
     """Everything that happened, in all tenants."""
@@ -292,7 +277,7 @@ class LogEntryAdmin(ReadOnlyAdmin):
         "result",
         "address",
     )
-    list_filter = ("actor_kind", ActionFilter)
+    list_filter = ("actor_kind", choice_filter("action", "action", Action))
     search_fields = ("actor_email", "actor_name", "subscription_name")
     search_help_text = (
         "Actor's email address or name, subscription's name, or whole identifier of the tenant, "

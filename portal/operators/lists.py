@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.contrib.admin.utils import label_for_field, lookup_field
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import Choices, QuerySet
 from django.http import HttpRequest
 
 from portal.tenants.models import Tenant, country_choices
@@ -87,6 +87,24 @@ def word_filter(
 
     WordFilter.title, WordFilter.parameter_name = title, parameter
     return WordFilter
+
+
+def choice_filter(title: str, column: str, choices: type[Choices]) -> type[admin.SimpleListFilter]:
+    """Return a filter of a column by its choices, without a query for those that occur."""
+
+    class ChoiceFilter(admin.SimpleListFilter):
+        """Filters by one column."""
+
+        @override
+        def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+            return choices.choices
+
+        @override
+        def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+            return queryset.filter(**{column: self.value()}) if self.value() else queryset
+
+    ChoiceFilter.title, ChoiceFilter.parameter_name = title, column
+    return ChoiceFilter
 
 
 def has_strange_filter(changelist: ChangeList) -> bool:

@@ -12,28 +12,13 @@ from django.utils.safestring import SafeString
 from portal.core.actors import Actor
 from portal.operators.actions import ActionsAdmin
 from portal.operators.importing import ImportsAdmin
-from portal.operators.lists import CountryFilter
+from portal.operators.lists import CountryFilter, choice_filter
 from portal.operators.model_admin import EditedAdmin, RecordForm, links, listing
 from subscriptions.admin.actions import ACTIONS
 from subscriptions.admin.rows import SUBSCRIPTIONS
 from subscriptions.flows.add import add_subscription
 from subscriptions.flows.edit import edit_subscription
 from subscriptions.models import Plan, State, Subscription, SubscriptionQuerySet
-
-
-class StateFilter(admin.SimpleListFilter):
-    """Filter by the effective state: ended also when the end date has passed."""
-
-    title = "state"
-    parameter_name = "effective_state"
-
-    @override
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return State.choices
-
-    @override
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(effective_state=self.value()) if self.value() else queryset
 
 
 class SubscriptionForm(RecordForm):
@@ -104,7 +89,7 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
         "id",
     )
     list_filter: ClassVar[Any] = (
-        StateFilter,
+        choice_filter("state", "effective_state", State),
         "is_self_started",
         "plan",
         CountryFilter,
