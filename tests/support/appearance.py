@@ -14,7 +14,17 @@ def looks(page: Page) -> None:
     """Fail unless axe-core finds nothing on this page of the admin, in both themes."""
     for colours in THEMES:
         page.emulate_media(color_scheme=colours)
+        page.evaluate(AWAIT_TRANSITIONS)
         axe(page, without=("label-title-only", "aria-input-field-name"))  # see test_admin
+
+
+AWAIT_TRANSITIONS = """async () => {
+    const drawn = () => new Promise(requestAnimationFrame);
+    const runs = (animation) => animation.playState === "running"
+        && animation.effect.getComputedTiming().endTime < 10_000;
+    for (await drawn(), await drawn(); document.getAnimations().some(runs);) await drawn();
+}"""
+"""Wait until the page is drawn and none of its colours changes any more."""
 
 
 WITH_AND_WITHOUT = pytest.mark.parametrize(
