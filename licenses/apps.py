@@ -13,3 +13,7 @@ class LicensesConfig(AppConfig):
     @override
     def ready(self) -> None:
         from licenses import checks  # noqa: F401, PLC0415 (needs the app registry)
+        from portal.tenants.country import fix_country_when  # noqa: PLC0415
+
+        # License keys hold the country of their tenant.
+        fix_country_when(lambda tenant: tenant.licenses.exists())

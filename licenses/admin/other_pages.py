@@ -30,6 +30,10 @@ class LicensedTenantAdmin(TenantAdmin):
         "licenses__authorized_application_id",
         "license_keys__jti",
     )
+    search_help_text = (
+        "Name, a member's email address or its domain, or whole identifier of the tenant, a "
+        "subscription, an authorized application or a license key (jti)"
+    )
     belonging_lists = (
         ("Subscriptions", "subscriptions_subscription"),
         ("Licenses", "licenses_license"),
@@ -52,6 +56,11 @@ class LicensedSubscriptionAdmin(SubscriptionAdmin):
         *SubscriptionAdmin.identifiers,
         "licenses__authorized_application_id",
         "licenses__keys__jti",
+    )
+    search_help_text = (
+        "Name, tenant's name, email address or domain of the beneficiary or a member, or whole "
+        "identifier of the subscription, the tenant, the beneficiary, an authorized application "
+        "or a license key (jti)"
     )
     belonging_lists = (("Licenses", "licenses_license"),)
 

@@ -17,6 +17,7 @@ from portal.core.actors import Actor
 from portal.core.dates import moment
 from portal.core.locking import lock
 from portal.core.refusal import Refused
+from portal.tenants.models import Tenant
 from subscriptions.custom_claims import completed, is_custom
 from subscriptions.models import Plan, State, Subscription
 
@@ -64,6 +65,7 @@ def _sign_and_store(
     ]
     with transaction.atomic():
         locked = lock(Subscription, subscription.pk)
+        locked.tenant = lock(Tenant, locked.tenant_id)  # whose country is fixed from here on
         refuse_unless_generatable(locked, now)
         if _ingredients(locked) != _ingredients(subscription):
             raise signing.Outdated

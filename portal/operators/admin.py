@@ -29,6 +29,7 @@ from portal.operators.model_admin import EditedAdmin, ReadOnlyAdmin, RecordForm,
 from portal.operators.models import PendingChange
 from portal.operators.support import START_SUPPORT_VIEW, SupportViewAdmin
 from portal.operators.tenant_rows import TENANTS
+from portal.tenants.country import is_country_fixed
 from portal.tenants.flows.tenants import open_tenant, update_tenant
 from portal.tenants.models import Member, Tenant, country_choices
 
@@ -64,8 +65,7 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
     list_filter = ("requires_two_factor", CountryFilter)
     search_fields = ("name",)
     search_help_text = (
-        "Name, a member's email address or its domain, or whole identifier of the tenant, a "
-        "subscription, an authorized application or a license key (jti)"
+        "Name, a member's email address or its domain, or whole identifier of the tenant"
     )
     identifiers: tuple[str, ...] = ("id",)
     emails = ("memberships__user__email",)
@@ -90,7 +90,7 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Fix the country as soon as there is a license: its keys hold the country."""
         fixed = ["id", "created_at", "belongings"]
-        return [*fixed, "country"] if obj and obj.licenses.exists() else fixed
+        return [*fixed, "country"] if obj and is_country_fixed(obj) else fixed
 
     def has_replace_owner_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the operator may replace a last owner."""

@@ -14,6 +14,7 @@ from portal.activity.models import LogEntry
 from portal.core.dates import DayFormField
 from portal.core.email_addresses import EmailAddressFormField
 from portal.core.names import NameFormField
+from portal.tenants.country import is_country_fixed
 from portal.tenants.models import Member, Role, Tenant, country_choices
 
 
@@ -102,7 +103,7 @@ class TenantForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         country = self.fields["country"]
         country.widget.choices = country_choices()
-        country.disabled = self.instance.licenses.exists()
+        country.disabled = is_country_fixed(self.instance)
         country.help_text = (
             "Fixed, because license keys hold it."
             if country.disabled

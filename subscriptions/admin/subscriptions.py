@@ -100,8 +100,7 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
     search_fields = ("name", "tenant__name", "beneficiary_email")
     search_help_text = (
         "Name, tenant's name, email address or domain of the beneficiary or a member, or whole "
-        "identifier of the subscription, the tenant, the beneficiary, an authorized application "
-        "or a license key (jti)"
+        "identifier of the subscription, the tenant or the beneficiary"
     )
     ordering = ("-created_at", "-id")
     identifiers: tuple[str, ...] = (

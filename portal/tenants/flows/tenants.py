@@ -12,6 +12,7 @@ from portal.core.actors import Actor, ActorKind
 from portal.core.locking import lock
 from portal.core.refusal import Refused
 from portal.core.validation import refuse_invalid
+from portal.tenants.country import is_country_fixed
 from portal.tenants.flows import invitations
 from portal.tenants.flows.members import refuse_unless_owner
 from portal.tenants.models import Role, Tenant
@@ -33,12 +34,9 @@ def update_tenant(
     when the country would change after license keys were generated (they hold it), or when members
     would have to use a second factor which the acting owner does not have.
     """
-    if country is not None:  # what the caller has read of the tenant may be outdated
-        # Generate reads the country under the lock of a subscription: it must not be under way.
-        list(tenant.subscriptions.select_for_update().order_by("pk").values_list("pk"))
     locked = lock(Tenant, tenant.pk)
     refuse_unless_owner(locked, actor)
-    if country not in {None, locked.country} and locked.licenses.exists():
+    if country not in {None, locked.country} and is_country_fixed(locked):
         raise Refused(
             "The country is fixed, because license keys of this tenant hold it.", field="country"
         )
