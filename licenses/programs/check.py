@@ -12,9 +12,11 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 
-from licenses.checking import counts
-from licenses.checking.check import Verdict, check, expected_from_terminal
+from licenses.checking import counts, returning
+from licenses.checking.check import Verdict, check, check_again, expected_from_terminal
+from licenses.checking.lookup import Fetch, fetch_on_thread
 from licenses.checking.results import Result, Step
+from licenses.checking.returning import Passed
 from portal.programs.errors import ProgramError, not_allowed
 from portal.programs.limits import Limit
 from subscriptions import custom_claims
@@ -27,18 +29,40 @@ MAX_BODY_BYTES = 65_536
 """Bytes of a request's body; a larger one is refused before it is read."""
 
 
+HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+"""Headers of the answer to a terminal that may start."""
+
+
 @login_not_required
 def check_license(request: HttpRequest) -> HttpResponse:
     """Answer a terminal whether it may start on its license key.
 
     Raises ProgramError with the body of contract.md section 3 for everything else.
     """
+    return HttpResponse(answer(request, fetch_on_thread), headers=HEADERS)
+
+
+def answer(request: HttpRequest, fetch: Fetch) -> bytes:
+    """Return the body of the answer to a terminal that may start; `fetch` runs the one read.
+
+    Raises ProgramError with the body of contract.md section 3 for everything else, and what
+    `fetch` raises while the database is away.
+    """
     if request.method != "POST":
         raise not_allowed("POST")
     _throttle(request, Limit("checks", settings.CHECKS_PER_MINUTE))
-    body = _body(request)
-    verdict = check(body["key"], expected=expected_from_terminal(body))
-    _count(request, body["key"], verdict)
+    _refuse_foreign(request)
+    raw = request.body
+    passed = returning.recall(raw)
+    if passed is None:
+        body = _members(raw)
+        expected = expected_from_terminal(body)
+        verdict = check(body["key"], expected=expected, fetch=fetch)
+    else:
+        verdict = check_again(
+            passed.parsed, expected=passed.expected, certificate=passed.certificate, fetch=fetch
+        )
+    _count(request, raw, verdict)
     if not verdict.passes:
         malformed = verdict.result == Result.MALFORMED
         raise ProgramError(
@@ -47,15 +71,16 @@ def check_license(request: HttpRequest) -> HttpResponse:
             verdict.description,
             result=verdict.result,
         )
-    return HttpResponse(
-        _to_json(_success(verdict, body)),
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
+    if passed is None:
+        assert verdict.parsed is not None and verdict.certificate is not None  # noqa: PT018
+        constant = _constant(verdict.parsed.claims, body)
+        passed = Passed(verdict.parsed, expected, verdict.certificate, constant)
+        returning.remember(raw, passed)
+    return _success(verdict, passed).encode()
 
 
-def _body(request: HttpRequest) -> dict[str, Any]:
-    """Return the members of the request; raise ProgramError for what is no such body."""
+def _refuse_foreign(request: HttpRequest) -> None:
+    """Raise ProgramError for a content type that is not JSON, and for a body that is too large."""
     if request.content_type != "application/json":
         raise ProgramError(
             "invalid_request", 415, "Send the request as Content-Type: application/json."
@@ -65,8 +90,12 @@ def _body(request: HttpRequest) -> dict[str, Any]:
         raise ProgramError(
             "invalid_request", 413, f"The body of the request has at most {MAX_BODY_BYTES} bytes."
         )
+
+
+def _members(raw: bytes) -> dict[str, Any]:
+    """Return the members of the request; raise ProgramError for what is no such body."""
     try:
-        body = json.loads(request.body.decode())
+        body = json.loads(raw.decode())
     except (ValueError, RecursionError) as error:
         raise ProgramError(
             "invalid_request", 400, "The body of the request is not JSON in UTF-8."
@@ -93,7 +122,7 @@ def _throttle(request: HttpRequest, limit: Limit) -> None:
         )
 
 
-def _count(request: HttpRequest, token: str, verdict: Verdict) -> None:
+def _count(request: HttpRequest, raw: bytes, verdict: Verdict) -> None:
     """Count the check of a key on record; log and limit what never had a good signature.
 
     The stricter limit holds for failures alone, so that a terminal with a signed key starts
@@ -102,16 +131,16 @@ def _count(request: HttpRequest, token: str, verdict: Verdict) -> None:
     if verdict.key is not None:
         counts.count(verdict.key, verdict.result, verdict.checked_at)
     elif verdict.result.step in {Step.FORM, Step.SIGNATURE}:
+        token = _members(raw)["key"]
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()[:12]
         logger.info("%s: %d characters, SHA-256 %s", verdict.result, len(token), digest)
         _throttle(request, Limit("failures", settings.FAILED_CHECKS_PER_MINUTE))
 
 
-def _success(verdict: Verdict, body: Mapping[str, Any]) -> dict[str, Any]:
-    assert verdict.parsed is not None
-    claims = verdict.parsed.claims
+def _constant(claims: Mapping[str, Any], body: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the members of the answer that come from the claims, before and after the verdict."""
     audience = body.get("audience")
-    answer = {
+    before = {
         "acr_values": claims["acr"],
         "audience": claims["name"] if audience is None else audience,
         "authorized_application_ids": claims["auth_apps"],
@@ -125,15 +154,18 @@ def _success(verdict: Verdict, body: Mapping[str, Any]) -> dict[str, Any]:
         "subject": claims["sub"],
         "tenant_country": claims["tenant_ctry"],
         "tenant_id": claims["tid"],
-        "result": verdict.result,
-        "checked_at": verdict.checked_at.isoformat(),
     }
     custom = {name: claims[name] for name in custom_claims.NAMES if name in claims}
-    if custom:
-        answer["custom"] = custom
-    if verdict.accepted_until is not None:
-        answer["accepted_until"] = verdict.accepted_until.isoformat()
-    return answer
+    after = _to_json({"custom": custom}) if custom else "{}"
+    return _to_json(before)[:-1], (", " if custom else "") + after[1:-1]
+
+
+def _success(verdict: Verdict, passed: Passed) -> str:
+    before, after = passed.answer
+    until = verdict.accepted_until
+    overlap = "" if until is None else f', "accepted_until": "{until.isoformat()}"'
+    checked_at = verdict.checked_at.isoformat()
+    return f'{before}, "result": "{verdict.result}", "checked_at": "{checked_at}"{after}{overlap}}}'
 
 
 @lru_cache(maxsize=4096)
