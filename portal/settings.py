@@ -63,6 +63,9 @@ FAILED_CHECKS_PER_MINUTE = env.integer(
 )
 CHECK_COUNT_SECONDS = env.integer("CHECK_COUNT_SECONDS", default=2, least=0, most=60)
 
+# Threads of a process that run pages for people; programs have two of their own
+REQUEST_THREADS = env.integer("REQUEST_THREADS", default=4, least=1, most=64)
+
 # The project
 PORTAL_NAME = env.text("PORTAL_NAME", "License Portal")
 INSTALLED_APPS = [
@@ -108,7 +111,6 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "portal.urls"
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]  # Lower("email") is unique, which says more
-WSGI_APPLICATION = "portal.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from portal.server.serve import granian
 from tests.support.server import LivePortal
 
 CONNECTIONS = 32
@@ -33,7 +32,11 @@ class BaselineServer(LivePortal):
     """The same server on the same database, with the views of `baselines.py` alone."""
 
     def command(self) -> list[str]:
-        return granian("127.0.0.1", self.port, WORKERS, "tests.bench")
+        return [
+            *(sys.executable, "-m", "granian", "--interface", "wsgi", "--log-level", "warning"),
+            *("--host", "127.0.0.1", "--port", str(self.port), "--workers", str(WORKERS)),
+            *("--blocking-threads", "2", "--backpressure", "64", "tests.bench.wsgi:application"),
+        ]
 
 
 @dataclass(frozen=True)

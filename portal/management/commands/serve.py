@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 
 from portal.config.checks import refuse_demonstration_accounts
-from portal.server.serve import granian, refuse_taken_port, worker
+from portal.server.serve import allow_open_files, node, refuse_taken_port, worker
 from portal.server.supervisor import supervise
 
 
@@ -22,7 +22,9 @@ class Command(BaseCommand):
         """Declare the address and the size of the server."""
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
         parser.add_argument("--port", type=int, default=settings.PORT, help="default: PORT")
-        parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
+        parser.add_argument(
+            "--workers", type=int, default=os.process_cpu_count(), help="processes (default: cores)"
+        )
         parser.add_argument(
             "--with-worker", action="store_true", help="send mail too, as manage.py run_worker does"
         )
@@ -30,14 +32,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Replace this process by the server, or look after it and its worker.
 
-        Raises CommandError when the port is taken.
+        Raises CommandError when the port is taken, or the system allows too few open files.
         Raises ImproperlyConfigured in production on a database of the demonstration.
         """
         refuse_demonstration_accounts()
         refuse_taken_port(options["host"], options["port"])
+        allow_open_files()
         sys.stdout.flush()
         os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
-        command = granian(options["host"], options["port"], options["workers"])
+        command = node(options["host"], options["port"], options["workers"])
         if options["with_worker"]:
             connection.close()
             sys.exit(supervise(server=command, worker=worker()))
