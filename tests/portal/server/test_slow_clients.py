@@ -17,6 +17,7 @@ from tests.support.factories import make_license
 from tests.support.server import LivePortal
 from tests.support.slow import SMALL, serve_among
 from tests.support.terminals import body_for
+from tests.support.wire import ask, connect, head, one_answer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -75,3 +76,23 @@ def test_a_restart_of_the_processes_loses_no_request(
     served = serve_among(address, json.dumps(body_for(key)).encode(), session, nobody, seconds=7)
     assert served.failures == []
     assert before not in processes(portal)
+
+
+def test_what_has_begun_is_answered_before_the_end(
+    another_portal: Callable[..., LivePortal], signing_key: object
+) -> None:
+    portal = another_portal()
+    key = make_license(signing_key=signing_key).keys.get(slot=Slot.PRIMARY)
+    body = json.dumps(body_for(key)).encode()
+    kind = "Content-Type: application/json; charset=utf-8"
+    request = head("POST", "/public/checklicense", kind, f"Content-Length: {len(body)}") + body
+    with connect(portal) as wire:
+        wire.sendall(request[:-100])
+        assert ask(portal, request)[0] == 200  # so the first half has been seen
+        assert portal.process is not None
+        portal.process.terminate()
+        with pytest.raises(subprocess.TimeoutExpired):
+            portal.process.wait(timeout=0.5)
+        wire.sendall(request[-100:])
+        assert one_answer(wire)[0] == 200
+    assert portal.process.wait(timeout=10) == 0
