@@ -77,6 +77,7 @@ class Front:
         self.on_loop = on_loop
         self.static = handler.static_paths()
         self.headers = for_programs()
+        self.only_https = settings.SECURE_SSL_REDIRECT
         self.max_bytes = settings.FILE_UPLOAD_MAX_MEMORY_SIZE + settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         self.programs = ThreadPoolExecutor(PROGRAM_THREADS, "programs")
         self.people = ThreadPoolExecutor(settings.REQUEST_THREADS, "people")
@@ -139,7 +140,7 @@ class Front:
         if fast is None or not _is_known_host(environ.get("HTTP_HOST", "")):
             return None
         request = Request(environ)
-        if settings.SECURE_SSL_REDIRECT and not request.is_secure():
+        if self.only_https and not request.is_secure():
             return None
         request._body = environ["wsgi.input"].getvalue()
         request.id = reference = f"{getrandbits(64):016x}"  # type: ignore[attr-defined]

@@ -29,14 +29,22 @@ class ProductServer(LivePortal):
 
 
 class BaselineServer(LivePortal):
-    """The same server on the same database, with the views of `baselines.py` alone."""
+    """granian on the same database, with the views of `baselines.py` alone."""
+
+    application = "tests.bench.wsgi:application"
 
     def command(self) -> list[str]:
         return [
             *(sys.executable, "-m", "granian", "--interface", "wsgi", "--log-level", "warning"),
             *("--host", "127.0.0.1", "--port", str(self.port), "--workers", str(WORKERS)),
-            *("--blocking-threads", "2", "--backpressure", "64", "tests.bench.wsgi:application"),
+            *("--blocking-threads", "2", "--backpressure", "64", self.application),
         ]
+
+
+class LimitServer(BaselineServer):
+    """granian on the same database, with the bare function of `limit.py`."""
+
+    application = "tests.bench.limit:application"
 
 
 @dataclass(frozen=True)
