@@ -2,6 +2,7 @@
 
 import json
 import re
+import sqlite3
 import tempfile
 import urllib.error
 import urllib.request
@@ -87,10 +88,11 @@ def test_a_stopped_postgresql_is_told_in_time_and_comes_back(server, tmp_path, s
         ({"sqlstate": None}, True),
         ({"sqlstate": "57P01"}, True),
         ({"sqlstate": "53300"}, True),
-        ({"sqlstate": "40P01"}, False),
-        ({"sqlite_errorname": "SQLITE_BUSY"}, True),
-        ({"sqlite_errorname": "SQLITE_CANTOPEN"}, True),
-        ({"sqlite_errorname": "SQLITE_ERROR"}, False),
+        ({"sqlstate": "40P01"}, True),
+        ({"sqlstate": "42P01"}, False),
+        ({"sqlite_errorcode": sqlite3.SQLITE_BUSY}, True),
+        ({"sqlite_errorcode": sqlite3.SQLITE_CANTOPEN}, True),
+        ({"sqlite_errorcode": sqlite3.SQLITE_ERROR}, False),
     ],
 )
 def test_an_error_of_a_statement_is_no_absence(cause, is_away):
