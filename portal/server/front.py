@@ -39,7 +39,7 @@ MAX_PROGRAM_BYTES = 65_536
 PROGRAM_THREADS = 2
 """Threads for programs, beside those for people."""
 
-STREAM_THREADS = 4
+STREAM_THREADS = 2
 """Downloads that are written at once while their rows are read; others wait for their turn."""
 
 STREAM_BYTES = 65_536
