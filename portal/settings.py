@@ -143,9 +143,9 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 # Data
-# Programs have two threads, downloads four, and counts and readiness one each.
+# Programs and downloads have two threads each, counts and readiness one each.
 DATABASE_POOL_SIZE = env.integer(
-    "DATABASE_POOL_SIZE", default=REQUEST_THREADS + 8, least=1, most=200
+    "DATABASE_POOL_SIZE", default=REQUEST_THREADS + 6, least=1, most=200
 )
 DATABASES = {"default": env.database("DATABASE_URL", sqlite=DATA_DIR / "portal.sqlite3")}
 if DATABASES["default"].get("ENGINE") == "django.db.backends.sqlite3":

@@ -1,18 +1,22 @@
 """A terminal that comes again is judged as at its first request, whatever has changed meanwhile."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from licenses import keys
 from licenses.checking import counts, returning
 from licenses.models import CheckCount, LicenseKey, SigningKey, Slot
+from licenses.programs import check
+from portal.server.handler import Request
 from subscriptions.models import Subscription
 from tests.support.factories import make_license
 from tests.support.terminals import body_for
@@ -152,6 +156,23 @@ def test_a_limit_holds_for_those_that_come_again(
     settings.CHECKS_PER_MINUTE = 2
     statuses = {ask(client, body_for(key))[0] for _ in range(6)}
     assert statuses == {200, 429}
+
+
+def test_a_check_that_the_loop_leaves_to_a_thread_counts_once(
+    key: LicenseKey, settings: Any
+) -> None:
+    settings.CHECKS_PER_MINUTE = 1
+    request = RequestFactory().post(
+        URL, json.dumps(body_for(key)), content_type="application/json; charset=utf-8"
+    )
+    away = sqlite3.connect(":memory:")  # without any table
+    with closing(away), pytest.raises(sqlite3.OperationalError):
+        check.fast_path(away)(request)
+    again = Request(request.META)
+    again._body = request.body
+    answer = check.fast_path()(again)
+    assert answer is not None
+    assert answer.status == 200
 
 
 def test_only_what_passed_is_remembered(client: Client, key: LicenseKey) -> None:
