@@ -34,11 +34,11 @@ class Answer:
         begin = monotonic()
         try:
             with urllib.request.urlopen(asked, timeout=15) as answer:
-                self.status, self.headers, body = answer.status, answer.headers, answer.read()
+                self.status, self.headers, told = answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             with error:
-                self.status, self.headers, body = error.code, error.headers, error.read()
-        self.body = body.decode()
+                self.status, self.headers, told = error.code, error.headers, error.read()
+        self.body = told.decode()
         self.seconds = monotonic() - begin
 
 
