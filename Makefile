@@ -23,9 +23,9 @@ run: .venv/run.stamp ## Start the portal with its demonstration (PORT, DATA_DIR)
 demo-reset: .venv/run.stamp ## Throw the demonstration's data away and make it anew
 	@DEMONSTRATION=true exec $(BIN)/python manage.py demo --reset
 
-test: .venv/dev.stamp chromium ## Run all tests on SQLite, and on PostgreSQL what may differ there
-	$(PYTEST)
-	$(PYTEST) --postgres -m database
+test: .venv/dev.stamp chromium ## Run the tests on SQLite, and on PostgreSQL what may differ there
+	$(PYTEST) -m "not sweep"
+	$(PYTEST) --postgres -m "database and not sweep"
 
 test-all: .venv/dev.stamp chromium ## Run all tests on SQLite, and all of them on PostgreSQL
 	$(PYTEST)

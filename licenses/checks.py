@@ -1,4 +1,4 @@
-"""System checks of the signing keys, which age."""
+"""System check of the signing key's age."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -30,7 +30,7 @@ def signing_key_is_young(*, databases: Sequence[str] | None = None, **_: Any) ->
 
 
 def warnings_of(signing_key: SigningKey) -> list[CheckMessage]:
-    """Return why the active signing key should be rotated; nothing while it is fine."""
+    """Return why the active signing key should be rotated; empty while it is young enough."""
     now, found = timezone.now(), list[CheckMessage]()
     if signing_key.activated_at and now - signing_key.activated_at > MAX_AGE:
         sentence = f"The active signing key is older than {MAX_AGE.days} days."

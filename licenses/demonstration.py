@@ -11,6 +11,7 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 from django.utils import timezone
 
@@ -22,7 +23,7 @@ from portal.accounts.models import User
 from portal.config.kept_secrets import write_private
 from portal.core.actors import SYSTEM, Actor, ActorKind
 from portal.tenants.models import Member, Role, Tenant
-from subscriptions.flows import standing
+from subscriptions.flows import suspend_resume_end
 from subscriptions.models import Plan, State, Subscription
 
 OPERATOR = "operator"
@@ -40,7 +41,7 @@ COUNTRIES = {"Contoso Ltd": "USA", "Fabrikam GmbH": "DEU"}
 
 @dataclass(frozen=True)
 class Account:
-    """One sign-in of the demonstration; operators have an authenticator app, base32."""
+    """One account of the demonstration; operators have an authenticator app (secret in base32)."""
 
     email: str
     password: str
@@ -51,7 +52,7 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One subscription to make: bought `age` days ago, with keys generated `keys_age` days ago."""
+    """A subscription to create: bought `age` days ago, with keys generated `keys_age` days ago."""
 
     name: str
     plan: str
@@ -78,21 +79,21 @@ FABRIKAM = [
 
 
 def accounts_file() -> Path:
-    """Return where the sign-ins are kept."""
+    """Return the path of the file with the sign-ins."""
     return Path(settings.DATA_DIR) / "demo.json"
 
 
 def draft_file() -> Path:
-    """Return where new sign-ins are kept until their accounts have these passwords."""
+    """Return the path of the file for new sign-ins, until their accounts have these passwords."""
     return Path(settings.DATA_DIR) / "demo.draft.json"
 
 
 def prepare(*, now: datetime | None = None) -> list[Account]:
-    """Bring the demonstration into being, or complete it, and return its sign-ins.
+    """Create the demonstration, or complete it, and return its sign-ins.
 
     New sign-ins are drafted before the accounts get their passwords, everything in the database
     is one transaction, and the draft becomes the file after it: a run that is killed half-way is
-    finished by the next one. Where the file stands the passwords are left as they are.
+    finished by the next one. If the file exists, the passwords are left as they are.
     """
     drafted = not accounts_file().exists()
     accounts = _accounts(_kept(draft_file() if drafted else accounts_file()))
@@ -110,7 +111,7 @@ def prepare(*, now: datetime | None = None) -> list[Account]:
 
 
 def throw_away() -> None:
-    """Forget the sign-ins."""
+    """Delete the stored sign-ins."""
     accounts_file().unlink(missing_ok=True)
     draft_file().unlink(missing_ok=True)
 
@@ -146,7 +147,7 @@ def _write(path: Path, accounts: list[Account]) -> None:
 
 
 def _as_json(account: Account) -> dict[str, Any]:
-    """Return the account; an authenticator app is left out where there is none."""
+    """Return the account; `totp_secret` is left out if it has none."""
     members = asdict(account)
     if account.totp_secret is None:
         del members["totp_secret"]
@@ -154,7 +155,7 @@ def _as_json(account: Account) -> dict[str, Any]:
 
 
 def _user(account: Account, *, renew: bool) -> User:
-    """Return the account's user; a new one, or every one if `renew`, gets what signs it in."""
+    """Return the account's user; new ones, and all if `renew`, get the password and the app."""
     name = next(name for email, name, _, _ in PEOPLE if email == account.email)
     user = User.objects.filter(email=account.email).first()
     if user is None:
@@ -168,6 +169,7 @@ def _user(account: Account, *, renew: bool) -> User:
         )
         EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
     elif renew:
+        validate_password(account.password, user)
         user.set_password(account.password)
         user.save(update_fields=["password"])
     else:
@@ -191,7 +193,7 @@ def _fill(users: dict[str, User], now: datetime) -> None:
 
 
 def _buy(tenant: Tenant, buyer: User, samples: list[Sample], now: datetime) -> None:
-    """Make the subscriptions and let everything happen in the order of its dates."""
+    """Create the subscriptions, then run what happens to them in the order of the dates."""
     actor = Actor(kind=ActorKind.MEMBER, name=buyer.name, user_id=buyer.pk, email=buyer.email)
     events: list[tuple[datetime, Any]] = []
     for sample in samples:
@@ -208,8 +210,8 @@ def _buy(tenant: Tenant, buyer: User, samples: list[Sample], now: datetime) -> N
             )
             events.append((at, generate))
         change = {
-            State.SUSPENDED: standing.suspend_subscription,
-            State.ENDED: standing.end_subscription,
+            State.SUSPENDED: suspend_resume_end.suspend_subscription,
+            State.ENDED: suspend_resume_end.end_subscription,
         }.get(sample.state)
         if change is not None:
             at = now - timedelta(days=2)

@@ -15,7 +15,7 @@ from licenses.models import LicenseKey, Slot
 from portal.core.refusal import Refused
 
 MAX_UPLOAD_BYTES = 65_536
-"""Bytes of a license file that an upload may have."""
+"""The largest license file that may be uploaded, in bytes."""
 MAX_NAME_CHARACTERS = 100
 MAX_NAME_BYTES = 255
 MARKS = {
@@ -25,12 +25,12 @@ MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
-"""Encodings by the byte order mark that names them."""
+"""Encodings by their byte order mark."""
 _MARK_AND_BLANKS = "\ufeff" + string.whitespace
 QUOTES = string.whitespace + "\"'`,;\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
-"""What stands around a copied value; no license key has any of it."""
+"""Characters around a copied value; no license key contains any of them."""
 MAX_LAYERS = 4
-"""Prefixes that are taken off: `Authorization: Bearer` has two."""
+"""Prefixes that are removed at most: `Authorization: Bearer` has two."""
 _BEFORE_A_KEY = re.compile(
     r"""
     ^bearer\s+
@@ -38,9 +38,9 @@ _BEFORE_A_KEY = re.compile(
     """,
     re.ASCII | re.IGNORECASE | re.VERBOSE,
 )
-"""What stands before one: an Authorization header, an assignment, a member of JSON."""
+"""A prefix of a copied value: an Authorization header, an assignment, a member of JSON."""
 RESERVED = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(10)}
-"""Names that Windows keeps for devices, whatever their ending."""
+"""Names that Windows reserves for devices, whatever their extension."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class LicenseFile:
 
     @property
     def disposition(self) -> str:
-        """The Content-Disposition: plain ASCII first, the whole name after it (RFC 6266)."""
+        """The Content-Disposition header: the name in ASCII, then the full name (RFC 6266)."""
         plain = _ascii(self.name)
         header = f'attachment; filename="{plain}"'
         if plain != self.name:
@@ -88,9 +88,10 @@ def license_file(key: LicenseKey, *, subscription_name: str) -> LicenseFile:
 
 
 def file_name(subscription_name: str, slot: Slot) -> str:
-    """Return a name that every file system takes: nothing special, at most MAX_NAME_CHARACTERS.
+    """Return a file name that every file system accepts.
 
-    In UTF-8 it has at most MAX_NAME_BYTES: many file systems count those.
+    It has at most MAX_NAME_CHARACTERS, and in UTF-8 at most MAX_NAME_BYTES, which many file
+    systems count.
     """
     ending = f"-{slot.value}.json"
     kept = "".join(
@@ -106,7 +107,7 @@ def file_name(subscription_name: str, slot: Slot) -> str:
 
 
 def text_of(content: bytes) -> str:
-    """Return the text of a file, in UTF-8 or in what its byte order mark names.
+    """Return the text of a file, decoded as UTF-8 or as its byte order mark says.
 
     PowerShell's `>` writes UTF-16. Raises UnicodeDecodeError for other bytes.
     """
@@ -119,11 +120,11 @@ def text_of(content: bytes) -> str:
 def read_presented(text: str) -> tuple[str, Mapping[str, Any] | None]:
     """Return the key and the members of what somebody pasted or uploaded.
 
-    A bare key comes with None, freed of what copying put around and into it: `Bearer`, quotes,
-    `NAME=`, line breaks, invisible characters. The members of a file stay as they are: terminals
-    read it strictly. `validation_key` is left out: a certificate inside a file proves nothing about
-    it, anyone can make such a file, so trust comes from our own signing keys alone. Raises Refused
-    when the text is a JSON document without a key.
+    For a bare key the members are None, and what copying added is removed: `Bearer`, quotes,
+    `NAME=`, line breaks, invisible characters. The members of a file are not cleaned: terminals
+    read it strictly. `validation_key` is left out: anyone can put a certificate into a file, so
+    that only our own signing keys are trusted. Raises Refused when the text is a JSON document
+    without a key.
     """
     text = _bare(text)
     if not text.startswith("{"):
@@ -141,9 +142,9 @@ def read_presented(text: str) -> tuple[str, Mapping[str, Any] | None]:
 
 
 def _bare(text: str) -> str:
-    """Return what was copied, without what stands around it and invisible characters.
+    """Return the text without quotes, prefixes, whitespace and invisible characters.
 
-    A JSON object stays as it is.
+    A JSON object is returned unchanged.
     """
     text = text.strip(_MARK_AND_BLANKS)
     if text.startswith("{"):
@@ -155,7 +156,7 @@ def _bare(text: str) -> str:
 
 
 def _ascii(name: str) -> str:
-    """Return the name in plain ASCII; letters keep their base, others become a hyphen."""
+    """Return the name in ASCII; letters lose their accents, other characters become a hyphen."""
     stem, _, ending = name.rpartition("-")
     decomposed = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
     parts = [p for p in "".join(c if c.isalnum() else "-" for c in decomposed).split("-") if p]

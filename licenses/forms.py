@@ -29,7 +29,7 @@ class PresentedKeyForm(forms.Form):
 
     @override
     def clean(self) -> dict[str, Any]:
-        """Take the text or the file, whichever was given; the file is decoded here."""
+        """Return the text or the decoded file, whichever was given, as `presented`."""
         cleaned = super().clean() or {}
         file = cleaned.get("file")
         has_text = "text" in self.errors or bool((cleaned.get("text") or "").strip())

@@ -1,4 +1,4 @@
-"""The holder's name: what may stand in the claim `aud` (contract.md section 1)."""
+"""The holder's name: what the claim `aud` may contain (contract.md section 1)."""
 
 import re
 
@@ -47,8 +47,8 @@ def suggested(name: str) -> str:
 def admit(name: str) -> str:
     """Return the name as `portal.core.names` normalises it.
 
-    Raises Refused, for the field `holder_name`, for what could pose as another tenant's audience,
-    shows as something else than it is, is blank or over-long, stops terminals, or plainly is a
+    Raises Refused, for the field `holder_name`, for a name that could pass for another tenant's
+    audience, looks like something else, is blank or too long, stops terminals, or is plainly a
     secret.
     """
     name = names.normalised(name)

@@ -49,7 +49,7 @@ def create(*, now: datetime | None = None) -> SigningKey:
 
 
 def activate(signing_key: SigningKey, *, now: datetime | None = None) -> SigningKey:
-    """Make this the signing key that signs; the one before becomes passive in the same step.
+    """Make this the signing key that signs; the previous one becomes passive in the same step.
 
     Raises Refused for a disabled one. Returns it unchanged when it is active already.
     """
@@ -85,7 +85,7 @@ def disable(signing_key: SigningKey, *, now: datetime | None = None) -> SigningK
 
 
 def lock(signing_key: SigningKey) -> SigningKey:
-    """Return the row as it is now, with all signing keys locked: two changes wait for another.
+    """Return the row as it is now, with all signing keys locked, so that changes never overlap.
 
     Must run in a transaction.
     """
@@ -107,8 +107,8 @@ def active() -> SigningKey:
 def ensure_active(*, now: datetime | None = None) -> SigningKey:
     """Return the active signing key; create and activate a first one when there is none at all.
 
-    Several processes may call it at once: the constraint lets one of them win. Raises Refused
-    when there are signing keys but none is active, which only an operator can have meant.
+    Several processes may call it at once: the constraint lets only one of them create it. Raises
+    Refused when there are signing keys but none is active, which only an operator can have done.
     """
     if not SigningKey.objects.exists():
         first = _generate(now or timezone.now())
@@ -147,9 +147,9 @@ def sign(signing_key: SigningKey, claims: Mapping[str, Any], *, typ: str = "JWT"
 
 
 def verify(signing_key: SigningKey, parsed: ParsedToken) -> bool:
-    """Return whether this signing key signed the token; its state is not looked at.
+    """Return whether this signing key signed the token, whatever the key's state.
 
-    The bytes that `tokens.parse` has judged are verified, and are not parsed a second time.
+    The bytes that `tokens.parse` has accepted are verified and are not parsed again.
     """
     return verify_with(public_key(bytes(signing_key.certificate)), parsed)
 
@@ -199,9 +199,9 @@ def public_key_from_jwk(jwk: Mapping[str, Any]) -> RSAPublicKey:
 
 
 def public_keys_from_jwks(document: object) -> dict[str, RSAPublicKey]:
-    """Return the RSA keys of a JWK Set by `kid`; other kinds of keys are passed over (RFC 7517 5).
+    """Return the RSA keys of a JWK Set by `kid`; other kinds of keys are skipped (RFC 7517 5).
 
-    Raises ValueError for what is no JWK Set, and for an RSA key that must not verify.
+    Raises ValueError for anything but a JWK Set, and for an RSA key that must not verify.
     """
     members = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(members, list) or not all(isinstance(jwk, dict) for jwk in members):
@@ -235,7 +235,7 @@ def thumbprint(key: RSAPublicKey) -> str:
 def reencrypt_all() -> int:
     """Encrypt every private key with the newest of KEY_ENCRYPTION_KEYS; return how many.
 
-    To rotate: put the new key in front, restart every process, run this, restart without the old
+    To rotate: put the new key first, restart every process, run this, restart without the old
     key. All of them change or none does. Raises ImproperlyConfigured when one cannot be read.
     """
     with transaction.atomic():
@@ -248,7 +248,7 @@ def reencrypt_all() -> int:
 
 
 def clear_cached_keys() -> None:
-    """Drop the key objects that this process remembers."""
+    """Drop the key objects that this process has cached."""
     public_key.cache_clear()
     _private_key.cache_clear()
 

@@ -1,4 +1,4 @@
-"""Mails about license keys: what was done to them, told to owners and managers."""
+"""Mails about license keys: owners and managers learn what was done to them."""
 
 from licenses.models import License
 from portal.core.actors import Actor
@@ -6,8 +6,8 @@ from portal.core.links import public_link
 from portal.tenants.notices import notify_key_managers
 
 
-def tell(license: License, *, what: str, actor: Actor, consequence: str) -> None:
-    """Queue the notice that somebody did something to the keys, in the flow's transaction.
+def notify_key_managers_of(license: License, *, what: str, actor: Actor, consequence: str) -> None:
+    """Queue a mail about a change to the keys, in the flow's transaction.
 
     `what` completes "<actor> ...", such as "reset the primary key".
     """

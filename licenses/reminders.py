@@ -1,4 +1,4 @@
-"""Mails before license keys expire: one for each tenant and day, each step told once."""
+"""Mails before license keys expire: one for each tenant and day, each step mentioned once."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ STEPS = {
     BillingPeriod.COMMUNITY: (30, 14, 7, 3, 1, 0),
     BillingPeriod.MONTHLY: (7, 3, 1, 0),
 }
-"""Days before the expiry, in UTC, on which a key's owners are reminded."""
+"""Days before the expiry, in UTC, on which owners and managers are reminded."""
 
 MAX_STEP = max(max(steps) for steps in STEPS.values())
 
@@ -41,8 +41,8 @@ class Expiring:
 def send(*, now: datetime | None = None) -> int:
     """Queue the reminders that are due, and return for how many tenants.
 
-    It may run at any time and as often as one likes, several at once too: each step of a key is
-    told once, and a day that was missed is made up for by the nearest step, in one mail.
+    It may run at any time, any number of times, and concurrently: each step of a key is mentioned
+    once, and after missed days one mail mentions the nearest step.
     """
     now = now or timezone.now()
     tenants = due(now).order_by().values_list("tenant_id", flat=True).distinct()
@@ -50,16 +50,16 @@ def send(*, now: datetime | None = None) -> int:
 
 
 def due(now: datetime) -> LicenseKeyQuerySet:
-    """Return the keys that stand in a slot of a running subscription and have a step to tell."""
+    """Return the keys in a slot of an active subscription that have a reminder due."""
     running = Q(license__subscription__ends_at=None) | Q(license__subscription__ends_at__gt=now)
-    come = Q()
+    reminder_due = Q()
     for period, steps in STEPS.items():
         for step in steps:
             near = Q(license__plan__billing_period=period, expires_at__lt=_end_of_day(now, step))
-            come |= near & _untold(step)
+            reminder_due |= near & _not_reminded(step)
     return LicenseKey.objects.current().filter(
         running,
-        come,
+        reminder_due,
         license__deleted_at=None,
         license__subscription__state=State.ACTIVE,
         revoked_at=None,
@@ -69,7 +69,7 @@ def due(now: datetime) -> LicenseKeyQuerySet:
 
 
 def _remind(tenant_id: UUID, now: datetime) -> bool:
-    """Queue the tenant's mail of the day; what comes after it is told tomorrow."""
+    """Queue the tenant's mail of the day; what becomes due after it waits until tomorrow."""
     once = f"expiry:{tenant_id}:{now:%Y-%m-%d}"
     with transaction.atomic():
         Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)
@@ -91,23 +91,23 @@ def _remind(tenant_id: UUID, now: datetime) -> bool:
 
 
 def _take(key: LicenseKey, now: datetime) -> bool:
-    """Note that the key's step is told, unless the slot was reset or deleted meanwhile."""
+    """Record the key's step as mentioned, unless its slot was reset or deleted meanwhile."""
     steps = STEPS[BillingPeriod(key.license.plan.billing_period)]
-    come = min(step for step in steps if step >= _days_left(key, now))
-    untold = LicenseKey.objects.current().filter(_untold(come), pk=key.pk)
-    return bool(untold.update(reminded_days=come))
+    reached = min(step for step in steps if step >= _days_left(key, now))
+    unmentioned = LicenseKey.objects.current().filter(_not_reminded(reached), pk=key.pk)
+    return bool(unmentioned.update(reminded_days=reached))
 
 
-def _untold(step: int) -> Q:
+def _not_reminded(step: int) -> Q:
     return Q(reminded_days=None) | Q(reminded_days__gt=step)
 
 
 def _by_subscription(keys: Iterable[LicenseKey], now: datetime) -> list[Expiring]:
-    """Return what to say, the soonest first; keys of a license that expire on one day together."""
-    together: dict[tuple[UUID, int], list[LicenseKey]] = {}
+    """Return what to say, by expiry; keys of a license that expire on one day share an entry."""
+    groups: dict[tuple[UUID, int], list[LicenseKey]] = {}
     for key in sorted(keys, key=lambda key: (key.expires_at, key.slot)):
         place = (key.license.subscription_id, _days_left(key, now))
-        together.setdefault(place, []).append(key)
+        groups.setdefault(place, []).append(key)
     return [
         Expiring(
             subscription=found[0].license.subscription.name,
@@ -118,7 +118,7 @@ def _by_subscription(keys: Iterable[LicenseKey], now: datetime) -> list[Expiring
             days=days,
             with_subscription=_ends_with(found[0]),
         )
-        for (_, days), found in together.items()
+        for (_, days), found in groups.items()
     ]
 
 
@@ -141,7 +141,7 @@ def _days_left(key: LicenseKey, now: datetime) -> int:
 
 
 def _end_of_day(now: datetime, days: int) -> datetime:
-    """Return the midnight after the day that lies so many days ahead."""
+    """Return the midnight that ends the day so many days ahead."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight + timedelta(days=days + 1)
 

@@ -1,4 +1,4 @@
-"""Token Status List: which entry of which list stands for a license key (contract.md 8).
+"""Token Status List: which entry of which list belongs to a license key (contract.md 8).
 
 The format is that of draft-ietf-oauth-status-list: entries of two bits in a byte array, the first
 in the lowest bits, compressed by zlib (sections 4 and 5).
@@ -23,16 +23,16 @@ from subscriptions.models import State
 
 BITS = 2
 TTL_SECONDS = 300
-"""Seconds for which a verifier may go by a list that it has fetched."""
+"""Seconds for which a verifier may use a list that it has fetched."""
 
 LEAVES_AFTER = timedelta(seconds=CLOCK_SKEW_SECONDS + TTL_SECONDS)
-"""How long after its expiry a refused key stays in its list: until nobody accepts it anyway."""
+"""How long a refused key stays in its list after its expiry: until no verifier accepts it."""
 
 MAX_SHARE = 0.5
-"""The share of a list that is given out: random picks stay quick, and the rest are decoys."""
+"""The share of a list that is assigned to keys: random picks stay fast, and decoys have room."""
 
 MAX_LIST_BYTES = 1 << 20
-"""Bytes that a list may have once it is decompressed: a small one can stand for gigabytes."""
+"""The largest list in bytes, decompressed: a small text can expand to gigabytes."""
 
 
 class Entry(IntEnum):
@@ -47,32 +47,32 @@ def pick() -> tuple[StatusList, int]:
     """Return a list and an index in it that no key has had yet.
 
     Nothing is reserved: the unique constraint of (list, index) decides when the key is stored,
-    and who loses picks again.
+    and the loser picks again.
     """
     newest = StatusList.objects.order_by("-number").first()
     if newest is None or newest.keys.count() >= newest.size * MAX_SHARE:
         newest = _open_list((newest.number if newest else 0) + 1)
-    taken_by_none = decoys(bytes(newest.decoy_seed), newest.size)
+    decoy_indexes = decoys(bytes(newest.decoy_seed), newest.size)
     while True:
         index = secrets.randbelow(newest.size)
-        if index not in taken_by_none and not is_taken(newest, index):
+        if index not in decoy_indexes and not is_taken(newest, index):
             return newest, index
 
 
 def is_taken(status_list: StatusList, index: int) -> bool:
-    """Return whether the index stands for a key, deleted ones included."""
+    """Return whether the index belongs to a key, deleted ones included."""
     return LicenseKey.objects.filter(status_list=status_list, status_index=index).exists()
 
 
 @lru_cache(maxsize=64)
 def decoys(seed: bytes, size: int) -> frozenset[int]:
-    """Return the indexes of a list that stand for no key and are refused for ever.
+    """Return the indexes of a list that belong to no key and are always refused.
 
-    How many they are is the seed's secret too, so that a list does not tell how many keys its
-    vendor has refused, nor how many customers there are.
+    Their number depends on the secret seed too, so that a list does not reveal how many keys the
+    vendor has refused, or how many customers there are.
     """
-    chance = random.Random(seed)  # noqa: S311 - reproducible from a secret seed, not a secret itself
-    return frozenset(chance.sample(range(size), chance.randint(size // 500, size // 200)))
+    generator = random.Random(seed)  # noqa: S311 - reproducible from a secret seed, not a secret itself
+    return frozenset(generator.sample(range(size), generator.randint(size // 500, size // 200)))
 
 
 def entries(status_list: StatusList, now: datetime) -> dict[int, Entry]:
@@ -85,11 +85,11 @@ def entries(status_list: StatusList, now: datetime) -> dict[int, Entry]:
         | Q(signing_key__state=SigningKeyState.DISABLED)
         | Q((f"{subscription}state", State.ENDED))
     )
-    resting = Q((f"{subscription}state__in", [State.SUSPENDED, State.PENDING])) | Q(
+    suspended = Q((f"{subscription}state__in", [State.SUSPENDED, State.PENDING])) | Q(
         (f"{subscription}ends_at__lte", now)
     )
     found = (
-        LicenseKey.objects.filter(refused | resting, status_list=status_list)
+        LicenseKey.objects.filter(refused | suspended, status_list=status_list)
         .filter(expires_at__gt=now - LEAVES_AFTER)
         .annotate(
             entry=Case(When(refused, Value(int(Entry.INVALID))), default=Value(Entry.SUSPENDED))
@@ -102,22 +102,23 @@ def entries(status_list: StatusList, now: datetime) -> dict[int, Entry]:
 
 
 def compressed(values: Mapping[int, int], size: int, *, bits: int = BITS) -> str:
-    """Return the `lst` of a list of `size` entries, of which those not given are 0 (section 4.2).
+    """Return the `lst` of a list of `size` entries, where those not given are 0 (section 4.2).
 
     The same entries give the same text.
     """
-    in_a_byte = 8 // bits
-    packed = bytearray((size + in_a_byte - 1) // in_a_byte)
+    per_byte = 8 // bits
+    packed = bytearray((size + per_byte - 1) // per_byte)
     for index, value in values.items():
-        byte, place = divmod(index, in_a_byte)
+        byte, place = divmod(index, per_byte)
         packed[byte] |= value << (place * bits)
     return base64url(zlib.compress(bytes(packed), level=9))
 
 
 def read_entry(lst: str, index: int, *, bits: int) -> int:
-    """Return the entry at an index of somebody's list (section 8.3).
+    """Return the entry at an index of a fetched list (section 8.3).
 
-    Raises ValueError for what is no such list, has no such index, or grows beyond MAX_LIST_BYTES.
+    Raises ValueError for malformed lists, for an index outside the list, and beyond
+    MAX_LIST_BYTES.
     """
     if bits not in {1, 2, 4, 8}:
         raise ValueError("A status list has 1, 2, 4 or 8 bits for each entry.")

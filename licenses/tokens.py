@@ -1,4 +1,4 @@
-"""Compact JWS, read strictly and written from rows; nothing else reads raw tokens."""
+"""Compact JWS, read strictly and written from rows; no other module reads raw tokens."""
 
 import base64
 import hashlib
@@ -23,13 +23,13 @@ PROVIDER_URN = "urn:oneimlx:lic:pvdr:pi"
 USAGE_URN_PREFIX = "urn:oneimlx:lic:usage:"
 
 CLOCK_SKEW_SECONDS = 300
-"""Seconds that a clock may be wrong by (contract.md section 4)."""
+"""Seconds by which a clock may be wrong (contract.md section 4)."""
 
 MAX_CHARACTERS = 16 * 1024
-"""Characters of the longest token that is looked at (contract.md section 5)."""
+"""The longest token that is read, in characters (contract.md section 5)."""
 
 MAX_TIME = 253_402_300_799
-"""The last second of the year 9999, the last that dates can show."""
+"""The last second of the year 9999, the last that a datetime can hold."""
 
 MAX_DEPTH = 64
 """Levels of nesting that a claim may have; ours have three."""
@@ -55,7 +55,7 @@ class Malformed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedToken:
-    """A token of the right form; nothing in it is trusted until its signature has verified."""
+    """A well-formed token; nothing in it is trusted until its signature has verified."""
 
     header: dict[str, Any]
     claims: dict[str, Any]
@@ -72,8 +72,8 @@ class ParsedToken:
 def parse(token: str) -> ParsedToken:
     """Return the parts of a compact JWS.
 
-    Raises Malformed for whatever contract.md section 5 refuses (RFC 7515 7.1, RFC 8725 3.1, 3.11).
-    A `jti` that is no UUID in lower case is None: no record can be found for it.
+    Raises Malformed for all that contract.md section 5 refuses (RFC 7515 7.1, RFC 8725 3.1, 3.11).
+    `jti` is None unless it is a UUID in lower case: no other one has a record.
     """
     if len(token) > MAX_CHARACTERS:
         raise Malformed("It is longer than 16 KiB.")
@@ -99,7 +99,7 @@ def parse(token: str) -> ParsedToken:
 
 
 def sha256_of(token: str) -> str:
-    """Return the SHA-256 of a token in hexadecimal, as its record keeps it."""
+    """Return the SHA-256 of a token in hexadecimal, as its record stores it."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -111,7 +111,7 @@ def base64url(data: bytes) -> str:
 def from_base64url(text: str) -> bytes:
     """Return the bytes of canonical base64url without padding.
 
-    Raises ValueError for a wrong length or set trailing bits: one value has one spelling.
+    Raises ValueError for a wrong length or set trailing bits: each value has one encoding only.
     """
     data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     if base64url(data) != text:
@@ -130,8 +130,8 @@ def license_claims(
 ) -> dict[str, Any]:
     """Return the claims of one license key, as contract.md section 1 lists them.
 
-    Both times must be whole seconds, so that the row tells the same as the token; ValueError
-    otherwise. Raises Refused when the license's custom claims do not fit its plan.
+    Both times must be whole seconds, so that row and token agree; raises ValueError otherwise.
+    Raises Refused when the license's custom claims do not fit its plan.
     """
     if issued_at.microsecond or expires_at.microsecond:
         raise ValueError("A license key begins and ends at whole seconds.")
@@ -191,7 +191,7 @@ def _object(segment: str, name: str) -> dict[str, Any]:
     data = _decoded(segment, name)
     try:
         value = _JSON.decode(data.decode("utf-8"))
-    # Numbers of too many digits are a ValueError too; brackets by the thousand end recursion.
+    # Numbers with too many digits raise ValueError too; deep nesting raises RecursionError.
     except (ValueError, RecursionError):
         raise Malformed(f"Its {name} is not JSON in UTF-8.") from None
     if not isinstance(value, dict):
@@ -234,7 +234,7 @@ def _is_deeper(value: object, levels: int) -> bool:
 
 @lru_cache(maxsize=64)
 def _header(segment: str) -> tuple[dict[str, Any], str]:
-    """Return a header and its `kid`; all tokens of one signing key have the same."""
+    """Return a header and its `kid`; cached: all tokens of one signing key have the same."""
     header = _object(segment, "header")
     return header, _checked_header(header)
 

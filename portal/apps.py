@@ -1,4 +1,4 @@
-"""The project itself, and what the other apps stand on."""
+"""The project's own app, on which the other apps build."""
 
 from importlib import import_module
 from typing import override
@@ -18,7 +18,6 @@ class PortalConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        """Register the system checks and the handlers of signals."""
         import_module("portal.config.checks")
         import_module("portal.activity.checks")
         import_module("portal.accounts.receivers")
@@ -32,7 +31,7 @@ class PortalConfig(AppConfig):
         pre_migrate.connect(refuse_misfit, sender=self, dispatch_uid="portal.config.schema")
         post_migrate.connect(install_triggers, sender=self, dispatch_uid="portal.append_only")
         post_migrate.connect(
-            # Once a migrate, when the tables of auth, which come last, are there.
+            # Once per migrate, after the tables of auth, which come last.
             seed_groups,
             sender=apps.get_app_config("auth"),
             dispatch_uid="portal.operators",

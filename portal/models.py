@@ -1,4 +1,4 @@
-"""Brings the subjects' models together: Django looks for an app's models here."""
+"""All models of this app: Django looks for them here."""
 
 from portal.accounts.models import EmailChange, User
 from portal.activity.models import LogChain, LogEntry

@@ -58,7 +58,7 @@ SIGNING_KEY_PUBLISHED_HOURS = env.integer(
     "SIGNING_KEY_PUBLISHED_HOURS", default=24, least=0, most=720
 )
 
-# Checks by terminals: limits for one client address, 0 for none; seconds between two writings
+# Checks by terminals: limits for one client address, 0 for none; seconds between two writes
 CHECKS_PER_MINUTE = env.integer("CHECKS_PER_MINUTE", default=6000, least=0, most=10_000_000)
 FAILED_CHECKS_PER_MINUTE = env.integer(
     "FAILED_CHECKS_PER_MINUTE", default=300, least=0, most=10_000_000
@@ -191,7 +191,10 @@ AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 _validation = "django.contrib.auth.password_validation."
 AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
-    {"NAME": _validation + "UserAttributeSimilarityValidator"},
+    {
+        "NAME": _validation + "UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("name", "email")},
+    },
     {"NAME": _validation + "MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": _validation + "CommonPasswordValidator"},
     {"NAME": _validation + "NumericPasswordValidator"},
@@ -199,12 +202,17 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
-ACCOUNT_FORMS = {"login": "portal.accounts.forms.SignInForm"}
 ACCOUNT_ADAPTER = "portal.accounts.adapters.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
-ACCOUNT_FORMS = {"add_email": "portal.accounts.forms.ChangeEmailForm"}
+ACCOUNT_FORMS = {
+    "add_email": "portal.accounts.forms.ChangeEmailForm",
+    "change_password": "portal.accounts.forms.ChangePasswordForm",
+    "login": "portal.accounts.forms.SignInForm",
+    "reset_password_from_key": "portal.accounts.forms.ResetPasswordForm",
+    "set_password": "portal.accounts.forms.SetPasswordForm",
+}
 ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "portal.accounts.credentials.ResetTokenGenerator"  # noqa: S105 (a class)
 ACCOUNT_UNIQUE_EMAIL = True
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
@@ -214,7 +222,7 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_RATE_LIMITS = {
     "login": None,  # "login_failed" is counted before the password is hashed
     # `key` is address and account together (AccountAdapter): a limit on the account alone would
-    # let a stranger who guesses lock its owner out.
+    # let anybody who guesses lock its owner out.
     "login_failed": "30/m/ip,5/5m/key",
     "login_failed_known_device": "10/5m/key",
     "second_step": "30/m/ip,5/5m/key",
@@ -234,14 +242,14 @@ MFA_FORMS = {
     "reauthenticate_webauthn": "portal.accounts.passkeys.ProofPasskeyForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
-MFA_RATE_LIMITS = {"webauthn_login": "60/m/ip"}  # a company's people share an address
+MFA_RATE_LIMITS = {"webauthn_login": "120/m/ip"}  # a company shares it; each page may ask twice
 MFA_TOTP_ISSUER = PORTAL_NAME
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = (
     DEMONSTRATION and not HTTPS and urlsplit(PUBLIC_URL).hostname == "localhost"
 )
-# Nobody is signed in without a verified address. What is not verified is one to change to, which
-# allauth would refuse to people with a second factor.
+# Nobody is signed in without a verified address. An unverified one is the new address of a change,
+# which allauth would refuse to people with a second factor.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 # portal.accounts.proof asks for proofs: allauth asks again right after sign-in, and never asks
 # people who sign in at a provider only.
@@ -270,14 +278,14 @@ MAILERS = {"default": env.mailer("MAIL_URL", console=DEMONSTRATION)}
 # Uploads: checked in memory and never written anywhere
 FILE_UPLOAD_HANDLERS = ["portal.server.uploads.MemoryOnlyUploadHandler"]
 
-# What browsers are told
+# Headers and cookies for browsers
 SECURE_CSP = {
     "default-src": [CSP.NONE],
     "script-src": [CSP.SELF],
     "style-src": [CSP.SELF],
     "font-src": [CSP.SELF],
     "connect-src": [CSP.SELF],
-    # Browsers hold the redirect that answers a form to this too.
+    # Browsers apply this to the redirect that answers a form, too.
     "form-action": [CSP.SELF, *(f"{issuer.scheme}://{issuer.netloc}" for issuer in _issuers)],
     "img-src": [CSP.SELF, "data:"],
     "base-uri": [CSP.NONE],

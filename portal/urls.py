@@ -16,7 +16,7 @@ from subscriptions import urls as subscription_pages
 
 handler500 = server_error
 
-# The list and the page of a subscription show its license keys, so they lie in `licenses`.
+# The list and the page of a subscription show its license keys, so they are in `licenses`.
 subscriptions = [*license_pages.subscription_pages, *subscription_pages.urlpatterns]
 
 urlpatterns = [

@@ -1,5 +1,7 @@
 """What was bought: plans and subscriptions."""
 
+from typing import override
+
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
@@ -9,8 +11,8 @@ class SubscriptionsConfig(AppConfig):
 
     name = "subscriptions"
 
+    @override
     def ready(self) -> None:
-        """Register the handler that seeds the plans."""
         from subscriptions.catalogue import seed_plans  # noqa: PLC0415 (needs the app registry)
 
         post_migrate.connect(seed_plans, sender=self, dispatch_uid="subscriptions.catalogue")

@@ -1,6 +1,6 @@
 """The plans that ship with the portal, and which client generations start on them.
 
-A plan's URN is data of the plan: operators add others (contract.md section 1).
+A plan's URN is data: operators add plans with other URNs (contract.md section 1).
 """
 
 from typing import Any
@@ -66,10 +66,10 @@ def shipped_plans() -> list[Plan]:
 
 
 def seed_plans(**_signal: Any) -> None:
-    """Add the shipped plans that are missing; what operators changed stays as it is."""
-    there = set(Plan.objects.values_list("code", flat=True))
+    """Add the shipped plans that are missing; existing ones keep the changes of operators."""
+    existing = set(Plan.objects.values_list("code", flat=True))
     Plan.objects.bulk_create(
-        [plan for plan in shipped_plans() if plan.code not in there], ignore_conflicts=True
+        [plan for plan in shipped_plans() if plan.code not in existing], ignore_conflicts=True
     )
 
 

@@ -1,7 +1,7 @@
 """The claims that plans of the kind `custom` put flat into their keys (contract.md section 6).
 
-The client reads every one of them and crashes when one is missing; any other name could override
-a claim such as `exp` or `sub`.
+The client reads every one of them and crashes when one is missing; a claim with any other name
+could override one such as `exp` or `sub`.
 """
 
 import math
@@ -39,7 +39,7 @@ HANDLERS: dict[str, frozenset[str]] = {
     "service_handlers": frozenset({"default"}),
     "license_handlers": frozenset({"online", "online-license", "offline", "offline-license"}),
 }
-"""Lists of words, each with the words that it must hold so that default terminals start."""
+"""Lists of words, each with the words that it must contain so that default terminals start."""
 
 PRICES = ("monthly_price", "yearly_price")
 NAMES = (*LIMITS, *SWITCHES, *SWITCH_COPIES, *HANDLERS, "currency", *PRICES)
@@ -51,9 +51,9 @@ def is_custom(plan_urn: str) -> bool:
 
 
 def completed(claims: Any) -> Any:
-    """Return the claims with the COPIES that are missing; what is no object is returned as it is.
+    """Return the claims with the missing COPIES; anything but an object is returned as it is.
 
-    Nothing that is there is overwritten: `validate` refuses copies that differ.
+    No existing value is overwritten: `validate` refuses copies that differ.
     """
     if not isinstance(claims, dict):
         return claims
@@ -64,7 +64,7 @@ def completed(claims: Any) -> Any:
 
 
 def validate_for_plan(plan_urn: str, claims: object) -> None:
-    """Raise ValidationError unless the claims fit the plan: all for `custom`, none for others."""
+    """Raise ValidationError unless the claims fit the plan: all for `custom`, else none."""
     if is_custom(plan_urn):
         validate(claims)
     elif claims != {}:
@@ -115,7 +115,7 @@ def _price(value: object) -> str:
 def _is_finite(value: Any) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # A whole number that no double can hold.
+    except OverflowError:  # an integer that no double can hold
         return False
 
 

@@ -18,7 +18,7 @@ class RenameForm(forms.Form):
 
 
 class FilterForm(forms.Form):
-    """What the list of subscriptions is narrowed to."""
+    """The search and the filters of the list of subscriptions."""
 
     q = forms.CharField(
         label="Search",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Self
+from typing import Self, override
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -24,14 +24,14 @@ from subscriptions import custom_claims
 
 
 class Edition(models.TextChoices):
-    """What a plan's badge says, and which usages its licenses may have."""
+    """The edition of a plan: its badge, and the usages that its licenses may have."""
 
     COMMUNITY = "community", "Community"
     COMMERCIAL = "commercial", "Commercial"
 
 
 class BillingPeriod(models.TextChoices):
-    """How long the keys of a plan live."""
+    """How long the keys of a plan are valid."""
 
     COMMUNITY = "community", "Community"
     MONTHLY = "monthly", "Monthly"
@@ -48,13 +48,12 @@ EXPIRY_NOTICE = {
 }
 """How long before its expiry a key is shown as expiring soon, by billing period."""
 
-
 SOON = timedelta(days=30)
-"""What operators list as expiring, whatever the billing period."""
+"""How long before their expiry operators see keys listed as expiring, in any billing period."""
 
 
 class PlanQuerySet(models.QuerySet["Plan"]):
-    """Words for reading plans."""
+    """Queries for plans."""
 
     def offered(self) -> PlanQuerySet:
         """Return the plans that new subscriptions may use."""
@@ -108,10 +107,11 @@ class Plan(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @override
     def clean(self) -> None:
-        """Complete the custom claims; raise ValidationError unless they fit the plan.
+        """Complete the custom claims; raises ValidationError unless they fit.
 
-        contract.md section 6.
+        The rules are in contract.md section 6.
         """
         self.custom_claims = custom_claims.completed(self.custom_claims)
         try:
@@ -140,18 +140,18 @@ class State(models.TextChoices):
 
 
 RUNNING = {State.ACTIVE, State.SUSPENDED}
-"""Activated and not ended: an operator moves between the two."""
+"""Activated and not ended: operators suspend and resume."""
 
 
 class SubscriptionQuerySet(models.QuerySet["Subscription"]):
-    """Words for reading subscriptions."""
+    """Queries for subscriptions."""
 
     def for_tenant(self, tenant: Tenant) -> Self:
         """Return the subscriptions of one tenant."""
         return self.filter(tenant=tenant)
 
     def with_state(self, now: datetime | None = None) -> Self:
-        """Annotate `effective_state`: ended when stored so or when the end date has passed."""
+        """Annotate `effective_state`: ended if stored as such or if the end date has passed."""
         now = now or timezone.now()
         return self.annotate(
             effective_state=Case(
@@ -169,7 +169,7 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         return rows.filter(~past, state=state)
 
     def matching(self, text: str) -> Self:
-        """Return those whose name holds the text or whose identifier begins with it."""
+        """Return those whose name contains the text or whose identifier begins with it."""
         text = names.normalised(text)
         if not text:
             return self
@@ -252,7 +252,7 @@ class Subscription(models.Model):
         ]
         indexes = [
             models.Index(fields=["tenant", "-created_at", "-id"], name="subscription_listing"),
-            # What figures count, so that they are counted without the rows.
+            # All columns that the figures count, so that the index alone is read.
             models.Index(fields=["state", "plan", "ends_at"], name="subscription_figures"),
             models.Index(fields=["created_at", "id"], name="subscription_by_creation"),
             models.Index(
@@ -273,5 +273,5 @@ class Subscription(models.Model):
 
 
 def effective_state(stored: State, ends_at: datetime | None, now: datetime) -> State:
-    """Return the state at that moment: a passed end date ends, whatever is stored."""
+    """Return the state at that moment: ended once the end date has passed, whatever is stored."""
     return State.ENDED if ends_at is not None and ends_at <= now else stored

@@ -1,4 +1,4 @@
-"""What acts on subscriptions: activate, rename, start a free one."""
+"""Actions on subscriptions: activate, rename, start a community subscription."""
 
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from subscriptions.forms import RenameForm
 from subscriptions.models import Subscription
 
 CHANGED = "subscription-changed"
-"""The event to which the page of a subscription listens."""
+"""The event that makes the page of a subscription reload its part."""
 
 
 @require_POST

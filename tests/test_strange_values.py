@@ -73,6 +73,7 @@ def subscription(contoso: Tenant, manager: User, signing_key: Any) -> Subscripti
     return LicenseKey.objects.earliest("pk").license.subscription
 
 
+@pytest.mark.sweep
 def test_no_parameter_of_a_members_page_ends_in_an_error(manager_client, subscription):
     urls = (
         (page.format(id=subscription.pk), {name: value})
@@ -98,6 +99,7 @@ def parameters(request: Any, page: Any) -> Iterator[str]:
     yield "pk__in"
 
 
+@pytest.mark.sweep
 def test_no_parameter_of_a_list_ends_in_an_error(operator_client, operator, subscription):
     request = RequestFactory().get("/")
     request.user = operator

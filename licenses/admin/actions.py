@@ -1,15 +1,12 @@
-"""Operator actions on licenses and license keys: to revoke keys."""
+"""Operator actions that revoke license keys."""
 
 from typing import Any
 
 from django import forms
-from django.db import transaction
 
-from licenses.flows.revoke import revoke_key, revoke_keys
-from licenses.models import ANSWERED, License, LicenseKey, Slot
-from portal.core.actors import Actor
+from licenses.flows.revoke import revoke_key, revoke_slots
+from licenses.models import License, LicenseKey, Slot
 from portal.core.dates import moment
-from portal.core.refusal import Refused
 from portal.operators.actions import OperatorAction
 from portal.operators.forms import ReasonForm
 
@@ -20,25 +17,13 @@ CONSEQUENCE = (
 
 
 class SlotsForm(ReasonForm):
-    """Which of the two slots."""
+    """Whose keys to revoke: one slot or both."""
 
     slots = forms.TypedChoiceField(
         label="License keys",
         choices=[("both", "Both"), *Slot.choices],
         coerce=lambda value: list(Slot) if value == "both" else [Slot(value)],
     )
-
-
-@transaction.atomic
-def revoke_slots(license: License, *, slots: list[Slot], actor: Actor, reason: str) -> None:
-    """Revoke the keys of these slots that still answer, those in an overlap too.
-
-    Raises Refused when the license keys were deleted.
-    """
-    answering = license.keys.filter(slot__in=slots, state__in=ANSWERED).order_by("pk")
-    if not answering:
-        raise Refused("These license keys were deleted; their checks are refused already.")
-    revoke_keys(keys=answering, actor=actor, reason=reason)
 
 
 def _license(license: License) -> str:
@@ -66,7 +51,7 @@ REVOKE_LICENSE = OperatorAction(
     name="revoke",
     label="Revoke license keys",
     consequences=(CONSEQUENCE,),
-    flow=revoke_slots,
+    flow=lambda license, **chosen: revoke_slots(license=license, **chosen),
     summarize=_license,
     form=SlotsForm,
     permission="revoke",

@@ -15,7 +15,7 @@ from portal.web.forms import posted
 
 
 def find_view(page: PlainAdmin, request: HttpRequest) -> HttpResponse:
-    """Ask for the key by POST, so that no address holds it, and lead to the page of its jti."""
+    """Ask for the key by POST, which keeps it out of URLs, and redirect to its record."""
     if not page.has_view_permission(request):
         raise PermissionDenied
     form = PresentedKeyForm(posted(request), request.FILES or None)
@@ -35,7 +35,7 @@ def find_view(page: PlainAdmin, request: HttpRequest) -> HttpResponse:
 
 
 def _page_of(presented: str) -> HttpResponse:
-    """Return the way to the key's page; raise Refused, with its jti, when there is none."""
+    """Return a redirect to the key's page; raises Refused, naming the jti, without a record."""
     token, _members = read_presented(presented)
     verdict = check(token, expected={})
     if verdict.parsed is None:

@@ -13,7 +13,7 @@ from portal.operators.forms import ReasonForm
 
 
 class ActivateSigningKeyForm(ReasonForm):
-    """Activate a signing key; one that was published too recently in an emergency only."""
+    """Activation of a signing key; in an emergency also of one published too recently."""
 
     is_emergency = forms.BooleanField(
         required=False,
@@ -29,7 +29,7 @@ class ActivateSigningKeyForm(ReasonForm):
 
 
 class DisableSigningKeyForm(ReasonForm):
-    """Disable a signing key: its key id's beginning is typed, so that it is no slip."""
+    """Disabling of a signing key; the beginning of its key id is typed as a confirmation."""
 
     confirmation = forms.CharField(widget=forms.TextInput(attrs={"autocomplete": "off"}))
 
@@ -47,6 +47,6 @@ class DisableSigningKeyForm(ReasonForm):
 
     @override
     def clean(self) -> dict[str, Any]:
-        """Leave the confirmation out of what the flow gets."""
+        """Drop the confirmation, which the flow does not take."""
         cleaned = super().clean() or self.cleaned_data
         return {name: value for name, value in cleaned.items() if name != "confirmation"}

@@ -1,6 +1,6 @@
-"""What operators see of licenses and keys: everything but the keys themselves.
+"""Admin of licenses and license keys, without the keys themselves.
 
-Flows make and change these rows. Neither a private key nor a license key's token is read here.
+Only flows create and change these rows. No private key and no token of a license key is read here.
 """
 
 from functools import partial
@@ -17,13 +17,13 @@ from licenses.admin.finding import find_view
 from licenses.checking.results import Result
 from licenses.models import CheckCount, License, LicenseKey, LicenseKeyQuerySet, StatusList
 from portal.operators.actions import ActionsAdmin
-from portal.operators.lists import CountryFilter, word_filter
+from portal.operators.lists import CountryFilter, choice_filter, word_filter
 from portal.operators.model_admin import ReadOnlyAdmin, links, listing
 from portal.web.large_forms import takes_large_form
 
 
 class RevokingAdmin(ActionsAdmin, ReadOnlyAdmin):
-    """Rows that only their revocation changes."""
+    """Rows that can be revoked, but not edited."""
 
     def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the operator may revoke license keys."""
@@ -32,7 +32,7 @@ class RevokingAdmin(ActionsAdmin, ReadOnlyAdmin):
 
 @admin.register(License)
 class LicenseAdmin(RevokingAdmin):
-    """What Generate created, frozen as it was then."""
+    """Licenses, as they were when they were generated."""
 
     operator_actions = (REVOKE_LICENSE,)
 
@@ -68,7 +68,7 @@ class LicenseAdmin(RevokingAdmin):
         "authorized_application_id",
     )
     list_filter = ("usage", ("deleted_at", admin.EmptyFieldListFilter), CountryFilter)
-    # Prefetched: a join would be sorted whole, with all its columns, for a page of it.
+    # Prefetched: with a join the database would sort all rows with all columns for each page.
     list_select_related = ()
     search_fields = (
         "holder_name",
@@ -92,7 +92,6 @@ class LicenseAdmin(RevokingAdmin):
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the licenses, and what they name for those that are shown."""
         return super().get_queryset(request).prefetch_related("tenant", "subscription", "plan")
 
     @override
@@ -183,13 +182,12 @@ class LicenseKeyAdmin(RevokingAdmin):
 
     @override
     def get_urls(self) -> list[Any]:
-        """Add the page that finds a pasted key."""
         view = self.admin_site.admin_view(takes_large_form(partial(find_view, self)))
         return [path("find/", view, name="licenses_licensekey_find"), *super().get_urls()]
 
     @override
     def other_links(self, request: HttpRequest) -> list[tuple[str, str]]:
-        """Lead to the page that finds a pasted key."""
+        """Link to the page that finds a pasted key."""
         find = ("Find a license key", reverse("admin:licenses_licensekey_find"))
         return [find, *super().other_links(request)]
 
@@ -215,27 +213,11 @@ class LicenseKeyAdmin(RevokingAdmin):
 
 @admin.register(StatusList)
 class StatusListAdmin(ReadOnlyAdmin):
-    """The status lists; the seed of their decoys would tell which entries are real."""
+    """Status lists, without the seed of their decoys, which would reveal the real entries."""
 
     fields = ("number", "size", "created_at")
     list_display = ("number", "size", "created_at")
     secrets = ("decoy_seed",)
-
-
-class ResultFilter(admin.SimpleListFilter):
-    """Filters by result, without reading which results were counted."""
-
-    title = "result"
-    parameter_name = "result"
-
-    @override
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return Result.choices
-
-    @override
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the counts of the chosen result."""
-        return queryset.filter(result=self.value()) if self.value() else queryset
 
 
 @admin.register(CheckCount)
@@ -244,7 +226,7 @@ class CheckCountAdmin(ReadOnlyAdmin):
 
     fields = ("hour", "tenant", "license_key", "result", "count", "last_at")
     list_display = ("hour", "tenant", "license_key", "result", "count", "last_at")
-    list_filter = (ResultFilter,)
+    list_filter = (choice_filter("result", "result", Result),)
     list_select_related = ("tenant", "license_key")
     search_fields = ("tenant__name",)
     search_help_text = "Tenant's name, or whole jti or identifier of the tenant"
@@ -253,5 +235,4 @@ class CheckCountAdmin(ReadOnlyAdmin):
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the counts; their key's token stays in the database."""
         return super().get_queryset(request).defer("license_key__token")

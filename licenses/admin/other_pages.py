@@ -1,4 +1,4 @@
-"""What license keys add to the admin's pages of tenants and subscriptions, and to its start."""
+"""What license keys add to the admin's start page and its pages of tenants and subscriptions."""
 
 from typing import Any, override
 
@@ -22,7 +22,7 @@ admin.site.unregister([Tenant, Subscription])
 
 @admin.register(Tenant)
 class LicensedTenantAdmin(TenantAdmin):
-    """Tenants, found and linked by what was issued to them."""
+    """Tenants, with search and links by what was issued to them."""
 
     identifiers = (
         *TenantAdmin.identifiers,
@@ -39,7 +39,7 @@ class LicensedTenantAdmin(TenantAdmin):
 
 @admin.register(Subscription)
 class LicensedSubscriptionAdmin(SubscriptionAdmin):
-    """Subscriptions, found, filtered and linked by their license keys."""
+    """Subscriptions, with search, filters and links by their license keys."""
 
     list_filter = (
         SubscriptionAdmin.list_filter[0],
@@ -57,5 +57,5 @@ class LicensedSubscriptionAdmin(SubscriptionAdmin):
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the subscriptions with the words that speak of license keys."""
+        """Return a LicensedSubscriptions, which has the queries about license keys."""
         return self.shown(LicensedSubscriptions(Subscription))

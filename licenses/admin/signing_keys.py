@@ -1,4 +1,4 @@
-"""What operators see of signing keys and do to them; the private half is on no page."""
+"""Admin of signing keys, with the actions on them; no page shows a private key."""
 
 import hashlib
 from typing import Any, override
@@ -77,7 +77,7 @@ DISABLE = OperatorAction(
 
 @admin.register(SigningKey)
 class SigningKeyAdmin(ActionsAdmin, ReadOnlyAdmin):
-    """The vendor's key pairs: flows create, activate and disable them."""
+    """The vendor's key pairs; flows create, activate and disable them."""
 
     operator_actions = (CREATE, ACTIVATE, DISABLE)
     fields = (
@@ -109,7 +109,7 @@ class SigningKeyAdmin(ActionsAdmin, ReadOnlyAdmin):
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the signing keys with what the kept figures say of them."""
+        """Annotate the numbers of license keys from the stored figures."""
         counted = snapshot.current().numbers["signing_keys"]
         return (
             super()
@@ -135,12 +135,12 @@ class SigningKeyAdmin(ActionsAdmin, ReadOnlyAdmin):
 
     @admin.display(description="license keys signed")
     def signed(self, obj: Any) -> int:
-        """Return how many license keys it has signed, as counted last."""
+        """Return how many license keys it has signed, as of the last count."""
         return int(obj.signed)
 
     @admin.display(description="of them still living")
     def living(self, obj: Any) -> int:
-        """Return how many of them pass checks, as counted last."""
+        """Return how many of them pass checks, as of the last count."""
         return int(obj.living)
 
     @admin.display(description="SHA-256 of the certificate")

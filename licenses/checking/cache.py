@@ -1,8 +1,8 @@
-"""A cache of tokens whose signature has verified: their bytes never change.
+"""A cache of tokens whose signature has verified; their bytes never change.
 
-Only form and signature are cached, for the key that verified them: never a state, and never
-what a stranger sends, so that nobody but terminals can fill it. A terminal that comes
-again costs neither parsing nor RSA.
+It holds parsed tokens and the certificates that verified them: never a state, and never a token
+without a valid signature, so that strangers cannot fill it. When a terminal checks again, neither
+parsing nor RSA is needed.
 """
 
 from collections import OrderedDict
@@ -12,15 +12,15 @@ from licenses import keys, tokens
 from licenses.tokens import ParsedToken
 
 MAX_TOKENS = 4096
-"""Tokens that a process keeps, about 5 kB each; the one unused for longest goes first."""
+"""Tokens that a process caches, about 5 kB each; the least recently used is dropped first."""
 
 _cache: OrderedDict[str, tuple[ParsedToken, bytes]] = OrderedDict()
 
 
 def parse(token: str) -> ParsedToken:
-    """Return what `tokens.parse` does, without parsing where it is cached.
+    """Return what `tokens.parse` returns, from the cache if it is there.
 
-    Raises Malformed as that does. Nothing in it is to be trusted before `is_signed`.
+    Raises Malformed as it does. Nothing in the result may be trusted before `is_signed`.
     """
     cached = _cache.get(tokens.sha256_of(token))
     return tokens.parse(token) if cached is None else cached[0]
@@ -38,7 +38,7 @@ def is_signed(parsed: ParsedToken, certificate: bytes) -> bool:
 
 
 def clear() -> None:
-    """Empty it."""
+    """Empty the cache."""
     _cache.clear()
 
 

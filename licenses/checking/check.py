@@ -1,8 +1,8 @@
-"""The check of one license key: one order, one vocabulary, for portal, terminals and command.
+"""The check of one license key, the same for the portal, terminals and the command.
 
 The steps and their order are contract.md section 4: form, signature, request, record, slot, key,
-subscription, time. The first that fails answers. Trust comes from our own signing keys, never
-from a certificate that came with the key.
+subscription, time. The first that fails decides. Only our own signing keys are trusted, never a
+certificate that came with the key.
 """
 
 import hmac
@@ -56,11 +56,11 @@ WITHOUT_DATABASE = frozenset({Step.RECORD, Step.SLOT, Step.KEY, Step.SUBSCRIPTIO
 _ECHOED = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 type Expected = Mapping[str, str | None]
-"""What the caller compares: an absent name is skipped, None stands for "not given"."""
+"""Values to compare: an absent name is skipped, None means "not given"."""
 
 
 class Outcome(StrEnum):
-    """What became of one step, for the screen."""
+    """The outcome of one step, as pages show it."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -72,10 +72,10 @@ class Outcome(StrEnum):
 class Verdict:
     """The answer to a check.
 
-    `left_out` are the steps that need a database, where there was none. `parsed` is None for a
-    malformed key. `key` is the record of exactly this token; it is None
-    until the signature has verified, and for another tenant's key. `certificate` (DER) is of the
-    signing key that verified the signature, None where none did.
+    `left_out` are the steps that need a database, if the check had none. `parsed` is None for a
+    malformed key. `key` is the record of exactly this token; it is None until the signature has
+    verified, and for another tenant's key. `certificate` (DER) belongs to the signing key that
+    verified the signature; it is None if none did.
     """
 
     result: Result
@@ -90,7 +90,7 @@ class Verdict:
 
     @property
     def passes(self) -> bool:
-        """Whether a terminal may start on this key."""
+        """Whether a terminal may start with this key."""
         return self.result.passes
 
     def steps(self) -> list[tuple[str, Outcome]]:
@@ -124,10 +124,10 @@ def check(
     now: datetime | None = None,
     fetch: Fetch = fetch_on_thread,
 ) -> Verdict:
-    """Return the verdict on a license key; it never raises for what a stranger may send.
+    """Return the verdict on a license key; no input of a stranger makes it raise.
 
-    `expected` has the names of COMPARED that the caller wants compared. `now` is the present
-    moment unless it is given. `fetch` runs the one read.
+    `expected` has the names of COMPARED that the caller wants compared. `now` defaults to the
+    present. `fetch` makes the one database read.
     """
     now = now or timezone.now()
     try:
@@ -192,7 +192,7 @@ def check_offline(
     expected: Expected,
     now: datetime | None = None,
 ) -> Verdict:
-    """Return the verdict that needs no database, by published keys alone (`kid` to key).
+    """Return the verdict without a database, from published keys alone (`kid` to key).
 
     The steps from record to subscription are left out (contract.md section 4): a key that was
     deleted, revoked or replaced still passes here.
@@ -222,7 +222,7 @@ def check_offline(
 
 
 def expected_from_terminal(body: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return what a terminal's request names: all of COMPARED, None where it is lacking."""
+    """Return what a terminal's request names: all of COMPARED, None where it is missing."""
     return {name: _text(body.get(name)) for name in COMPARED}
 
 
@@ -231,8 +231,8 @@ def expected_from_file(
 ) -> dict[str, str | None]:
     """Return what an uploaded license file names, as a terminal would send it.
 
-    Its audience is left out, which holds ours and is never sent; the application only counts
-    where the file lists it. With `tenant_id`, a file of another tenant is a mismatch.
+    Its audience is left out: terminals never send it. The application is compared only if the
+    file lists it. With `tenant_id`, a file of another tenant is a mismatch.
     """
     expected = {name: _text(members.get(name)) for name in IN_FILE}
     if tenant_id is not None and expected["consumer_tenant_id"] != str(tenant_id):
@@ -254,7 +254,7 @@ def _malformed(malformed: tokens.Malformed, compared: frozenset[str], now: datet
 
 
 def judge_request(claims: Mapping[str, Any], expected: Expected) -> Result | None:
-    """Return the first mismatch of the request with the claims, in the order of the table."""
+    """Return the first mismatch of request and claims, in the order of contract.md section 4."""
     if _differs(expected, "issuer", claims.get("iss")):
         return Result.ISSUER_MISMATCH
     if _differs(expected, "consumer_tenant_id", claims.get("tid")):
@@ -273,7 +273,7 @@ def judge_request(claims: Mapping[str, Any], expected: Expected) -> Result | Non
 
 
 def judge_time(parsed: ParsedToken, now: datetime) -> Result | None:
-    """Return whether the key is too young or too old, allowing for clocks (RFC 7519 4.1.4)."""
+    """Return the failure of a key outside its validity, with clock skew (RFC 7519 4.1.4)."""
     moment = now.timestamp()
     if moment < max(parsed.iat, parsed.nbf) - CLOCK_SKEW_SECONDS:
         return Result.NOT_YET_VALID
@@ -283,7 +283,7 @@ def judge_time(parsed: ParsedToken, now: datetime) -> Result | None:
 
 
 def _record_of(parsed: ParsedToken, records: Records) -> StoredKey | None:
-    """Return the row that the token's `jti` leads to, if it is of exactly this token."""
+    """Return the row of the token's `jti`, if it was made for exactly this token."""
     key = records.key
     return key if key and hmac.compare_digest(key.token_sha256, parsed.sha256) else None
 

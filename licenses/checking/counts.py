@@ -2,7 +2,7 @@
 
 A check writes nothing itself: it would wait for the disk, and on SQLite for every other writer.
 What a process has gathered is written every few seconds and when it stops; a crash loses no more
-than that. Many processes add up, because a row is added to and never replaced.
+than that. The counts of several processes add up, because rows are incremented, never replaced.
 """
 
 import atexit
@@ -22,13 +22,13 @@ from licenses.models import CheckCount
 from portal.core.outages import is_outage
 from portal.core.steps import remove_in_steps
 
-logger = logging.getLogger("licenses.counting")
+logger = logging.getLogger("licenses.checking")
 
 MAX_ROWS = 100_000
-"""Rows that a process keeps while the database is away; more are dropped, and the log says so."""
+"""Rows that a process keeps while the database is unavailable; more are dropped, and logged."""
 
 ROWS_PER_STATEMENT = 500
-"""Rows of one statement."""
+"""Rows that one statement writes."""
 
 _ROW = "(%s, %s, %s, %s, %s, %s)"
 _ADD = """
@@ -47,19 +47,19 @@ type _Counts = dict[_Place, tuple[uuid.UUID, int, datetime]]
 
 
 class CountedKey(Protocol):
-    """What is counted: a license key's row, or what a check has read of it."""
+    """What a count needs of a license key: its row, or what a check has read of it."""
 
     @property
     def pk(self) -> int:
-        """Its number."""
+        """The primary key of the row."""
 
     @property
     def tenant_id(self) -> uuid.UUID:
-        """Whose it is."""
+        """The tenant that the key belongs to."""
 
 
 class _Gathered:
-    """What was counted and not yet written, and the thread that writes it."""
+    """Counts that are not yet written, and the thread that writes them."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -87,7 +87,7 @@ class _Gathered:
         return taken
 
     def start(self) -> None:
-        """Start the thread in this process, once: it would not survive a fork."""
+        """Start the thread, once in each process: threads do not survive a fork."""
         with self.lock:
             if self.thread is None:
                 self.thread = threading.Thread(target=self.run, name="counting", daemon=True)
@@ -119,11 +119,11 @@ def count(key: CountedKey, result: str, moment: datetime) -> None:
 
 
 def write() -> None:
-    """Write what this process has gathered; what an outage keeps from being written waits."""
+    """Write what this process has gathered; counts that an outage holds up are kept."""
     taken = _gathered.take()
     if not taken:
         return
-    # In one order, so that two processes never wait for each other.
+    # In a fixed order, so that two processes never deadlock.
     places = sorted(taken)
     try:
         _write({place: taken[place] for place in places})
@@ -156,7 +156,7 @@ def _write(counts: _Counts) -> None:
 def prune(*, now: datetime | None = None, stopped: Callable[[], bool] = lambda: False) -> int:
     """Remove counts of hours more than CHECK_COUNT_DAYS ago; return how many.
 
-    Each step is a short transaction, so that nobody waits for it; `stopped` is asked in between.
+    Each step is a short transaction, so that nobody waits for it; `stopped` is called in between.
     """
     before = (now or timezone.now()) - timedelta(days=settings.CHECK_COUNT_DAYS)
     old = CheckCount.objects.filter(hour__lt=before).order_by("hour")

@@ -1,7 +1,7 @@
-"""The one look-up of a check: all that judging needs, in one prepared statement of plain SQL.
+"""The one database read of a check: a prepared statement in plain SQL.
 
 It is the hot path of the portal, where the ORM's join costs more than everything else together.
-That it tells the same as the rows do is tested over every state, on both databases.
+Tests compare its answer with the rows, in every state and on both databases.
 """
 
 import sqlite3
@@ -40,7 +40,7 @@ type Fetch = Callable[[UUID | None, str], tuple[Any, ...] | None]
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A license key's row with the subscription that stands behind it."""
+    """A license key's row, with the state of its subscription."""
 
     pk: int
     tenant_id: UUID
@@ -63,9 +63,9 @@ class Records:
 
 
 def fetch_on_thread(jti: UUID | None, kid: str) -> tuple[Any, ...] | None:
-    """Read on this thread's connection; on a new one where the server has ended it.
+    """Run the statement; once more on a new connection if the server has closed this one.
 
-    Nothing else is tried again: a database that is away costs each request its time-out once.
+    Nothing else is retried: while the database is unavailable, a request waits for one time-out.
     Raises django.db.OperationalError then.
     """
     connection = connections[DEFAULT_DB_ALIAS]
@@ -79,7 +79,7 @@ def fetch_on_thread(jti: UUID | None, kid: str) -> tuple[Any, ...] | None:
 
 
 def _is_ended(connection: BaseDatabaseWrapper) -> bool:
-    """Return whether there was a connection to PostgreSQL, and its server has ended it."""
+    """Return whether this is a connection to PostgreSQL that the server has closed."""
     return connection.vendor == "postgresql" and bool(
         connection.connection and connection.connection.closed
     )
@@ -143,7 +143,7 @@ def _stored_key(
     subscription_state: str,
     subscription_ends_at: datetime | None,
 ) -> StoredKey:
-    """Return what these columns say; the same columns say the same, and are not read twice."""
+    """Return the row with these columns; cached, so that the same columns are converted once."""
     return StoredKey(
         pk,
         tenant_id if isinstance(tenant_id, UUID) else UUID(tenant_id),
@@ -158,5 +158,5 @@ def _stored_key(
 
 
 def _moment(value: datetime | None) -> datetime | None:
-    """Return an aware time: SQLite stores it in UTC without saying so."""
+    """Return an aware time: SQLite stores UTC without a time zone."""
     return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)

@@ -6,7 +6,7 @@ from django.db.models import TextChoices
 
 
 class Step(TextChoices):
-    """The steps of a check, in their order; the first that fails answers."""
+    """The steps of a check, in their order; the first that fails decides the result."""
 
     FORM = "form", "Form"
     SIGNATURE = "signature", "Signature"
@@ -19,7 +19,7 @@ class Step(TextChoices):
 
 
 class Result(TextChoices):
-    """What a check answers, in the order of the checks; the label is a short title for people."""
+    """The result of a check, in the order of the steps; the label is a short title for people."""
 
     VALID = "valid", "Valid"
     SUPERSEDED = "superseded", "Superseded, still accepted"
@@ -46,7 +46,7 @@ class Result(TextChoices):
 
     @property
     def passes(self) -> bool:
-        """Whether a terminal may start on it."""
+        """Whether a terminal may start."""
         return self in PASSING
 
     @property
@@ -56,23 +56,22 @@ class Result(TextChoices):
 
     @property
     def step(self) -> Step | None:
-        """The step that answers so; None for the results that pass."""
+        """The step that has this result; None for the results that pass."""
         return _TEXTS[self].step
 
     @property
     def sentence(self) -> str:
-        """What is the case, as a sentence without braces."""
+        """A sentence that describes the result; it has no braces."""
         return _TEXTS[self].sentence
 
     @property
     def advice(self) -> str:
-        """What to do about it, as a sentence."""
+        """A sentence that says what to do about it."""
         return _TEXTS[self].advice
 
 
 PASSING = {Result.VALID, Result.SUPERSEDED}
-"""The results on which a terminal may start."""
-
+"""The results with which a terminal may start."""
 
 _EXIT_STATUSES = {
     Result.VALID: 0,
@@ -98,7 +97,7 @@ _EXIT_STATUSES = {
     Result.NOT_YET_VALID: 28,
     Result.EXPIRED: 29,
 }
-"""Scripts compare these numbers: a result keeps its own for good, a new one gets a new number."""
+"""Scripts compare these numbers, so that none is ever changed or used again."""
 
 
 @dataclass(frozen=True)

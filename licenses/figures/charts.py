@@ -1,4 +1,4 @@
-"""The figures as operators see them: bars and columns, each with its number and its list."""
+"""The figures as charts for operators: bars and columns, each with its number and a link."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ HEIGHT = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """One row of a bar chart; `percent` of the widest one."""
+    """One row of a bar chart; `percent` is relative to the widest one."""
 
     label: str
     count: int
@@ -30,7 +30,7 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column of a chart over time: what passed below, what was refused on top of it."""
+    """One column of a chart over time: what passed at the bottom, what was refused on top."""
 
     start: datetime
     x: int
@@ -45,7 +45,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """A chart over time, with the sentence that tells it without eyes."""
+    """A chart over time, with a sentence that describes it to screen readers."""
 
     columns: list[Column]
     width: int
@@ -54,7 +54,7 @@ class Columns:
 
 @dataclass(frozen=True, kw_only=True)
 class StartPage:
-    """Everything that the start page of the admin shows."""
+    """The contents of the admin's start page."""
 
     taken_at: datetime
     active: list[Bar]
@@ -76,7 +76,7 @@ class StartPage:
 
 
 def start_page() -> StartPage:
-    """Return the start page; of the database only the kept figures and one key are read."""
+    """Return the start page; only the stored figures and one key are read from the database."""
     figures = snapshot.current()
     now, numbers = figures.taken_at, figures.numbers
     active = SigningKey.objects.defer("private_key").filter(state=SigningKeyState.ACTIVE).first()
@@ -117,13 +117,17 @@ def _active(numbers: Numbers) -> list[Bar]:
 
 
 def _keys(numbers: Numbers, now: datetime) -> list[Bar]:
-    there, moment = {"revoked_at__isnull": True}, _iso(now)
+    not_revoked, moment = {"revoked_at__isnull": True}, _iso(now)
     lists: dict[str, dict[str, Any]] = {
-        "valid": {"state__exact": KeyState.CURRENT, **there, "expires_at__gt": moment},
-        "superseded": {"state__exact": KeyState.SUPERSEDED, **there, "accepted_until__gt": moment},
-        "expired": {"state__exact": KeyState.CURRENT, **there, "expires_at__lte": moment},
+        "valid": {"state__exact": KeyState.CURRENT, **not_revoked, "expires_at__gt": moment},
+        "superseded": {
+            "state__exact": KeyState.SUPERSEDED,
+            **not_revoked,
+            "accepted_until__gt": moment,
+        },
+        "expired": {"state__exact": KeyState.CURRENT, **not_revoked, "expires_at__lte": moment},
         "revoked": {"revoked_at__isnull": False},
-        "replaced": {"state__in": "superseded,replaced", **there},
+        "replaced": {"state__in": "superseded,replaced", **not_revoked},
         "deleted": {"state__exact": KeyState.DELETED},
         "withdrawn": {"signing_key__in": _disabled(), "revoked_at__isnull": True},
     }
@@ -135,7 +139,7 @@ def _keys(numbers: Numbers, now: datetime) -> list[Bar]:
 
 
 def _disabled() -> str:
-    """Return the disabled signing keys as a filter takes them."""
+    """Return the disabled signing keys as the value of a filter."""
     disabled = SigningKey.objects.filter(state=SigningKeyState.DISABLED)
     return ",".join(str(pk) for pk in disabled.values_list("pk", flat=True))
 
@@ -201,7 +205,7 @@ def _bars(rows: Any) -> list[Bar]:
 
 
 def _columns(rows: list[tuple[datetime, int, int, str]], sentence: str) -> Columns:
-    """Return a column for each (start, count, refused of them, address)."""
+    """Return a column for each (start, count, number of refused, address)."""
     highest = max((count for _, count, _, _ in rows), default=0)
     columns = []
     for place, (start, count, refused, address) in enumerate(rows):
@@ -224,7 +228,7 @@ def _columns(rows: list[tuple[datetime, int, int, str]], sentence: str) -> Colum
 
 
 def _share(count: int, of: int, units: int) -> int:
-    """Return the whole units for a count, at least one for anything that is not nothing."""
+    """Return the size of a count in whole units; at least one unless the count is 0."""
     return max(round(units * count / of), 1) if count and of else 0
 
 

@@ -1,6 +1,6 @@
 """`GET /metrics`: the vendor's figures in the text format of Prometheus, version 0.0.4.
 
-No tenant is ever a label: whoever may read the metrics learns nothing of a single customer.
+No tenant is ever a label, so that the metrics reveal nothing about a single customer.
 """
 
 import hmac
@@ -26,7 +26,7 @@ type Sample = tuple[Mapping[str, object], float]
 @require_safe
 @login_not_required
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer who has the token; for everybody else there is nothing here (404)."""
+    """Send the metrics to whoever has the token; everybody else gets a 404."""
     if not _has_token(request):
         raise Http404
     figures = snapshot.current()

@@ -1,8 +1,8 @@
-"""The vendor's figures: counted once a minute at most, kept, and read by whoever shows them.
+"""The vendor's figures: counted at most once a minute, stored, and read by whatever shows them.
 
-The worker counts them (`refresh`); where it does not run, the first reader after a minute does.
-Nothing here is about a single tenant. All counts read indexes made for them; past hours are
-taken from the figures before, since their checks no longer change.
+The worker counts them (`refresh`); if it does not run, the first reader after a minute does.
+No figure is about a single tenant. All counts read indexes made for them; past hours are
+copied from the previous figures, since their checks no longer change.
 """
 
 from collections import Counter
@@ -26,9 +26,9 @@ RECENT = timedelta(days=30)
 WEEKS = 12
 HOURS = 24
 STILL_WRITTEN = timedelta(hours=2)
-"""For so long after it began an hour's checks may change: they are written in batches."""
+"""How long after its start an hour's checks may change: they are written in batches."""
 
-THERE = [KeyState.CURRENT, KeyState.SUPERSEDED, KeyState.REPLACED]
+NOT_DELETED = [KeyState.CURRENT, KeyState.SUPERSEDED, KeyState.REPLACED]
 LOCK = "figures.counting"
 
 KEY_STATES = {
@@ -40,7 +40,7 @@ KEY_STATES = {
     "deleted": "Deleted",
     "withdrawn": "Signing key disabled",
 }
-"""What a license key is, with everything that comes on top of its stored state."""
+"""The states of license keys, including revocation, expiry and a disabled signing key."""
 
 
 class PlanFigure(TypedDict):
@@ -61,14 +61,14 @@ class WeekFigure(TypedDict):
 
 
 class SigningKeyFigure(TypedDict):
-    """License keys that one signing key has signed, and those of them that still live."""
+    """License keys that one signing key has signed, and how many of them still pass checks."""
 
     signed: int
     living: int
 
 
 class Numbers(TypedDict):
-    """Everything that is counted, as it is kept; times are ISO 8601, UTC."""
+    """All figures as they are stored; times are ISO 8601, in UTC."""
 
     active: list[PlanFigure]
     new: int
@@ -106,7 +106,7 @@ def refresh(*, now: datetime | None = None) -> Figures:
 
 
 def count(*, now: datetime, known: dict[str, dict[str, int]] | None = None) -> Numbers:
-    """Return the numbers as of `now`; `known` are the checks of hours that are over."""
+    """Return the numbers as of `now`; `known` are the checks of past hours."""
     by_signing_key = _by_signing_key(now)
     waiting = Outbox.objects.waiting().aggregate(n=Count("pk"), at=Min("created_at"))
     return {
@@ -145,7 +145,7 @@ def _active(now: datetime) -> list[PlanFigure]:
 
 
 def _ended(now: datetime) -> int:
-    """Count the subscriptions whose end date passed lately, and those that an operator ended."""
+    """Count the subscriptions that ended recently, by their end date or by an operator."""
     by_date = Q(ends_at__gt=now - RECENT, ends_at__lte=now)
     changes = LogEntry.objects.filter(
         action=Action.SUBSCRIPTION_CHANGED,
@@ -171,7 +171,7 @@ def _by_signing_key(now: datetime) -> dict[str, Counter[str]]:
         "valid": current.filter(expires_at__gt=now),
         "superseded": old.filter(accepted_until__gt=now),
         "expired": current.filter(expires_at__lte=now),
-        "revoked": LicenseKey.objects.filter(state__in=THERE, revoked_at__isnull=False),
+        "revoked": LicenseKey.objects.filter(state__in=NOT_DELETED, revoked_at__isnull=False),
         "replaced": whole.filter(state=KeyState.REPLACED),
         "overlap over": old.filter(accepted_until__lte=now),
         "deleted": LicenseKey.objects.filter(state=KeyState.DELETED),

@@ -1,4 +1,4 @@
-"""Check a key from the portal: the very check that terminals get, and a row in the log."""
+"""Check a key from the portal: the same check that terminals get, recorded in the log."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from portal.tenants.models import Tenant
 
 
 def check_stored_key(*, license: License, slot: Slot, actor: Actor) -> Verdict:
-    """Check the key that stands in the slot. Raises Refused when it was deleted meanwhile."""
+    """Check the key in the slot. Raises Refused when it was deleted meanwhile."""
     key = license.keys.current().filter(slot=slot).first()
     if key is None or key.token is None:
         raise Refused("These license keys were deleted. There is nothing to check.")
@@ -29,11 +29,11 @@ def check_stored_key(*, license: License, slot: Slot, actor: Actor) -> Verdict:
 def check_presented_key(
     *, token: str, expected: Mapping[str, str | None], tenant: Tenant, actor: Actor
 ) -> Verdict:
-    """Check a pasted key, or one of a file, whose members are `expected` besides the tenant.
+    """Check a pasted key, or the key of an uploaded file, whose members are then in `expected`.
 
-    A file counts with the tenant that it names, as a terminal would send it; the caller has seen
-    to it that this is the tenant (`expected_from_file`). Only a key of the tenant's own is
-    recorded: of any other nothing is known here.
+    The tenant that a file names takes precedence, as if a terminal had sent it; the caller makes
+    sure that it is this tenant (`expected_from_file`). The check is recorded only if the key is
+    one of the tenant's own.
     """
     verdict = check(token, expected={"consumer_tenant_id": str(tenant.pk), **expected})
     if verdict.key is not None and verdict.key.tenant_id == tenant.pk:

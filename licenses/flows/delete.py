@@ -20,9 +20,9 @@ from subscriptions.models import Subscription
 def delete_keys(*, license: License, actor: Actor, now: datetime | None = None) -> License:
     """Delete the license with all its keys and return it.
 
-    The rows stay, so that every check of these keys says `deleted` (keys in an overlap with them);
-    the tokens themselves go, those of keys replaced before too.
-    Raises Refused when somebody deleted them before, naming who and when.
+    The rows stay, so that every check of these keys, and of keys in an overlap, says `deleted`.
+    The tokens are erased, including those of keys replaced earlier. Raises Refused when somebody
+    has already deleted the keys, naming who and when.
     """
     now = now or timezone.now()
     subscription = lock(Subscription, license.subscription_id)
@@ -44,7 +44,7 @@ def delete_keys(*, license: License, actor: Actor, now: datetime | None = None) 
         },
         now=now,
     )
-    notices.tell(
+    notices.notify_key_managers_of(
         license,
         what="deleted both license keys",
         actor=actor,
@@ -55,7 +55,7 @@ def delete_keys(*, license: License, actor: Actor, now: datetime | None = None) 
 
 
 def refuse_unless_deletable(license: License) -> None:
-    """Raise Refused when somebody deleted the license before, naming who and when."""
+    """Raise Refused when somebody has already deleted the license, naming who and when."""
     if license.deleted_at is not None:
         raise Refused(
             f"{license.deleted_by_name} deleted these license keys on "
@@ -64,7 +64,7 @@ def refuse_unless_deletable(license: License) -> None:
 
 
 def _delete_keys(license: License, now: datetime) -> None:
-    """Delete the keys that still answer; what was replaced before stays `replaced`."""
+    """Delete the keys that may still pass checks; those replaced earlier stay `replaced`."""
     over = license.keys.filter(state=KeyState.SUPERSEDED, accepted_until__lte=now)
     over.update(state=KeyState.REPLACED)
     answered = license.keys.filter(state__in=ANSWERED)

@@ -1,4 +1,4 @@
-"""Download: the license file of the key that stands in a slot."""
+"""Download: the license file of the key in a slot."""
 
 from datetime import datetime
 
@@ -16,7 +16,7 @@ from subscriptions.models import State, Subscription
 
 
 def refuse_unless_downloadable(key: LicenseKey, state: State, now: datetime) -> None:
-    """Raise Refused for a key that no terminal would start on."""
+    """Raise Refused for a key with which no terminal would start."""
     name = key.get_slot_display().lower()
     if state != State.ACTIVE:
         raise Refused(
@@ -38,9 +38,9 @@ def download_key(
     is_taken: bool = True,
     now: datetime | None = None,
 ) -> LicenseFile:
-    """Return the license file of the slot's key and record who took it.
+    """Return the license file of the slot's key and record the download.
 
-    `is_taken` is false when nothing is handed out (a HEAD request), so that nothing is recorded.
+    `is_taken` is false for a HEAD request, which sends no file and records nothing.
     Raises Refused when the subscription is not active or the key is revoked or expired.
     """
     now = now or timezone.now()

@@ -20,7 +20,7 @@ def end_key_overlap(
 ) -> LicenseKey:
     """Make the slot's superseded key `replaced` and return it.
 
-    Raises Refused when no overlap runs any more.
+    Raises Refused when the slot has no overlap any more.
     """
     now = now or timezone.now()
     subscription = lock(Subscription, license.subscription_id)

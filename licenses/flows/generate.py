@@ -39,9 +39,9 @@ def generate_keys(
 ) -> License:
     """Create the subscription's license with its primary and secondary key; return it.
 
-    Raises Refused when the holder's name is not admitted, when the subscription is not active or
-    has license keys already (naming who generated them and when), when the plan does not know
-    the usage, or when nothing can be signed.
+    Raises Refused when the holder's name is not allowed, when the subscription is not active or
+    already has license keys (naming who generated them and when), when the plan does not allow
+    the usage, or when no key can be signed.
     """
     now = now or timezone.now()
     holder_name = admit(holder_name)
@@ -75,18 +75,18 @@ def _sign_and_store(
 
 
 def refuse_unless_generatable(subscription: Subscription, now: datetime) -> None:
-    """Raise Refused when the subscription gets no license keys now, saying why."""
+    """Raise Refused, with the reason, when no license keys can be generated now."""
     state = subscription.state_at(now)
     if state != State.ACTIVE:
         raise Refused(
             f"This subscription is {state.label.lower()}. License keys are generated for active "
             "subscriptions only."
         )
-    there = License.objects.not_deleted().filter(subscription=subscription).first()
-    if there is not None:
+    existing = License.objects.not_deleted().filter(subscription=subscription).first()
+    if existing is not None:
         raise Refused(
-            f"{there.created_by_name} generated the license keys of this subscription on "
-            f"{moment(there.created_at)}. Nothing was generated again."
+            f"{existing.created_by_name} generated the license keys of this subscription on "
+            f"{moment(existing.created_at)}. Nothing was generated again."
         )
 
 
@@ -116,7 +116,7 @@ def _frozen(
 
 
 def _ingredients(subscription: Subscription) -> tuple[object, ...]:
-    """Return what keys are made from, to see under the lock whether it changed meanwhile."""
+    """Return what keys are made from, to detect under the lock whether it changed meanwhile."""
     plan, tenant = subscription.plan, subscription.tenant
     return (
         subscription.ends_at,

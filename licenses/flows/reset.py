@@ -1,4 +1,4 @@
-"""Reset one slot: a new key for it, while terminals run on the other."""
+"""Reset one slot: a new key for it, while terminals use the other."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -37,9 +37,9 @@ LENGTH = {
 
 
 def overlaps(key: LicenseKey, now: datetime) -> tuple[Overlap, ...]:
-    """Return the overlaps that a reset of this key may choose: a dead key has none."""
-    dead = key.revoked_at is not None or key.expires_at <= now
-    return (Overlap.NOW,) if dead else tuple(Overlap)
+    """Return the overlaps to choose from; only NOW for a revoked or expired key."""
+    no_longer_passes = key.revoked_at is not None or key.expires_at <= now
+    return (Overlap.NOW,) if no_longer_passes else tuple(Overlap)
 
 
 def overlap_end(key: LicenseKey, overlap: Overlap, now: datetime) -> datetime:
@@ -58,12 +58,12 @@ def reset_key(
     expected_jti: UUID,
     now: datetime | None = None,
 ) -> LicenseKey:
-    """Sign a new key for the slot from what the license froze, and return it.
+    """Sign a new key for the slot from the frozen values of the license, and return it.
 
-    `expected_jti` is the key that the member saw in the slot. Raises Refused when it was
+    `expected_jti` identifies the key that the member saw in the slot. Raises Refused when it was
     replaced meanwhile (naming by whom and when), when the keys were deleted, when the
-    subscription is not active or has another plan than the license, when the overlap is not to
-    be had, or when nothing can be signed.
+    subscription is not active or has another plan than the license, when the overlap is not
+    available, or when no key can be signed.
     """
     now = now or timezone.now()
     return signing.until_current(
@@ -110,7 +110,7 @@ def _sign_and_store(
             },
             now=now,
         )
-        notices.tell(
+        notices.notify_key_managers_of(
             license,
             what=f"reset the {slot.label.lower()} key",
             actor=actor,
@@ -123,7 +123,7 @@ def _sign_and_store(
 
 
 def refuse_unless_resettable(license: License, subscription: Subscription, now: datetime) -> None:
-    """Raise Refused when no slot of the license can be reset now, saying why."""
+    """Raise Refused, with the reason, when no slot of the license can be reset now."""
     if license.deleted_at is not None:
         raise Refused(
             f"{license.deleted_by_name} deleted these license keys on "

@@ -1,4 +1,4 @@
-"""Revoke license keys: every check of them is refused from now on."""
+"""Revoke license keys: from then on every check of them is refused."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -7,13 +7,22 @@ from django.db import transaction
 from django.utils import timezone
 
 from licenses import notices
-from licenses.models import KeyState, LicenseKey, Slot
+from licenses.models import ANSWERED, KeyState, License, LicenseKey, Slot
 from portal.activity.actions import Action
 from portal.activity.entries import record
 from portal.core.actors import Actor
 from portal.core.locking import lock
 from portal.core.refusal import Refused
 from subscriptions.models import Subscription
+
+CONSEQUENCE = (
+    "Terminals with this key do not start until they have a new one: reset the slot, and download "
+    "and install its new key."
+)
+CONSEQUENCES = (
+    "Terminals with these keys do not start until they have new ones: reset both slots, and "
+    "download and install their new keys."
+)
 
 
 @transaction.atomic
@@ -33,14 +42,14 @@ def revoke_key(
 def revoke_keys(
     *, keys: Iterable[LicenseKey], actor: Actor, reason: str, now: datetime | None = None
 ) -> list[LicenseKey]:
-    """Revoke keys of one license as `revoke_key` does, and return them; one mail tells of all."""
+    """Revoke keys of one license as `revoke_key` does, with one mail for all; return them."""
     now = now or timezone.now()
     found = [_revoke(key, actor, reason, now) for key in keys]
     revoked = [key for key, is_new in found if is_new]
     slots = [slot for slot in Slot if any(key.slot == slot for key in revoked)]
     if slots:
         names = " and ".join(slot.label.lower() for slot in slots)
-        notices.tell(
+        notices.notify_key_managers_of(
             revoked[0].license,
             what=f"revoked the {names} key{'s' if slots[1:] else ''}",
             actor=actor,
@@ -49,18 +58,20 @@ def revoke_keys(
     return [key for key, _ in found]
 
 
-CONSEQUENCE = (
-    "Terminals with this key do not start until they have a new one: reset the slot, and download "
-    "and install its new key."
-)
-CONSEQUENCES = (
-    "Terminals with these keys do not start until they have new ones: reset both slots, and "
-    "download and install their new keys."
-)
+@transaction.atomic
+def revoke_slots(*, license: License, slots: list[Slot], actor: Actor, reason: str) -> None:
+    """Revoke the keys in these slots that may still pass checks, including those in an overlap.
+
+    Raises Refused when the license keys were deleted.
+    """
+    answering = license.keys.filter(slot__in=slots, state__in=ANSWERED).order_by("pk")
+    if not answering:
+        raise Refused("These license keys were deleted; their checks are refused already.")
+    revoke_keys(keys=answering, actor=actor, reason=reason)
 
 
 def _revoke(key: LicenseKey, actor: Actor, reason: str, now: datetime) -> tuple[LicenseKey, bool]:
-    """Revoke the key; return it, and whether it was not revoked before."""
+    """Revoke the key; return it, and whether it was revoked only now."""
     subscription = lock(Subscription, key.license.subscription_id)
     key = LicenseKey.objects.get(pk=key.pk)
     if key.state == KeyState.DELETED:

@@ -16,13 +16,13 @@ MAX_ATTEMPTS = 5
 
 
 class Outdated(Exception):
-    """What the keys were signed from changed before they were stored: sign again."""
+    """The data behind the signed keys changed before they were stored: sign again."""
 
 
 def expiry(*, issued_at: datetime, days: int, ends_at: datetime | None) -> datetime:
     """Return the earlier of issue + days and the subscription's end date, in whole seconds.
 
-    Raises Refused when nothing is left until the end date.
+    Raises Refused when the end date has been reached.
     """
     expires_at = issued_at + timedelta(days=days)
     if ends_at is not None:
@@ -73,8 +73,8 @@ def store(key: LicenseKey) -> None:
     """Insert a signed key, in the caller's transaction.
 
     Raises Outdated when its signing key is no longer active or its status index was taken
-    meanwhile: two subscriptions may pick the same entry at once, which no lock on one of them
-    excludes and the unique constraint decides.
+    meanwhile: two subscriptions may pick the same entry at once, which only the unique
+    constraint prevents.
     """
     active = SigningKey.objects.filter(pk=key.signing_key_id, state=SigningKeyState.ACTIVE)
     if not active.exists() or status_list.is_taken(key.status_list, key.status_index):
@@ -89,7 +89,7 @@ def store(key: LicenseKey) -> None:
 
 
 def until_current[T](sign_and_store: Callable[[], T]) -> T:
-    """Run until what was signed is still true when it is stored, and return its answer."""
+    """Repeat until the signed keys are stored before their data changes; return the result."""
     for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             return sign_and_store()

@@ -16,14 +16,14 @@ from portal.core.dates import moment
 from portal.core.refusal import Refused
 
 MIN_ROTATION_INTERVAL = timedelta(days=30)
-"""After a rotation the next one begins no earlier: a timer that runs too often changes nothing."""
+"""The shortest time between two rotations, so that a timer that runs too often does no harm."""
 
 
 @transaction.atomic
 def create_signing_key(
     *, actor: Actor, reason: str = "", now: datetime | None = None
 ) -> SigningKey:
-    """Return a new signing key: published, so that it verifies, and not signing yet."""
+    """Return a new signing key: published, so that it verifies, but not signing yet."""
     signing_key = keys.create(now=now)
     record(
         actor=actor,
@@ -42,8 +42,8 @@ def create_signing_key(
 def signs_from(signing_key: SigningKey) -> datetime:
     """Return from when a signing key may be activated: SIGNING_KEY_PUBLISHED_HOURS after creation.
 
-    By then everybody who verifies keys has fetched it. The first one of all may sign at once:
-    nobody can have fetched our keys before there was one.
+    By then everybody who verifies keys has fetched it. The very first one may sign at once, since
+    nobody can have fetched our keys before.
     """
     if not SigningKey.objects.exclude(activated_at=None).exists():
         return signing_key.created_at
@@ -59,7 +59,7 @@ def activate_signing_key(
     is_emergency: bool = False,
     now: datetime | None = None,
 ) -> SigningKey:
-    """Let this key sign from now on; the one before keeps verifying.
+    """Let this key sign from now on; the previous one keeps verifying.
 
     Raises Refused if it is disabled, or published for too short a time and this is no emergency.
     """
@@ -98,9 +98,9 @@ def count_accepted_keys(signing_key: SigningKey, *, now: datetime | None = None)
 def disable_signing_key(
     *, signing_key: SigningKey, actor: Actor, reason: str, now: datetime | None = None
 ) -> SigningKey:
-    """Withdraw a signing key: every license key that it signed is refused from now on, for good.
+    """Withdraw a signing key: every license key that it signed is refused from now on, permanently.
 
-    Raises Refused for the active one: its successor comes first.
+    Raises Refused for the active one: its successor must be activated first.
     """
     before = keys.lock(signing_key)
     if before.state == SigningKeyState.DISABLED:
@@ -123,7 +123,7 @@ def disable_signing_key(
 
 @dataclass(frozen=True, kw_only=True)
 class Rotation:
-    """What one run of a rotation did: `created` and `activated` are None where it did not."""
+    """What one run of a rotation did: `created` and `activated` are None if it did not do that."""
 
     created: SigningKey | None
     activated: SigningKey | None
@@ -135,8 +135,9 @@ def rotate_signing_key(
 ) -> Rotation:
     """Do the next step of a rotation: create the successor, or activate it when it may sign.
 
-    Run it until the successor is active; a run too many does nothing, since the next rotation
-    begins MIN_ROTATION_INTERVAL after the last one. In an emergency one run does everything.
+    Run it until the successor is active; extra runs do nothing, since the next rotation begins
+    MIN_ROTATION_INTERVAL after the last one at the earliest. In an emergency one run does
+    everything.
     """
     now = now or timezone.now()
     active = SigningKey.objects.filter(state=SigningKeyState.ACTIVE).first()

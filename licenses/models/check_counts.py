@@ -8,7 +8,7 @@ from portal.tenants.models import Tenant
 
 
 class CheckCount(models.Model):
-    """Checks of one key by terminals in one hour, by result; `last_at` is the newest of them."""
+    """Checks of one key by terminals in one hour, by result; `last_at` is the last one's time."""
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
     license_key = models.ForeignKey(

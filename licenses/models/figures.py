@@ -1,4 +1,4 @@
-"""The vendor's figures as they were counted last."""
+"""The stored figures of the vendor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.db.models import Q
 
 
 class Figures(models.Model):
-    """The vendor's figures as they were counted last: one row, so that pages count nothing."""
+    """The vendor's figures as of the last count: one row, so that no page has to count."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     numbers = models.JSONField()

@@ -37,7 +37,7 @@ class LicenseQuerySet(models.QuerySet["License"]):
 
 
 class License(models.Model):
-    """What Generate creates: everything that goes into its keys, frozen as it was then."""
+    """What Generate creates: all values that go into its keys, frozen at that time."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="licenses")
@@ -96,14 +96,14 @@ class Slot(models.TextChoices):
 
     @property
     def other(self) -> Slot:
-        """The slot that terminals run on while this one is reset."""
+        """The slot whose key terminals use while this one is reset."""
         return Slot.SECONDARY if self is Slot.PRIMARY else Slot.PRIMARY
 
 
 class KeyState(models.TextChoices):
-    """The stored state of a license key; revocation and times come on top of it.
+    """The stored state of a license key; revocation and expiry are stored separately.
 
-    A superseded key whose overlap is over answers `replaced` though still stored as superseded.
+    A check of a superseded key whose overlap is over says `replaced`, whatever is stored.
     """
 
     CURRENT = "current", "Current"
@@ -113,18 +113,18 @@ class KeyState(models.TextChoices):
 
 
 ANSWERED = {KeyState.CURRENT, KeyState.SUPERSEDED}
-"""A check of these may still pass."""
+"""States in which a check may still pass."""
 
 
 class LicenseKeyQuerySet(models.QuerySet["LicenseKey"]):
     """Queries for license keys."""
 
     def current(self) -> LicenseKeyQuerySet:
-        """Return the keys that stand in a slot now."""
+        """Return the keys that are in a slot now."""
         return self.filter(state=KeyState.CURRENT)
 
     def overlapping(self, now: datetime | None = None) -> LicenseKeyQuerySet:
-        """Return the superseded keys whose overlap runs."""
+        """Return the superseded keys whose overlap is not over."""
         return self.filter(
             state=KeyState.SUPERSEDED,
             revoked_at=None,
@@ -139,16 +139,16 @@ class LicenseKeyQuerySet(models.QuerySet["LicenseKey"]):
         )
 
     def never_downloaded(self) -> LicenseKeyQuerySet:
-        """Return the current keys that nobody downloaded."""
+        """Return the current keys that nobody has downloaded."""
         return self.current().filter(last_downloaded_at=None)
 
     def never_checked(self) -> LicenseKeyQuerySet:
-        """Return the current keys that no terminal had checked."""
+        """Return the current keys that no terminal has checked."""
         checks = CheckCount.objects.filter(license_key=OuterRef("pk"))
         return self.current().filter(~Exists(checks))
 
     def accepted(self, now: datetime | None = None) -> LicenseKeyQuerySet:
-        """Return the keys of which a check passes as far as they themselves decide."""
+        """Return the keys that pass a check, apart from their subscription and signing key."""
         now = now or timezone.now()
         overlap_runs = Q(accepted_until=None) | Q(accepted_until__gt=now)
         return self.filter(overlap_runs, state__in=ANSWERED, revoked_at=None, expires_at__gt=now)
@@ -163,7 +163,7 @@ class LicenseKeyQuerySet(models.QuerySet["LicenseKey"]):
 
 
 class LicenseKey(models.Model):
-    """One signed key with its history: a reset adds a row, a delete leaves it without token."""
+    """One signed key with its history: a reset adds a row, a deletion erases the token only."""
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="license_keys")
     license = models.ForeignKey(License, on_delete=models.PROTECT, related_name="keys")
@@ -242,7 +242,7 @@ class LicenseKey(models.Model):
         indexes = [
             models.Index(fields=["expires_at"], name="license_key_by_expiry"),
             models.Index(fields=["tenant", "expires_at"], name="license_key_by_tenant"),
-            # Everything that figures count, so that they are counted without the rows.
+            # All columns that the figures count, so that the index alone is read.
             models.Index(
                 fields=["signing_key", "state", "revoked_at", "expires_at", "accepted_until"],
                 name="license_key_figures",

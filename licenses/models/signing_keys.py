@@ -16,11 +16,11 @@ class SigningKeyState(models.TextChoices):
 
 
 VERIFYING = {SigningKeyState.PASSIVE, SigningKeyState.ACTIVE}
-"""Published, and keys signed by them pass; a disabled signing key's keys do not."""
+"""States of published signing keys, whose license keys pass; those of disabled ones do not."""
 
 
 class SigningKeyQuerySet(models.QuerySet["SigningKey"]):
-    """Words for reading signing keys."""
+    """Queries for signing keys."""
 
     def published(self) -> SigningKeyQuerySet:
         """Return those that verify, the newest first."""
@@ -30,7 +30,7 @@ class SigningKeyQuerySet(models.QuerySet["SigningKey"]):
 class SigningKey(models.Model):
     """An RSA key pair with its self-signed certificate; the private key is encrypted at rest.
 
-    `licenses.keys` alone reads `private_key`.
+    Only `licenses.keys` reads `private_key`.
     """
 
     kid = models.CharField(

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 
 class StatusList(models.Model):
-    """One Token Status List (contract.md section 8); `number` is the n of its address."""
+    """One Token Status List (contract.md section 8); `number` is the n in its address."""
 
     number = models.PositiveIntegerField(primary_key=True)
     size = models.PositiveIntegerField(default=131_072)

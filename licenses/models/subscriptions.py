@@ -1,4 +1,4 @@
-"""Reading subscriptions by their license keys."""
+"""Queries for subscriptions by their license keys."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from subscriptions.models import SOON, Subscription, SubscriptionQuerySet
 
 
 class LicensedSubscriptions(SubscriptionQuerySet):
-    """Words for reading subscriptions that speak of their license keys.
+    """Queries for subscriptions by their license keys.
 
-    `LicensedSubscriptions(Subscription)` begins with all of them.
+    `LicensedSubscriptions(Subscription)` starts with all subscriptions.
     """
 
     def with_license_state(self, now: datetime | None = None) -> Self:
@@ -26,14 +26,14 @@ class LicensedSubscriptions(SubscriptionQuerySet):
         from correlated subqueries, so that a page reads the keys of its own rows only.
         """
         current = Q(pk=OuterRef("pk"), licenses__deleted_at=None, licenses__keys__state="current")
-        # Not Exists: PostgreSQL would hash the keys of all tenants to answer it.
-        there = Subscription.objects.filter(current).order_by()
+        # Not Exists: PostgreSQL would hash the keys of all tenants for it.
+        with_keys = Subscription.objects.filter(current).order_by()
         # In one call: each further one would join the keys again, the replaced ones too.
         expiries = Subscription.objects.filter(current, licenses__keys__revoked_at=None).order_by(
             "licenses__keys__expires_at"
         )
         rows: Self = self.with_state(now).annotate(
-            has_keys=Coalesce(Subquery(there.values(one=Value(True))[:1]), Value(False)),
+            has_keys=Coalesce(Subquery(with_keys.values(one=Value(True))[:1]), Value(False)),
             keys_expire_at=Subquery(expiries.values("licenses__keys__expires_at")[:1]),
         )
         return rows
@@ -57,20 +57,22 @@ class LicensedSubscriptions(SubscriptionQuerySet):
         return self._with_keys(licenses__keys__revoked_at=None, **soon)
 
     def never_downloaded(self) -> Self:
-        """Return those with keys of which none was downloaded."""
+        """Return those that have keys, none of which was downloaded."""
         return self._with_keys().exclude(
-            pk__in=_keyed(licenses__keys__last_downloaded_at__isnull=False)
+            pk__in=_with_current_key(licenses__keys__last_downloaded_at__isnull=False)
         )
 
     def never_checked(self) -> Self:
-        """Return those with keys of which no terminal had one checked."""
-        return self._with_keys().exclude(pk__in=_keyed(licenses__keys__checks__isnull=False))
+        """Return those that have keys, none of which was checked by a terminal."""
+        return self._with_keys().exclude(
+            pk__in=_with_current_key(licenses__keys__checks__isnull=False)
+        )
 
     def _with_keys(self, **conditions: Any) -> Self:
-        return self.filter(pk__in=_keyed(**conditions))
+        return self.filter(pk__in=_with_current_key(**conditions))
 
 
-def _keyed(**conditions: Any) -> QuerySet[Any, Any]:
+def _with_current_key(**conditions: Any) -> QuerySet[Any, Any]:
     """Return the subscriptions with a current key that meets the conditions, for `pk__in`."""
     current = {"licenses__deleted_at": None, "licenses__keys__state": KeyState.CURRENT}
     return Subscription.objects.filter(**current, **conditions).order_by().values("pk")

@@ -25,12 +25,12 @@ from portal.programs.limits import Limit
 from portal.server.answers import Answer, FastPath, encoded
 from subscriptions import custom_claims
 
-logger = logging.getLogger("licenses.public")
+logger = logging.getLogger("licenses.programs")
 
 _to_json = json.JSONEncoder().encode
 
 MAX_BODY_BYTES = 65_536
-"""Bytes of a request's body; a larger one is refused before it is read."""
+"""The largest request body, in bytes; a larger one is refused before it is read."""
 
 
 _COUNTED = "licenses.counted"
@@ -42,7 +42,7 @@ HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 
 @login_not_required
 def check_license(request: HttpRequest) -> HttpResponse:
-    """Answer a terminal whether it may start on its license key.
+    """Tell a terminal whether it may start with its license key.
 
     Raises ProgramError with the body of contract.md section 3 for everything else.
     """
@@ -151,10 +151,10 @@ def _throttle(request: HttpRequest, limit: Limit) -> None:
 
 
 def _count(request: HttpRequest, raw: bytes, verdict: Verdict) -> None:
-    """Count the check of a key on record; log and limit what never had a good signature.
+    """Count the check of a known key; log and limit tokens without a valid signature.
 
-    The stricter limit holds for failures alone, so that a terminal with a signed key starts
-    however much nonsense its neighbours behind the same address send.
+    The stricter limit applies only to failures, so that a terminal with a signed key starts
+    whatever others behind the same address send.
     """
     if verdict.key is not None:
         counts.count(verdict.key, verdict.result, verdict.checked_at)

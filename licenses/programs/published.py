@@ -1,4 +1,4 @@
-"""What everybody may fetch to verify license keys by standards alone (contract.md section 8)."""
+"""What anyone may fetch to verify license keys with standard tools (contract.md section 8)."""
 
 import hashlib
 import threading
@@ -21,13 +21,13 @@ from portal.programs.errors import ProgramError, not_allowed
 from portal.server.answers import Answer
 
 FRESH_SECONDS = 5
-"""Seconds for which a process answers a list from memory before it looks at the keys again."""
+"""Seconds for which a process serves a list from memory before it reads the keys again."""
 
 MAX_AGE_SECONDS = 30
-"""Seconds for which others may keep a list: with FRESH_SECONDS, less than a minute in all."""
+"""Seconds for which others may cache a list: with FRESH_SECONDS, less than a minute in all."""
 
 LIFETIME_SECONDS = 86_400
-"""Seconds for which a signed list is good; it is signed anew at half of that."""
+"""Seconds for which a signed list is valid; it is signed again after half of that."""
 
 JWKS_MAX_AGE_SECONDS = 300
 JWKS_PATH = "/.well-known/jwks.json"
@@ -39,7 +39,7 @@ _jwks: tuple[float, bytes] = (-FRESH_SECONDS, b"")
 
 @login_not_required
 def jwks(request: HttpRequest) -> HttpResponse:
-    """Answer the JWK Set of the signing keys that verify (RFC 7517)."""
+    """Return the JWK Set of the published signing keys (RFC 7517)."""
     _must_read(request)
     global _jwks  # noqa: PLW0603 (the one answer that this process keeps)
     response = JsonResponse(keys.jwks(), content_type="application/jwk-set+json")
@@ -69,7 +69,7 @@ def from_memory(request: HttpRequest) -> Answer | None:
 
 @login_not_required
 def aggregation(request: HttpRequest) -> HttpResponse:
-    """Answer the addresses of all status lists (draft-ietf-oauth-status-list section 9)."""
+    """Return the addresses of all status lists (draft-ietf-oauth-status-list section 9)."""
     _must_read(request)
     numbers = StatusList.objects.order_by("number").values_list("number", flat=True)
     lists = {"status_lists": [status_list_uri(number) for number in numbers]}
@@ -78,7 +78,7 @@ def aggregation(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def status(request: HttpRequest, number: int) -> HttpResponse:
-    """Answer one Status List Token (draft-ietf-oauth-status-list section 8)."""
+    """Return one Status List Token (draft-ietf-oauth-status-list section 8)."""
     _must_read(request)
     if "time" in request.GET:
         raise ProgramError("invalid_request", 501, "Lists of past times are not kept here.")
@@ -92,7 +92,7 @@ def status(request: HttpRequest, number: int) -> HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class _Signed:
-    """A list as it was signed, and when its keys were looked at (seconds, monotonic)."""
+    """A signed list, and when its keys were last read (seconds, monotonic)."""
 
     token: str
     lst: str
@@ -106,16 +106,16 @@ _building = threading.Lock()
 
 
 def clear() -> None:
-    """Drop the lists and the JWK Set that this process keeps."""
+    """Drop the lists and the JWK Set that this process has cached."""
     global _jwks  # noqa: PLW0603
     _signed.clear()
     _jwks = (-FRESH_SECONDS, b"")
 
 
 def _current(number: int) -> _Signed:
-    """Return the list, looked at in the last FRESH_SECONDS, however many ask.
+    """Return the list, at most FRESH_SECONDS old.
 
-    While one thread looks, the others answer what is there.
+    While one thread rebuilds it, the others return the old one.
     """
     known = _signed.get(number)
     if known is not None and time.monotonic() - known.looked_at < FRESH_SECONDS:
@@ -134,7 +134,7 @@ def _current(number: int) -> _Signed:
 
 
 def _build(number: int, known: _Signed | None) -> _Signed:
-    """Return the list as its keys are now; the same token while it says the same."""
+    """Return the list as its keys are now; with the same token while nothing has changed."""
     looked_at, now = time.monotonic(), timezone.now()
     row = StatusList.objects.filter(number=number).first()
     if row is None:
@@ -171,7 +171,7 @@ def _must_read(request: HttpRequest) -> None:
 
 
 def _public(request: HttpRequest, response: HttpResponse, max_age: int) -> HttpResponse:
-    """Let any site read and keep the answer; say 304 to who has it already (RFC 9110 13)."""
+    """Let any site read and cache the response; send 304 if the client has it (RFC 9110 13)."""
     etag = f'"{hashlib.sha256(response.content).hexdigest()[:32]}"'
     response["ETag"] = etag
     response["Cache-Control"] = f"public, max-age={max_age}"

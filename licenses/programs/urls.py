@@ -1,8 +1,8 @@
-"""The addresses that programs call below `/public/`."""
+"""Addresses below `/public/`, which programs call."""
 
 from django.urls import path
 
-import portal.core.numbers  # noqa: F401 (makes <id:...>)
+import portal.core.numbers  # noqa: F401 (registers <id:...>)
 from licenses.programs import check, published
 
 app_name = "public"

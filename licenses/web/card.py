@@ -1,4 +1,4 @@
-"""What the License Keys card shows and offers, for each state of everything it depends on."""
+"""What the License Keys card shows and offers."""
 
 import math
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from subscriptions.models import EXPIRY_NOTICE, BillingPeriod, State, Subscripti
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeyState:
-    """The state of a key as its badge shows it."""
+class KeyBadge:
+    """The badge that shows the state of a key."""
 
     label: str
     tone: str
 
 
-VALID = KeyState(label="Valid", tone="good")
-EXPIRES_SOON = KeyState(label="Expires soon", tone="warn")
-EXPIRED = KeyState(label="Expired", tone="bad")
-REVOKED = KeyState(label="Revoked", tone="bad")
-NOT_ACCEPTED = KeyState(label="Not accepted", tone="bad")
+VALID = KeyBadge(label="Valid", tone="good")
+EXPIRES_SOON = KeyBadge(label="Expires soon", tone="warn")
+EXPIRED = KeyBadge(label="Expired", tone="bad")
+REVOKED = KeyBadge(label="Revoked", tone="bad")
+NOT_ACCEPTED = KeyBadge(label="Not accepted", tone="bad")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class SlotView:
     slot: Slot
     key: LicenseKey
     old: LicenseKey | None
-    state: KeyState
+    state: KeyBadge
     days_left: int
     shows_key: bool
     can_download: bool
@@ -46,7 +46,7 @@ class SlotView:
     can_reset: bool
     can_end_overlap: bool
     resets_until: datetime | None
-    """Until when a reset would sign, for a key that was cut at an end date moved on since."""
+    """The expiry that a reset would give, if the end date that cut it short has since moved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +55,14 @@ class Card:
 
     license: License | None
     slots: list[SlotView]
-    state: KeyState | None
+    state: KeyBadge | None
     can_generate: bool
     can_check: bool
     can_delete: bool
     plan_changed: bool
     configurations: list[Configuration]
     crashes_terminals: bool
-    """The holder's name has a brace, from before they were refused: terminals of 2022 crash."""
+    """The holder's name has a brace, from before braces were refused: terminals of 2022 crash."""
 
 
 def license_card(
@@ -72,10 +72,10 @@ def license_card(
     hands_out: bool = True,
     now: datetime | None = None,
 ) -> Card:
-    """Return what the member sees on the card: four queries at the most, whatever the history.
+    """Return what the member sees on the card, in at most four queries, however long the history.
 
-    A support view hands nothing out (`hands_out`): no keys, no downloads, and no checks, which
-    would be recorded.
+    A support view hands nothing out (`hands_out` is false): no keys, no downloads, and no checks,
+    which would be recorded.
     """
     now = now or timezone.now()
     state = subscription.state_at(now)
@@ -120,8 +120,8 @@ def license_card(
     )
 
 
-def key_state(key: LicenseKey, subscription: Subscription, now: datetime) -> KeyState:
-    """Return what the badge of a current key says."""
+def key_state(key: LicenseKey, subscription: Subscription, now: datetime) -> KeyBadge:
+    """Return the badge of a current key."""
     if key.revoked_at is not None:
         return REVOKED
     if key.expires_at <= now:
@@ -133,12 +133,12 @@ def key_state(key: LicenseKey, subscription: Subscription, now: datetime) -> Key
 
 
 def days_until(moment: datetime, now: datetime) -> int:
-    """Return the days left, begun ones counted whole as in `expires_in`; 0 when it has passed."""
+    """Return the days left, rounded up as in `expires_in`; 0 once the moment has passed."""
     return max(math.ceil((moment - now) / timedelta(days=1)), 0)
 
 
-def worst(states: list[KeyState]) -> KeyState:
-    """Return the state that most needs attention."""
+def worst(states: list[KeyBadge]) -> KeyBadge:
+    """Return the badge that most needs attention."""
     order = [VALID, EXPIRES_SOON, NOT_ACCEPTED, EXPIRED, REVOKED]
     return max(states, key=order.index)
 
@@ -175,7 +175,7 @@ def _slot_view(
 
 
 def _longer_expiry(key: LicenseKey, subscription: Subscription, now: datetime) -> datetime | None:
-    """Return the expiry that a reset gives, for a key that the end date of its time cut short."""
+    """Return the expiry after a reset, if the end date that cut the key short has since moved."""
     days, ends_at = key.license.days, subscription.ends_at
     try:
         whole = expiry(issued_at=key.issued_at, days=days, ends_at=ends_at)

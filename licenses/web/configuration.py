@@ -15,7 +15,7 @@ OFFLINE_HANDLERS = {
     "2023-05": "offline-license",
     "2023-10": "offline-license",
 }
-"""What `LicenseHandler` is set to for offline verification, by generation."""
+"""The value of `LicenseHandler` for offline verification, by generation."""
 
 OFFLINE_PLANS = {
     "2023-03": {LICENSE_PLAN + name for name in ("enterprise", "isv", "isvu")},
@@ -25,12 +25,12 @@ OFFLINE_PLANS = {
 """URNs of the plans whose terminals may verify offline, by generation (contract.md section 1)."""
 
 NAMES_ITS_PLAN = {"2023-10"}
-"""Generations that refuse a key of another plan than the configured one."""
+"""Generations that refuse a key of any plan but the configured one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One option, as it stands in the terminal's C# code."""
+    """One option, as it is written in the terminal's C# code."""
 
     option: str
     value: str
@@ -42,13 +42,13 @@ class Line:
 
     @property
     def code(self) -> str:
-        """The whole line; no value has quotes or backslashes in it."""
+        """The whole line; no value contains quotes or backslashes."""
         return f'{self.option} = "{self.value}";'
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Everything that one way of checking needs: `online` or `offline`."""
+    """All options for one kind of check: `online` or `offline`."""
 
     way: str
     lines: list[Line]
@@ -61,17 +61,16 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """What terminals of one generation are configured with; one that has no name is unreleased."""
+    """The configuration of terminals of one generation; without a name it is unreleased."""
 
     generation: str
     ways: list[Options]
 
 
 def configurations(license: License, *, subscription_name: str) -> list[Configuration]:
-    """Return what each generation that starts on the license's plan needs, the newest first.
+    """Return the configuration of each generation that knows the license's plan, the newest first.
 
-    No released generation knows some plans that operators add: one without a name stands for
-    whatever terminal does.
+    For a plan that no released generation knows, it is one configuration without a name.
     """
     path = file_name(subscription_name, Slot.PRIMARY)
     return [

@@ -20,11 +20,11 @@ HOLDER_LABELS = {
     Usage.EDUCATIONAL: "Educational institute name",
     Usage.RESEARCH: "Organization or Business Name",
 }
-"""What the holder's name is called, by usage."""
+"""The label of the holder's name, by usage."""
 
 
 class UsageSelect(forms.RadioSelect):
-    """Radio buttons which tell the page how the holder's name is called for each usage."""
+    """Radio buttons with the label of the holder's name for each usage, for the page's script."""
 
     def __init__(self, suggestions: dict[str, str]) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class UsageSelect(forms.RadioSelect):
 
     @override
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return the option with the label and the suggestion that follow it."""
+        """Return the option with its label and suggestion for the holder's name."""
         option = super().create_option(name, value, *args, **kwargs)
         option["attrs"] |= {
             "data-label-for": "id_holder_name",
@@ -43,11 +43,11 @@ class UsageSelect(forms.RadioSelect):
 
 
 class GenerateForm(forms.Form):
-    """The license audience: usage and the holder's name."""
+    """The usage and the holder's name of a new license."""
 
     usage = forms.ChoiceField(label="Usage")
     holder_name = forms.CharField(
-        # The rules of the name, its length too, are the flow's: one place for every way in.
+        # The flow has the rules of the name, its length too, for all callers.
         strip=False,
         help_text="Everybody who has a key can read this name. Never enter a secret, such as a "
         "password, an API key or an access token.",
@@ -114,7 +114,7 @@ class DeleteForm(forms.Form):
         self.fields["confirmation"].label = f"To confirm, type {subscription.name}"
 
     def clean_confirmation(self) -> str:
-        """Admit nothing but the subscription's name."""
+        """Refuse anything but the subscription's name."""
         typed: str = self.cleaned_data["confirmation"]
         if names.normalised(typed) != names.normalised(self.subscription.name):
             raise forms.ValidationError(

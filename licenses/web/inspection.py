@@ -1,4 +1,4 @@
-"""Inspect Claims: header and claims of a key, each with its meaning for people."""
+"""Inspect Claims: header and claims of a key, each with an explanation."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Template filters about license keys; nothing here queries the database."""
+"""Template filters about license keys; none of them queries the database."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ register = template.Library()
 
 
 @register.filter
-def listed_state(subscription: Any) -> cards.KeyState | None:
-    """Return what the list says about a subscription's license keys; None without keys.
+def listed_state(subscription: Any) -> cards.KeyBadge | None:
+    """Return the badge of a subscription's license keys in the list; None without keys.
 
-    The subscription was read `with_license_state`.
+    The subscription must have been read with `with_license_state`.
     """
     if not subscription.has_keys:
         return None
@@ -26,7 +26,7 @@ def listed_state(subscription: Any) -> cards.KeyState | None:
         return cards.EXPIRED
     if expires_at - now > EXPIRY_NOTICE[BillingPeriod(subscription.plan.billing_period)]:
         return cards.VALID
-    return cards.KeyState(
+    return cards.KeyBadge(
         label=f"Expires in {days(cards.days_until(expires_at, now))}", tone="warn"
     )
 

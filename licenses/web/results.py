@@ -1,4 +1,4 @@
-"""The public pages of the results of a check: what each means, and what to do."""
+"""Public pages about the results of a check: what each means, and what to do."""
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
@@ -10,22 +10,22 @@ from licenses.checking.results import Result
 
 
 class ResultConverter:
-    """The word of a result in an address, such as `revoked`."""
+    """A result in an address, such as `revoked`."""
 
     regex = "|".join(Result.values)
 
     def to_python(self, value: str) -> Result:
-        """Return the result of that word."""
+        """Return the result with that value."""
         return Result(value)
 
     def to_url(self, value: str) -> str:
-        """Return the word."""
+        """Return the value of the result."""
         return Result(value).value
 
 
 @require_safe
 @login_not_required
 def result_page(request: HttpRequest, result: Result) -> HttpResponse:
-    """Explain a result to whoever operates the terminal that got it."""
+    """Explain a result to people who operate terminals."""
     pages = [(each, reverse("result", args=[each])) for each in Result]
     return render(request, "licenses/result.html", {"result": result, "pages": pages})

@@ -1,6 +1,6 @@
-"""The pages of subscriptions and what acts on their license keys.
+"""The pages of subscriptions and the actions on their license keys.
 
-Each action is a dialog with HTMX and a page without.
+Each action is a dialog with HTMX, and a page without it.
 """
 
 from typing import Any
@@ -130,7 +130,7 @@ def download(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpR
     subscription = _subscription(request, subscription_id)
     license = _license(subscription)
     try:
-        is_taken = request.method == "GET"  # a HEAD hands nothing out
+        is_taken = request.method == "GET"  # a HEAD request sends no file
         file = download_key(license=license, slot=slot, actor=request.actor, is_taken=is_taken)
     except Refused as refusal:
         messages.error(request, refusal.sentence)
@@ -160,7 +160,7 @@ def check(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
 @require_form_methods
 @tenant_role(Role.VIEWER)
 def check_presented(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
-    """Check a pasted key or an uploaded license file of the own tenant."""
+    """Check a pasted key or an uploaded license file of the member's tenant."""
     subscription = _subscription(request, subscription_id)
     form = PresentedKeyForm(posted(request), request.FILES or None)
     template = "licenses/check_presented.html"
@@ -180,7 +180,7 @@ def check_presented(request: TenantRequest, subscription_id: UUID) -> HttpRespon
 @require_safe
 @tenant_role(Role.VIEWER)
 def claims(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResponse:
-    """Show what a stored key says."""
+    """Show the claims of a stored key."""
     subscription = _subscription(request, subscription_id)
     key = _key(_license(subscription), slot)
     context = {
@@ -283,7 +283,7 @@ def delete(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
 @require_safe
 @tenant_role(Role.VIEWER)
 def identifiers(request: TenantRequest) -> HttpResponse:
-    """Show what terminals are configured with: tenant, user, and each subscription's pair."""
+    """Show the identifiers that terminals are configured with: tenant, user, and subscriptions."""
     rows = _subscriptions(request).with_authorized_application_id()
     context = {
         "page": keyset_page(
@@ -294,7 +294,7 @@ def identifiers(request: TenantRequest) -> HttpResponse:
 
 
 def _subscriptions(request: TenantRequest) -> LicensedSubscriptions:
-    """Return the subscriptions of the member's tenant: all others do not exist (404)."""
+    """Return the subscriptions of the member's tenant, so that all others are a 404."""
     return LicensedSubscriptions(Subscription).for_tenant(request.tenant)
 
 
@@ -304,9 +304,9 @@ def _subscription(request: TenantRequest, subscription_id: UUID) -> Subscription
 
 
 def _license(subscription: Subscription) -> License:
-    """Return the license that is not deleted, else the last one, which flows say was deleted.
+    """Return the license that is not deleted, else the last one, which flows refuse as deleted.
 
-    404 where there never was one.
+    Raises Http404 when there never was one.
     """
     licenses = License.objects.filter(subscription=subscription).select_related("tenant")
     license = licenses.order_by(F("deleted_at").desc(nulls_first=True)).first()
@@ -326,7 +326,7 @@ def _verdict_page(
     form: Any,
     verdict: Verdict | None,
 ) -> HttpResponse:
-    """Answer a check: with HTMX the verdict alone goes into its live region."""
+    """Return the result of a check; with HTMX, only the verdict for its live region."""
     context = {"subscription": subscription, "verdict": verdict}
     if verdict is not None and wants_fragment(request):
         return page(request, "licenses/verdict.html", context, fragment="verdict")
@@ -334,6 +334,6 @@ def _verdict_page(
 
 
 def _refused(request: TenantRequest, subscription: Subscription, refusal: Refused) -> HttpResponse:
-    """Say why there is no form to fill in."""
+    """Show why the action is not possible, in place of its form."""
     context = {"subscription": subscription, "sentence": refusal.sentence}
     return page(request, "licenses/refused.html", context, fragment="dialog", status=422)

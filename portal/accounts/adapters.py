@@ -23,7 +23,7 @@ from portal.accounts.credentials import credentials_of
 from portal.accounts.devices import known_device, remember_device
 from portal.accounts.flows.accounts import address_in_use, drop_credentials
 from portal.accounts.flows.email_change import finish_email_change
-from portal.accounts.flows.failed_sign_ins import record_failed_sign_in
+from portal.accounts.flows.failed_sign_ins import REFUSED_BY_LIMIT, record_failed_sign_in
 from portal.accounts.models import User
 from portal.accounts.second_factor import has_second_factor
 from portal.core import email_addresses
@@ -32,11 +32,11 @@ from portal.mail.outbox import QueuedMail, site_context
 from portal.programs.client_address import client_address
 
 PROVEN_WITH = "proven_with"
-"""Holds, in a session that signs in, the credentials at its first step."""
+"""Session key of the credentials' fingerprint at the first step of a sign-in."""
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """Limits on guessing, links of mails, verified addresses, and ways to prove who one is."""
+    """Limits on guessing, links in mails, verified addresses, and proofs of identity."""
 
     @override
     def clean_email(self, email: str) -> str:
@@ -45,15 +45,17 @@ class AccountAdapter(DefaultAccountAdapter):
         email_addresses.normalised(known)
         return known
 
+    @override
     def get_client_ip(self, request: HttpRequest) -> str:
-        """Return the address that limits hang on."""
+        """Return the address that rate limits count."""
         return client_address(request)
 
+    @override
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Count the attempt, before a password is hashed; allauth takes it back on success.
+        """Count the attempt before the password is hashed; allauth takes it back on success.
 
-        Raises ValidationError when there were too many: from this address, from this address on
-        this account, or, for a browser that has signed in to the account before, by it.
+        Raises ValidationError after too many: from this address, from this address on this
+        account, or, if the browser has signed in to the account before, from that browser.
         """
         email = credentials["email"].lower()
         device = known_device(request, email)
@@ -64,18 +66,21 @@ class AccountAdapter(DefaultAccountAdapter):
             key=f"{device or ratelimit.get_ip(request)} {email}",
         )
         if not self._login_failed_rl_usage:
+            self._record_failure(request, email, f"password ({REFUSED_BY_LIMIT})")
             raise self.validation_error("too_many_login_attempts")
 
     @override
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
-        email = str(credentials.get("email", "")).lower()
+        self._record_failure(request, str(credentials.get("email", "")).lower(), "password")
+
+    def _record_failure(self, request: HttpRequest, email: str, way: str) -> None:
         user = User.objects.filter(email__iexact=email).first()
         address = client_address(request)
-        record_failed_sign_in(user=user, email=email, way="password", address=address)
+        record_failed_sign_in(user=user, email=email, way=way, address=address)
 
     @override
     def pre_login(self, request: HttpRequest, user: Any, **options: Any) -> HttpResponse | None:
-        """Note what the first step was proven with: the sign-in ends with a change of it."""
+        """Note the credentials of the first step: the sign-in ends when they change."""
         response: HttpResponse | None = super().pre_login(request, user, **options)
         if response is None:
             request.session[PROVEN_WITH] = credentials_of(user)
@@ -83,7 +88,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     @override
     def login(self, request: HttpRequest, user: Any) -> None:
-        """Sign the user in. Raises ImmediateHttpResponse when what was proven counts no more."""
+        """Raises ImmediateHttpResponse when the credentials changed after the first step."""
         proven_with = request.session.pop(PROVEN_WITH, "")
         if proven_with != credentials_of(user) or not user.is_active:
             request.session.flush()
@@ -91,18 +96,20 @@ class AccountAdapter(DefaultAccountAdapter):
             raise ImmediateHttpResponse(redirect("account_login"))
         super().login(request, user)
 
+    @override
     def post_login(self, request: HttpRequest, user: Any, **options: Any) -> HttpResponse:
-        """Go on after sign-in, and know the browser from now on."""
+        """Remember the browser as one that has signed in."""
         response = super().post_login(request, user, **options)
         remember_device(request, response, user)
         return response
 
+    @override
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
-        """Verify the address; on the first time drop what somebody else may have set before.
+        """Verify the address; the first time, drop credentials that somebody else may have set.
 
-        Somebody may have made the account for an address that is not theirs. Whoever verifies it
-        keeps the credentials only when this browser has just signed in with them. Another address
-        is verified only by who is signed in to the account, and while the change waits.
+        Somebody may have created the account for an address that is not theirs. Whoever verifies
+        it keeps the credentials only if this browser has just signed in with them. A change of
+        address is verified only by the signed-in user of the account, and only while it waits.
         """
         user = email_address.user
         assert isinstance(user, User)
@@ -116,10 +123,11 @@ class AccountAdapter(DefaultAccountAdapter):
                 return False
             return super().confirm_email(request, email_address)
 
+    @override
     def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
-        """Return the ways in which the user can prove who they are; the first is offered first.
+        """Return the methods to prove one's identity; the first is offered first.
 
-        Who has a second factor proves with it: whoever knows the password may be somebody else.
+        Users with a second factor must use it: somebody else may know the password.
         """
         methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
         if user.is_authenticated and has_second_factor(user.pk):
@@ -139,18 +147,21 @@ class AccountAdapter(DefaultAccountAdapter):
             if provider in names
         ]
 
+    @override
     def get_reset_password_from_key_url(self, key: str) -> str:
         """Return the link of a mail, built from PUBLIC_URL and never from the request's Host."""
         path = reverse("account_reset_password_from_key", kwargs={"uidb36": "u", "key": "k"})
         return public_link(path.replace("u-k", key))
 
+    @override
     def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
         """Return the link of a mail, built from PUBLIC_URL and never from the request's Host."""
         path = reverse("account_confirm_email", args=[emailconfirmation.key])
         return public_link(path)
 
+    @override
     def format_email_subject(self, subject: str) -> str:
-        """Return the subject as it stands: the sender tells where the mail comes from."""
+        """Add no prefix: the sender says where the mail comes from."""
         return subject
 
     @override
@@ -164,6 +175,7 @@ class AccountAdapter(DefaultAccountAdapter):
         if template_prefix != "account/email/email_changed":  # finish_email_change says it
             super().send_notification_mail(template_prefix, user, context, email)
 
+    @override
     def render_mail(
         self,
         template_prefix: str,
@@ -171,16 +183,16 @@ class AccountAdapter(DefaultAccountAdapter):
         context: dict[str, Any],
         headers: dict[str, str] | None = None,
     ) -> EmailMessage:
-        """Return the mail, which goes by the outbox, so that its sending takes no time.
+        """Return a mail that is sent through the outbox, so that no request waits for it.
 
-        Its templates know the portal's name and address.
+        Its templates get `site_context` too.
         """
         mail = super().render_mail(template_prefix, email, context | site_context(), headers)
         return QueuedMail(mail.subject, mail.body, mail.from_email, mail.to)
 
 
 class MfaAdapter(DefaultMFAAdapter):
-    """Second factors that name the portal as PUBLIC_URL does, never as the request's Host does."""
+    """Second factors for the host of PUBLIC_URL, never for the request's Host."""
 
     @override
     def encrypt(self, text: str) -> str:
@@ -190,8 +202,8 @@ class MfaAdapter(DefaultMFAAdapter):
     def decrypt(self, encrypted_text: str) -> str:
         return secrets_at_rest.decrypt(encrypted_text)
 
+    @override
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
-        """Return the site that passkeys are for."""
         return {"id": urlsplit(settings.PUBLIC_URL).hostname or "", "name": settings.PORTAL_NAME}
 
 
@@ -201,7 +213,7 @@ def is_change(address: EmailAddress) -> bool:
 
 
 def _has_just_signed_in(request: HttpRequest, user: User) -> bool:
-    """Return whether this browser's sign-in of the user waits for the address to be verified."""
+    """Return whether a sign-in of the user in this browser waits for the address's verification."""
     stage = LoginStageController.enter(request, LoginStageKey.VERIFY_EMAIL.value)
     waiting = stage.login.user if stage else None
     return waiting is not None and waiting.pk == user.pk

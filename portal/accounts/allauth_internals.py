@@ -1,7 +1,7 @@
-"""The one door to what allauth does not promise to keep.
+"""Everything that the portal uses of allauth's internal modules.
 
-Everything here comes from modules that allauth calls internal, so `pyproject.toml` pins the minor
-version that it was tried with: read allauth's release notes and run all tests before raising it.
+These may change in any release, so `pyproject.toml` pins the minor version that was tested: read
+allauth's release notes and run all tests before raising it.
 """
 
 from allauth.account.internal.constants import LoginStageKey
@@ -26,6 +26,7 @@ from allauth.mfa.totp.internal.auth import (
 from allauth.mfa.utils import decrypt, encrypt
 from allauth.mfa.webauthn.internal.auth import (
     begin_registration,
+    extract_user_from_response,
     get_state,
     parse_authentication_response,
     parse_registration_response,
@@ -44,6 +45,7 @@ __all__ = [
     "decrypt",
     "encrypt",
     "end_sessions",
+    "extract_user_from_response",
     "format_hotp_value",
     "generate_totp_secret",
     "get_authentication_records",

@@ -1,4 +1,4 @@
-"""What a user signs in with, as one value that differs after every change of it."""
+"""A fingerprint of what a user signs in with, which differs after every change of it."""
 
 from typing import Any, override
 
@@ -13,9 +13,8 @@ from portal.accounts.models import User
 def credentials_of(user: User) -> str:
     """Return a fingerprint (HMAC-SHA-256, 64 hex digits) of address, password and factors.
 
-    What was proven before a change of one of these (a link, a change that waits, the first step
-    of a sign-in) is worth nothing after it. The user is read as given, factors and identities
-    from the database.
+    A link, a waiting change of address or the first step of a sign-in is void once one of these
+    has changed. The user is taken as given; factors and identities are read from the database.
     """
     factors = Authenticator.objects.filter(user_id=user.pk).order_by("pk")
     identities = SocialAccount.objects.filter(user_id=user.pk).order_by("pk")
@@ -31,7 +30,7 @@ def credentials_of(user: User) -> str:
 
 
 class ResetTokenGenerator(PasswordResetTokenGenerator):
-    """Links of password resets, which end with every change of what one signs in with."""
+    """Tokens for password resets, which any change of the user's credentials makes invalid."""
 
     @override
     def _make_hash_value(self, user: Any, timestamp: int) -> str:

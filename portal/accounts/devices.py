@@ -21,7 +21,7 @@ COOKIE = f"{settings.COOKIE_PREFIX}known_device"
 SALT = "portal.devices"
 MAX_AGE = timedelta(days=180)
 MAX_ACCOUNTS = 5
-"""Accounts that one browser is known to; the oldest is forgotten first."""
+"""Accounts for which one browser is known; the oldest is forgotten first."""
 
 
 def known_device(request: HttpRequest, email: str) -> str | None:
@@ -31,7 +31,7 @@ def known_device(request: HttpRequest, email: str) -> str | None:
 
 
 def remember_device(request: HttpRequest, response: HttpResponseBase, user: User) -> None:
-    """Let the browser keep, out of reach of scripts, that it signed in to this account."""
+    """Note in an HttpOnly cookie that this browser has signed in to the account."""
     device, account = _read(request), _account(user.email)
     others = [other for other in device["accounts"] if other != account]
     device["accounts"] = [*others, account][-MAX_ACCOUNTS:]
@@ -57,5 +57,5 @@ def _read(request: HttpRequest) -> dict[str, Any]:
 
 
 def _account(email: str) -> str:
-    """Return a name for the account that tells no reader of the cookie the address."""
+    """Return a name for the account that does not reveal its address in the cookie."""
     return sha256(f"{settings.SECRET_KEY}:{email.lower()}".encode()).hexdigest()[:32]

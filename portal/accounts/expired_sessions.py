@@ -1,4 +1,4 @@
-"""Sessions that have ended by themselves are removed by the worker."""
+"""Removal of expired sessions, which the worker does."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -11,13 +11,13 @@ from django.utils import timezone
 from portal.core.steps import remove_in_steps
 
 SETTLED = timedelta(hours=1)
-"""A session is listed a moment before or after it is stored."""
+"""Age of a listed session from which it must also be stored: the two are not written at once."""
 
 
 def clear(*, now: datetime | None = None, stopped: Callable[[], bool] = lambda: False) -> int:
-    """Remove sessions past their expiry, and what lists of sessions show of them; return how many.
+    """Remove expired sessions and their rows in lists of sessions; return how many sessions.
 
-    Each step is a short transaction, so that nobody waits for it; `stopped` is asked in between.
+    Each step is a short transaction, so that nobody waits for it; `stopped` is called in between.
     """
     now = now or timezone.now()
     expired = Session.objects.filter(expire_date__lt=now).order_by("expire_date")

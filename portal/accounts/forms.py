@@ -4,11 +4,15 @@ from typing import Any, override
 
 from allauth.account.adapter import get_adapter as get_account_adapter
 from allauth.account.forms import AddEmailForm, LoginForm
+from allauth.account.forms import ChangePasswordForm as AllauthChangePasswordForm
+from allauth.account.forms import ResetPasswordKeyForm as AllauthResetPasswordKeyForm
+from allauth.account.forms import SetPasswordForm as AllauthSetPasswordForm
 from allauth.account.models import EmailAddress
 from allauth.mfa.adapter import get_adapter as get_mfa_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.models import Authenticator
 from django import forms
+from django.core.validators import MaxLengthValidator
 from django.db import transaction
 from django.http import HttpRequest
 
@@ -23,15 +27,59 @@ from portal.accounts.allauth_internals import (
 from portal.accounts.devices import known_device
 from portal.accounts.flows.accounts import address_in_use
 from portal.accounts.flows.email_change import ask_email_change
+from portal.accounts.flows.failed_sign_ins import (
+    CODE_AT_PROOF,
+    CODE_AT_SECOND_STEP,
+    REFUSED_BY_LIMIT,
+    record_failed_sign_in,
+)
 from portal.accounts.flows.second_step import tell_second_step_blocked
 from portal.accounts.models import User
 from portal.accounts.requests import actor_of, signed_in_user
 from portal.accounts.totp import step_of, use_code
 from portal.programs.client_address import client_address
 
+PASSWORD_RULE = (
+    "At least 10 characters, not easy to guess, "  # noqa: S105 (a hint)
+    "and not like your name or address."
+)
+"""What AUTH_PASSWORD_VALIDATORS ask for, in one sentence for every form."""
+
+MAX_PASSWORD = 4096
+
+
+class _NewPasswordForm(forms.Form):
+    """What the forms that give an account a password share."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["password1"]
+        assert isinstance(field, forms.CharField)
+        field.help_text = PASSWORD_RULE
+        field.validators.append(MaxLengthValidator(MAX_PASSWORD))
+
+
+class ChangePasswordForm(_NewPasswordForm, AllauthChangePasswordForm):
+    """Another password, by the current one."""
+
+
+class SetPasswordForm(_NewPasswordForm, AllauthSetPasswordForm):
+    """A first password."""
+
+
+class ResetPasswordForm(_NewPasswordForm, AllauthResetPasswordKeyForm):
+    """A new password, by a mailed link."""
+
 
 class SignInForm(LoginForm):
-    """allauth's form, which takes either spelling of an address's domain."""
+    """allauth's form, which accepts either spelling of an address's domain.
+
+    Browsers suggest passkeys in its email field (HTML, autofill detail tokens: "webauthn").
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"].widget.attrs["autocomplete"] = "username webauthn"
 
     @override
     def clean_login(self) -> str:
@@ -39,7 +87,7 @@ class SignInForm(LoginForm):
 
 
 class NameForm(forms.ModelForm):
-    """How others see the person."""
+    """The name that others see."""
 
     class Meta:
         model = User
@@ -49,7 +97,7 @@ class NameForm(forms.ModelForm):
 
 
 class ChangeEmailForm(AddEmailForm):
-    """Another address to sign in with; the current one is told, and may stop it."""
+    """Another address to sign in with; the current one is notified and can stop the change."""
 
     @override
     @transaction.atomic
@@ -60,11 +108,13 @@ class ChangeEmailForm(AddEmailForm):
 
 
 class CodeForm(AuthenticateForm):
-    """A code of the authenticator app, or a recovery code: each counts once.
+    """A code of the authenticator app, or a recovery code: each works once.
 
     Wrong codes are counted for the account; a browser that has signed in to it before has a count
-    of its own, so that nobody who knows the password locks its owner out.
+    of its own, so that somebody else who knows the password cannot lock the owner out.
     """
+
+    way = CODE_AT_SECOND_STEP
 
     @override
     def clean_code(self) -> str:
@@ -99,13 +149,22 @@ class CodeForm(AuthenticateForm):
             key=f"{device or ''} {self.user.pk}",
         )
         if not usage:
-            tell_second_step_blocked(user=self.user, address=client_address(request))
+            address = client_address(request)
+            tell_second_step_blocked(user=self.user, address=address)
+            record_failed_sign_in(
+                user=self.user,
+                email=self.user.email.lower(),
+                way=f"{self.way} ({REFUSED_BY_LIMIT})",
+                address=address,
+            )
             raise get_account_adapter().validation_error("too_many_login_attempts")
         return usage
 
 
 class ProofCodeForm(CodeForm, ReauthenticateForm):
-    """The same, as a proof in a session that is signed in."""
+    """The same, as a proof of identity in a signed-in session."""
+
+    way = CODE_AT_PROOF
 
 
 class ActivateAppForm(forms.Form):
@@ -126,7 +185,7 @@ class ActivateAppForm(forms.Form):
         self.step = 0
 
     def clean_code(self) -> str:
-        """Note the step of the code, which must not work again."""
+        """Keep the step of the code, which must not work again."""
         code: str = self.cleaned_data["code"]
         step = step_of(self.secret, code)
         if step is None:

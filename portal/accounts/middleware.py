@@ -1,4 +1,4 @@
-"""Sessions that end in time, and recent proof before the pages about what one signs in with."""
+"""Sessions that expire, and a recent proof of identity before pages about credentials."""
 
 from typing import Any
 
@@ -27,21 +27,20 @@ PROOF_FIRST = {
     "mfa_view_recovery_codes",
     "socialaccount_connections",
 }
-"""Pages of allauth that show or change what one signs in with."""
-
+"""Names of allauth's pages that show or change credentials."""
 
 ABOUT_ONESELF = ("/accounts/", "/profile/")
-"""Pages that no cache may keep: they show secrets, and what one signs in with."""
+"""Prefixes of pages that no cache may keep: they show secrets and credentials."""
 
 
 class SessionMiddleware:
-    """Ends sessions that are too old or were not used for long, and notes when each was used."""
+    """Ends sessions that are too old or unused for too long, and notes when each was used."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer as always; for somebody whose session is over as for a stranger."""
+        """Sign the user out first when the session is over."""
         user = request.user
         if isinstance(user, User) and request.session.session_key:
             now = timezone.now()
@@ -58,21 +57,21 @@ class SessionMiddleware:
 
 
 class ProofMiddleware:
-    """Shows the pages of PROOF_FIRST only after a recent proof of who one is.
+    """Shows the pages of PROOF_FIRST only after a recent proof of identity.
 
-    allauth's own question comes again right after sign-in, and never to people who sign in at an
-    identity provider only. Nothing is kept of a POST that comes too late: it holds passwords.
+    allauth itself would ask again right after sign-in, and never ask people who sign in only at an
+    identity provider. A POST that comes too late is not kept, because it holds passwords.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer as always; `process_view` knows which page it is."""
+        """Pass the request on: `process_view` decides, once the page is known."""
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
-        """Lead to the proof instead of the page when the last one is too old."""
+        """Redirect to the proof page when the last proof is too old."""
         match = request.resolver_match
         if match is None or match.url_name not in PROOF_FIRST:
             return None

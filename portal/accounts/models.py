@@ -9,6 +9,7 @@ from typing import Any, override
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.auth.password_validation import validate_password
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
@@ -24,13 +25,18 @@ TAKE_BACK_WITHIN = timedelta(days=7)
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes users, whose email address is their name at sign-in."""
+    """Creates users, who sign in with their email address."""
 
     use_in_migrations = True
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
-        """Return a new user; without a password nobody can sign in as them."""
+        """Return a new user; without a password nobody can sign in as them.
+
+        Raises ValidationError when the password or a field will not do.
+        """
         user = self.model(email=email, **fields)
+        if password is not None:
+            validate_password(password, user)
         user.set_password(password)
         user.full_clean(exclude=["password"])
         user.save(using=self._db)
@@ -40,6 +46,7 @@ class UserManager(BaseUserManager["User"]):
         """Return a new operator who may do everything in the admin."""
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
+    @override
     def get_by_natural_key(self, username: str | None) -> User:
         """Return the user with that address, whatever its case."""
         return self.get(email__iexact=username)
@@ -88,22 +95,22 @@ class User(AbstractBaseUser, PermissionsMixin):
         yield from map(self._of_epoch, super().get_session_auth_fallback_hash())
 
     def _of_epoch(self, session_hash: str) -> str:
-        """Return the hash that sessions of this epoch hold; of the first, Django's own."""
+        """Return the hash that sessions of this epoch hold; for epoch 0, Django's own."""
         if not self.session_epoch:
             return session_hash
         value = f"{session_hash}{self.session_epoch}"
         return salted_hmac(__name__, value, algorithm="sha256").hexdigest()
 
     def get_full_name(self) -> str:
-        """Return the name as people write it."""
+        """Return the name as the person gave it."""
         return self.name
 
     def get_short_name(self) -> str:
-        """Return the name to greet with."""
+        """Return the name, or the email address where there is none."""
         return self.name or self.email
 
     def as_actor(self, address: str = "") -> Actor:
-        """Return this person as flows and the log take them; `address` is their network address."""
+        """Return the person as an actor for flows and the log; `address` is a network address."""
         return Actor(
             kind=ActorKind.OPERATOR if self.is_staff else ActorKind.MEMBER,
             name=self.get_short_name(),
@@ -114,7 +121,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 class EmailChangeState(models.TextChoices):
-    """What became of a change of address."""
+    """The state of a change of address."""
 
     WAITING = "waiting", "Waiting"
     DONE = "done", "Done"
@@ -124,23 +131,23 @@ class EmailChangeState(models.TextChoices):
 
 
 class EmailChangeQuerySet(models.QuerySet["EmailChange"]):
-    """Words for reading changes of address."""
+    """Queries for changes of address."""
 
     def waiting(self) -> EmailChangeQuerySet:
-        """Return those that wait for the link of the new address to be confirmed."""
+        """Return the changes whose new address is not confirmed yet."""
         return self.filter(state=EmailChangeState.WAITING)
 
     def revocable(self, now: datetime) -> EmailChangeQuerySet:
-        """Return those that the old address can take back, or stop while they wait."""
+        """Return the changes that the old address can stop or, once done, take back."""
         done = Q(state=EmailChangeState.DONE, done_at__gt=now - TAKE_BACK_WITHIN)
         return self.filter(Q(state=EmailChangeState.WAITING) | done)
 
 
 class EmailChange(models.Model):
-    """A change of the address that one signs in with: asked for, then confirmed by a mailed link.
+    """A change of a user's email address: requested, then confirmed by a mailed link.
 
-    `credentials` is what the user signed in with when they asked (`credentials_of`): the change
-    is done only while that is the same.
+    `credentials` is the fingerprint of the user's credentials at the request (`credentials_of`):
+    the change is done only if it is still the same.
     """
 
     user = models.ForeignKey(User, models.CASCADE, related_name="email_changes")

@@ -16,19 +16,27 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import BadRequest, ValidationError
 from django.db import transaction
+from fido2.utils import websafe_encode
 
 from portal.accounts.allauth_internals import (
+    context,
+    extract_user_from_response,
     parse_authentication_response,
     parse_registration_response,
 )
+from portal.accounts.flows.failed_sign_ins import REFUSED_BY_LIMIT, record_failed_sign_in
 from portal.core.locking import lock
+from portal.programs.client_address import client_address
 
 MAX_CREDENTIAL = 65_536
 """Characters of an answer; those of real devices have a few thousand."""
 
 MAX_NAME = 100
 COUNT = "sign_count"
-"""Where the data of a passkey keep the newest count that it sent."""
+"""Key of the newest signature count in the data of a passkey."""
+
+NOT_ADDED = "The passkey could not be added. Try again, or use another one."
+NOT_CONFIRMED = "The passkey did not confirm that it is you. Try again, or choose another way."
 
 NOT_PARSED = (
     AttributeError,
@@ -41,11 +49,11 @@ NOT_PARSED = (
     ValueError,
     struct.error,
 )
-"""What the parsers of foreign JSON and CBOR raise."""
+"""What the parsers raise for malformed JSON and CBOR."""
 
 
 class CredentialField(forms.JSONField):
-    """The JSON that the browser makes; anything else answers 400."""
+    """The JSON from the browser; anything else is answered with 400."""
 
     widget = forms.HiddenInput
 
@@ -63,7 +71,11 @@ class CredentialField(forms.JSONField):
 
 
 def _parsed(parse: Any, credential: dict[str, Any]) -> Any:
-    """Return the answer as fido2 reads it. Raises BadRequest, or ValidationError when not ours."""
+    """Return the answer as fido2 reads it.
+
+    Raises BadRequest when it cannot be read, and ValidationError when it was made for another
+    origin than PUBLIC_URL or in a frame of another one (WebAuthn Level 3, 7.1 steps 9 to 11).
+    """
     try:
         parsed = parse(credential)
         client_data = parsed.response.client_data
@@ -78,8 +90,30 @@ def _parsed(parse: Any, credential: dict[str, Any]) -> Any:
     return parsed
 
 
+def _in_words(error: ValidationError, sentence: str) -> ValidationError:
+    """Return the error; instead of allauth's "Incorrect code." one with the sentence."""
+    is_code = getattr(error, "code", None) == "incorrect_code"
+    return ValidationError(sentence) if is_code else error
+
+
+def _check_new(credential: dict[str, Any]) -> None:
+    """Raise ValidationError unless the new passkey is of no account yet.
+
+    WebAuthn Level 3, 7.1 step 26. Its identifier is read where it is attested.
+    """
+    data = _parsed(parse_registration_response, credential).response.attestation_object.auth_data
+    if data.credential_data is None:
+        raise get_adapter().validation_error("incorrect_code")
+    identifier = websafe_encode(data.credential_data.credential_id)
+    if credential.get("id") != identifier:
+        raise get_adapter().validation_error("incorrect_code")
+    passkeys = Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN)
+    if passkeys.filter(data__credential__id=identifier).exists():
+        raise ValidationError("This passkey belongs to an account already.")
+
+
 class AddPasskeyForm(AddWebAuthnForm):
-    """A passkey that signs in: it is on the device, and the device asks who uses it."""
+    """A passkey for sign-in: it is stored on the device, and the device verifies its user."""
 
     name = forms.CharField(required=False, max_length=MAX_NAME)
     credential = CredentialField()
@@ -88,57 +122,84 @@ class AddPasskeyForm(AddWebAuthnForm):
     @override
     def clean(self) -> dict[str, Any]:
         credential = (self.cleaned_data or {}).get("credential")
-        if credential:
-            data = _parsed(parse_registration_response, credential).response.attestation_object
-            if data.auth_data.credential_data is None or not data.auth_data.is_user_verified():
-                raise get_adapter().validation_error("incorrect_code")
-            passkeys = Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN)
-            if passkeys.filter(data__credential__id=credential.get("id")).exists():
-                raise ValidationError("This passkey belongs to an account already.")
-        cleaned: dict[str, Any] = super().clean()
+        try:
+            if credential:
+                _check_new(credential)
+            cleaned: dict[str, Any] = super().clean()
+        except ValidationError as error:
+            raise _in_words(error, NOT_ADDED) from error
         return cleaned
 
 
 class _Checked(AuthenticateWebAuthnForm):
-    """Our origin exactly, and a count that does not regress (WebAuthn Level 3, 7.2 step 22)."""
+    """Our origin exactly, and a count that does not regress (WebAuthn Level 3, 7.2 step 22).
+
+    What is refused is recorded as a failed sign-in, by the `way`.
+    """
 
     credential = CredentialField()
+    way: str
 
     @override
     def clean_credential(self) -> Authenticator:
-        parsed = _parsed(parse_authentication_response, self.cleaned_data["credential"])
         try:
+            parsed = _parsed(parse_authentication_response, self.cleaned_data["credential"])
             passkey: Authenticator = super().clean_credential()
+            if not _use_count(passkey, parsed.response.authenticator_data.counter):
+                raise get_adapter().validation_error("incorrect_code")
+        except ValidationError as error:
+            self._record_failure(error)
+            raise _in_words(error, NOT_CONFIRMED) from error
         except NOT_PARSED as error:
-            if isinstance(error, ValidationError):
-                raise
             raise BadRequest("The answer of the passkey cannot be read.") from error
-        if not _use_count(passkey, parsed.response.authenticator_data.counter):
-            raise get_adapter().validation_error("incorrect_code")
         return passkey
+
+    def _record_failure(self, error: ValidationError) -> None:
+        is_limit = getattr(error, "code", None) == "too_many_login_attempts"
+        user = self.user or _claimed_user(self.cleaned_data["credential"])
+        record_failed_sign_in(
+            user=user,
+            email=user.email.lower() if user else "",
+            way=f"{self.way} ({REFUSED_BY_LIMIT})" if is_limit else self.way,
+            address=client_address(context.request),
+        )
+
+
+def _claimed_user(credential: dict[str, Any]) -> Any:
+    """Return the user whom the answer names, proven or not, or None."""
+    try:
+        return extract_user_from_response(credential)
+    except NOT_PARSED:
+        return None
 
 
 class SecondStepPasskeyForm(_Checked):
     """At the second step of sign-in."""
 
+    way = "passkey at the second step"
+
 
 class LoginPasskeyForm(_Checked, LoginWebAuthnForm):
     """In place of the password."""
 
+    way = "passkey"
+
 
 class ProofPasskeyForm(_Checked, ReauthenticateWebAuthnForm):
-    """As a proof in a session that is signed in."""
+    """As a proof of identity in a signed-in session."""
+
+    way = "passkey at a proof"
 
 
 class RenamePasskeyForm(EditWebAuthnForm):
-    """Another name."""
+    """A new name for a passkey."""
 
     name = forms.CharField(max_length=MAX_NAME)
 
 
 @transaction.atomic
 def _use_count(passkey: Authenticator, count: int) -> bool:
-    """Return whether the count is newer than the last one, or both are 0; then keep it."""
+    """Return whether the count is higher than the last one, or both are 0; if so, store it."""
     locked = lock(Authenticator, passkey.pk)
     last = locked.data.get(COUNT, 0)
     if (count or last) and count <= last:

@@ -1,8 +1,8 @@
-"""An identity that signed in at a provider and has no account: it waits for the one that begins.
+"""An identity that signed in at a provider and has no account yet: it waits until one is created.
 
-It belongs to the sign-up or the invitation that it was brought to, is named on its page, and can be
-put aside there. It ends with that, with any sign-in and with signing out, so that whoever comes to
-this browser next does not attach it unawares.
+It belongs to the sign-up or the invitation during which it signed in, is named on that page, and
+can be dropped there. It is also dropped by any sign-in or sign-out, so that the next person at this
+browser does not attach it by accident.
 """
 
 import time
@@ -24,17 +24,17 @@ from portal.web.pages import uncached
 IN_SESSION = "identity_of_flow"
 
 MAX_SECONDS = 3600
-"""Seconds for which an identity without account waits in the session."""
+"""Seconds for which an identity without an account waits in the session."""
 
 INVITATION_IN_SESSION = "invitation_id"
-"""Where the session keeps which invitation was opened."""
+"""Session key of the invitation that was opened."""
 
 SIGN_UP = "sign-up"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PendingIdentity:
-    """The identity, with its provider of allauth; `account` is not stored."""
+    """The identity with its provider as allauth knows it; `account` is not stored."""
 
     provider: Any
     account: SocialAccount
@@ -55,19 +55,19 @@ class PendingIdentity:
 
 
 def flow_of(request: HttpRequest, next_url: str | None) -> str:
-    """Return what a sign-in belongs to that goes on at `next_url`: an invitation, or sign-up."""
+    """Return the flow of a sign-in that continues at `next_url`: an invitation's, or sign-up."""
     if next_url == reverse("accept_invitation"):
         return invitation_flow(request.session.get(INVITATION_IN_SESSION))
     return SIGN_UP
 
 
 def invitation_flow(invitation_id: int | None) -> str:
-    """Return the name of what the invitation begins."""
+    """Return the name of the flow in which this invitation is accepted."""
     return f"invitation {invitation_id}"
 
 
 def keep(request: HttpRequest, login: SocialLogin, flow: str) -> HttpResponse:
-    """Keep the identity for its flow, and lead back to that."""
+    """Store the identity in the session, and redirect to the page of its flow."""
     request.session[IN_SESSION] = {
         "at": time.time(),
         "flow": flow,
@@ -100,14 +100,14 @@ def pending_identity(
 
 
 def bind_to_address(request: HttpRequest, email: str) -> None:
-    """Let what waits for sign-up wait for the link that is sent to this address now."""
+    """Bind an identity that waits for sign-up to the link that is now sent to this address."""
     kept = request.session.get(IN_SESSION)
     if kept is not None and kept["flow"] == SIGN_UP:
         request.session[IN_SESSION] = kept | {"email": email}
 
 
 def end(request: HttpRequest, flow: str | None = None) -> None:
-    """Forget what waits; with `flow`, only when it waits for that."""
+    """Drop the waiting identity; with `flow`, only if it belongs to that."""
     kept = request.session.get(IN_SESSION)
     if kept is not None and flow in {None, kept["flow"]}:
         del request.session[IN_SESSION]
@@ -116,7 +116,7 @@ def end(request: HttpRequest, flow: str | None = None) -> None:
 @require_POST
 @login_not_required
 def put_aside(request: HttpRequest) -> HttpResponse:
-    """Go on without the identity, with a password, where it was shown."""
+    """Drop the identity, and return to the page that named it to go on with a password."""
     kept = request.session.get(IN_SESSION)
     end(request)
     if request.POST.get("page") == "complete":
@@ -126,7 +126,7 @@ def put_aside(request: HttpRequest) -> HttpResponse:
 
 @receiver(user_logged_in)
 def end_at_sign_in(request: HttpRequest, **_: Any) -> None:
-    """Forget what waits when somebody signs in: it was nobody's, or another person's."""
+    """Drop the waiting identity when somebody signs in: it may be another person's."""
     end(request)
 
 

@@ -1,4 +1,4 @@
-"""Recent proof of who one is, and the form that is kept while it is asked for."""
+"""Recent proof of identity, and the form that is kept while the user is asked for it."""
 
 import time
 from collections.abc import Callable
@@ -19,8 +19,7 @@ from portal.accounts.second_factor import has_second_factor
 from portal.web.pages import HtmxRequest
 
 MAX_PROOF_AGE = timedelta(minutes=15)
-"""How long a proof of who one is counts for reset, delete and member changes."""
-
+"""How long a proof of identity counts."""
 
 KEPT_FORM = "kept_form"
 
@@ -28,10 +27,10 @@ KEPT_FORM = "kept_form"
 def recent_proof[**P](
     view: Callable[Concatenate[Any, P], HttpResponseBase],
 ) -> Callable[..., HttpResponseBase]:
-    """Accept a POST only when the last proof of who one is is younger than MAX_PROOF_AGE.
+    """Accept a POST only when the last proof of identity is younger than MAX_PROOF_AGE.
 
-    Stands below `tenant_role`. What was typed is kept in the session, filled in again after the
-    proof (`kept_form`) and pressed again by the person, never replayed.
+    Goes below `tenant_role`. What was typed is kept in the session and filled in again after the
+    proof (`kept_form`). The person submits it again: it is never replayed.
     """
 
     @wraps(view)
@@ -46,9 +45,9 @@ def recent_proof[**P](
 def is_recently_proven(request: HttpRequest) -> bool:
     """Return whether the last proof in this session is recent enough.
 
-    Signing in counts, but not at an identity provider: it may have let somebody in without asking
-    for anything. Its answer to a request for proof counts. For who has a second factor, only a
-    proof with a factor that is still theirs counts.
+    Signing in counts, except at an identity provider, which may have asked for nothing; its answer
+    to a request for proof does count. For users with a second factor, only a proof with a factor
+    that they still have counts.
     """
     user = request.user
     records = get_authentication_records(request, user if user.is_authenticated else None)
@@ -69,7 +68,7 @@ def is_recently_proven(request: HttpRequest) -> bool:
 
 
 def proof_address(then: str) -> str:
-    """Return where one proves who one is, to go on at `then`."""
+    """Return the address of the proof page, which leads on to `then`."""
     return reverse("account_reauthenticate", query={"next": then})
 
 
@@ -94,6 +93,6 @@ def kept_post(request: HttpRequest) -> QueryDict | None:
 
 
 def kept_form(request: HttpRequest) -> dict[str, str] | None:
-    """Return the same as a form takes it for its `initial`: one value a field."""
+    """Return the same for the `initial` of a form: one value per field."""
     data = kept_post(request)
     return None if data is None else {name: str(value) for name, value in data.items()}

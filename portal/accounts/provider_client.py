@@ -1,7 +1,8 @@
 """What the portal asks identity providers: their description, their keys, and a token for a code.
 
-A provider is a foreign server that may be slow, broken or hostile. Whatever it does ends as a
-`ProviderError` whose text is for the process log; DNS alone is bounded by the resolver instead.
+A provider is a foreign server that may be slow, broken or hostile. Every failure is raised as a
+`ProviderError`, whose text is for the process log. Only DNS lookups have no deadline of ours: the
+resolver limits them.
 """
 
 import http.client
@@ -39,7 +40,7 @@ MAX_BYTES = 1 << 20
 MAX_ENDPOINT_CHARACTERS = 2000
 
 AT_ONCE = 1
-"""Conversations of one process at a time: a process has two threads, and one must answer others."""
+"""Conversations of one process at a time: of its two threads, one must be free for others."""
 
 WAIT_SECONDS = 0.5
 """Seconds for which a request waits for another conversation to end."""
@@ -65,7 +66,7 @@ MALFORMED = (
     jwt.PyJWTError,
     urllib3.exceptions.HTTPError,
 )
-"""What reading something raises that is not of the expected form, or does not arrive."""
+"""What is raised when an answer is malformed or does not arrive."""
 
 
 class ProviderError(Exception):
@@ -73,7 +74,7 @@ class ProviderError(Exception):
 
 
 class ProvidersBusyError(ProviderError):
-    """As many conversations as a process may have are under way."""
+    """The process already has as many conversations as it may have."""
 
 
 _slots = threading.BoundedSemaphore(AT_ONCE)
@@ -116,7 +117,7 @@ class ProviderClient:
     def claims(self, *, code: str, verifier: str, redirect_uri: str, nonce: str) -> dict[str, Any]:
         """Return the claims of the ID token for an authorization code.
 
-        They hold as OpenID Connect Core 1.0, 3.1.3.7 says; the signature is always checked.
+        They are validated as OpenID Connect Core 1.0, 3.1.3.7 says, always with the signature.
         Raises ProviderError.
         """
         with self._conversation():
@@ -128,7 +129,7 @@ class ProviderClient:
 
     @contextmanager
     def _conversation(self) -> Iterator[None]:
-        """Take one of the AT_ONCE places and a session with a deadline, unless this has them."""
+        """Take one of the AT_ONCE slots and a session with a deadline, unless already taken."""
         if self._session is not None:
             yield
             return
@@ -155,7 +156,7 @@ class ProviderClient:
         return found
 
     def _is_endpoint(self, url: str) -> bool:
-        """Return whether the address is absolute, and by TLS unless the issuer itself is not."""
+        """Return whether the address is absolute and, unless the issuer has none, uses TLS."""
         parts = urlsplit(url)
         schemes = {"https", urlsplit(self._issuer).scheme}
         return (
@@ -198,7 +199,7 @@ class ProviderClient:
         return claims
 
     def _key(self, kid: object) -> dict[str, Any]:
-        """Return the one published key that signs under this identifier; None names any."""
+        """Return the one published key with this identifier; None matches any key."""
         address = self.description()["jwks_uri"]
         at, keys = _keys.get(address, (0.0, []))
         age = time.time() - at
@@ -234,7 +235,7 @@ class ProviderClient:
 
 
 def bounded_session() -> requests.Session:
-    """Return a session that ends at a deadline of now, takes MAX_BYTES and follows no redirect."""
+    """Return a session whose deadline runs from now, with MAX_BYTES and without redirects."""
     session = requests.Session()
     session.headers["Accept-Encoding"] = "identity"
     adapter = _BoundedAdapter(time.monotonic() + settings.IDENTITY_PROVIDER_SECONDS)
@@ -271,9 +272,10 @@ def _foreign(problem: str) -> Iterator[None]:
 
 
 class _BoundedAdapter(HTTPAdapter):
-    """Sends requests that are over at `ends_at` (`time.monotonic()`), whatever the server does.
+    """Sends requests that end at `ends_at` (`time.monotonic()`), whatever the server does.
 
-    The time-outs of requests hold for each read: a server that drips one byte a second never ends.
+    The timeouts of the requests library apply to each read: a server that sends one byte a second
+    would never time out.
     """
 
     def __init__(self, ends_at: float) -> None:
@@ -301,7 +303,7 @@ class _BoundedAdapter(HTTPAdapter):
             response.close()
             raise requests.TooManyRedirects("Providers answer themselves.")
         if response.headers.get("Content-Encoding", "identity") != "identity":
-            response.close()  # MAX_BYTES hold before decompression
+            response.close()  # MAX_BYTES is counted before decompression
             raise requests.exceptions.ContentDecodingError("This encoding was not asked for.")
         return response
 
@@ -315,7 +317,7 @@ def _left(ends_at: float) -> float:
 
 
 def _pools(ends_at: float) -> dict[str, Any]:
-    """Return urllib3's pools, by scheme, with connections that end then."""
+    """Return urllib3's pools, by scheme, with connections that end at `ends_at`."""
 
     class Response(http.client.HTTPResponse):
         def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:

@@ -1,8 +1,8 @@
 """Sign-in at identity providers by OpenID Connect, configured by the environment alone.
 
-Who somebody is, is issuer and subject; an email address never leads to an account. What a provider
-says is believed only in an ID token whose signature, issuer, audience and nonce hold. Requests to
-providers are written here and never by an address; `provider_client` bounds what comes back.
+Issuer and subject identify a person; an email address never leads to an account. What a provider
+says is believed only in an ID token whose signature, issuer, audience and nonce are valid. What is
+sent to providers is decided here, never by a query string; `provider_client` bounds the answers.
 """
 
 import logging
@@ -59,15 +59,15 @@ STARTS = Limit("identity_providers", 20)
 """Sign-ins at providers that one client address may begin in a minute."""
 
 RETRY_SECONDS = 5
-"""Seconds after which somebody may come again who found all conversations under way."""
+"""Seconds after which to try again when all conversations were under way."""
 
 MAX_NEXT_CHARACTERS = 2000
-"""Characters of the address to go on at, which is kept in the session of a stranger."""
+"""Characters of the address to continue at, which is kept in a session before sign-in."""
 
 SCOPE = "openid profile email"
 
 KEPT_CLAIMS = ("iss", "sub", "email", "name")
-"""Claims that are kept, as one line of text, of all that a provider says."""
+"""The only claims of a provider that are kept, each as one line of text."""
 
 MAX_CLAIM_CHARACTERS = 254
 
@@ -77,14 +77,14 @@ class IdentityProvider(OpenIDConnectProvider):
 
     @override
     def extract_uid(self, data: dict[str, Any]) -> str:
-        """Return one word for issuer and subject: a subject means nothing without its issuer."""
+        """Return a hash of issuer and subject: a subject is unique only within its issuer."""
         claims = data["id_token"]
         whole = f"{claims['iss']} {claims['sub']}"
         return sha256(whole.encode(errors="surrogatepass")).hexdigest()
 
     @override
     def extract_extra_data(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Keep little, and nothing that a database would not take."""
+        """Keep only KEPT_CLAIMS, without characters that a database would refuse."""
         claims = data["id_token"]
         texts = {name: claims[name] for name in KEPT_CLAIMS if isinstance(claims.get(name), str)}
         return {"id_token": {name: _line(text) for name, text in texts.items()}}
@@ -108,7 +108,7 @@ class IdentityProvider(OpenIDConnectProvider):
     ) -> HttpResponse:
         """Send the browser to the provider; the ID token must bring the nonce back.
 
-        `options` are parameters of ours (OpenID Connect Core 1.0, 3.1.2.1) and kept nowhere.
+        `options` are further parameters (OpenID Connect Core 1.0, 3.1.2.1), which are not kept.
         """
         try:
             address = ProviderClient(self.app).description()["authorization_endpoint"]
@@ -144,7 +144,7 @@ class IdentityAdapter(DefaultSocialAccountAdapter):
         return [app for app in found if app.pk is None]
 
     def configured(self, request: HttpRequest, provider_id: str) -> IdentityProvider | None:
-        """Return the provider of the settings with this word, or None."""
+        """Return the provider with this identifier in the settings, or None."""
         for app in self.list_apps(request):
             if app.provider_id == provider_id:
                 return IdentityProvider(request, app=app)
@@ -154,10 +154,10 @@ class IdentityAdapter(DefaultSocialAccountAdapter):
     def get_provider(
         self, request: HttpRequest, provider: Any, client_id: Any = None
     ) -> IdentityProvider:
-        """Return the provider of an account, by its word alone.
+        """Return the provider of an account, by its identifier alone.
 
-        Several may have one client id; one that was taken out of the settings still has a name,
-        so that people see what they are connected with and can end it.
+        Several may share a client id. One that was removed from the settings still gets a name,
+        so that people see what they are connected with and can disconnect it.
         """
         former = SocialApp(provider="openid_connect", provider_id=provider, name=provider)
         return self.configured(request, provider) or IdentityProvider(request, app=former)
@@ -168,7 +168,7 @@ class IdentityAdapter(DefaultSocialAccountAdapter):
 
     @override
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
-        """Take the answer to a request for proof, guard connecting, keep an unknown identity."""
+        """Record a proof, require one before connecting, or keep an unknown identity."""
         match sociallogin.state["process"]:
             case AuthProcess.REDIRECT:
                 _take_proof(request, sociallogin)
@@ -183,7 +183,7 @@ class IdentityAdapter(DefaultSocialAccountAdapter):
 
 
 def configured_provider(request: HttpRequest, provider_id: str) -> IdentityProvider:
-    """Return the provider with this word. Raises Http404 when the settings have none."""
+    """Return the provider with this identifier. Raises Http404 when the settings have none."""
     adapter: IdentityAdapter = get_adapter(request)  # type: ignore[assignment]
     provider = adapter.configured(request, provider_id)
     if provider is None:
@@ -201,7 +201,7 @@ def _redirect_uri(request: HttpRequest, provider: IdentityProvider) -> str:
 
 
 def _keep_pending(request: HttpRequest, login: SocialLogin) -> HttpResponse:
-    """Keep the identity for what it was asked for, unless somebody is signed in here."""
+    """Keep the identity for its flow, unless somebody is signed in here."""
     if request.user.is_authenticated:
         name = login.provider.name
         messages.error(
@@ -215,7 +215,7 @@ def _keep_pending(request: HttpRequest, login: SocialLogin) -> HttpResponse:
 
 
 def _take_proof(request: HttpRequest, login: SocialLogin) -> None:
-    """Record that the provider asked the user anew, or send them back to where proof is asked.
+    """Record that the provider asked the user anew, or return to the page that wants a proof.
 
     With `max_age=0` a provider must ask, and must say when it did in `auth_time` (OpenID Connect
     Core 1.0, 3.1.2.1); one that does not say so has proven nothing.
@@ -305,7 +305,7 @@ def _answered(
 
 
 def _beginning(state: dict[str, Any]) -> str | None:
-    """Return the page of one's own account on which this began, if it was one."""
+    """Return the account page on which this began; None if it began elsewhere."""
     match state.get("process"):
         case AuthProcess.REDIRECT:
             return proof_address(state.get("next") or "/")
@@ -320,7 +320,7 @@ def _failed(
     error: ProviderError,
     state: dict[str, Any] | None = None,
 ) -> HttpResponse:
-    """Log why, and go back to where it began or say that it did not work."""
+    """Log the error, and return to where it began or show that it did not work."""
     logger.warning("Sign-in at %s does not work: %s", provider.app.provider_id, str(error))
     beginning = _beginning(state or {})
     if beginning and request.user.is_authenticated:

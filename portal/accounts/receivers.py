@@ -1,7 +1,7 @@
 """Signals of allauth that become rows of the log: sign-in, and what people sign in with.
 
-The changes are allauth's and are stored when their signal comes, so these rows have transactions
-of their own. Attempts that failed are bounded: strangers could fill the log.
+allauth has already stored a change when it sends the signal, so these rows have transactions of
+their own. Rows about failed attempts are limited: strangers could fill the log.
 """
 
 import time
@@ -19,7 +19,11 @@ from django.http import HttpRequest
 from portal.accounts.allauth_internals import get_authentication_records
 from portal.accounts.flows.accounts import record_for_person
 from portal.accounts.flows.email_change import end_what_waits, revoke_email_change
-from portal.accounts.flows.failed_sign_ins import record_failed_sign_in
+from portal.accounts.flows.failed_sign_ins import (
+    CODE_AT_PROOF,
+    CODE_AT_SECOND_STEP,
+    record_failed_sign_in,
+)
 from portal.accounts.flows.second_step import tell_recovery_code_used
 from portal.accounts.models import User
 from portal.accounts.sessions import STARTED
@@ -39,7 +43,7 @@ WAYS = {
     Authenticator.Type.WEBAUTHN: "passkey",
     Authenticator.Type.RECOVERY_CODES: "recovery code",
 }
-"""Ways to sign in, by allauth's name of the method or of the factor."""
+"""Methods of sign-in, by allauth's name of the method or of the factor."""
 
 REMOVED = {
     Authenticator.Type.TOTP: Action.TWO_FACTOR_OFF,
@@ -60,13 +64,13 @@ def _record(request: HttpRequest, user: User, action: Action, **details: object)
 
 @receiver(user_logged_in)
 def session_started(request: HttpRequest, **_: Any) -> None:
-    """Note in the session when it began: it ends at an age."""
+    """Store in the session when it began, because it ends at a greatest age."""
     request.session[STARTED] = time.time()
 
 
 @receiver(account.user_logged_in)
 def signed_in(request: HttpRequest, user: User, **_: Any) -> None:
-    """Tell of a sign-in and of how it was done; the row's address says from where."""
+    """Record a sign-in and the methods used; the row's address says from where."""
     ways = [
         WAYS.get(record.get("type") or record["method"], record["method"])
         for record in get_authentication_records(request, user)
@@ -78,8 +82,8 @@ def signed_in(request: HttpRequest, user: User, **_: Any) -> None:
 def second_step_failed(
     request: HttpRequest, user: User, reauthentication: bool = False, **_: Any
 ) -> None:
-    """Tell of a wrong code at the second step of sign-in, or at a proof."""
-    way = "code at a proof" if reauthentication else "code at the second step"
+    """Record a wrong code at the second step of sign-in, or at a proof of identity."""
+    way = CODE_AT_PROOF if reauthentication else CODE_AT_SECOND_STEP
     record_failed_sign_in(
         user=user, email=user.email.lower(), way=way, address=client_address(request)
     )
@@ -87,7 +91,7 @@ def second_step_failed(
 
 @receiver([account.password_changed, account.password_set, account.password_reset])
 def password_changed(request: HttpRequest, user: User, **_: Any) -> None:
-    """Tell of a password that was changed, reset, or set for the first time."""
+    """Record that a password was changed, reset, or set for the first time."""
     _record(request, user, Action.PASSWORD_CHANGED)
     end_what_waits(user=user)
 
@@ -96,7 +100,7 @@ def password_changed(request: HttpRequest, user: User, **_: Any) -> None:
 def email_changed(
     request: HttpRequest, user: User, from_email_address: Any, to_email_address: Any, **_: Any
 ) -> None:
-    """Tell of a verified change of the address."""
+    """Record a verified change of the email address."""
     before = from_email_address.email if from_email_address else ""
     after = to_email_address.email
     details = {"before": {"email": before}, "after": {"email": after}}
@@ -106,14 +110,14 @@ def email_changed(
 
 @receiver([mfa.authenticator_added, mfa.authenticator_reset])
 def factor_added(request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
-    """Tell of a new second factor, or of new recovery codes."""
+    """Record a new second factor, or new recovery codes."""
     _record(request, user, ADDED[Authenticator.Type(authenticator.type)])
     end_what_waits(user=user)
 
 
 @receiver(mfa.authenticator_used)
 def factor_used(request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
-    """Tell of a recovery code, which stands in for a factor that is out of reach."""
+    """Record and mail the use of a recovery code; other factors are recorded at sign-in."""
     if authenticator.type == Authenticator.Type.RECOVERY_CODES:
         authenticator.refresh_from_db(fields=["data"])
         left = len(authenticator.wrap().get_unused_codes())
@@ -125,14 +129,14 @@ def factor_used(request: HttpRequest, user: User, authenticator: Authenticator, 
 def factor_removed(
     request: HttpRequest, user: User, authenticator: Authenticator, **_: Any
 ) -> None:
-    """Tell of a second factor that is gone."""
+    """Record that a second factor, or the recovery codes, were removed."""
     _record(request, user, REMOVED[Authenticator.Type(authenticator.type)])
     end_what_waits(user=user)
 
 
 @receiver(identity.social_account_added)
 def identity_connected(request: HttpRequest, sociallogin: Any, **_: Any) -> None:
-    """Tell that an identity provider signs the person in from now on."""
+    """Record that the person can now sign in at an identity provider."""
     provider = sociallogin.account.provider
     _record(request, sociallogin.user, Action.IDENTITY_CONNECTED, provider=provider)
     end_what_waits(user=sociallogin.user)
@@ -140,7 +144,7 @@ def identity_connected(request: HttpRequest, sociallogin: Any, **_: Any) -> None
 
 @receiver(identity.social_account_removed)
 def identity_disconnected(request: HttpRequest, socialaccount: Any, **_: Any) -> None:
-    """Tell that an identity provider signs the person in no more."""
+    """Record that the person can no longer sign in at an identity provider."""
     provider = socialaccount.provider
     _record(request, socialaccount.user, Action.IDENTITY_DISCONNECTED, provider=provider)
     end_what_waits(user=socialaccount.user)
@@ -148,7 +152,7 @@ def identity_disconnected(request: HttpRequest, socialaccount: Any, **_: Any) ->
 
 @receiver(account.email_removed)
 def email_change_cancelled(request: HttpRequest, user: User, **_: Any) -> None:
-    """Stop the change whose address was taken away in the profile."""
+    """Stop the change whose new address was removed in the profile."""
     change = user.email_changes.waiting().first()
     if change is not None:
         revoke_email_change(change=change, actor=user.as_actor(client_address(request)))

@@ -11,12 +11,12 @@ from portal.programs.client_address import client_address
 
 
 def actor_of(request: HttpRequest) -> Actor:
-    """Return who acts in this request, as flows and the log take it."""
+    """Return the signed-in user of the request, as an actor for flows and the log."""
     return signed_in_user(request).as_actor(client_address(request))
 
 
 def signed_in_user(request: HttpRequest) -> User:
-    """Return the user of a request that needs one."""
+    """Return the user of a request that must have one."""
     user = request.user
     assert isinstance(user, User), "only signed-in people act"
     return user

@@ -19,13 +19,13 @@ def has_second_factor(user_id: UUID | None) -> bool:
 
 
 def proof_page(user: User) -> str:
-    """Return the name of the page where the user proves themself with the factor they have."""
+    """Return the name of the page that asks the user for a proof with the factor they have."""
     totp = Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.TOTP)
     return "mfa_reauthenticate" if totp.exists() else "mfa_reauthenticate_webauthn"
 
 
 def is_two_factor_session(request: HttpRequest) -> bool:
-    """Return whether this session was proven with a second factor that still is the user's."""
+    """Return whether this session was proven with a second factor that the user still has."""
     if not hasattr(request, "is_two_factor"):  # asked several times for one page
         request.is_two_factor = _is_two_factor(request)  # type: ignore[attr-defined]
     return bool(request.is_two_factor)  # type: ignore[attr-defined]

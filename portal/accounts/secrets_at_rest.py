@@ -7,10 +7,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
 FERNET = "gAAAA"
-"""How a Fernet token begins, and neither base32 nor hexadecimal digits (Fernet spec: 0x80)."""
+"""Start of every Fernet token (Fernet spec: 0x80), and of no base32 or hexadecimal text."""
 
 FIELDS = ("secret", "seed")
-"""Of authenticator apps and recovery codes."""
+"""Keys of the secrets in the data of authenticator apps and recovery codes."""
 
 
 def encrypt(text: str) -> str:
@@ -19,7 +19,7 @@ def encrypt(text: str) -> str:
 
 
 def decrypt(text: str) -> str:
-    """Return what was encrypted; a secret from before version 1.1 as it stands.
+    """Return the plain text; a secret from before version 1.1 is returned unchanged.
 
     Raises ImproperlyConfigured when none of the keys made the token.
     """

@@ -1,7 +1,7 @@
 """How long sessions last, and when each was last used.
 
-A session ends when it was not used for the idle time, and at its greatest age whatever happens.
-Its use is noted once a minute at most and best effort: no page waits for that.
+A session ends when it was unused for the idle time, and at its greatest age in any case. Its use is
+noted at most once a minute and as a best effort: no page waits for that.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from portal.accounts.models import User
 from portal.programs.client_address import client_address
 
 STARTED = "started_at"
-"""Where a session keeps when its user signed in, in seconds since 1970."""
+"""Session key of the time of sign-in (Unix time, in seconds)."""
 
 NOTED_EVERY = timedelta(minutes=1)
 
@@ -32,7 +32,7 @@ def is_over(request: HttpRequest, user: User, row: UserSession | None, now: date
         limit = timedelta(hours=settings.OPERATOR_SESSION_HOURS)
         idle, age = min(idle, limit), min(age, limit)
     noted = request.session.get(STARTED)
-    if noted is None and row is None:  # of an earlier release, and not on record
+    if noted is None and row is None:  # of an earlier release, and not listed
         return True
     started = datetime.fromtimestamp(noted, now.tzinfo) if noted else row.created_at  # type: ignore[union-attr]
     last = row.last_seen_at if row is not None else started
@@ -40,7 +40,7 @@ def is_over(request: HttpRequest, user: User, row: UserSession | None, now: date
 
 
 def recorded(request: HttpRequest) -> UserSession | None:
-    """Return what is on record about the session."""
+    """Return the session's row in the list of sessions, if it has one."""
     return UserSession.objects.filter(session_key=request.session.session_key).first()
 
 
@@ -70,7 +70,7 @@ def note_use(request: HttpRequest, user: User, row: UserSession | None, now: dat
 
 @contextmanager
 def _without_waiting() -> Iterator[None]:
-    """Leave out what is inside when the database is busy: a page does not wait for it."""
+    """Skip what is inside when SQLite is busy, so that no page waits for it."""
     if connection.vendor != "sqlite":
         with transaction.atomic():
             yield

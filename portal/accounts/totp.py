@@ -1,4 +1,4 @@
-"""Codes of authenticator apps: each counts once, and one step late at most (RFC 6238 5.2)."""
+"""Codes of authenticator apps: each works once, and at most one step late (RFC 6238 5.2)."""
 
 import time
 
@@ -14,12 +14,13 @@ from portal.accounts.allauth_internals import (
 from portal.core.locking import lock
 
 STEP_SECONDS = 30
+
 LAST_STEP = "last_step"
-"""Where the data of an authenticator app keep the newest step whose code was used."""
+"""Key of the newest step whose code was used, in the data of an authenticator app."""
 
 
 def step_of(secret: str, code: str, *, now: float | None = None) -> int | None:
-    """Return the step (Unix time over 30 s) that the code is of, this or the last one, or None."""
+    """Return the code's step (Unix time over 30 s), the current or the last one, or None."""
     current = int(time.time() if now is None else now) // STEP_SECONDS
     for step in (current, current - 1):
         if compare_user_code(actual=code, expected=format_hotp_value(hotp_value(secret, step))):
@@ -29,7 +30,7 @@ def step_of(secret: str, code: str, *, now: float | None = None) -> int | None:
 
 @transaction.atomic
 def use_code(app: Authenticator, code: str, *, now: float | None = None) -> bool:
-    """Return whether the code is good and newer than every one used before; then it is used."""
+    """Return whether the code is valid and newer than all used ones; if so, mark it as used."""
     locked = lock(Authenticator, app.pk)
     step = step_of(decrypt(locked.data["secret"]), code, now=now)
     if step is None or step <= locked.data.get(LAST_STEP, 0):

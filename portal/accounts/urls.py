@@ -1,4 +1,4 @@
-"""Addresses below /accounts/: the portal's own pages first, which stand before allauth's."""
+"""Addresses below /accounts/: the portal's own pages take precedence over allauth's."""
 
 from django.urls import include, path, re_path
 

@@ -2,8 +2,10 @@
 
 from typing import Any, override
 
+from allauth.account.forms import UserTokenForm
 from allauth.account.models import get_emailconfirmation_model
 from allauth.account.views import (
+    INTERNAL_RESET_SESSION_KEY,
     BaseReauthenticateView,
     ConfirmEmailView,
     PasswordResetFromKeyView,
@@ -38,7 +40,7 @@ from portal.accounts.flows.accounts import rename_user
 from portal.accounts.flows.email_change import by_token, revoke_email_change
 from portal.accounts.forms import ActivateAppForm, NameForm
 from portal.accounts.models import EmailChange, User
-from portal.accounts.providers import ask_for_proof, configured_provider
+from portal.accounts.providers import ask_for_proof, configured_provider, sign_out_to_go_on
 from portal.accounts.requests import actor_of, signed_in, signed_in_user
 from portal.accounts.totp import LAST_STEP
 from portal.core.actors import Actor, ActorKind
@@ -50,7 +52,7 @@ from portal.web.pages import HtmxRequest, form_page, uncached
 @require_form_methods
 @signed_in
 def profile(request: HtmxRequest) -> HttpResponse:
-    """Show how one signs in and what others see of one; change the name."""
+    """Show how the user signs in and the name that others see; change the name."""
     user = get_object_or_404(User, pk=request.user.pk)
     form = NameForm(posted(request), instance=user)
     if form.is_valid():
@@ -80,18 +82,19 @@ def end_session(request: HtmxRequest, session_id: int) -> HttpResponse:
 
 
 class ProveAtProviderView(BaseReauthenticateView):
-    """Prove who one is at the identity provider: a button, then the provider asks."""
+    """Prove one's identity at the identity provider: a button, then the provider asks."""
 
     form_class = forms.Form
     template_name = "socialaccount/reauthenticate.html"
 
+    @override
     def form_valid(self, form: forms.Form) -> HttpResponse:
-        """Send the browser to the provider."""
         then: str = self.get_success_url()  # type: ignore[no-untyped-call]
         return ask_for_proof(self.request, self._provider(), then)
 
+    @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Add the provider, by whose name the button is called."""
+        """Add the provider, which the button names."""
         return super().get_context_data(**kwargs) | {"provider": self._provider()}
 
     def _provider(self) -> Any:
@@ -99,13 +102,13 @@ class ProveAtProviderView(BaseReauthenticateView):
 
 
 IN_SESSION = "email_change"
-"""Holds the number of a change of address whose link was opened in this browser."""
+"""Session key of the change of address whose link was opened in this browser."""
 
 
 @require_safe
 @login_not_required
 def open_email_change(request: HttpRequest, token: str) -> HttpResponse:
-    """Remember which change a good link was for, and take its secret out of the address."""
+    """Remember the change of a valid link, and redirect to an address without the secret."""
     change = by_token(token)
     if change is None:
         return uncached(render(request, "account/email_change_gone.html", status=404))
@@ -133,7 +136,7 @@ def revoke_change(request: HtmxRequest) -> HttpResponse:
 
 
 def _recipient(request: HttpRequest) -> Actor:
-    """Return whoever got the mail: who they are beyond that is not known."""
+    """Return the recipient of the mail as an actor: nothing more is known of them."""
     return Actor(
         kind=ActorKind.SYSTEM, name="Recipient of the mail", address=client_address(request)
     )
@@ -146,12 +149,12 @@ class VerifyEmailView(ConfirmEmailView):
     @override
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         confirmation = get_emailconfirmation_model().from_key(kwargs["key"])
-        if confirmation is None or not is_change(confirmation.email_address):
+        if confirmation is None:
             return super().dispatch(request, *args, **kwargs)
-        if not request.user.is_authenticated:
+        if request.user.is_authenticated and request.user.pk != confirmation.email_address.user_id:
+            return _go_on_signed_out(request, confirmation.email_address.email)
+        if is_change(confirmation.email_address) and not request.user.is_authenticated:
             return redirect_to_login(request.path)
-        if request.user.pk != confirmation.email_address.user_id:
-            return uncached(render(request, "account/email_confirm_elsewhere.html", status=403))
         return super().dispatch(request, *args, **kwargs)
 
     @override
@@ -165,14 +168,9 @@ class VerifyEmailView(ConfirmEmailView):
         response: HttpResponse = super().respond(success)  # type: ignore[no-untyped-call]
         return response
 
-    def logout(self) -> None:
-        """Sign out whoever is signed in as another person, once the button is pressed."""
-        if self.request.method == "POST":
-            super().logout()
-
 
 class ActivateAppView(ActivateTOTPView):
-    """Set up an authenticator app; its first code is used up, and proves who set it up."""
+    """Set up an authenticator app; its first code is used up and counts as a proof of identity."""
 
     @override
     def form_valid(self, form: ActivateAppForm) -> HttpResponse:
@@ -191,7 +189,7 @@ class ActivateAppView(ActivateTOTPView):
 
 
 class AddPasskeyView(AddWebAuthnView):
-    """Add a passkey that signs in, and that proves who added it."""
+    """Add a passkey for sign-in, which also counts as a proof of identity."""
 
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -209,7 +207,7 @@ class AddPasskeyView(AddWebAuthnView):
 
 
 class ProveWithPasskeyView(ReauthenticateWebAuthnView):
-    """Prove who one is with a passkey whose device asks who uses it."""
+    """Prove one's identity with a passkey whose device verifies its user."""
 
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -222,7 +220,8 @@ class ProveWithPasskeyView(ReauthenticateWebAuthnView):
 
     @override
     def form_invalid(self, form: forms.Form) -> HttpResponse:
-        messages.error(self.request, "The passkey did not confirm that it is you. Try again.")
+        for sentence in form.errors.get("credential", []):
+            messages.error(self.request, str(sentence))
         to: str = self.passthrough_next_url(self.request.path)  # type: ignore[no-untyped-call]
         return redirect(to)
 
@@ -230,14 +229,35 @@ class ProveWithPasskeyView(ReauthenticateWebAuthnView):
 @require_safe
 @login_not_required
 def change_password_address(request: HttpRequest) -> HttpResponse:
-    """Lead password managers to the change (W3C, A Well-Known URL for Changing Passwords)."""
+    """Redirect password managers (W3C, A Well-Known URL for Changing Passwords)."""
     return redirect("account_change_password")
 
 
+@method_decorator(login_not_required, name="dispatch")
 class ChoosePasswordView(PasswordResetFromKeyView):
-    """allauth's page of a mailed link, without its one act on GET: to sign out somebody else."""
+    """allauth's page of a mailed link; whoever else is signed in is asked first."""
 
-    def logout(self) -> None:
-        """Sign out whoever is signed in as another person, once the button is pressed."""
-        if self.request.method == "POST":
-            super().logout()
+    @override
+    def dispatch(
+        self, request: HttpRequest, uidb36: str, key: str, **kwargs: Any
+    ) -> HttpResponseBase:
+        if request.user.is_authenticated and key == self.reset_url_key:
+            secret = request.session.get(INTERNAL_RESET_SESSION_KEY, "")
+            link = UserTokenForm({"uidb36": uidb36, "key": secret})
+            owner = link.reset_user if link.is_valid() else None
+            if owner is not None and owner.pk != request.user.pk:
+                kept = {INTERNAL_RESET_SESSION_KEY: secret}
+                return _go_on_signed_out(request, owner.email, **kept)
+        response: HttpResponseBase = super().dispatch(request, uidb36, key, **kwargs)
+        return response
+
+
+def _go_on_signed_out(request: HttpRequest, email: str, **kept: Any) -> HttpResponse:
+    """Say that the link is for the address of somebody else, and ask whether to sign out for it.
+
+    `kept` are the values that the session keeps then. Nothing else is done with the request.
+    """
+    if request.method == "POST" and "log_out" in request.POST:
+        sign_out_to_go_on(request, **kept)
+        return uncached(redirect(request.get_full_path()))
+    return uncached(render(request, "account/link_signed_in.html", {"email": email}, status=403))

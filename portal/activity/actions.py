@@ -1,10 +1,10 @@
-"""What the log tells of, and how people read it."""
+"""What the log records, and how people read it."""
 
 from django.db.models import TextChoices
 
 
 class Action(TextChoices):
-    """What a log row tells; the label is how people read it."""
+    """What a log row records; the label is what people read."""
 
     SUBSCRIPTION_ACTIVATED = "subscription.activated", "Subscription activated"
     SUBSCRIPTION_STARTED = "subscription.started", "Community subscription started"

@@ -1,11 +1,11 @@
 """Anchors: the heads of all chains, kept outside of the database.
 
-A database that was put back as a whole, or a tail that was cut together with head and count, is
-whole by itself. What was anchored before shows it.
+A database that was restored as a whole, or a log whose tail was cut together with head and count,
+looks intact by itself. Earlier anchors reveal it.
 
 The file holds one JSON object a line. Each names the chains that differ from the anchors before
-it, and is signed together with the signature before it. A file that is moved away is followed by
-one with all chains; each is compared by itself.
+it, and is signed together with the signature before it. After a file was moved away, a new one
+begins with all chains; each file is compared by itself.
 """
 
 import fcntl
@@ -53,7 +53,7 @@ class Anchors:
 def append(*, path: Path | None = None, now: datetime | None = None) -> int:
     """Append an anchor to the file (by default LOG_ANCHORS_FILE) and return its number.
 
-    Says so in the process log, and there too if a chain is behind what was anchored. Raises
+    Logs it in the process log, with an error for each chain that is shorter than it was. Raises
     Refused when the file was changed, OSError when it cannot be read or written.
     """
     path, now = path or settings.LOG_ANCHORS_FILE, now or timezone.now()
@@ -150,7 +150,7 @@ def _ends_within_a_line(file: BinaryIO) -> bool:
 
 
 def _parsed(file: BinaryIO) -> Anchors:
-    """Return the anchors of the file; lines that were not written to their end are passed over."""
+    """Return the anchors of the file; incomplete lines are skipped."""
     anchors = Anchors()
     for line in file:
         anchor = _anchor(line)

@@ -1,4 +1,4 @@
-"""The one shape in which the log tells of a change: values before and after, by field."""
+"""The form in which the log records a change: values before and after, by field."""
 
 import uuid
 from collections.abc import Iterable, Mapping
@@ -14,16 +14,16 @@ type Details = dict[str, dict[str, Any]]
 
 
 def change(row: Model, values: Mapping[str, Any]) -> Details | None:
-    """Give the row these values, save what differs, and return what changed; None for nothing.
+    """Set these values, save those that differ, and return what changed, or None.
 
-    The row is locked. Raises Refused when the values do not fit the row's own rules.
+    The caller has locked the row. Raises Refused when the values break the row's own rules.
     """
     before = described(row, values)
     for name, value in values.items():
         setattr(row, name, value)
     changed = _differing(row, before)
     if changed:
-        refuse_invalid(row, fields=changed)  # which brings each value into its own form
+        refuse_invalid(row, fields=changed)  # normalises the values too
         changed = _differing(row, before)
     if not changed:
         return None
@@ -41,7 +41,7 @@ def _differing(row: Model, before: Mapping[str, Any]) -> list[str]:
 
 
 def addition(row: Model, names: Iterable[str]) -> Details:
-    """Return what a new row begins with."""
+    """Return these fields of a new row as a change."""
     return {"before": {}, "after": described(row, names)}
 
 

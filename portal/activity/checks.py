@@ -28,7 +28,7 @@ def log_is_guarded(*, databases: Sequence[str] | None = None, **_: Any) -> list[
                 found += _triggers(using)
                 if not settings.DEMONSTRATION and connections[using].vendor == "postgresql":
                     found += _powers(using)
-        except DatabaseError:  # it is away: other checks and the portal itself say so
+        except DatabaseError:  # it is away: other checks and the portal itself report it
             continue
     return found
 
@@ -41,7 +41,7 @@ def _triggers(using: str) -> list[CheckMessage]:
         checks.Warning(
             f"Triggers that guard the log are missing or switched off: {', '.join(missing)}.",
             hint="Run `manage.py migrate`, which puts them back, and `manage.py verify_log`.",
-            id="portal.W001",
+            id="portal.W002",
         )
     ]
 
@@ -55,7 +55,7 @@ def _powers(using: str) -> list[CheckMessage]:
             f"The portal's database role {'owns' if owns else 'may alter'} the table {table}, so "
             "it can switch off what guards the log.",
             hint="Let another role own the tables and run `manage.py migrate`: docs/postgresql.md.",
-            id="portal.W002",
+            id="portal.W003",
         )
         for table, owns, may_alter in rows
         if owns or may_alter

@@ -39,9 +39,9 @@ def record(
 ) -> LogEntry:
     """Append one row to the tenant's chain and return it.
 
-    Must run in the transaction of what it tells, after the rows it tells of were locked (locks
-    are taken in one order: subscription, tenant, chain). Raises TransactionManagementError outside
-    a transaction.
+    Must run in the transaction of what it records, after the rows concerned were locked (locks are
+    taken in one order: subscription, tenant, chain). Raises TransactionManagementError outside a
+    transaction.
     """
     connection.validate_no_broken_transaction()
     if not connection.in_atomic_block:
@@ -78,14 +78,14 @@ def record(
 
 NEXT_ID = {
     "postgresql": f"nextval(pg_get_serial_sequence('{LogEntry._meta.db_table}', 'id'))",
-    # What is locked here is the database; ids of removed rows are not given again.
+    # SQLite has locked the whole database; ids of removed rows are not used again.
     "sqlite": (
         "max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = "  # noqa: S608 (no foreign text)
         f"'{LogEntry._meta.db_table}'), 0), "
         f"coalesce((SELECT max(id) FROM {LogEntry._meta.db_table}), 0)) + 1"
     ),
 }
-"""The id of the next row, which its hash covers, as the database knows it."""
+"""SQL for the id of the next row, which the row's hash covers."""
 
 
 def _locked_chain(tenant_id: UUID) -> tuple[LogChain, int]:

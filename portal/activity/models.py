@@ -16,7 +16,7 @@ VENDOR = uuid.UUID(int=0)
 
 
 class LogChain(models.Model):
-    """Head and count of one tenant's log, so that a cut tail shows.
+    """Head and count of one tenant's log, so that a cut tail is noticed.
 
     `kept_from` and what follows it are the signed checkpoint that retention leaves behind: the
     first `seq` still there, and the hash before it. The triggers let only older rows be removed.
@@ -34,14 +34,14 @@ class LogChain(models.Model):
 
 
 class LogEntryQuerySet(models.QuerySet["LogEntry"]):
-    """Words for reading the log."""
+    """Queries for the log."""
 
     def for_tenant(self, tenant_id: uuid.UUID) -> LogEntryQuerySet:
         """Return the rows of one tenant, the newest first."""
         return self.filter(tenant_id=tenant_id).order_by("-at", "-seq")
 
     def for_subscription(self, subscription_id: uuid.UUID) -> LogEntryQuerySet:
-        """Return the rows that tell of one subscription."""
+        """Return the rows about one subscription."""
         return self.filter(subscription_id=subscription_id)
 
     def by_actor(self, actor_id: uuid.UUID) -> LogEntryQuerySet:
@@ -65,8 +65,8 @@ class LogEntryQuerySet(models.QuerySet["LogEntry"]):
 class LogEntry(models.Model):
     """One thing that happened: append-only, chained by HMAC, without foreign keys.
 
-    Identifiers and names are copied, so that a row tells the same for ever. Only
-    `portal.activity.record` writes here; triggers refuse UPDATE and DELETE.
+    Identifiers and names are copied, so that a row never changes. Only
+    `portal.activity.entries.record` writes here; triggers refuse UPDATE and DELETE.
     """
 
     tenant_id = models.UUIDField(default=VENDOR)

@@ -1,4 +1,4 @@
-"""Cut off what is too old in the log, under a signed checkpoint."""
+"""Remove old rows of the log, below a signed checkpoint."""
 
 from datetime import datetime, timedelta
 from uuid import UUID

@@ -1,12 +1,12 @@
 """Triggers that make the log append-only in the database, on SQLite and on PostgreSQL.
 
-Rows are never changed. They are removed below the checkpoint of their tenant's LogChain alone,
-which `manage.py prune_log` signs, and added above its count alone. The count never falls, the head
-changes only with it, and the checkpoint only rises, with another signature. Triggers cannot verify
-a signature: `manage.py verify_log` does.
+Rows are never changed. They are removed only below the checkpoint of their tenant's LogChain,
+which `manage.py prune_log` signs, and added only above its count. The count never falls, the head
+changes only with it, and the checkpoint only rises, with a new signature. Triggers cannot verify a
+signature: `manage.py verify_log` does.
 
-Django drops SQLite's triggers silently when a migration rebuilds the table, so they are put in
-place again after every `migrate`.
+Django drops SQLite's triggers silently when a migration rebuilds the table, so they are installed
+again after every `migrate`.
 """
 
 from typing import Any
@@ -135,7 +135,7 @@ NAMES: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 def install_triggers(*, using: str = "default", **_signal: Any) -> None:
-    """Refuse to change or remove log rows; replaces the triggers that are there."""
+    """Install the triggers that refuse to change or remove log rows; replace existing ones."""
     connection = connections[using]
     if not tables_exist(connection):
         return
@@ -150,7 +150,7 @@ def install_triggers(*, using: str = "default", **_signal: Any) -> None:
 
 
 def remove_triggers(*, using: str = "default") -> None:
-    """Let everything be removed: for tests that flush their database."""
+    """Allow every change and removal: for tests that flush their database."""
     connection = connections[using]
     if not tables_exist(connection):
         return

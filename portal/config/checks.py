@@ -1,4 +1,4 @@
-"""System checks for what the environment alone cannot tell."""
+"""System checks for what the environment variables alone do not show."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,6 @@ from django.db.backends.signals import connection_created
 from django.db.utils import DatabaseError
 
 DEMONSTRATION_DOMAINS = ("@contoso.example", "@fabrikam.example", "@operator.example")
-
 
 SENTENCE = "This database holds the accounts of the demonstration."
 HINT = "Use an empty database, or set DEMONSTRATION=true on your own machine."
@@ -51,7 +50,7 @@ def shared_cache(**_: Any) -> list[CheckMessage]:
 def refuse_demonstration_accounts() -> None:
     """Raise ImproperlyConfigured in production on the accounts of the demonstration.
 
-    A database that is away is looked at when it is back: from then on every connection raises.
+    A database that is away is checked once it is back: from then on every connection raises.
     """
     if settings.DEMONSTRATION:
         return
@@ -65,7 +64,7 @@ def refuse_demonstration_accounts() -> None:
 
 
 def _look_again(*, connection: BaseDatabaseWrapper, **_signal: Any) -> None:
-    """Receive `connection_created`: refuse the connection, or look no more."""
+    """Receive `connection_created`: refuse the connection, or stop checking."""
     try:
         found = demonstration_accounts_exist()
     except DatabaseError:

@@ -1,7 +1,7 @@
 """Typed readers of environment variables: every setting of the portal comes through here.
 
-A reader never guesses. A wrong or missing value is collected with its hint, and `finish()`
-refuses to start with all of them at once, so that an operator mends a deployment in one go.
+A reader never guesses. Wrong and missing values are collected with hints, and `finish()` reports
+all of them at once, so that an operator can correct a deployment in one go.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 LEAST_DIFFERENT = 5
-"""Different characters that a secret has at least, as Django's check security.W009 asks."""
+"""Least number of different characters in a secret, as in Django's check security.W009."""
 
 MAX_DIGITS = 18
 """Digits of the longest number that is read; Python refuses thousands of them with an error."""
@@ -40,7 +40,7 @@ SQLITE = "django.db.backends.sqlite3"
 POSTGRESQL = "django.db.backends.postgresql"
 
 MAPPED_BITS = 96
-"""Bits of ::ffff:0:0/96, which stands in front of IPv4-mapped addresses (RFC 4291 2.5.5.2)."""
+"""Bits of ::ffff:0:0/96, the prefix of IPv4-mapped addresses (RFC 4291 2.5.5.2)."""
 
 ESCAPES = "In user names and passwords write # as %23, / as %2F, ? as %3F, @ as %40, [ as %5B."
 
@@ -85,7 +85,7 @@ class Environment:
         return int(value)
 
     def words(self, name: str, default: str = "") -> list[str]:
-        """Return the comma-separated parts, without blanks around them."""
+        """Return the comma-separated parts, without spaces around them."""
         return [word.strip() for word in self.text(name, default).split(",") if word.strip()]
 
     def level(self, name: str, default: str) -> str:
@@ -122,7 +122,7 @@ class Environment:
     def folder(self, name: str, default: Path, *, private: bool) -> Path:
         """Return the absolute path of a folder, which need not exist yet.
 
-        One that is there and `private` must be closed to other users of the machine.
+        If it exists and is `private`, other users of the machine must have no access.
         """
         path = Path(self.text(name, str(default))).absolute()
         try:
@@ -143,7 +143,7 @@ class Environment:
         return value
 
     def origin(self, name: str, default: str | None = None) -> str:
-        """Return an address as browsers write it: scheme://host[:port], nothing behind it.
+        """Return an address as browsers write it: scheme://host[:port], nothing after it.
 
         In lower case, names in IDNA, the port left out where it is the scheme's own.
         """
@@ -254,8 +254,8 @@ class Environment:
     ) -> str:
         """Return a secret from NAME, or from the file that NAME_FILE names.
 
-        `kept` is given in the demonstration only: there a missing secret is made and kept. One
-        that is not needed may be left out and is empty then.
+        `kept` is given in the demonstration only: there a missing secret is made and kept. A
+        secret that is not needed may be left out, and is then empty.
         """
         self.asked |= {name, f"{name}_FILE"}
         value = self.variables.get(name, "").strip()
@@ -298,7 +298,7 @@ class Environment:
         try:
             for key in keys:
                 Fernet(key)
-        except ValueError:  # one that is not ASCII too
+        except ValueError:  # also for a key that is not ASCII
             self._mistake(
                 name,
                 "must be Fernet keys, comma-separated, the newest first; make one with: python -c "
@@ -317,7 +317,7 @@ class Environment:
     def mailer(self, name: str, *, console: bool) -> dict[str, object]:
         """Return Django's mailer for smtp://user:password@host:port, smtps:// or console://.
 
-        smtp:// speaks STARTTLS (RFC 3207) with every other machine; `console` (the demonstration)
+        smtp:// uses STARTTLS (RFC 3207) with every other machine; `console` (the demonstration)
         admits plain text where no password is sent.
         """
         hint = "must be smtp://user:password@host:587 or smtps://…:465."
@@ -386,7 +386,7 @@ def host_of(origin: str) -> str:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that only its owner can read; leave one that is there, or cannot be made."""
+    """Make a folder that only its owner can read, unless it exists or cannot be made."""
     with suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 

@@ -47,7 +47,7 @@ def _read(path: Path) -> dict[str, str]:
 def write_private(path: Path, text: str) -> None:
     """Write a file (mode 0600), whole or not at all; a folder that is made for it has mode 0700.
 
-    The mode of a folder that is there already is its owner's affair: it may be one of the system.
+    The mode of an existing folder is not changed: it may be one of the system.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")

@@ -2,7 +2,7 @@
 
 Until version 1.0 the first migrations were edited in place. A database made before records them
 as applied, so that Django finds nothing to do there, and the portal fails on a missing column some
-day later. Here such a database is told from one that fits.
+day later. The check here detects such a database.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ BASELINE = {(app, "0001_initial") for app in APPS}
 def refuse_misfit(*, using: str, apps: Apps, **_signal: Any) -> None:
     """Raise CommandError when the tables are not those that the applied migrations make.
 
-    Receives `pre_migrate`, with the state of the applied migrations in `apps`: of a database that
-    is empty yet, there is none.
+    Receives `pre_migrate`, with the state of the applied migrations in `apps`: for an empty
+    database there is none.
 
-    A database at the baseline must fit exactly: only there can it be of older code. After a later
-    migration a column may outlive its field for a release, so that only what is missing counts.
+    A database at the baseline must fit exactly: only there can it come from older code. After a
+    later migration a column may stay for a release after its field was removed, so that only what
+    is missing counts.
     """
     from django.db.migrations.loader import MigrationLoader  # noqa: PLC0415 (only migrate needs it)
 

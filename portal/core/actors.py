@@ -1,4 +1,4 @@
-"""Who acts: the answer to "who" in every row of the log."""
+"""Who acts, as flows take it and every row of the log records it."""
 
 from dataclasses import dataclass
 from uuid import UUID

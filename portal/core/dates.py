@@ -10,10 +10,11 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 FIRST, LAST = date(1970, 1, 1), date(9998, 12, 31)
-"""Days that a stranger may name: what is computed from them, in any zone, stays a date."""
+"""Days that people may enter: what is computed from them, in any zone, stays a date."""
 
 ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
-"""A day, or a moment, of the calendar form of ISO 8601; no weeks, no numbered days."""
+"""A day or a moment as a calendar date of ISO 8601; no week dates, no ordinal dates."""
+
 END_OF_DAY = timedelta(days=1, seconds=-1)
 DAY_LENGTH = len("2027-01-31")
 
@@ -44,8 +45,8 @@ class DayFormField(forms.DateField):
 class MomentFormField(forms.Field):
     """A day or a moment in ISO 8601, from FIRST to LAST; a moment without offset is in UTC.
 
-    A day means its beginning, or where `ends_day` is set its last second. Cleaned
-    values are aware datetimes, None for nothing.
+    A day means its beginning or, where `ends_day` is set, its last second. Cleaned values are
+    aware datetimes, None for an empty field.
     """
 
     def __init__(self, *, ends_day: bool = False, **kwargs: Any) -> None:

@@ -44,9 +44,9 @@ def admitted(text: str, *, field: str = "email") -> str:
 
 
 def same(column: str, text: str) -> Q:
-    """Return that a column holds the address, whatever its case, in either spelling of the domain.
+    """Return the condition that a column holds the address, in any case and domain spelling.
 
-    Rows from before may hold a domain as people write it (U-labels).
+    Older rows may hold a domain as people write it (U-labels).
     """
     found = Q(**{f"{column}__iexact": text})
     local, _, domain = text.strip().rpartition("@")

@@ -1,8 +1,8 @@
-"""What middleware is typed by."""
+"""Types for middleware."""
 
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
 type GetResponse = Callable[[HttpRequest], HttpResponse]
-"""The layer behind a middleware, as Django hands it over."""
+"""The next layer, as Django passes it to a middleware."""

@@ -1,6 +1,6 @@
-"""What may stand as a name: of a person, a tenant, a subscription, a plan, a holder.
+"""What may be a name: of a person, a tenant, a subscription, a plan, a holder.
 
-Names stand in pages, mails, file names and logs. The rules follow Unicode UAX #15 (normalisation
+Names appear in pages, mails, file names and logs. The rules follow Unicode UAX #15 (normalisation
 form NFC), UAX #44 (general categories) and UAX #9 (bidirectional controls).
 """
 
@@ -22,17 +22,19 @@ AT_ONCE = 500
 FORBIDDEN = {"Cc", "Cs", "Zl", "Zp"}
 """Categories of controls, surrogates, line separators and paragraph separators."""
 BIDIRECTIONAL = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Embeddings, overrides and isolates: they show a name other than the one it is."""
+"""Embeddings, overrides and isolates: they make a name look like another one."""
 
 BLANKS = set("\u2800\u3164\uffa0")
-"""Characters that show as a blank and are none by their category (Zs)."""
+"""Characters that look blank although their category is not Zs."""
+
 DROPPED = {0xAD, 0x180E, 0x200B, *range(0x2060, 0x2065), *range(0x206A, 0x2070), 0xFEFF}
-"""Code points that show nothing and that no script needs within a word."""
+"""Invisible code points that no script needs within a word."""
+
 INVISIBLE = {*range(0x115F, 0x1161), 0x34F, *range(0x17B4, 0x17B6), *range(0x180B, 0x1810)} | {
     *range(0xFE00, 0xFE10),
     *range(0xE0000, 0xE1000),
 }
-"""Code points that show nothing alone and are neither blanks nor of the category Cf."""
+"""Code points that are invisible alone, and neither blanks nor of the category Cf."""
 
 ADDRESS = re.compile(r"://|@|\bwww\.|\w{2,}[.\u3002\uff0e][^\W\d_]{2,}", re.IGNORECASE)
 """What a mail program may turn into a link."""
@@ -45,10 +47,10 @@ NO_ADDRESS = (
 
 
 def normalised(text: str) -> str:
-    """Return the text in NFC, with one kind of blank, single, and none at its ends.
+    """Return the text in NFC, with plain, single spaces, and none at its ends.
 
-    Characters that never show are left out. Controls and line breaks within it stay: `validate`
-    names them.
+    Characters that are never visible are left out. Controls and line breaks within the text stay:
+    `validate` refuses them.
     """
     text = "".join(
         " " if unicodedata.category(c) == "Zs" or c in BLANKS else c
@@ -59,7 +61,7 @@ def normalised(text: str) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Return whether nothing of the text shows."""
+    """Return whether nothing of the text is visible."""
     return all(
         unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"} or ord(c) in INVISIBLE
         for c in text
@@ -85,7 +87,7 @@ def admitted(
 ) -> str:
     """Return the name in the form in which it is stored; `max_length` counts that form.
 
-    A name that stands in mails (`in_mails`) holds no address. Raises Refused, for the field.
+    A name that appears in mails (`in_mails`) holds no address. Raises Refused, for the field.
     """
     name = normalised(text)
     try:
@@ -102,8 +104,8 @@ def admitted(
 def put_right(text: str, *, max_length: int, in_mails: bool, otherwise: str) -> str:
     """Return a name that was stored before these rules, changed as little as they need.
 
-    Controls become blanks, an address gets blanks that end it as a link. `otherwise` stands for
-    text of which nothing is left.
+    Controls become spaces, and spaces in an address prevent it from becoming a link. `otherwise`
+    replaces a text of which nothing is left.
     """
     shown = "".join(
         " " if unicodedata.category(c) in FORBIDDEN else c for c in text if c not in BIDIRECTIONAL
@@ -117,9 +119,10 @@ def put_right(text: str, *, max_length: int, in_mails: bool, otherwise: str) -> 
 
 
 def put_stored_right(rows: QuerySet[Any], *, in_mails: bool, otherwise: str) -> None:
-    """Put the column `name` of all rows right, AT_ONCE rows at a time.
+    """Apply `put_right` to the column `name` of all rows, AT_ONCE rows at a time.
 
-    Each row is written apart and only where its name changes, so that it may stop and start again.
+    Each row is written separately, and only if its name changes, so that this can be interrupted
+    and repeated.
     """
     max_length = rows.model._meta.get_field("name").max_length
     named = rows.exclude(name="").order_by("pk").values_list("pk", "name")
@@ -158,13 +161,13 @@ class NameFormField(forms.CharField):
     @override
     def to_python(self, value: Any) -> str:
         text = normalised(super().to_python(value) or "")
-        if text and "\0" not in text:  # Django's own validator names those
+        if text and "\0" not in text:  # Django's own validator refuses those
             validate(text)
         return text
 
 
 class NameField(models.CharField):
-    """A column of names. To migrations it is a CharField: the rules are no matter of the schema."""
+    """A column of names. To migrations it is a CharField: its rules are not part of the schema."""
 
     def __init__(self, *args: Any, in_mails: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

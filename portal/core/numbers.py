@@ -1,4 +1,4 @@
-"""Whole numbers that strangers write: identifiers in addresses and in forms.
+"""Whole numbers in requests: identifiers in addresses and in forms.
 
 SQLite and PostgreSQL keep 64 bits, and SQLite's driver raises OverflowError for more.
 """

@@ -1,8 +1,8 @@
-"""The one exception for "no, because ..."."""
+"""The exception with which flows refuse."""
 
 
 class Refused(Exception):
-    """A flow says no; the message is a sentence for the person who asked.
+    """A flow refuses; the message is a sentence for the person who acts.
 
     `field` names the form field that the sentence belongs next to, where there is one.
     """

@@ -11,8 +11,8 @@ from portal.core.refusal import Refused
 def refuse_invalid(row: Model, *, fields: Collection[str] | None = None) -> None:
     """Raise Refused with the first sentence of what the row's own rules say, at its field.
 
-    `fields` are those that were changed, None for a new row: values that nobody touched are not
-    held against it, but how the new ones fit the others is.
+    `fields` are those that were changed, None for a new row. Unchanged values are not validated
+    alone, but whether the new ones fit them is.
     """
     names = {field.name for field in row._meta.concrete_fields}
     untouched = set() if fields is None else names - set(fields)

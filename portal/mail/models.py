@@ -1,4 +1,4 @@
-"""Mail that is to go out."""
+"""Mail to be sent."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from django.utils import timezone
 
 
 class OutboxQuerySet(models.QuerySet["Outbox"]):
-    """Words for reading the outbox."""
+    """Queries for the outbox."""
 
     def waiting(self) -> OutboxQuerySet:
-        """Return the mails that are still to send."""
+        """Return the mails that are still to be sent."""
         return self.filter(sent_at=None, given_up_at=None)
 
     def due(self, now: datetime) -> OutboxQuerySet:
@@ -22,7 +22,7 @@ class OutboxQuerySet(models.QuerySet["Outbox"]):
 
 
 class Outbox(models.Model):
-    """A mail that must go out: written with what it tells, sent after commit, retried."""
+    """A mail to be sent: stored in the transaction it is about, sent after commit, retried."""
 
     tenant_id = models.UUIDField(null=True)
     dedupe_key = models.CharField(

@@ -1,7 +1,7 @@
-"""Mail that must go out: written in the transaction of what it tells, sent after it.
+"""Mail to be sent: stored in the transaction it is about, sent after its commit.
 
-A worker sends what is due and tries again until it is out. A mail is sent at least once: a worker
-that dies between sending and noting it leaves the mail to another, a while later.
+A worker sends what is due and tries again until it is sent. A mail is sent at least once: if a
+worker dies between sending a mail and noting it, another sends the mail again later.
 """
 
 import logging
@@ -26,20 +26,20 @@ from portal.mail.models import Outbox
 logger = logging.getLogger("portal.outbox")
 
 LEASE = timedelta(minutes=5)
-"""For so long a mail is one worker's: longer than any sending takes."""
+"""How long a mail is reserved for one worker: longer than sending takes."""
 
 MIN_DELAY = timedelta(minutes=1)
 MAX_DELAY = timedelta(hours=6)
-"""How long a mail waits after a failure: each time double the last, up to this."""
+"""Longest wait after a failure: MIN_DELAY doubles with each one, up to this."""
 
 MAX_TRIED_FOR = timedelta(days=7)
-"""After so long a mail is given up: no link in one works longer, and operators see its error."""
+"""After this a mail is given up: no link in it works for longer, and operators see the error."""
 
 MAX_KEPT_FOR = timedelta(days=30)
-"""How long a mail that is out or given up stays on record, without what it said."""
+"""How long the record of a mail that was sent or given up is kept, without its text."""
 
 MAX_BATCH = 100
-"""How many mails go over one connection; servers close those that never end."""
+"""Most mails over one connection: servers close connections that last too long."""
 
 OF_THIS_MAIL = (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, ValueError)
 """Errors after which the next mail may well go out; any other means that the server is away.
@@ -76,8 +76,8 @@ def queue(
 def composed(*, to: str, subject: str, text: str) -> Outbox:
     """Return a mail, not stored yet, as text and as the same in HTML.
 
-    Links of the portal become links there and nothing else does, so that no name that somebody
-    chose can pose as one. A subject is cut to its column: names in it may be long.
+    Only links to the portal become links in the HTML, so that a name that somebody chose cannot
+    pose as one. A subject is cut to the length of its column: names in it may be long.
     """
     subject, text = Truncator(" ".join(subject.split())).chars(200), text.strip()
     blocks = [
@@ -100,7 +100,7 @@ class QueuedMail(EmailMultiAlternatives):
 
 
 def send_due(*, stopped: Callable[[], bool] = lambda: False) -> int:
-    """Send every mail that is due, or what is sent until `stopped()`; return how many went out.
+    """Send the mails that are due, until `stopped()`; return how many were sent.
 
     Several workers may do so at once: a mail belongs to the one that has moved `send_after`. Ends
     when the mail server is away; the mails that were not tried stay due. Raises DatabaseError.
@@ -133,7 +133,7 @@ def send_due(*, stopped: Callable[[], bool] = lambda: False) -> int:
 
 
 def prune(*, now: datetime | None = None) -> None:
-    """Give up mails that could not be sent for long; drop the records of those over long ago."""
+    """Give up mails after MAX_TRIED_FOR, and delete records after MAX_KEPT_FOR."""
     now = now or timezone.now()
     too_old = Outbox.objects.waiting().filter(created_at__lt=now - MAX_TRIED_FOR)
     if given_up := too_old.update(given_up_at=now, text="", html=""):
@@ -143,13 +143,13 @@ def prune(*, now: datetime | None = None) -> None:
 
 
 def _claim(mail: Outbox) -> bool:
-    """Make the mail this worker's, unless it is another's by now."""
+    """Reserve the mail for this worker; return whether no other worker had it by now."""
     mine = Outbox.objects.waiting().filter(pk=mail.pk, send_after=mail.send_after)
     return bool(mine.update(send_after=timezone.now() + LEASE, attempts=F("attempts") + 1))
 
 
 def _send(mail: Outbox, mailer: BaseEmailBackend) -> None:
-    """Hand one mail to the server. What it said is not kept, for it may hold a link."""
+    """Hand one mail to the server, then delete its text, which may hold a link."""
     message = EmailMultiAlternatives(
         subject=mail.subject,
         body=mail.text,
@@ -157,7 +157,7 @@ def _send(mail: Outbox, mailer: BaseEmailBackend) -> None:
         headers={"Auto-Submitted": "auto-generated"},  # RFC 3834: no out-of-office answers
     )
     message.attach_alternative(mail.html, "text/html")
-    mailer.open()  # once: the next mail goes the same way
+    mailer.open()  # stays open for the next mail
     mailer.send_messages([message])
     Outbox.objects.filter(pk=mail.pk).update(
         sent_at=timezone.now(), last_error="", text="", html=""
@@ -168,8 +168,8 @@ def _put_off(mail: Outbox, error: Exception) -> None:
     """Note what went wrong, and let the mail wait for its next attempt."""
     delay = min(MIN_DELAY * 2 ** min(mail.attempts, 16), MAX_DELAY)
     text = f"{type(error).__name__}: {error}"[:300]
-    # What servers answer is foreign: PostgreSQL stores no NUL.
-    last_error = "".join(sign if sign.isprintable() else " " for sign in text)
+    # A server's answer may hold anything, and PostgreSQL stores no NUL.
+    last_error = "".join(c if c.isprintable() else " " for c in text)
     Outbox.objects.filter(pk=mail.pk).update(
         send_after=timezone.now() + delay, last_error=last_error
     )

@@ -1,4 +1,4 @@
-"""The loop of the worker: tasks that come due again and again, until it is to stop.
+"""The loop of the worker: periodic tasks, until it must stop.
 
 One task that fails never stops the others.
 """
@@ -16,12 +16,12 @@ from portal.core.outages import is_outage
 logger = logging.getLogger("portal.worker")
 
 PAUSE_SECONDS = 2
-"""Between two looks at what is due."""
+"""Seconds between two checks of what is due."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """Something to do every `period` seconds; `name` is how the process log calls it."""
+    """Something to do every `period` seconds; `name` is its name in the process log."""
 
     name: str
     period: float
@@ -36,7 +36,7 @@ def work(
     is_orphan: Callable[[], bool] = lambda: False,
     now: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Do the tasks as they come due, until `stopping` is set; what is under way is finished.
+    """Do the tasks as they come due, until `stopping` is set; a task under way is finished.
 
     With `once` everything is done once. `is_orphan` is asked after each round and ends the loop.
     `now` is a clock in seconds.

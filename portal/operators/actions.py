@@ -2,7 +2,7 @@
 
 An action is offered on the list (for the rows that are ticked), on the page of one row, or for
 something new. Nothing happens before the confirmation page, which says what will happen to whom,
-is sent by somebody who proved recently who they are.
+is submitted by somebody with a recent proof of identity.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from portal.operators.model_admin import PlainAdmin
 from portal.web.forms import posted, refusals_on
 
 MAX_ROWS = 200
-"""Rows that one action takes: more are no longer read by whoever confirms it."""
+"""Most rows of one action: nobody would read more of them before confirming it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class OperatorAction:
 
 @dataclass(frozen=True, kw_only=True)
 class RowResult:
-    """What became of one row."""
+    """The result for one row."""
 
     row: Model
     address: str
@@ -110,7 +110,7 @@ class ActionsAdmin(PlainAdmin):
 
     @override
     def other_links(self, request: HttpRequest) -> list[tuple[str, str]]:
-        """Lead to the actions that make something new."""
+        """Add links to the actions that make something new."""
         links = super().other_links(request)
         for action in self.operator_actions:
             if action.makes_new and self._may(request, action, []):
@@ -137,7 +137,7 @@ class ActionsAdmin(PlainAdmin):
         return super().change_view(request, object_id, form_url, context)
 
     def list_action_view(self, request: HttpRequest, name: str) -> HttpResponse:
-        """Do it to every row of a confirmation page, each in a transaction of its own."""
+        """Run the action for every row of a confirmation page, each in its own transaction."""
         action = next((action for action in self._listed() if action.name == name), None)
         if action is None:
             raise Http404
@@ -158,7 +158,7 @@ class ActionsAdmin(PlainAdmin):
     def page_action_view(
         self, request: HttpRequest, *, action: OperatorAction, object_id: str | None = None
     ) -> HttpResponse:
-        """Do it to one row, or make a new one; a refusal is shown on the confirmation page."""
+        """Run the action for one row or a new one; show a refusal on the confirmation page."""
         rows = [] if object_id is None else [self._possible(request, action, object_id)]
         self._refuse_forbidden(request, action, rows)
         form = self._form(request, action, rows)
@@ -227,7 +227,7 @@ class ActionsAdmin(PlainAdmin):
         )
 
     def _possible(self, request: HttpRequest, action: OperatorAction, object_id: str) -> Any:
-        """Return the row; 404 where there is none, or nothing to do to it."""
+        """Return the row. Raises Http404 if there is none, or the action is not possible."""
         row = self.get_object(request, unquote(object_id))
         if row is None or not action.is_possible(row):
             raise Http404

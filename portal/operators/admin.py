@@ -24,7 +24,7 @@ from portal.operators.account_actions import (
 )
 from portal.operators.actions import ActionsAdmin
 from portal.operators.importing import ImportsAdmin
-from portal.operators.lists import CountryFilter
+from portal.operators.lists import CountryFilter, choice_filter
 from portal.operators.model_admin import EditedAdmin, ReadOnlyAdmin, RecordForm, links, listing
 from portal.operators.models import PendingChange
 from portal.operators.support import START_SUPPORT_VIEW, SupportViewAdmin
@@ -88,7 +88,7 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
 
     @override
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Fix the country as soon as there was a license: it stands in the keys."""
+        """Fix the country as soon as there is a license: its keys hold the country."""
         fixed = ["id", "created_at", "belongings"]
         return [*fixed, "country"] if obj and obj.licenses.exists() else fixed
 
@@ -112,7 +112,6 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
 
     @override
     def log_filter(self, obj: Tenant) -> dict[str, Any]:
-        """Return the filter for the whole log of the tenant."""
         return {"tenant_id__exact": obj.pk}
 
     @admin.display(description="belongings")
@@ -160,20 +159,19 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
 
     @override
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Leave the name and whether the user is active, but not to lock oneself out."""
+        """Allow the name and `is_active` to be edited, but not one's own `is_active`."""
         open_ones = {"name"} if obj and obj.pk == request.user.pk else {"name", "is_active"}
         return [name for name in self.fields if name not in open_ones]
 
     @override
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False for operators, unless the one who asks may do everything."""
+        """Let superusers alone change operators."""
         if obj and (obj.is_staff or obj.is_superuser) and not request.user.is_superuser:
             return False
         return super().has_change_permission(request, obj)
 
     @override
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Return False: an address is never set by an operator."""
         return False
 
     @override
@@ -182,7 +180,7 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
         return edit_user(user=row, changes=changes, actor=actor, reason=reason)
 
     def has_set_operator_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether the operator may say who is one."""
+        """Return whether the operator may choose who is an operator."""
         return bool(request.user.is_superuser)
 
     @admin.display(description="belongings")
@@ -196,7 +194,7 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
 
 @admin.register(Member)
 class MemberAdmin(ReadOnlyAdmin):
-    """Who belongs to which tenant: that is the owners' to change."""
+    """Who belongs to which tenant: only the owners change that."""
 
     fields = ("tenant", "user", "role", "joined_at")
     list_display = ("user", "email", "tenant", "role", "joined_at")
@@ -216,7 +214,7 @@ class MemberAdmin(ReadOnlyAdmin):
 
 @admin.register(PendingChange)
 class PendingChangeAdmin(ActionsAdmin, ReadOnlyAdmin):
-    """Changes that wait 24 hours, and those that did."""
+    """Changes that wait for 24 hours, and those that are finished."""
 
     operator_actions = (STOP,)
     fields = (
@@ -240,24 +238,8 @@ class PendingChangeAdmin(ActionsAdmin, ReadOnlyAdmin):
     secrets = ("token_sha256",)
 
     def has_stop_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether the operator may stop it."""
+        """Return whether the operator may stop a waiting change."""
         return request.user.has_perm("portal.change_pendingchange")
-
-
-class ActionFilter(admin.SimpleListFilter):
-    """Filters by what happened, without reading which actions the log holds."""
-
-    title = "action"
-    parameter_name = "action"
-
-    @override
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        """Return every action with its label."""
-        return Action.choices
-
-    @override
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(action=self.value()) if self.value() else queryset
 
 
 @admin.register(LogEntry)
@@ -295,7 +277,7 @@ class LogEntryAdmin(ReadOnlyAdmin):
         "result",
         "address",
     )
-    list_filter = ("actor_kind", ActionFilter)
+    list_filter = ("actor_kind", choice_filter("action", "action", Action))
     search_fields = ("actor_email", "actor_name", "subscription_name")
     search_help_text = (
         "Actor's email address or name, subscription's name, or whole identifier of the tenant, "
@@ -307,13 +289,12 @@ class LogEntryAdmin(ReadOnlyAdmin):
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return the log with the name that each tenant has today."""
+        """Add the name that each tenant has today."""
         tenants = Tenant.objects.filter(pk=OuterRef("tenant_id"))
         return super().get_queryset(request).annotate(tenant=Subquery(tenants.values("name")[:1]))
 
     @override
     def log_filter(self, obj: LogEntry) -> dict[str, Any]:
-        """Return the filter for the log that the row stands in."""
         return {"tenant_id__exact": obj.tenant_id}
 
     @admin.display(description="tenant")

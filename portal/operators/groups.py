@@ -8,9 +8,7 @@ from django.contrib.auth.models import Group, Permission
 
 APPS = ("portal", "subscriptions", "licenses")
 
-
 SUPPORT, SALES, SECURITY = "support", "sales", "security"
-
 
 DOES: dict[str, tuple[str, ...]] = {
     SUPPORT: ("portal.support_tenant",),
@@ -29,16 +27,16 @@ DOES: dict[str, tuple[str, ...]] = {
         "licenses.change_signingkey",
     ),
 }
-"""What each group does besides reading everything that the admin shows.
+"""What each group may do besides reading everything that the admin shows.
 
-Django's own permissions say it, but for the support view: to change a license key is to revoke
-it, to change a member is to replace a last owner, to change a pending change is to stop it. Plans,
+Except for the support view these are Django's own permissions: to change a license key means to
+revoke it, to change a member to replace a last owner, to change a pending change to stop it. Plans,
 and who is an operator in which group, are for superusers alone.
 """
 
 
 def seed_groups(**_: Any) -> None:
-    """Make the groups have these permissions exactly; runs after every migrate."""
+    """Give the groups exactly these permissions; runs after every migrate."""
     for app in APPS:
         create_permissions(apps.get_app_config(app), verbosity=0)
     ours = {

@@ -1,6 +1,6 @@
-"""Import of CSV files by operators: a dry run that tells what becomes of every row, then the rows.
+"""Import of CSV files by operators: a dry run that shows the result for each row, then the import.
 
-The dry run is the import itself, rolled back: what it tells holds, unless somebody changes
+The dry run is the import itself, rolled back: its results are right unless somebody changes
 something meanwhile.
 """
 
@@ -57,10 +57,10 @@ class FileRow:
 
 @dataclass(frozen=True)
 class ImportedRow:
-    """What becomes of one row of the file.
+    """The result for one row of the file.
 
-    `understood` are the columns with a value, (name, value for people): moments in UTC, and what
-    an identifier or a code stands for by its name.
+    `understood` holds (name, readable value) of each column with a value: moments in UTC, and
+    names in place of identifiers and codes.
     """
 
     line: int
@@ -84,6 +84,7 @@ class ImportForm(ReasonForm):
         super().__init__(*args, **kwargs)
         self.imported = imported
 
+    @override
     def clean(self) -> dict[str, Any]:
         """Read the rows; every column must be known, and those that are needed must be there."""
         cleaned = super().clean() or {}
@@ -130,16 +131,16 @@ class ImportForm(ReasonForm):
         return rows
 
     def _heads(self, cells: list[str]) -> list[str]:
-        """Return the names of the columns; cells at the end that name none are left out."""
+        """Return the names of the columns; empty cells at the end are left out."""
         heads, columns = [cell.lower() for cell in cells], self.imported.columns
         while heads and not heads[-1]:
             heads.pop()
         missing = [name for name, field in columns.items() if field.required and name not in heads]
-        strange = [head for head in heads if head not in columns]
-        if missing or strange or len(set(heads)) < len(heads):
+        unknown = [head for head in heads if head not in columns]
+        if missing or unknown or len(set(heads)) < len(heads):
             raise Refused(
                 "The first line must name the columns, each once. "
-                f"Missing: {', '.join(missing) or '-'}. Unknown: {', '.join(strange) or '-'}."
+                f"Missing: {', '.join(missing) or '-'}. Unknown: {', '.join(unknown) or '-'}."
             )
         return heads
 
@@ -164,7 +165,7 @@ class ImportsAdmin(PlainAdmin):
 
     @override
     def other_links(self, request: HttpRequest) -> list[tuple[str, str]]:
-        """Lead to the import."""
+        """Add a link to the import."""
         links = super().other_links(request)
         if self.has_add_permission(request):
             name = f"admin:{self.opts.app_label}_{self.opts.model_name}_import"
@@ -172,7 +173,7 @@ class ImportsAdmin(PlainAdmin):
         return links
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
-        """Ask for the file; tell what would become of its rows; import them."""
+        """Ask for the file, show the results of a dry run, then import the rows."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         results: list[ImportedRow] = []

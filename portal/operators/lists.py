@@ -9,13 +9,13 @@ from django.contrib import admin
 from django.contrib.admin.utils import label_for_field, lookup_field
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import Choices, QuerySet
 from django.http import HttpRequest
 
 from portal.tenants.models import Tenant, country_choices
 
 MAX_LISTED = 5_000
-"""Rows that a list leads to page by page; nobody reads further, and counting on would be slow."""
+"""Rows that the pages of a list show; nobody reads further, and counting more would be slow."""
 
 ROWS_PER_READ = 500
 """Rows of an export that are read at once, with what they name."""
@@ -25,6 +25,7 @@ class CappedPaginator(Paginator):
     """Pages that count no further than MAX_LISTED rows."""
 
     @cached_property
+    @override
     def count(self) -> int:
         """Return how many rows there are, at most MAX_LISTED."""
         rows: Any = self.object_list
@@ -71,10 +72,10 @@ class CountryFilter(admin.SimpleListFilter):
 def word_filter(
     title: str, parameter: str, label: str, word: Callable[[Any], QuerySet[Any]]
 ) -> type[admin.SimpleListFilter]:
-    """Return a filter that is on or off; `word` is a word of the QuerySet."""
+    """Return a filter that is on or off; `word` is a method of the QuerySet."""
 
     class WordFilter(admin.SimpleListFilter):
-        """Filters by one word of the QuerySet."""
+        """Filters by one method of the QuerySet."""
 
         @override
         def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
@@ -82,19 +83,36 @@ def word_filter(
 
         @override
         def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-            """Return the rows that the word leaves, when it was chosen."""
             return word(queryset) if self.value() == "yes" else queryset
 
     WordFilter.title, WordFilter.parameter_name = title, parameter
     return WordFilter
 
 
+def choice_filter(title: str, column: str, choices: type[Choices]) -> type[admin.SimpleListFilter]:
+    """Return a filter of a column by its choices, without a query for those that occur."""
+
+    class ChoiceFilter(admin.SimpleListFilter):
+        """Filters by one column."""
+
+        @override
+        def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+            return choices.choices
+
+        @override
+        def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+            return queryset.filter(**{column: self.value()}) if self.value() else queryset
+
+    ChoiceFilter.title, ChoiceFilter.parameter_name = title, column
+    return ChoiceFilter
+
+
 def has_strange_filter(changelist: ChangeList) -> bool:
     """Return whether a filter has a value that is none of its choices."""
-    return any(_is_strange(spec) for spec in changelist.filter_specs)
+    return any(_has_unknown_value(spec) for spec in changelist.filter_specs)
 
 
-def _is_strange(spec: Any) -> bool:
+def _has_unknown_value(spec: Any) -> bool:
     if isinstance(spec, admin.SimpleListFilter):
         return spec.value() not in {None, "", *(str(value) for value, _ in spec.lookup_choices)}
     if isinstance(spec, admin.ChoicesFieldListFilter):

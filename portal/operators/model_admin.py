@@ -60,7 +60,6 @@ class PlainAdmin(admin.ModelAdmin):
 
     @override
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: business rows stay."""
         return False
 
     @override
@@ -69,7 +68,7 @@ class PlainAdmin(admin.ModelAdmin):
 
     @override
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Refuse filters on secrets: `?password__startswith=` would tell them bit by bit."""
+        """Refuse filters on secrets: `?password__startswith=` would reveal them step by step."""
         if any(part in self.secrets for part in lookup.split("__")):
             return False
         return super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
@@ -116,7 +115,7 @@ class PlainAdmin(admin.ModelAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Return the list, with a link to the export of what it shows."""
+        """Add a link to the export of what the list shows."""
         chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
         if not all(is_key(self.model, text) for text in chosen):
             return render(request, "400.html", status=400)
@@ -155,18 +154,18 @@ class PlainAdmin(admin.ModelAdmin):
         return None if has_strange_filter(changelist) else changelist
 
     def tenant_id_of(self, obj: Any) -> uuid.UUID:
-        """Return in which tenant's log the row's changes stand; VENDOR for the vendor's own."""
+        """Return the tenant whose log records the row's changes; VENDOR for the vendor's own."""
         return getattr(obj, "tenant_id", VENDOR)
 
     def log_filter(self, obj: Any) -> dict[str, Any]:
-        """Return the parameters of the log's list under which the row's history stands."""
+        """Return the parameters of the log's list that show the row's history."""
         return {"tenant_id__exact": self.tenant_id_of(obj), "details__id": str(obj.pk)}
 
     @override
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Lead to the portal's log, which has everything that happened, not just in the admin."""
+        """Redirect to the portal's log, which holds everything, not just changes in the admin."""
         obj = self.get_object(request, unquote(object_id))
         if obj is None:
             return self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]
@@ -180,7 +179,7 @@ class PlainAdmin(admin.ModelAdmin):
 class RecordForm(forms.ModelForm):
     """A form that asks why: the customer reads the reason in the log.
 
-    `refusal` is what a flow said to the same values a moment ago; it lands next to its field.
+    `refusal` is a flow's answer to the same values a moment ago; it is shown next to its field.
     """
 
     refusal: Refused | None = None
@@ -196,8 +195,9 @@ class RecordForm(forms.ModelForm):
                 typed = field.widget.value_from_datadict(self.kept, {}, self.add_prefix(name))
                 self.initial[name] = field.bound_data(typed, None)
 
+    @override
     def clean(self) -> dict[str, Any]:
-        """Check the form as a whole, and repeat the refusal."""
+        """Add the refusal of the flow."""
         cleaned = super().clean() or self.cleaned_data
         if self.refusal is not None:
             self.add_error(self.refusal.field, self.refusal.sentence)
@@ -209,12 +209,10 @@ class ReadOnlyAdmin(PlainAdmin):
 
     @override
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Return False: a flow adds these."""
         return False
 
     @override
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: a flow changes these."""
         return False
 
 
@@ -233,7 +231,7 @@ class EditedAdmin(PlainAdmin):
 
     @override
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Return the fields and, where something can be saved, the reason for it."""
+        """Add the reason where something can be saved."""
         fieldsets = super().get_fieldsets(request, obj)
         may = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         return [*fieldsets, (None, {"fields": ("reason",)})] if may else fieldsets
@@ -246,9 +244,9 @@ class EditedAdmin(PlainAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        """Return the page; what a flow refuses, its transaction undone, is shown in the form.
+        """Show a flow's refusal in the form, after its transaction was rolled back.
 
-        Whoever sends it proved recently who they are; what they typed is kept until then.
+        Saving needs a recent proof of identity; what was typed is kept until then.
         """
         if request.method == "POST":
             self._refuse_editing(request, object_id)
@@ -281,7 +279,7 @@ class EditedAdmin(PlainAdmin):
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        """Return the form, with what a flow refused and what was typed before a proof."""
+        """Add what a flow refused and what was typed before a proof."""
         form = super().get_form(request, obj, change, **kwargs)
         form.refusal = getattr(request, "refusal", None)  # type: ignore[attr-defined]
         form.kept = getattr(request, "kept", None)  # type: ignore[attr-defined]
@@ -289,7 +287,7 @@ class EditedAdmin(PlainAdmin):
 
     @override
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        """Leave it to the flow, which gets only what the operator changed."""
+        """Call the flow, with only what the operator changed."""
         values = dict(form.cleaned_data)
         reason, actor = values.pop("reason"), actor_of(request)
         own = {field.name for field in obj._meta.concrete_fields}
@@ -302,11 +300,11 @@ class EditedAdmin(PlainAdmin):
 
     @override
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Leave it to the flow, which recorded it."""
+        """Do nothing: the flow has recorded it."""
 
     @override
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Leave it to the flow, which recorded it."""
+        """Do nothing: the flow has recorded it."""
 
 
 def links(*pairs: tuple[str, str]) -> SafeString:

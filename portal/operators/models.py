@@ -1,4 +1,4 @@
-"""What operators ask for and the owners may stop: it happens after a delay."""
+"""Changes that operators request and owners may stop: they are done after a delay."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Kind(models.TextChoices):
 
 
 class Outcome(models.TextChoices):
-    """What became of it."""
+    """The state of a pending change."""
 
     WAITING = "waiting", "Waiting"
     DONE = "done", "Done"
@@ -33,7 +33,7 @@ class Outcome(models.TextChoices):
 
 
 class PendingChangeQuerySet(models.QuerySet["PendingChange"]):
-    """Words for reading pending changes."""
+    """Queries for pending changes."""
 
     def waiting(self) -> PendingChangeQuerySet:
         """Return those that were neither done nor stopped."""
@@ -45,7 +45,7 @@ class PendingChangeQuerySet(models.QuerySet["PendingChange"]):
 
 
 class PendingChange(models.Model):
-    """A change of somebody's account or tenant that waits; who gets its mail may stop it.
+    """A change of an account or a tenant that waits; whoever gets its mail may stop it.
 
     A second factor is removed from `user`; in `tenant` the person with `email` becomes an owner.
     Only a hash of the secret in the mail's link is kept.

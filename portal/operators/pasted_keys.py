@@ -15,18 +15,18 @@ LOOKS_LIKE_A_KEY = re.compile(r"\beyJ[\w-]{20,}|[\w-]{16,}\.[\w-]{16,}\.[\w-]{16
 class PastedKeyMiddleware:
     """Answers an address of the admin that holds what looks like a license key with a sentence.
 
-    Stands in front of the door too: the way to the sign-in would carry the address along.
+    Runs before the check for sign-in too, whose redirect would repeat the address.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Return what the inner layers answer."""
+        """Pass the request on: `process_view` decides."""
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
-        """Lead to the same page without parameters when one of them looks like a key."""
+        """Redirect to the same page without parameters when one of them looks like a key."""
         match = request.resolver_match
         if match is None or match.app_names[:1] != ["admin"]:
             return None

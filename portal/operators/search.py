@@ -21,9 +21,9 @@ def conditions(
     emails: Iterable[str],
     texts: Iterable[str],
 ) -> Q | None:
-    """Return what rows that the term names must meet, or None for text of another kind.
+    """Return the condition for rows that the term identifies, or None for other text.
 
-    What looks like a domain may be a name as well, so `texts` are looked at too.
+    What looks like a domain may be a name as well, so `texts` are searched too.
     """
     found = _identifier(term)
     if found is not None:
@@ -46,10 +46,10 @@ def _identifier(term: str) -> uuid.UUID | None:
 
 
 def _any(model: Any, columns: Iterable[str], lookup: str, value: object) -> Q:
-    """Return that one of the columns meets the lookup.
+    """Return the condition that one of the columns meets the lookup.
 
-    A condition on a joined table beside others would have the whole join read, so those are
-    looked up apart, by their own index.
+    Beside others, a condition on a joined table would read the whole join, so those are looked up
+    in a subquery, by their own index.
     """
     matches = Q(pk__in=[])
     for column in columns:

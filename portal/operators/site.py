@@ -26,7 +26,7 @@ class OperatorSite(admin.AdminSite):
     index_title = "Operators"
 
     start_page: Callable[[], Any] | None = None
-    """What the start page shows besides the lists; the app that knows it puts it here."""
+    """What the start page shows besides the lists; set by the app that provides it."""
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
@@ -55,20 +55,20 @@ class OperatorSite(admin.AdminSite):
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
-        """Return the start page, with the figures of the business."""
+        """Add the figures of the business."""
         figures = {"figures": self.start_page()} if self.start_page else {}
         return super().index(request, {**figures, **(extra_context or {})})
 
     @override
     def has_permission(self, request: HttpRequest) -> bool:
-        """Return whether this is staff in a session that was proven with a second factor."""
+        """Admit staff only, in a session that was proven with a second factor."""
         return super().has_permission(request) and is_two_factor_session(request)
 
     @override
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Lead to the portal's sign-in, and staff without a second factor to where they get one."""
+        """Redirect to the portal's sign-in, or to where staff set up a second factor."""
         return secure_admin_login(self._second_factor)(request)
 
     def _second_factor(self, request: HttpRequest) -> HttpResponse:
@@ -91,5 +91,5 @@ class OperatorSite(admin.AdminSite):
     def password_change(  # type: ignore[override]
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Lead to the profile: there a change is limited and ends other sessions."""
+        """Redirect to the profile, where a change is rate-limited and ends other sessions."""
         return redirect("account_change_password")

@@ -36,7 +36,7 @@ def _import(
     actor: Actor,
     reason: str,
 ) -> Tenant:
-    """Open a tenant for a row of a file; one of the same name and country is there already."""
+    """Open a tenant for a row; raises Refused if one of the same name and country exists."""
     tenant = Tenant(name=name, country=country, requires_two_factor=bool(requires_two_factor))
     if Tenant.objects.filter(name__iexact=tenant.name, country=tenant.country).exists():
         raise Refused(f"There is a tenant {tenant} in this country already.")

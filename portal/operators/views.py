@@ -20,7 +20,7 @@ IN_SESSION = "pending_change_id"
 @require_safe
 @login_not_required
 def open_cancellation(request: HttpRequest, secret: str) -> HttpResponse:
-    """Remember which change a good link was for, and take its secret out of the address."""
+    """Remember the change of a valid link, and redirect to an address without the secret."""
     refused = too_many(request, LINKS)
     if refused is not None:
         return refused
@@ -35,7 +35,7 @@ def open_cancellation(request: HttpRequest, secret: str) -> HttpResponse:
 @require_form_methods
 @login_not_required
 def cancel_change(request: HtmxRequest) -> HttpResponse:
-    """Stop the change, or say what became of it. The link is proof enough: it went to few."""
+    """Stop the change, or show its outcome. The link is proof enough: it went to few people."""
     known = request.session.get(IN_SESSION)
     change = PendingChange.objects.filter(pk=known).first() if known else None
     if change is None:
@@ -50,7 +50,7 @@ def cancel_change(request: HtmxRequest) -> HttpResponse:
 
 
 def _actor(request: HttpRequest) -> Actor:
-    """Return the user who is signed in, or whoever got the mail."""
+    """Return the signed-in user as an actor, else the unknown recipient of the mail."""
     if request.user.is_authenticated:
         return actor_of(request)
     return Actor(

@@ -1,4 +1,4 @@
-"""Whether a client takes what an address answers (RFC 9110 12.5.1)."""
+"""Whether a client accepts what an address answers (RFC 9110 12.5.1)."""
 
 import re
 
@@ -9,8 +9,8 @@ def accepts(header: str, media_type: str) -> bool:
     """Return whether an Accept header admits a media type that has no parameters.
 
     The most specific range that matches decides, and `q=0` excludes. Without a range everything
-    is admitted; one with parameters (other than the weight) means another representation. A weight
-    that is none counts as 1.
+    is admitted; one with parameters (other than the weight) means another representation. An
+    invalid weight counts as 1.
     """
     main = media_type.partition("/")[0]
     ranges = (media_type.lower(), f"{main.lower()}/*", "*/*")

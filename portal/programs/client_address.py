@@ -1,6 +1,6 @@
-"""What the network says of a request: the client's address and scheme, through trusted proxies.
+"""What the network says about a request: client address and scheme, through trusted proxies.
 
-Limits, logs, sign-in and redirects all ask here. Headers count only where TRUSTED_PROXIES (none by
+Limits, logs, sign-in and redirects all use this. Headers count only where TRUSTED_PROXIES (none by
 default) holds the peer that sent them; `X-Forwarded-For` and `X-Forwarded-Proto` come first, and
 `Forwarded` (RFC 7239) is read where a proxy sends it alone.
 """
@@ -18,7 +18,7 @@ type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_CHARACTERS = 64
-"""Characters of the longest spelling of an address; the longest that is meant has 57."""
+"""Characters of the longest text that is parsed as an address; valid ones have at most 57."""
 
 _X_FORWARDED_FOR = "HTTP_X_FORWARDED_FOR"
 _BRACKETED = re.compile(r"\[([^\[\]]*)\](?::\d{1,5})?")
@@ -32,7 +32,7 @@ def client_address(request: HttpRequest) -> str:
     """Return the address of the client as text, empty when the peer has none (a local socket).
 
     The hops are read from right to left for as long as the sender is a trusted proxy: what stands
-    left of the first stranger is that stranger's own claim and counts for nothing.
+    left of the first untrusted sender is that sender's own claim and does not count.
     """
     peer = request.META.get("REMOTE_ADDR", "")
     address = parsed(peer)

@@ -1,8 +1,8 @@
 """Limits on how often one client address may do something.
 
-Nothing that a stranger can put into a request is ever what a limit hangs on: a limit on a key or
-an account would let anybody stop its owner. Only the address counts, and of IPv6 its /64, which
-is what one customer gets.
+A limit never depends on what anybody can put into a request: a limit on a key or an account would
+let others lock its owner out. Only the address counts, and of IPv6 its /64, which is what one
+customer gets.
 """
 
 import ipaddress

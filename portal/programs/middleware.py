@@ -1,8 +1,8 @@
 """What programs call: `/public/` and `/.well-known/`, answered in JSON from every layer.
 
 A terminal crashes on a body that is not the JSON it knows (contract.md section 3), so nothing of
-these addresses reaches the layers that answer in HTML; and it needs no session, no cookie and no
-page, so that none of their work is done either.
+these addresses reaches the layers that answer in HTML. Programs need no session, no cookie and no
+page, so that work is left out too.
 """
 
 import logging
@@ -19,7 +19,6 @@ from portal.core.outages import RETRY_AFTER_SECONDS, is_outage
 from portal.programs.errors import ProgramError, refusal
 
 logger = logging.getLogger("portal.programs")
-
 
 PREFIXES = ("/public/", "/.well-known/")
 
@@ -46,7 +45,7 @@ class ProgramMiddleware:
 
 def _answer(request: HttpRequest) -> HttpResponse:
     try:
-        _see_host(request)
+        _check_host(request)
         match = _resolved(request.path_info, settings.ROOT_URLCONF)
         return match.func(request, *match.args, **match.kwargs)
     except Exception as error:
@@ -70,7 +69,7 @@ def as_refusal(request: HttpRequest, error: Exception) -> ProgramError:
             logger.error(
                 "The database refused %s %s", request.method, request.path_info, exc_info=error
             )
-        connection.close()  # The fast path has no signal that would: the next request opens anew.
+        connection.close()  # The fast path sends no signal that would do it.
         return ProgramError(
             "server_error",
             503,
@@ -90,8 +89,8 @@ def _resolved(path: str, urlconf: str) -> ResolverMatch:
     return resolve(path, urlconf)
 
 
-def _see_host(request: HttpRequest) -> None:
-    """Refuse foreign hosts, and lead to HTTPS in a way that keeps method and body (RFC 9110)."""
+def _check_host(request: HttpRequest) -> None:
+    """Refuse unknown hosts, and redirect to HTTPS with method and body kept (RFC 9110)."""
     try:
         host = request.get_host()
     except DisallowedHost as error:

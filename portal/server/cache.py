@@ -1,4 +1,4 @@
-"""The cache that processes share, and what goes on while it is away."""
+"""The cache that processes share, and its replacement while it is away."""
 
 import logging
 import threading
@@ -20,7 +20,7 @@ TIMEOUT_SECONDS = 0.25
 """Seconds that the cache gets to take a connection, and to answer."""
 
 PAUSE_SECONDS = 2
-"""Seconds for which a process leaves a cache alone that did not answer."""
+"""Seconds for which a process does not use a cache that did not answer."""
 
 WARNING_SECONDS = 60
 """Seconds between two lines in the log of one process while the cache is away."""
@@ -148,7 +148,7 @@ class SharedCache(RedisCache):
 
 
 class _Absence:
-    """Until when this process leaves the cache alone, and when it last said so (monotonic)."""
+    """Until when this process does not use the cache, and logs nothing about it (monotonic)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -39,9 +39,9 @@ def pool(size: int) -> dict[str, Any]:
 def refuse_hung_up(connection: Connection) -> None:
     """Raise OperationalError when the server has ended this connection: the pool opens another.
 
-    A connection at rest has nothing to say: what lies there to be read is the server's goodbye.
-    That is seen without asking the server, which would cost every request a round trip. The others
-    in the pool, which likely ended too, are replaced at once: the pool pauses between failures.
+    An idle connection has nothing to read unless the server has ended it. Looking for that needs no
+    query, which would cost every request a round trip. The others in the pool, which have probably
+    ended too, are replaced at once: the pool pauses between failures.
     """
     waiting = poll()
     waiting.register(connection.fileno(), POLLIN)

@@ -16,7 +16,7 @@ TERMINALS_CONTENT_TYPE = "application/json; charset=utf-8"
 
 
 class Request(WSGIRequest):
-    """A request that knows the content type of terminals without Django's parser of e-mail."""
+    """A request that knows the content type of terminals without Django's email parser."""
 
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:
         if meta.get("CONTENT_TYPE") == TERMINALS_CONTENT_TYPE:

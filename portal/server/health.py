@@ -20,9 +20,9 @@ WITHIN_SECONDS = 0.8
 
 
 class MonitoringMiddleware:
-    """Answers PATHS in front of the layers that look at host names and lead to HTTPS.
+    """Answers PATHS before the layers that check host names and redirect to HTTPS.
 
-    What is not there (404), such as `/metrics` without its token, goes on to these layers.
+    What is not found (404), such as `/metrics` without its token, goes on to these layers.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -35,6 +35,7 @@ class MonitoringMiddleware:
                 match = resolve(request.path_info)
                 response: HttpResponse = match.func(request, *match.args, **match.kwargs)
                 response["Cache-Control"] = "no-store"
+                response["Content-Security-Policy"] = "default-src 'none'"
                 response["X-Content-Type-Options"] = "nosniff"
                 return response
         return self.get_response(request)
@@ -59,7 +60,7 @@ def ready(request: HttpRequest) -> JsonResponse:
 
 
 _asking = Lock()
-"""Held while a thread asks: a database that hangs keeps one thread, however often one looks."""
+"""Held while a thread asks: a database that hangs blocks one thread, however often it is asked."""
 
 
 def _database_answers() -> bool:

@@ -1,4 +1,4 @@
-"""Lines of the process log: one line an event, foreign text escaped and cut.
+"""Lines of the process log: one line per event, foreign text escaped and cut.
 
 Django and libraries write to it too, in messages, arguments and exceptions that carry what a
 request sent. So the last step, the formatter, escapes what it writes, however it came in.
@@ -26,7 +26,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
 def plain(value: str, most: int = MAX_CHARACTERS) -> str:
-    """Return text of a stranger as one printable line, cut at `most` characters."""
+    """Return foreign text as one printable line, cut at `most` characters."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
     return shown if len(shown) <= most else f"{shown[:most]}… ({len(shown)} characters)"
 
@@ -85,7 +85,7 @@ def _message(record: logging.LogRecord) -> str:
     if not _is_refusal(record):
         return message
     request: Any = getattr(record, "request", None)
-    user = getattr(request, "_cached_user", None)  # what was read already, and no query more
+    user = getattr(request, "_cached_user", None)  # only if already read: no further query
     name = getattr(user, "email", "") or "nobody signed in"
     return f"{message} ({name}, {client_address(request) or 'unknown address'})"
 

@@ -41,7 +41,7 @@ def worker() -> list[str]:
 
 
 def refuse_taken_port(host: str, port: int) -> None:
-    """Raise CommandError when the server cannot listen there, mostly since something else does.
+    """Raise CommandError when the server cannot listen there, mostly because another one does.
 
     `host` is an address of IPv4 or IPv6, without brackets, or a name.
     """

@@ -6,10 +6,10 @@ import signal
 import subprocess
 import threading
 
-logger = logging.getLogger("portal.supervisor")
+logger = logging.getLogger("portal.server")
 
 LOOK_SECONDS = 0.2
-"""Seconds between two looks whether both are alive."""
+"""Seconds between two checks that both are running."""
 
 FROM_A_TERMINAL = {signal.SIGINT, signal.SIGHUP}
 """Signals that a terminal sends to all its processes: Ctrl-C, and being closed."""
@@ -22,10 +22,10 @@ MAX_STOP_SECONDS = 15
 
 
 def supervise(*, server: list[str], worker: list[str]) -> int:
-    """Run both commands until the server ends or a signal says so; return the server's status.
+    """Run both commands until the server ends or a signal arrives; return the server's status.
 
-    A worker that ends before is started again. Both get SIGTERM at the end. SIGHUP makes the
-    server restart its processes one by one, and the worker start anew; from a terminal that
+    A worker that ends earlier is started again. Both get SIGTERM at the end. SIGHUP makes the
+    server restart its processes one by one, and the worker start again; from a terminal that
     closes it is the end.
     """
     stop = threading.Event()
@@ -62,8 +62,8 @@ def _has_terminal() -> bool:
 
 
 def _start(command: list[str]) -> subprocess.Popen[bytes]:
-    # What a process blocks, those that it starts block too. They are told to end by this one alone:
-    # of granian's workers, one that is told twice never ends.
+    # Child processes inherit the blocked signals, so that only this process stops them: a worker of
+    # granian that gets two signals to stop never ends.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, FROM_A_TERMINAL)
     try:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 (fixed program)

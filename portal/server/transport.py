@@ -1,4 +1,4 @@
-"""The scheme that a request came by, and HSTS on the answer: the same on every way through."""
+"""The scheme that a request came by, and HSTS on the answer: the same on every path."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse

@@ -1,6 +1,6 @@
 """Uploads stay in memory, however large they are."""
 
-from typing import IO, Any
+from typing import IO, Any, override
 
 from django.conf import settings
 from django.core.files.uploadhandler import MemoryFileUploadHandler
@@ -13,11 +13,13 @@ class MemoryOnlyUploadHandler(MemoryFileUploadHandler):
     sees one with its true size, and can say that it is too large.
     """
 
+    @override
     def handle_raw_input(self, input_data: IO[bytes], *args: Any, **kwargs: Any) -> None:
         """Take part in every request."""
         self.activated = True
         self.room = settings.FILE_UPLOAD_MAX_MEMORY_SIZE
 
+    @override
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         """Keep the chunk while there is room; no other handler gets it."""
         kept = raw_data[: self.room]

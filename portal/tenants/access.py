@@ -41,11 +41,11 @@ type View[**P] = Callable[Concatenate[TenantRequest, P], HttpResponseBase]
 
 
 def attach(request: HttpRequest) -> None:
-    """Put who acts and for whom on the request; read from the database when used."""
-    seen = SimpleLazyObject(lambda: support_view.current(request))
-    request.support_view = seen  # type: ignore[attr-defined]
+    """Set who acts, and for which tenant, on the request; read from the database when used."""
+    current = SimpleLazyObject(lambda: support_view.current(request))
+    request.support_view = current  # type: ignore[attr-defined]
     memberships = SimpleLazyObject(lambda: _memberships_of(request))
-    member = SimpleLazyObject(lambda: seen.member if seen else _chosen(memberships, request))
+    member = SimpleLazyObject(lambda: current.member if current else _chosen(memberships, request))
     request.memberships = memberships  # type: ignore[attr-defined]
     request.member = member  # type: ignore[attr-defined]
     request.tenant = SimpleLazyObject(  # type: ignore[attr-defined]
@@ -73,9 +73,9 @@ def _chosen(memberships: Iterable[Member], request: HttpRequest) -> Member | Non
 
 
 def switch_to(request: HttpRequest, tenant: Tenant) -> None:
-    """Go on in this tenant, of which the user must be a member.
+    """Make this the tenant of the session; the user must be a member of it.
 
-    A form that was kept for after a proof belonged to the tenant of before.
+    A form that was kept during a proof is dropped: it belongs to the previous tenant.
     """
     request.session[TENANT_IN_SESSION] = str(tenant.pk)
     request.session.pop(KEPT_FORM, None)
@@ -90,7 +90,7 @@ NAMED_BY = {
 
 
 def other_tenant_named(request: HttpRequest) -> Tenant | None:
-    """Return the other tenant of the user's whose thing this request names, if it names one."""
+    """Return another tenant of the user that owns what this request names, if there is one."""
     match, own = request.resolver_match, getattr(request, "memberships", ())
     if match is None or len(own) < 2:
         return None
@@ -117,7 +117,7 @@ def tenant_role[**P](
 ) -> Callable[[View[P]], Callable[..., HttpResponseBase]]:
     """Admit members whose role is at least `role`; everybody else gets 403 and a sentence.
 
-    Who lacks a second factor that the tenant requires is led to set one up before anything of the
+    Members without a second factor that the tenant requires must set one up before anything of the
     tenant is shown.
     """
 
@@ -141,7 +141,7 @@ def tenant_role[**P](
 
 
 def hidden_from_support[V: Callable[..., HttpResponseBase]](view: V) -> V:
-    """Refuse this view in a support view although it only reads: it records or reveals."""
+    """Refuse this view in a support view: though it only reads, it records or reveals something."""
     view.is_hidden_from_support = True  # type: ignore[attr-defined]
     return view
 

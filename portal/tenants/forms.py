@@ -6,6 +6,7 @@ from uuid import UUID
 from django import forms
 from django.contrib.auth.password_validation import validate_password
 
+from portal.accounts.forms import MAX_PASSWORD, PASSWORD_RULE
 from portal.accounts.models import User
 from portal.accounts.pending_identity import PendingIdentity
 from portal.activity.actions import Action
@@ -39,9 +40,9 @@ class JoinForm(forms.Form):
     password = forms.CharField(
         label="Password",
         strip=False,
-        max_length=4096,
+        max_length=MAX_PASSWORD,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="At least 10 characters, and none that are easy to guess.",
+        help_text=PASSWORD_RULE,
         error_messages={"required": "Choose a password."},
     )
 
@@ -146,7 +147,7 @@ DAY = {"type": "date"}
 
 
 class LogFilterForm(forms.Form):
-    """Person, action, subscription and days; empty ones narrow nothing."""
+    """Person, action, subscription and days; empty ones do not filter."""
 
     person = forms.UUIDField(label="Person", required=False)
     action = forms.ChoiceField(

@@ -1,4 +1,4 @@
-"""What the links of mails have in common: opening one costs a stranger something."""
+"""The limit that links in mails share, against guessing."""
 
 from portal.programs.limits import Limit
 

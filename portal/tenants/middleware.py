@@ -27,9 +27,9 @@ class TenantMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """Offer to switch when what was asked for is there in another tenant of the user's.
+        """Offer to switch when what was requested exists in another tenant of the user.
 
-        In this one it does not exist, or the role does not suffice; a stranger learns nothing.
+        In this one it does not exist, or the role does not suffice; others learn nothing.
         """
         if not isinstance(error, Http404 | PermissionDenied):
             return None
@@ -51,13 +51,14 @@ class SupportViewMiddleware:
         """Refuse what a support view must not do, and end one whose time is over."""
         if support_view.is_unaffected(request, view):
             return None
-        seen = request.support_view  # type: ignore[attr-defined]
-        if not seen:
+        current = request.support_view  # type: ignore[attr-defined]
+        if not current:
             return None
-        if seen.is_over():
+        if current.is_over():
             support_view.end(request, actor=actor_of(request), how="time limit")
-            messages.info(request, f"The support view of {seen.tenant} has ended: its time is up.")
-            return redirect(reverse("admin:portal_tenant_change", args=[seen.tenant.pk]))
+            tenant = current.tenant
+            messages.info(request, f"The support view of {tenant} has ended: its time is up.")
+            return redirect(reverse("admin:portal_tenant_change", args=[tenant.pk]))
         if not support_view.may_answer(request, view):
             raise PermissionDenied(
                 "This is a support view: you see what the tenant sees, and nothing can be changed "
@@ -67,9 +68,9 @@ class SupportViewMiddleware:
 
 
 def in_other_tenant(request: Any, tenant: Tenant) -> HttpResponse:
-    """Say that what was asked for belongs to another tenant of the user's; offer the switch.
+    """Say that what was requested belongs to another tenant of the user; offer the switch.
 
-    What a form would have changed is not repeated: one goes back to the page that it stood on.
+    What a form would have changed is not repeated: the user returns to the page of the form.
     """
     here = request.headers.get("Referer") or reverse("home")
     if wants_fragment(request):

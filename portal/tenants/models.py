@@ -27,7 +27,7 @@ def validate_country(value: str) -> None:
 
 
 def validate_tenant_name(value: str) -> None:
-    """Raise ValidationError for a name that does not belong into a mail to strangers."""
+    """Raise ValidationError for a name that must not appear in a mail to strangers."""
     names.validate_no_address(value)
     names.validate(names.normalised(value))
 
@@ -78,7 +78,7 @@ class Tenant(models.Model):
 
 
 class Role(models.TextChoices):
-    """What a member may do in a tenant (spec.md, Roles)."""
+    """What a member may do in a tenant."""
 
     OWNER = "owner", "Owner"
     MANAGER = "manager", "Manager"
@@ -133,7 +133,7 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         return self.filter(accepted_at=None, revoked_at=None)
 
     def open(self, now: datetime | None = None) -> InvitationQuerySet:
-        """Return those that can be accepted: the inviter is an owner still, or an operator."""
+        """Return those that can be accepted: the inviter is still an owner, or an operator."""
         owner = Member.objects.owners().filter(
             tenant=OuterRef("tenant"), user=OuterRef("invited_by")
         )

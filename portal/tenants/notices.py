@@ -1,4 +1,4 @@
-"""Mails about what happened in a tenant, to those who look after its license keys."""
+"""Mails about events in a tenant, to the owners and managers who manage its license keys."""
 
 from typing import Any
 from uuid import UUID
@@ -36,7 +36,7 @@ def notify_key_managers(
 
 
 def were_notified(tenant_id: UUID, *, once: str) -> bool:
-    """Return whether an owner or manager of today got the notice that `once` names."""
+    """Return whether a current owner or manager got the notice that `once` names."""
     names = [_name(once, member) for member in key_managers(tenant_id)]
     return Outbox.objects.filter(dedupe_key__in=names).exists()
 

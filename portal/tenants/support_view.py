@@ -1,7 +1,7 @@
 """The support view: an operator sees the portal as a tenant's viewer does, for half an hour.
 
-The operator stays signed in as themself and changes nothing: `SupportViewMiddleware` asks
-`may_answer` before every view. Its beginning and end are rows of the tenant's log.
+The operator stays signed in with their own account and changes nothing: `SupportViewMiddleware`
+asks `may_answer` before every view. Its beginning and end are recorded in the tenant's log.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ IN_SESSION = "support_view"
 
 @dataclass(frozen=True, kw_only=True)
 class SupportView:
-    """What an operator looks at: `member` is a viewer of the tenant that no row stands for."""
+    """The tenant that an operator views; `member` is a viewer that is not stored."""
 
     tenant: Tenant
     member: Member
@@ -39,7 +39,7 @@ class SupportView:
 
 
 def current(request: HttpRequest) -> SupportView | None:
-    """Return the support view of the session, over or not, while the user may have one at all."""
+    """Return the support view of the session, even if it is over, if the user may have one."""
     kept = request.session.get(IN_SESSION)
     user = request.user
     if not kept or not isinstance(user, User) or not user.is_staff:
@@ -57,7 +57,7 @@ def current(request: HttpRequest) -> SupportView | None:
 
 @transaction.atomic
 def start(*, request: HttpRequest, tenant: Tenant, actor: Actor, reason: str) -> None:
-    """Begin a support view, recorded in the tenant's log; another one ends."""
+    """Begin a support view, recorded in the tenant's log; an earlier one ends."""
     end(request, actor=actor, how="another support view")
     until = timezone.now() + LIFE
     record(
@@ -77,25 +77,25 @@ def start(*, request: HttpRequest, tenant: Tenant, actor: Actor, reason: str) ->
 @transaction.atomic
 def end(request: HttpRequest, *, actor: Actor, how: str) -> Tenant | None:
     """End the session's support view, recorded in the tenant's log; return the tenant."""
-    seen = current(request)
+    ended = current(request)
     request.session.pop(IN_SESSION, None)
-    if seen is None:
+    if ended is None:
         return None
     record(
         actor=actor,
         action=Action.SUPPORT_VIEW_ENDED,
-        tenant_id=seen.tenant.pk,
-        reason=seen.reason,
+        tenant_id=ended.tenant.pk,
+        reason=ended.reason,
         details={"ended_by": how},
     )
-    return seen.tenant
+    return ended.tenant
 
 
 def is_unaffected(request: HttpRequest, view: Any) -> bool:
     """Return whether an address is the same with and without a support view.
 
-    The admin is the operator's own work, and signing out is always possible. What is open to
-    everybody knows no tenant, account pages, invitations and objections excepted.
+    The admin is the operator's own work, and signing out is always possible. Pages that are open
+    to everybody show no tenant, except account pages, invitations and objections.
     """
     match = request.resolver_match
     if match is None or match.app_names[:1] == ["admin"] or match.view_name == "account_logout":
@@ -107,8 +107,8 @@ def is_unaffected(request: HttpRequest, view: Any) -> bool:
 def may_answer(request: HttpRequest, view: Any) -> bool:
     """Return whether a support view may show this: what a viewer reads, and nothing else.
 
-    Views that declare no role are the user's own affairs (sign-in, profile, second factors,
-    sessions); `hidden_from_support` marks those that record or reveal although they only read.
+    Views that declare no role concern only the user (sign-in, profile, second factors, sessions);
+    `hidden_from_support` marks those that only read, but record or reveal something.
     """
     return (
         request.method in {"GET", "HEAD"}

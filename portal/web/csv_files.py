@@ -1,7 +1,7 @@
 """CSV: the one writer of all exports, and the reader of imports that undoes what it did.
 
 Spreadsheets take a cell that begins with one of FORMULAS for a formula and run it (CSV injection).
-Where they split lines at another separator than the comma, a cell begins inside our text too. So
+Where they split lines at a separator other than the comma, a cell begins inside our text too. So
 the writer puts an apostrophe in front of each formula, at the beginning of the text and behind any
 separator in it, and in front of text that begins with an apostrophe itself: what the reader gets
 back is then exactly what was written.
@@ -26,7 +26,7 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 class _Echo:
-    """What the csv module writes a line to: it hands the line back."""
+    """A file for the csv module, whose `write` returns the line."""
 
     def write(self, line: str) -> str:
         return line

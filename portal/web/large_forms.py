@@ -10,9 +10,10 @@ from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 
 KEPT_BYTES = 131_072
-"""What is read of a form that is too large: the fields that follow are as if left empty."""
+"""Bytes that are read of a form that is too large: fields after them count as empty."""
+
 DROPPED_BYTES = 16 * 1024 * 1024
-"""What is read and dropped at most, so that a browser hears the answer."""
+"""Most bytes that are read and dropped, so that the browser reads the answer."""
 
 
 def takes_large_form[View: Callable[..., Any]](view: View) -> View:
@@ -31,7 +32,7 @@ class LargeFormMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Return what the inner layers answer."""
+        """Pass the request on: `process_view` decides."""
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: Callable[..., Any], *_: Any) -> None:
@@ -63,7 +64,7 @@ def _length(request: HttpRequest) -> int:
 
 
 def _read(request: Any) -> None:
-    """Give the request its POST and FILES. A large file is none of a large form's business."""
+    """Set the request's POST and FILES. A form that is large only by its files is read whole."""
     stream = _Kept(request)
     try:
         try:

@@ -80,9 +80,9 @@ def form_page(
 
 
 def done(request: HtmxRequest, to: str, *, event: str) -> HttpResponse:
-    """Answer a change that was made: redirect a browser, tell the fragments of an HTMX page.
+    """Answer a completed change: redirect a browser, or send `event` to an HTMX page.
 
-    `event` is the domain event that the parts which show the change listen to.
+    `event` is the domain event that the parts of the page which show the change listen to.
     """
     if not wants_fragment(request):
         return uncached(redirect(to))
@@ -98,7 +98,7 @@ def _messages(request: HtmxRequest) -> bytes:
 
 
 def elsewhere(request: HtmxRequest, to: str) -> HttpResponse:
-    """Send the browser to another page, out of a dialog too."""
+    """Send the browser to another page, even from within a dialog."""
     return uncached(HttpResponseClientRedirect(to) if wants_fragment(request) else redirect(to))
 
 

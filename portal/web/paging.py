@@ -10,7 +10,7 @@ from django.core import signing
 from django.db.models import Model, Q, QuerySet
 
 SALT = "portal.paging"
-"""Positions are signed: what a stranger makes up never reaches the database."""
+"""Positions are signed: invented ones never reach the database."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import { announce, element, iconAddress } from "./page.js";
 
-// The clipboard interface is missing on plain HTTP, so the old way stays.
+// The clipboard interface is missing on plain HTTP, so the older method is a fallback.
 async function copy(text, near) {
   try {
     await navigator.clipboard.writeText(text);

@@ -3,10 +3,10 @@
 import { dialog, element } from "./page.js";
 
 const state = {
-  opener: null, // what the dialog was opened with, and the focus goes back to
-  closedByServer: false, // the answer under way has closed it: what it brings is not shown
-  homeless: false, // focus was given back to something that may be swapped away
-  outdated: false, // the server said no: the page behind may show what is no more
+  opener: null, // the element that opened the dialog, which gets the focus back
+  closedByServer: false, // the current response has closed it: its content is not shown
+  homeless: false, // focus went back to an element that htmx may replace
+  outdated: false, // the server refused: the page behind may be out of date
 };
 
 const FOCUSABLE = ["input:not([type=hidden])", "select", "textarea"]
@@ -51,6 +51,7 @@ function forgetErrors() {
 }
 
 dialog.addEventListener("close", () => {
+  if (dialog.open) return; // it was opened again before the event came
   // While a request is under way its form stays: events of the answer reach
   // the page through it, and the outcome is shown when it comes.
   if (!busy()) dialog.replaceChildren();

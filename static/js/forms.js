@@ -1,7 +1,7 @@
-// Plain forms that are sent once, and labels that follow a choice.
+// Forms that are sent only once, and labels that follow a choice.
 
-// A second press while the first is under way would ask twice. Forms that
-// read (GET) may be pressed again at will.
+// A second press while the first is under way would send the form twice.
+// Forms that read (GET) may be sent again at will.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (event.defaultPrevented || form.method === "get" || form.method === "dialog") return;

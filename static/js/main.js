@@ -1,4 +1,4 @@
-// What the pages gain from a script. Everything here is an addition: without
+// What scripts add to the pages. Everything here is an addition: without
 // it the same links and forms lead to full pages.
 
 import "./theme-button.js";

@@ -1,4 +1,4 @@
-// Menus close when one goes elsewhere, and by Escape.
+// Menus close when the focus or a click goes elsewhere, and with Escape.
 
 const openMenus = () => document.querySelectorAll("details.menu[open]");
 

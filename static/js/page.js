@@ -1,9 +1,9 @@
-// What several modules need: making elements, and telling people something.
+// What several modules need: making elements, and showing messages.
 
 export const dialog = document.getElementById("dialog");
 
-// The sprite's address carries a hash in production; an icon that the header
-// always shows tells where it lies.
+// The sprite's address carries a hash in production; the header always
+// shows an icon that has it.
 const sprite = document.querySelector("svg.icon use").getAttribute("href").split("#")[0];
 
 export const iconAddress = (name) => `${sprite}#${name}`;

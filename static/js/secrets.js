@@ -1,4 +1,4 @@
-// Secrets that are shown once leave the page with the person: Back does not show them again.
+// Secrets that are shown once are removed when the page is left: Back does not show them again.
 
 addEventListener("pagehide", () => {
   for (const element of document.querySelectorAll("[data-secret]")) element.remove();

@@ -12,7 +12,8 @@
   };
   apply();
   system.addEventListener("change", apply);
-  // Another tab may have changed the cookie while this page was put away.
+  // Another tab may have changed the cookie while this page was in the
+  // back-forward cache.
   addEventListener("pageshow", apply);
   addEventListener("theme:change", apply);
 })();

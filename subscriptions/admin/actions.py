@@ -11,7 +11,7 @@ from django.utils import timezone
 from portal.core.dates import moment
 from portal.operators.actions import OperatorAction
 from portal.operators.forms import ReasonForm
-from subscriptions.flows import standing
+from subscriptions.flows import suspend_resume_end
 from subscriptions.flows.activate import activate_subscription
 from subscriptions.flows.change_plan import CONSEQUENCE, change_subscription_plan
 from subscriptions.flows.extend import extend_subscription
@@ -70,13 +70,13 @@ ACTIONS = (
         "Suspend",
         "Active subscriptions are suspended: every check of their license keys is refused, and "
         "terminals do not start, until they resume.",
-        standing.suspend_subscription,
+        suspend_resume_end.suspend_subscription,
     ),
     _action(
         "resume",
         "Resume",
         "Suspended subscriptions become active again: their license keys pass checks again.",
-        standing.resume_subscription,
+        suspend_resume_end.resume_subscription,
     ),
     _action(
         "extend",
@@ -99,7 +99,7 @@ ACTIONS = (
         "End",
         "The subscription ends now, for good: every check of its license keys is refused, and "
         "nothing brings it back.",
-        standing.end_subscription,
+        suspend_resume_end.end_subscription,
         is_dangerous=True,
     ),
 )

@@ -16,15 +16,16 @@ from subscriptions.models import Plan
 
 
 class ClaimsField(forms.JSONField):
-    """JSON that stands in lines; nothing is no claims."""
+    """JSON, shown with one claim a line; an empty field means no claims."""
 
     @override
     def prepare_value(self, value: Any) -> Any:
-        """Return the claims one a line, and what was typed wrongly as it was typed."""
+        """Return the claims, one a line; invalid input is returned as it was typed."""
         if isinstance(value, dict):
             return json.dumps(value, ensure_ascii=False, indent=2) if value else ""
         return super().prepare_value(value)
 
+    @override
     def clean(self, value: Any) -> Any:
         """Return the claims, {} for none."""
         claims = super().clean(value)
@@ -32,7 +33,7 @@ class ClaimsField(forms.JSONField):
 
 
 class PlanForm(RecordForm):
-    """A plan; its own `clean` sees to it that the custom claims fit its URN."""
+    """A plan; the model's `clean` makes sure that the custom claims fit its URN."""
 
     custom_claims = ClaimsField(
         required=False,
@@ -46,7 +47,7 @@ class PlanForm(RecordForm):
 
 @admin.register(Plan)
 class PlanAdmin(EditedAdmin):
-    """What subscriptions are for. Licenses keep the plan as it was when they were generated."""
+    """Plans. Licenses keep the values that their plan had when they were generated."""
 
     form = PlanForm
     fields = (
@@ -73,17 +74,15 @@ class PlanAdmin(EditedAdmin):
 
     @override
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Fix the code: the portal finds its own plans by it."""
+        """Make the code read-only: the portal finds its own plans by it."""
         return ("client_generations", "code") if obj else ("client_generations",)
 
     @override
     def add(self, row: Plan, *, actor: Actor, reason: str, **extra: Any) -> object:
-        """Add the plan."""
         return add_plan(plan=row, actor=actor, reason=reason)
 
     @override
     def edit(self, row: Plan, changes: dict[str, Any], *, actor: Actor, reason: str) -> object:
-        """Change the plan."""
         return edit_plan(plan=row, changes=changes, actor=actor, reason=reason)
 
     @admin.display(description="client generations")

@@ -36,7 +36,7 @@ class SubscriptionRow(forms.Form):
 
 
 def _import(*, tenant: Tenant, actor: Any, reason: str, **columns: Any) -> Subscription:
-    """Add a subscription; one of the same name, plan and tenant is there already."""
+    """Add a subscription; raises Refused if one with its name, plan and tenant exists."""
     given = {name: value for name, value in columns.items() if value}
     subscription = Subscription(tenant=tenant, beneficiary_tenant_id=tenant.pk, **given)
     same = tenant.subscriptions.filter(name=subscription.name, plan=subscription.plan)

@@ -12,28 +12,13 @@ from django.utils.safestring import SafeString
 from portal.core.actors import Actor
 from portal.operators.actions import ActionsAdmin
 from portal.operators.importing import ImportsAdmin
-from portal.operators.lists import CountryFilter
+from portal.operators.lists import CountryFilter, choice_filter
 from portal.operators.model_admin import EditedAdmin, RecordForm, links, listing
 from subscriptions.admin.actions import ACTIONS
 from subscriptions.admin.rows import SUBSCRIPTIONS
 from subscriptions.flows.add import add_subscription
 from subscriptions.flows.edit import edit_subscription
 from subscriptions.models import Plan, State, Subscription, SubscriptionQuerySet
-
-
-class StateFilter(admin.SimpleListFilter):
-    """Filters by the effective state, in which a past end date is an end."""
-
-    title = "state"
-    parameter_name = "effective_state"
-
-    @override
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return State.choices
-
-    @override
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(effective_state=self.value()) if self.value() else queryset
 
 
 class SubscriptionForm(RecordForm):
@@ -46,8 +31,9 @@ class SubscriptionForm(RecordForm):
         help_text="Empty: the tenant of the subscription.",
     )
 
+    @override
     def clean(self) -> dict[str, Any]:
-        """Fill the beneficiary in."""
+        """Fill in the beneficiary."""
         cleaned = super().clean() or self.cleaned_data
         tenant = cleaned.get("tenant")
         if not cleaned.get("beneficiary_tenant_id") and not self.errors.get(
@@ -59,7 +45,7 @@ class SubscriptionForm(RecordForm):
 
 @admin.register(Subscription)
 class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
-    """What tenants bought. Flows change state, plan and end; here is what surrounds them."""
+    """Subscriptions. Actions change state, plan and end date; the form edits the rest."""
 
     operator_actions = ACTIONS
     imported = SUBSCRIPTIONS
@@ -103,12 +89,12 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
         "id",
     )
     list_filter: ClassVar[Any] = (
-        StateFilter,
+        choice_filter("state", "effective_state", State),
         "is_self_started",
         "plan",
         CountryFilter,
     )
-    # Prefetched: a join would be sorted whole, with all its columns, for a page of it.
+    # Prefetched: with a join the database would sort all rows with all columns for each page.
     list_select_related = ()
     autocomplete_fields = ("tenant",)
     search_fields = ("name", "tenant__name", "beneficiary_email")
@@ -126,45 +112,44 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
     )
     emails = ("beneficiary_email", "tenant__memberships__user__email")
     belonging_lists: tuple[tuple[str, str], ...] = ()
-    """(label, list) of what belongs to a subscription; other apps add theirs."""
+    """(label, list) of related rows to link to; other apps add theirs."""
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return self.shown(Subscription.objects.all())
 
     def shown(self, rows: SubscriptionQuerySet) -> SubscriptionQuerySet:
-        """Return the rows with what the list shows of them."""
+        """Annotate the rows with what the list shows."""
         return rows.with_state().prefetch_related("tenant", "plan")
 
     @override
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Return what a new subscription needs, or everything of an existing one."""
+        """Return the fields of a new subscription, or all fields of an existing one."""
         return self.fields if obj else [name for name in self.fields if name not in self.fixed]
 
     @override
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Fix what flows change, and the tenant: keys were issued to it."""
+        """Make read-only what flows change, and the tenant, since keys were issued to it."""
         return (*self.fixed, "tenant", "plan", "ends_at") if obj else self.fixed
 
     @override
     def add(self, row: Subscription, *, actor: Actor, reason: str, **extra: Any) -> object:
-        """Add what a tenant bought."""
         return add_subscription(subscription=row, actor=actor, reason=reason)
 
     @override
     def edit(
         self, row: Subscription, changes: dict[str, Any], *, actor: Actor, reason: str
     ) -> object:
-        """Change what surrounds the subscription."""
         return edit_subscription(subscription=row, changes=changes, actor=actor, reason=reason)
 
+    @override
     def log_filter(self, obj: Subscription) -> dict[str, Any]:
         """Return the filter for everything that happened to the subscription."""
         return {"tenant_id__exact": obj.tenant_id, "subscription_id__exact": obj.pk}
 
     @admin.display(description="effective state")
     def state_now(self, obj: Subscription) -> str:
-        """Return the state in which a past end date is an end."""
+        """Return the state: ended also when the end date has passed."""
         return str(obj.state_at(timezone.now()).label)
 
     @admin.display(description="belongings")

@@ -1,1 +1,1 @@
-"""What changes subscriptions; one file a use case."""
+"""Changes of subscriptions and plans; one file for each use case."""

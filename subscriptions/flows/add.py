@@ -20,14 +20,14 @@ RECORDED = (
     "beneficiary_tenant_id",
     "beneficiary_email",
 )
-"""Fields that the log tells of."""
+"""Fields whose values the log records."""
 
 
 @transaction.atomic
 def add_subscription(*, subscription: Subscription, actor: Actor, reason: str) -> Subscription:
     """Store a new, pending subscription and return it.
 
-    Raises Refused when its plan is not offered, or when its columns do not fit one another.
+    Raises Refused when its plan is not offered, or when its fields are inconsistent.
     """
     if not subscription.plan.is_offered:
         raise Refused(f"The plan {subscription.plan} is not offered. Choose another.", field="plan")

@@ -30,7 +30,7 @@ def change_subscription_plan(
     reason: str,
     now: datetime | None = None,
 ) -> Subscription:
-    """Give the subscription this plan, tell owners and managers by mail, and return it.
+    """Give the subscription this plan, mail owners and managers, and return it.
 
     Raises Refused when it has ended, or when the plan is not offered.
     """

@@ -1,4 +1,4 @@
-"""Edit what surrounds a subscription: its name, start and beneficiary."""
+"""Edit the name, start and beneficiary of a subscription."""
 
 from collections.abc import Mapping
 
@@ -18,8 +18,8 @@ def edit_subscription(
 ) -> Subscription:
     """Change these fields and return the subscription.
 
-    State, plan and end have flows of their own. Raises Refused when the fields do not fit one
-    another.
+    State, plan and end date have flows of their own. Raises Refused when the fields are
+    inconsistent.
     """
     locked = lock(Subscription, subscription.pk)
     details = change(locked, changes)

@@ -25,8 +25,8 @@ def extend_subscription(
 ) -> Subscription:
     """Give the subscription this end date (None: no end) and return it.
 
-    One that ended because its end date passed comes back to the state it had. License keys keep
-    the expiry they were signed with. Raises Refused when an operator ended it, or when the date
+    One that ended because its end date passed returns to the state it had. License keys keep the
+    expiry with which they were signed. Raises Refused when an operator ended it, or when the date
     lies in the past or before the start.
     """
     now = now or timezone.now()

@@ -15,12 +15,12 @@ from subscriptions import custom_claims
 from subscriptions.models import Plan
 
 RECORDED = ("code", "name", "edition", "urn", "billing_period", "is_offered", "custom_claims")
-"""Fields that the log tells of."""
+"""Fields whose values the log records."""
 
 
 @transaction.atomic
 def add_plan(*, plan: Plan, actor: Actor, reason: str) -> Plan:
-    """Store a new plan and return it; raises Refused when its fields do not fit one another."""
+    """Store a new plan and return it; raises Refused when its fields are inconsistent."""
     refuse_invalid(plan)
     plan.save(force_insert=True)
     _record(plan, Action.RECORD_ADDED, actor, reason, addition(plan, RECORDED))
@@ -31,8 +31,8 @@ def add_plan(*, plan: Plan, actor: Actor, reason: str) -> Plan:
 def edit_plan(*, plan: Plan, changes: Mapping[str, object], actor: Actor, reason: str) -> Plan:
     """Change these fields and return the plan; licenses keep it as it was when they were made.
 
-    Custom claims of an older plan are completed on the way, whatever else was changed. Raises
-    Refused when the fields do not fit one another.
+    Missing custom claims of an older plan are added with any change. Raises Refused when the
+    fields are inconsistent.
     """
     locked = lock(Plan, plan.pk)
     claims = custom_claims.completed(changes.get("custom_claims", locked.custom_claims))

@@ -12,7 +12,7 @@ from subscriptions.models import Subscription
 
 @transaction.atomic
 def rename_subscription(*, subscription: Subscription, actor: Actor, name: str) -> Subscription:
-    """Give the subscription another name and return it; license keys do not hold the name."""
+    """Give the subscription another name and return it; license keys do not contain the name."""
     locked = lock(Subscription, subscription.pk)
     changes = change(locked, {"name": name})
     if changes is not None:

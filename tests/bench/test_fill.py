@@ -10,6 +10,7 @@ from tests.bench.__main__ import first_lines
 from tests.bench.measuring import Figures, medians, run_python
 
 
+@pytest.mark.sweep
 @pytest.mark.slow
 @pytest.mark.sqlite
 def test_a_database_has_the_licenses_asked_for_and_signed_keys_among_them(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def walk(open_page, live_portal, owner, colours, width) -> Walk:
     return signed_in_as
 
 
+@pytest.mark.sweep
 @WIDE_LIGHT_AND_NARROW_DARK
 def test_the_pages_are_for_everybody(states, walk, viewer, stranger, contoso):
     page = walk()
@@ -97,6 +98,7 @@ def test_the_pages_are_for_everybody(states, walk, viewer, stranger, contoso):
     faultless(page, "failed sign-in")
 
 
+@pytest.mark.sweep
 @WIDE_LIGHT_AND_NARROW_DARK
 @pytest.mark.parametrize("as_page", [False, True], ids=["dialogs", "pages"])
 def test_the_dialogs_are_for_everybody(as_page, states, walk):

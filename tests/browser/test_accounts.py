@@ -19,7 +19,7 @@ from portal.tenants.models import Member
 from tests.browser.scenes import dialog
 from tests.support import database
 from tests.support.accounts import PASSWORD, stale
-from tests.support.appearance import WIDE_LIGHT_AND_NARROW_DARK, faultless
+from tests.support.appearance import WIDE_LIGHT_AND_NARROW_DARK, WITH_AND_WITHOUT, faultless
 from tests.support.browser import sign_in_browser
 from tests.support.mails import mailed_links
 from tests.support.oidc import IdentityServer
@@ -33,9 +33,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 def new() -> str:
     """An address of nobody, each time another: the live server remembers whom it wrote to."""
     return f"ada-{uuid4().hex[:8]}@lovelace.example"
-
-
-WITH_AND_WITHOUT = pytest.mark.parametrize("javascript", [True, False], ids=["js", "no js"])
 
 
 def heading(page: Page, text: str) -> None:
@@ -125,6 +122,36 @@ def test_a_passkey_is_added_signs_in_and_proves(open_page, owner, live_portal):
     press(page, "Remove passkey")
     expect(page.get_by_text("No passkeys yet")).to_be_visible()
     assert not Factor.objects.exists()
+
+
+def test_the_email_field_suggests_passkeys(open_page, owner):
+    page = open_page()
+    device = Authenticator(page, suggests=True)
+    signs_in(page, owner)
+    page.goto("/accounts/2fa/webauthn/add/")
+    press(page, "Add passkey")
+    heading(page, "Recovery codes")
+    assert device.credentials() == 1
+    page.goto("/accounts/logout/")
+    page.get_by_role("main").get_by_role("button", name="Log out").click()
+    heading(page, "Subscriptions")  # by way of the sign-in page, without a click
+
+
+def test_the_button_asks_alone_while_passkeys_are_suggested(open_page, owner):
+    page = open_page()
+    device = Authenticator(page, suggests=True)
+    signs_in(page, owner)
+    page.goto("/accounts/2fa/webauthn/add/")
+    press(page, "Add passkey")
+    heading(page, "Recovery codes")
+    device.touched(by_itself=False)
+    with page.expect_response(re.compile("/2fa/webauthn/login/")):
+        logs_out(page)
+    page.wait_for_timeout(300)  # the suggestion is pending
+    device.touched(by_itself=True)
+    heading(page, "Sign in")
+    press(page, "Sign in with a passkey")
+    heading(page, "Subscriptions")
 
 
 def test_a_device_that_does_not_know_the_person_signs_nobody_in(open_page, owner):
@@ -249,6 +276,7 @@ def test_an_identity_provider_signs_in_and_proves(
     heading(page, "Email address")
 
 
+@pytest.mark.sweep
 @WIDE_LIGHT_AND_NARROW_DARK
 def test_the_account_pages_are_for_everybody(
     open_page, live_portal, owner, new, colours, width, signing_key
@@ -274,6 +302,9 @@ def test_the_account_pages_are_for_everybody(
 
     Authenticator(page)
     sign_in_browser(page.context, owner, live_portal.url)
+    page.goto("/accounts/reauthenticate/")
+    assert urlsplit(page.url).path == "/accounts/reauthenticate/"
+    faultless(page, "password again")
     page.goto("/accounts/2fa/webauthn/add/")
     faultless(page, "add passkey")
     press(page, "Add passkey")
@@ -289,7 +320,6 @@ def test_the_account_pages_are_for_everybody(
         "/accounts/2fa/recovery-codes/generate/",
         "/accounts/sessions/",
         "/accounts/3rdparty/",
-        "/accounts/reauthenticate/",
         "/accounts/2fa/reauthenticate/",
         "/accounts/2fa/webauthn/reauthenticate/",
     ):

@@ -19,6 +19,7 @@ from tests.support.admin_pages import ADDED, EDITED, LOOKED_AT, address, fill, m
 from tests.support.browser import axe
 
 
+@pytest.mark.sweep
 @pytest.mark.browser
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_every_page_keeps_the_content_policy_and_is_accessible(

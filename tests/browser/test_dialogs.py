@@ -88,6 +88,7 @@ def test_focus_goes_in_and_comes_back(opener, title, focused, opened, subscripti
 
     page.keyboard.press("Escape")
     expect(page.locator("dialog[open]")).to_have_count(0)
+    expect(dialog(page)).to_have_count(0)
     expect(page.locator(opener)).to_be_focused()
 
     page.keyboard.press("Enter")

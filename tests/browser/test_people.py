@@ -11,7 +11,7 @@ from portal.tenants.models import Member, Role, Tenant
 from subscriptions.models import State, Subscription
 from tests.browser.scenes import address, dialog, told
 from tests.support.accounts import PASSWORD
-from tests.support.appearance import WIDE_LIGHT_AND_NARROW_DARK, faultless
+from tests.support.appearance import WIDE_LIGHT_AND_NARROW_DARK, WITH_AND_WITHOUT, faultless
 from tests.support.browser import sign_in_browser
 from tests.support.factories import make_license, make_member, make_subscription
 
@@ -90,7 +90,7 @@ MANAGES = SEES | {"Reset Primary", "Delete license keys"}
 OWNS = MANAGES | {"Invite", "Hand over"}
 
 
-@pytest.mark.parametrize("javascript", [True, False], ids=["scripts", "no scripts"])
+@WITH_AND_WITHOUT
 def test_invite_accept_and_act_in_each_role(
     javascript, open_page: Callable[..., Page], owner, contoso, signing_key
 ):
@@ -124,7 +124,7 @@ def test_invite_accept_and_act_in_each_role(
     )
 
 
-@pytest.mark.parametrize("javascript", [True, False], ids=["scripts", "no scripts"])
+@WITH_AND_WITHOUT
 def test_a_tenant_is_renamed_and_handed_over(javascript, open_page, owner, manager, contoso):
     page = open_page(javascript=javascript, user=owner)
     page.goto(TENANT)
@@ -146,7 +146,7 @@ def test_a_tenant_is_renamed_and_handed_over(javascript, open_page, owner, manag
     heading(page, "You are not allowed to do this")
 
 
-@pytest.mark.parametrize("javascript", [True, False], ids=["scripts", "no scripts"])
+@WITH_AND_WITHOUT
 def test_a_link_into_another_tenant_leads_there(
     javascript, open_page, owner, contoso, fabrikam, signing_key
 ):
@@ -207,6 +207,7 @@ def test_the_log_is_narrowed_with_and_without_scripts(open_page, owner, contoso,
         assert text.count("Subscription activated") == 1
 
 
+@pytest.mark.sweep
 @WIDE_LIGHT_AND_NARROW_DARK
 def test_the_pages_of_people_are_for_everybody(
     open_page, live_portal, colours, width, owner, viewer, contoso, fabrikam, signing_key

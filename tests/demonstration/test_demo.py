@@ -65,6 +65,7 @@ def test_a_second_run_keeps_data_and_passwords(prepared):
     prepared.must_be_whole()
 
 
+@pytest.mark.sweep
 def test_reset_starts_over(prepared):
     before = {account["email"]: account["password"] for account in prepared.accounts}
     tenants = prepared.query("SELECT id FROM portal_tenant")
@@ -83,6 +84,7 @@ def must_die(demonstration, moment, *more):
     assert status == -signal.SIGKILL, err
 
 
+@pytest.mark.sweep
 def test_a_run_killed_at_any_moment_is_finished_by_the_next(make_demonstration):
     """Every run but the last is killed, each at a later moment than the one before."""
     demonstration = make_demonstration("data")
@@ -98,6 +100,7 @@ def test_a_run_killed_at_any_moment_is_finished_by_the_next(make_demonstration):
     assert modes(demonstration.folder) == {"demo.json": "0o600", "secrets.json": "0o600"}
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("moment", [*MOMENTS][-2:])
 def test_a_reset_that_was_killed_is_finished_by_the_next_run(moment, prepared):
     before = {account["email"]: account["password"] for account in prepared.accounts}

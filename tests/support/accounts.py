@@ -7,7 +7,7 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.conf import settings
-from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.contrib.auth.hashers import Argon2PasswordHasher, make_password
 from django.http import HttpRequest
 from django.test import Client
 from django.utils import timezone
@@ -27,15 +27,17 @@ class QuickArgon2(Argon2PasswordHasher):
 
 
 @cache
-def _hashed_password() -> str:
-    """Hash the password once: argon2 is slow on purpose."""
-    return QuickArgon2().encode(PASSWORD, QuickArgon2().salt())
+def _hashed_password(hasher: str) -> str:
+    """Hash the password once: argon2 is slow on purpose. Another hasher would make it anew."""
+    return make_password(PASSWORD)
 
 
 def make_user(*, email: str, name: str = "", two_factor: bool = False, **fields: Any) -> User:
     """Return a user with a verified address and PASSWORD; with `two_factor` TOTP_SECRET too."""
     name = name or email.partition("@")[0].title()
-    user = User.objects.create(email=email, name=name, password=_hashed_password(), **fields)
+    user = User.objects.create(
+        email=email, name=name, password=_hashed_password(settings.PASSWORD_HASHERS[0]), **fields
+    )
     EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
     if two_factor:
         TOTP.activate(user, TOTP_SECRET)

@@ -12,6 +12,12 @@ def looks(page: Page) -> None:
     axe(page, without=("label-title-only", "aria-input-field-name"))  # Django's own, see test_admin
 
 
+WITH_AND_WITHOUT = pytest.mark.parametrize(
+    "javascript",
+    [pytest.param(True, id="js"), pytest.param(False, id="no js", marks=pytest.mark.sweep)],
+)
+"""With scripts, and in `make test-all` once more without; the journey has both always."""
+
 WIDE_LIGHT_AND_NARROW_DARK = pytest.mark.parametrize(
     ("colours", "width"), [("light", 1280), ("dark", 320)], ids=["wide light", "narrow dark"]
 )

@@ -12,10 +12,19 @@ OPTIONS = {
 }
 
 
-class Authenticator:
-    """A virtual authenticator in the browser of the page."""
+WITHOUT_SUGGESTIONS = "PublicKeyCredential.isConditionalMediationAvailable = async () => false"
+"""What a browser says whose fields suggest no passkeys."""
 
-    def __init__(self, page: Page) -> None:
+
+class Authenticator:
+    """A virtual authenticator in the browser of the page.
+
+    With `suggests`, its owner chooses the first passkey that a field suggests, as soon as it does.
+    """
+
+    def __init__(self, page: Page, *, suggests: bool = False) -> None:
+        if not suggests:
+            page.add_init_script(WITHOUT_SUGGESTIONS)
         self.session = page.context.new_cdp_session(page)
         self.session.send("WebAuthn.enable")
         added = self.session.send("WebAuthn.addVirtualAuthenticator", {"options": OPTIONS})
@@ -30,4 +39,11 @@ class Authenticator:
         """Let the next person who touches it be its owner, or a stranger."""
         self.session.send(
             "WebAuthn.setUserVerified", {"authenticatorId": self.id, "isUserVerified": owner}
+        )
+
+    def touched(self, *, by_itself: bool) -> None:
+        """Let requests be confirmed at once, or wait."""
+        self.session.send(
+            "WebAuthn.setAutomaticPresenceSimulation",
+            {"authenticatorId": self.id, "enabled": by_itself},
         )

@@ -16,7 +16,7 @@ from portal.core.refusal import Refused
 
 
 class Command(BaseCommand):
-    """Print the verdict and its reasons; the exit status tells the result."""
+    """Print the verdict and its reasons; the exit status says which result it is."""
 
     help = (
         "Check a license key. The exit status is 0 when a terminal may start on it, 1 when it "
@@ -40,12 +40,12 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print the verdict and end with its status; raises CommandError for unreadable files."""
+        """Print the verdict and exit with its status; raises CommandError for unreadable files."""
         try:
             token, members = read_presented(_text_of(options["file"]))
         except Refused as refused:
             raise CommandError(refused.sentence) from refused
-        # The certificate inside the file is never asked: anyone can make such a file.
+        # The certificate inside the file is never used: anyone can make such a file.
         expected = {} if members is None else expected_from_file(members)
         if options["jwks"] is None:
             verdict = check(token, expected=expected)

@@ -25,7 +25,7 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
-        """Create, maybe activate, and print the key id. Raises CommandError when refused."""
+        """Create it, maybe activate it, and print its id. Raises CommandError when refused."""
         try:
             with transaction.atomic():
                 signing_key = create_signing_key(actor=SYSTEM)

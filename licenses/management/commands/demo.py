@@ -14,7 +14,7 @@ from portal.server.serve import refuse_taken_port
 
 
 class Command(BaseCommand):
-    """From an empty folder to a portal that one can sign in to."""
+    """Turn an empty folder into a portal that one can sign in to."""
 
     help = "Prepare the demonstration (database, signing key, sample data) and serve it."
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
-        """Prepare, print the address and the sign-ins, serve. Raises CommandError in production."""
+        """Prepare, print address and sign-ins, and serve. Raises CommandError in production."""
         if not settings.DEMONSTRATION:
             raise CommandError("The demonstration needs DEMONSTRATION=true; try: make run")
         if not options["no_serve"]:
@@ -60,10 +60,11 @@ class Command(BaseCommand):
         self.stdout.write("The demonstration starts over.")
 
     def migrate(self) -> None:
-        """Bring the tables up to date; on SQLite all or nothing, whenever it is killed.
+        """Bring the tables up to date; on SQLite all or nothing, even if it is killed.
 
-        Django notes some migrations after their transaction: a run that is killed in between makes
-        the next one fail. SQLite's foreign keys can be switched off outside of transactions only.
+        Django records some migrations after their transaction: a run that is killed in between
+        makes the next one fail. SQLite's foreign keys can be switched off only outside of
+        transactions.
         """
         with ExitStack() as stack:
             if connection.vendor == "sqlite":

@@ -1,4 +1,4 @@
-"""Rotation of the key-encryption key: the step after the new key is in front."""
+"""Rotation of the key-encryption key: the step after the new key was put first."""
 
 from typing import Any, override
 
@@ -9,7 +9,7 @@ from portal.accounts import secrets_at_rest
 
 
 class Command(BaseCommand):
-    """Encrypts every private key with the newest of KEY_ENCRYPTION_KEYS."""
+    """Encrypt every private key with the newest of KEY_ENCRYPTION_KEYS."""
 
     help = (
         "Encrypt the private keys of all signing keys and the secrets of second factors with the "
@@ -19,7 +19,6 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
-        """Encrypt again and say how many."""
         count = keys.reencrypt_all()
         secrets_at_rest.reencrypt_all()
         self.stdout.write(f"{count} private keys are encrypted with the newest key now.")

@@ -8,11 +8,10 @@ from licenses.figures import snapshot
 
 
 class Command(BaseCommand):
-    """Counts the figures for a timer, so that no page has to."""
+    """Count the figures, run by a timer, so that no page has to."""
 
     help = "Count the figures of the admin's start page and of /metrics again."
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
-        """Count, keep, and say as of when."""
         self.stdout.write(f"Figures as of {snapshot.refresh().taken_at:%Y-%m-%d %H:%M:%S} UTC.")

@@ -1,4 +1,4 @@
-"""Rotation of the signing key, a step a run."""
+"""Rotation of the signing key, one step for each run."""
 
 from typing import Any, override
 
@@ -10,7 +10,7 @@ from portal.core.refusal import Refused
 
 
 class Command(BaseCommand):
-    """Creates the successor of the active signing key, and activates it in a later run."""
+    """Create the successor of the active signing key, and activate it in a later run."""
 
     help = (
         "Create a new signing key; run again, activate it once it was published for "
@@ -27,7 +27,7 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do the next step and say which. Raises CommandError when refused."""
+        """Do the next step and print it. Raises CommandError when refused."""
         try:
             rotation = rotate_signing_key(
                 actor=SYSTEM, reason="rotate_signing_key", is_emergency=options["emergency"]

@@ -1,4 +1,4 @@
-"""The worker: what is done beside the requests."""
+"""The worker: everything that is done outside of requests."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ HOUR = 3600
 
 
 class Command(BaseCommand):
-    """Do what is done beside the requests; several workers share the work."""
+    """Do what is done outside of requests; several workers share the work."""
 
     help = "Send mail and reminders, do what waited, keep the figures, until SIGTERM or Ctrl-C."
 
@@ -36,9 +36,9 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do the tasks as they come due; an orderly stop ends after what is under way.
+        """Do the tasks as they become due; an orderly stop waits for the task under way.
 
-        Raises CommandError in production on the accounts of the demonstration.
+        Raises CommandError in production if the accounts of the demonstration exist.
         """
         try:
             refuse_demonstration_accounts()

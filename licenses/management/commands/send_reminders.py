@@ -14,5 +14,4 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
-        """Queue them and say for how many tenants."""
         self.stdout.write(f"Tenants reminded: {reminders.send()}")

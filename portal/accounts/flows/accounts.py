@@ -1,4 +1,4 @@
-"""Accounts of people: make, rename, drop what others may have set."""
+"""Accounts of people: create and edit them, end their sessions, drop their credentials."""
 
 from collections.abc import Mapping
 
@@ -24,9 +24,10 @@ TAKEN = "There is an account with this address. Sign in with it."
 
 
 def new_user(*, email: str, name: str, password: str | None) -> User:
-    """Return a user who is not stored yet. Slow on purpose, so call it outside a transaction.
+    """Return a user who is not stored yet.
 
-    Raises Refused, for `name` or `email`, when one of them will not do.
+    Hashing the password is slow on purpose, so call this outside a transaction. Raises Refused,
+    for the field `name` or `email`, when that is not acceptable.
     """
     longest = User._meta.get_field("name").max_length
     user = User(
@@ -40,7 +41,7 @@ def new_user(*, email: str, name: str, password: str | None) -> User:
 def store_account(*, user: User, identity: SocialAccount | None) -> None:
     """Store a new user with a verified address and, if given, an identity at a provider.
 
-    Must run in a transaction. Raises Refused when somebody signs in with the address already.
+    Must run in a transaction. Raises Refused when somebody already signs in with the address.
     """
     if account_exists(user.email):
         raise Refused(TAKEN)
@@ -59,7 +60,7 @@ def account_exists(email: str) -> bool:
 
 
 def address_in_use(email: str) -> str:
-    """Return the address as somebody's is stored, else in the form in which one would be."""
+    """Return the address as it is stored for a user, else as it would be stored."""
     user = User.objects.filter(email_addresses.same("email", email)).first()
     if user is not None:
         return user.email
@@ -71,7 +72,7 @@ def address_in_use(email: str) -> str:
 
 @transaction.atomic
 def rename_user(*, user: User, name: str, actor: Actor) -> User:
-    """Give the person another name and return the user; each of their tenants sees it."""
+    """Change the name and return the user; the log of each of their tenants records it."""
     changes = change(user, {"name": name})
     if changes is not None:
         record_for_person(user=user, actor=actor, action=Action.PERSON_RENAMED, details=changes)
@@ -82,7 +83,7 @@ def rename_user(*, user: User, name: str, actor: Actor) -> User:
 def edit_user(*, user: User, changes: Mapping[str, object], actor: Actor, reason: str) -> User:
     """Change the name of a person or whether they may sign in, as an operator; return the user.
 
-    Who may not sign in any more has no session either, also not when they may again.
+    Sessions of somebody who may no longer sign in end for good.
     """
     locked = lock(User, user.pk)
     details = change(locked, changes)
@@ -100,7 +101,7 @@ def edit_user(*, user: User, changes: Mapping[str, object], actor: Actor, reason
 
 @transaction.atomic
 def end_sessions_of(*, user: User, actor: Actor, reason: str) -> User:
-    """End the user's sessions, as an operator; tell the user which, and return them.
+    """End the user's sessions, as an operator; mail the user which ones, and return the user.
 
     Raises Refused for the actor's own account, whose sessions are on their profile.
     """
@@ -126,7 +127,7 @@ def end_sessions_of(*, user: User, actor: Actor, reason: str) -> User:
 
 @transaction.atomic
 def drop_credentials(*, user: User) -> None:
-    """Take away password, second factors, identities and sessions: their maker is not known."""
+    """Remove password, second factors, identities and sessions: nobody knows who set them."""
     user.set_unusable_password()
     user.save(update_fields=["password"])
     Authenticator.objects.filter(user=user).delete()
@@ -142,7 +143,7 @@ def record_for_person(
     details: Mapping[str, object] | None = None,
     reason: str = "",
 ) -> None:
-    """Record in the log of every tenant of the person; without one, in the vendor's.
+    """Record an action in the logs of all the person's tenants; without any, in the vendor's.
 
     Must run in a transaction. The chains are locked in the order of the tenants' identifiers.
     """

@@ -1,6 +1,6 @@
-"""A change of address: asked for, confirmed by the new address, stopped or taken back by the old.
+"""A change of address: requested, confirmed from the new address, stopped or reversed from the old.
 
-What waits counts only while everything that one signs in with is as it was when it was asked for.
+A waiting change counts only while the user's credentials are as they were at the request.
 """
 
 from datetime import datetime
@@ -32,9 +32,9 @@ SALT = "portal.email_change"
 def ask_email_change(
     *, user: User, email: str, actor: Actor, now: datetime | None = None
 ) -> EmailChange:
-    """Let a change to the address wait for its confirmation, and return it.
+    """Store a change to the address that waits for confirmation, and return it.
 
-    The current address gets a mail with a link that stops it. A change that waited before ends.
+    The current address gets a mail with a link that stops it. An earlier waiting change ends.
     """
     locked = lock(User, user.pk)
     _end_waiting(locked)
@@ -63,7 +63,7 @@ def ask_email_change(
 def finish_email_change(
     *, address: EmailAddress, now: datetime | None = None
 ) -> EmailChange | None:
-    """Mark the change to this address as done and return it, or None when none may be done.
+    """Mark the change to this address as done and return it; None if there is no valid one.
 
     Must run in the transaction that makes the address the user's. The old address gets a mail
     with a link that takes it back.
@@ -93,9 +93,9 @@ def revoke_email_change(
 ) -> EmailChange:
     """Stop the change if it waits, else take the old address back; return it.
 
-    When it is taken back, every session, waiting change and password ends, and what was added to
-    sign in with since the change was asked for. Raises Refused when it is neither to be stopped
-    nor to be taken back any more, and when somebody else has the old address by now.
+    Taking it back ends all sessions, the password, later changes, and all factors and identities
+    that were added since the request. Raises Refused when it can no longer be stopped or taken
+    back, or when somebody else signs in with the old address by now.
     """
     now = now or timezone.now()
     user = lock(User, change.user_id)
@@ -120,14 +120,14 @@ def revoke_email_change(
 
 @transaction.atomic
 def end_what_waits(*, user: User) -> None:
-    """End what was proven by something that the user signs in with no more: a change of address."""
+    """End the user's waiting change of address, because their credentials have changed."""
     locked = lock(User, user.pk)
     _end_waiting(locked)
     _forget_waiting_addresses(locked)
 
 
 def revoking_link(change: EmailChange) -> str:
-    """Return the address for the mail to the old address: it stops the change or takes it back."""
+    """Return the link in the mail to the old address, which stops the change or takes it back."""
     token = signing.dumps(change.pk, salt=SALT)
     return public_link(reverse("open_email_change", args=[token]))
 
@@ -168,7 +168,7 @@ def _end_waiting(user: User) -> None:
 
 
 def _forget_waiting_addresses(user: User) -> None:
-    """Delete addresses that wait for confirmation, and with them the links; not a first one."""
+    """Delete addresses that wait for confirmation, and so their links; never the only address."""
     addresses = EmailAddress.objects.filter(user=user)
     if addresses.filter(verified=True).exists():
         addresses.filter(verified=False).delete()

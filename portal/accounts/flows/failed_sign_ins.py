@@ -17,12 +17,17 @@ logger = logging.getLogger("portal.sign_in")
 MAX_AN_HOUR = 10
 """Rows for one person in an hour: strangers must not fill a tenant's log."""
 
+CODE_AT_SECOND_STEP = "code at the second step"
+CODE_AT_PROOF = "code at a proof"
+REFUSED_BY_LIMIT = "too many attempts"
+"""Stands in the way of an attempt that nobody judged any more."""
+
 
 @transaction.atomic
 def record_failed_sign_in(
     *, user: User | None, email: str, way: str, address: str, now: datetime | None = None
 ) -> None:
-    """Record that somebody failed to sign in: as whom, by which way, from which network address."""
+    """Record a failed sign-in: the account, the method (`way`) and the network address."""
     now = now or timezone.now()
     recent = LogEntry.objects.of_action(Action.SIGN_IN_FAILED).filter(
         at__gt=now - timedelta(hours=1), details__account=email

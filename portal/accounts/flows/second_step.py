@@ -1,4 +1,4 @@
-"""What people hear about the second step of their sign-in."""
+"""Mails to people about the second step of their sign-in."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Sessions of a user: end them all."""
+"""The end of all sessions of a user."""
 
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
@@ -8,9 +8,9 @@ from portal.accounts.models import User
 
 
 def end_all_sessions(*, user: User) -> list[str]:
-    """End every session of the user, and return what is known of them: address and browser.
+    """End every session of the user; return the address and browser of those that are listed.
 
-    Must run in a transaction. The epoch also ends sessions that are not on record.
+    Must run in a transaction. The new epoch also ends sessions that are not listed.
     """
     User.objects.filter(pk=user.pk).update(session_epoch=F("session_epoch") + 1)
     user.refresh_from_db(fields=["session_epoch"])

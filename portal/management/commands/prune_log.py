@@ -13,7 +13,7 @@ from portal.core.refusal import Refused
 
 
 class Command(BaseCommand):
-    """Cut every tenant's log under a signed checkpoint: the one exception of its triggers."""
+    """Remove old rows of every tenant's log, as its triggers allow below a signed checkpoint."""
 
     help = (
         "Remove log rows that are older than so many days. A signed checkpoint keeps the rest "

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Any
+from typing import Any, override
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
@@ -18,8 +18,8 @@ class Command(BaseCommand):
 
     help = "Serve the portal over HTTP with granian, on loopback unless told otherwise."
 
+    @override
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the address and the size of the server."""
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
         parser.add_argument("--port", type=int, default=settings.PORT, help="default: PORT")
         parser.add_argument(
@@ -31,8 +31,9 @@ class Command(BaseCommand):
             "--with-worker", action="store_true", help="send mail too, as manage.py run_worker does"
         )
 
+    @override
     def handle(self, *args: Any, **options: Any) -> None:
-        """Replace this process by the server, or look after it and its worker.
+        """Replace this process by the server, or supervise the server and its worker.
 
         Raises CommandError when the port is taken, the system allows too few open files, or
         several processes would share no cache.

@@ -16,7 +16,7 @@ from portal.core.refusal import Refused
 def set_operator(
     *, user: User, is_staff: bool, groups: Iterable[Group], actor: Actor, reason: str
 ) -> User:
-    """Let the user into the admin, in these groups and no others, or keep them out; return them.
+    """Make the user an operator in exactly these groups, or no operator; return the user.
 
     Raises Refused for the actor's own account, and for an account that may do everything.
     """

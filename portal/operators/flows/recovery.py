@@ -1,4 +1,4 @@
-"""Changes that wait a day: ask for one, stop it, do what is due."""
+"""Changes that wait for a day: request one, stop it, do those that are due."""
 
 import secrets
 from datetime import datetime
@@ -31,10 +31,10 @@ from portal.tenants.models import Member, Role, Tenant
 def remove_second_factor(
     *, user: User, actor: Actor, reason: str, now: datetime | None = None
 ) -> PendingChange:
-    """Ask for the user's second factors to be removed after DELAY, and return what waits.
+    """Request the removal of the user's second factors after DELAY; return the pending change.
 
     The user and all owners of their tenants get a mail. Raises Refused for an operator's account,
-    when there is no second factor, or when this waits already.
+    when there is no second factor, or when such a change is already pending.
     """
     _refuse_removal(user)
     return _ask(Kind.REMOVE_SECOND_FACTOR, user, "", actor, reason, now)
@@ -43,10 +43,10 @@ def remove_second_factor(
 def replace_owner(
     *, tenant: Tenant, email: str, actor: Actor, reason: str, now: datetime | None = None
 ) -> PendingChange:
-    """Ask for somebody else to become the tenant's owner after DELAY, and return what waits.
+    """Request another owner for the tenant after DELAY; return the pending change.
 
     All owners and the new one get a mail. Raises Refused when the tenant has several owners who
-    can sign in, when the address is an owner's already, or when this waits already.
+    can sign in, when the address is already an owner's, or when such a change is already pending.
     """
     owners = tenant.memberships.filter(role=Role.OWNER).select_related("user")
     if sum(owner.user.is_active for owner in owners) > 1:
@@ -61,7 +61,7 @@ def replace_owner(
 def cancel(
     *, change: PendingChange, actor: Actor, reason: str, now: datetime | None = None
 ) -> PendingChange:
-    """Stop what waits and return it; raises Refused when it was done or stopped meanwhile."""
+    """Stop the change and return it; raises Refused when it was done or stopped meanwhile."""
     locked = PendingChange.objects.select_for_update().get(pk=change.pk)
     if locked.outcome != Outcome.WAITING:
         assert locked.finished_at is not None
@@ -74,9 +74,9 @@ def cancel(
 
 
 def run_due(*, now: datetime | None = None) -> list[PendingChange]:
-    """Do everything whose delay is over, each in a transaction of its own, and return it.
+    """Do the changes whose delay is over, each in a transaction of its own, and return them.
 
-    Each is judged again as it is now: whom it is for, and whether who asked for it still may.
+    Each is checked again: the account or tenant, and whether the requester still has the right.
     """
     now = now or timezone.now()
     due = list(PendingChange.objects.due(now).values_list("pk", flat=True))
@@ -110,7 +110,7 @@ def _ask(
                 change.save(force_insert=True)
         except IntegrityError as error:
             raise Refused(f"Such a change of {of} is already pending.") from error
-        _tell(change, secret)
+        _queue_announcement(change, secret)
         _record(change, actor, Action.CHANGE_ASKED, reason, now)
     return change
 
@@ -120,13 +120,16 @@ def _run(pk: UUID, now: datetime) -> PendingChange:
     change = PendingChange.objects.select_for_update().get(pk=pk)
     if change.outcome != Outcome.WAITING:  # somebody stopped it, or another process was faster
         return change
-    asker = change.requested_by
+    requester = change.requested_by
     actor = Actor(
-        kind=ActorKind.OPERATOR, name=asker.get_short_name(), user_id=asker.pk, email=asker.email
+        kind=ActorKind.OPERATOR,
+        name=requester.get_short_name(),
+        user_id=requester.pk,
+        email=requester.email,
     )
     try:
         with transaction.atomic():
-            _refuse_asker(asker, change)
+            _refuse_requester(requester, change)
             before, after = _replace(change, actor, now) if change.tenant else _remove(change)
             _finish(change, Outcome.DONE, "", now)
             _record(change, actor, Action.CHANGE_DONE, change.reason, now, before, after)
@@ -144,9 +147,10 @@ RIGHTS = {
 """What an operator needs to ask for a change, and still to have when it is done."""
 
 
-def _refuse_asker(asker: User, change: PendingChange) -> None:
-    if not (asker.is_active and asker.is_staff and asker.has_perm(RIGHTS[Kind(change.kind)])):
-        raise Refused(f"{asker}, who asked for this, may no longer do so.")
+def _refuse_requester(requester: User, change: PendingChange) -> None:
+    right = RIGHTS[Kind(change.kind)]
+    if not (requester.is_active and requester.is_staff and requester.has_perm(right)):
+        raise Refused(f"{requester}, who asked for this, may no longer do so.")
 
 
 def _refuse_removal(user: User) -> None:
@@ -200,7 +204,7 @@ def _record(
     before: Any = None,
     after: Any = None,
 ) -> None:
-    """Record it in the log of the tenant, or of each tenant of the user."""
+    """Record the change in the log of the tenant, or of each tenant of the user."""
     details = {
         "change": change.get_kind_display(),
         "of": str(change.user or change.tenant),
@@ -230,14 +234,14 @@ def _tenants(change: PendingChange) -> list[UUID]:
     return list(memberships.order_by("tenant_id").values_list("tenant_id", flat=True))
 
 
-def _tell(change: PendingChange, secret: str) -> None:
+def _queue_announcement(change: PendingChange, secret: str) -> None:
     """Queue the mail that says what will happen and how to stop it."""
     link = public_link(reverse("open_cancellation", args=[secret]))
     _mail(change, "pending_change", due=moment(change.due_at), link=link)
 
 
 def _mail(change: PendingChange, template: str, **context: Any) -> None:
-    """Queue a mail to whom it concerns and to all owners."""
+    """Queue a mail to the person concerned and to all owners."""
     owners = Member.objects.owners().filter(tenant_id__in=_tenants(change))
     people = {*owners.values_list("user__email", flat=True)}
     people.add(change.user.email if change.user else change.email)

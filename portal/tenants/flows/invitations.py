@@ -1,4 +1,4 @@
-"""Invitations: invite an address, revoke, accept, join as a person without account."""
+"""Invitations: invite an address, revoke, accept, join as a person without an account."""
 
 import hashlib
 import secrets
@@ -42,9 +42,9 @@ DAY = timedelta(days=1)
 def invite_member(
     *, tenant: Tenant, email: str, role: Role, actor: Actor, now: datetime | None = None
 ) -> Invitation:
-    """Offer an address membership by a mail with a link, and return the invitation.
+    """Offer membership to an address by a mail with a link, and return the invitation.
 
-    Raises Refused when the actor is no owner any more, and as `offer` does.
+    Raises Refused when the actor is no longer an owner, and as `offer` does.
     """
     now = now or timezone.now()
     locked = lock(Tenant, tenant.pk)
@@ -61,18 +61,18 @@ def invite_member(
 
 
 def offer(*, tenant: Tenant, email: str, role: Role, actor: Actor, now: datetime) -> Invitation:
-    """Store and mail an invitation and return it; its part in the log is the caller's.
+    """Store and mail an invitation and return it; the caller records it in the log.
 
     `tenant` is locked. Only a hash of the link's secret is kept. Raises Refused when somebody with
     the address is a member or has an open invitation, when the tenant sent MAX_A_DAY in 24
-    hours, when no mail can be sent to the address, or when the tenant's name does not belong into
+    hours, when no mail can be sent to the address, or when the tenant's name must not appear in
     a mail to strangers.
     """
     assert actor.user_id is not None, "a person invites"
     email = email_addresses.admitted(email).lower()
     _refuse_unless_invitable(tenant, email, now)
     secret = secrets.token_urlsafe(32)
-    # What cannot be accepted any more makes room for the new one.
+    # An invitation that can no longer be accepted makes room for the new one.
     tenant.invitations.pending().filter(email_addresses.same("email", email)).update(revoked_at=now)
     invitation = Invitation.objects.create(
         tenant=tenant,
@@ -91,9 +91,9 @@ def offer(*, tenant: Tenant, email: str, role: Role, actor: Actor, now: datetime
 def revoke_invitation(
     *, invitation: Invitation, actor: Actor, now: datetime | None = None
 ) -> Invitation:
-    """Make the link of the mail worthless and return the invitation.
+    """Make the mailed link invalid and return the invitation.
 
-    Raises Refused when the actor is no owner any more, or when it was accepted meanwhile.
+    Raises Refused when the actor is no longer an owner, or when it was accepted meanwhile.
     """
     tenant = lock(Tenant, invitation.tenant_id)
     refuse_unless_owner(tenant, actor)
@@ -120,8 +120,8 @@ def join_as_user(
 ) -> Member:
     """Make the user a member and return the membership.
 
-    Raises Refused when the invitation is not open (any more), when the user did not verify the
-    address it was sent to, or is a member already.
+    Raises Refused when the invitation is not (or no longer) open, when the user did not verify the
+    address it was sent to, or is already a member.
     """
     now = now or timezone.now()
     tenant = lock(Tenant, invitation.tenant_id)
@@ -156,8 +156,8 @@ def join_as_new_person(
 
     Whoever holds the mailed link has proven the address, so it counts as verified. They sign in
     with the password, or with the identity at a provider. `address` is the network address for
-    the log. Raises Refused as `accept_invitation` does, and when somebody signs in with the
-    address already.
+    the log. Raises Refused as `join_as_user` does, and when somebody already signs in with the
+    address.
     """
     user = new_user(email=invitation.email, name=name, password=password)
     try:

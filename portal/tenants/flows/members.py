@@ -15,7 +15,7 @@ from portal.tenants.models import Member, Role, Tenant
 def change_role(*, member: Member, role: Role, actor: Actor) -> Member:
     """Give the member another role and return the membership.
 
-    Raises Refused when the actor is no owner any more, or when it would leave no owner.
+    Raises Refused when the actor is no longer an owner, or when it would leave no owner.
     """
     locked = _locked(member, actor)
     if locked.role == role:
@@ -35,7 +35,7 @@ def change_role(*, member: Member, role: Role, actor: Actor) -> Member:
 def remove_member(*, member: Member, actor: Actor) -> None:
     """End the membership; the person loses access at the next request.
 
-    Raises Refused when the actor is no owner any more, or when it would leave no owner.
+    Raises Refused when the actor is no longer an owner, or when it would leave no owner.
     """
     locked = _locked(member, actor)
     _refuse_to_lose_the_last_owner(locked)
@@ -59,7 +59,7 @@ def leave_tenant(*, tenant: Tenant, actor: Actor) -> None:
 def hand_over(*, to: Member, actor: Actor) -> Member:
     """Make `to` an owner and the actor, an owner until now, a manager; return `to`.
 
-    Raises Refused when the actor is no owner any more, or when `to` is the actor or cannot
+    Raises Refused when the actor is no longer an owner, or when `to` is the actor or cannot
     sign in.
     """
     new = _locked(to, actor)
@@ -81,7 +81,7 @@ def hand_over(*, to: Member, actor: Actor) -> Member:
 
 
 def refuse_unless_owner(tenant: Tenant, actor: Actor) -> None:
-    """Raise Refused for a member who is no owner (any more); call it under the tenant's lock."""
+    """Raise Refused for a member who is not an owner; call it under the tenant's lock."""
     if actor.kind != ActorKind.MEMBER:
         return
     if not tenant.memberships.owners().filter(user=actor.user_id).exists():

@@ -24,9 +24,9 @@ def sign_up_owner(
 ) -> Member:
     """Make an account for a verified address, and a tenant that it owns; return the membership.
 
-    One signs in with the password, or with the identity at a provider. `address` is the network
-    address for the log. Raises Refused when somebody signs in with the email address already, or
-    when it or a name will not do.
+    The user signs in with the password, or with the identity at a provider. `address` is the
+    network address for the log. Raises Refused when somebody already signs in with the email
+    address, or when it or a name is not acceptable.
     """
     longest = Tenant._meta.get_field("name").max_length
     tenant_name = names.admitted(

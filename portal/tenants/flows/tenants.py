@@ -29,9 +29,9 @@ def update_tenant(
 ) -> Tenant:
     """Change what is given and differs, and return the tenant.
 
-    Operators give a reason, owners need none. Raises Refused when the actor is no owner any more,
-    when the country would change after license keys were generated (it stands in them), or when
-    members would have to use a second factor which the owner who asks does not have.
+    Operators give a reason, owners need none. Raises Refused when the actor is no longer an owner,
+    when the country would change after license keys were generated (they hold it), or when members
+    would have to use a second factor which the acting owner does not have.
     """
     if country is not None:  # what the caller has read of the tenant may be outdated
         # Generate reads the country under the lock of a subscription: it must not be under way.
@@ -70,7 +70,7 @@ def _would_lock_out(tenant: Tenant, actor: Actor) -> bool:
 def open_tenant(*, tenant: Tenant, owner_email: str, actor: Actor, reason: str) -> Tenant:
     """Store a new tenant, invite its first owner by mail, and return it.
 
-    Raises Refused when its name or country will not do, or when nobody can be invited.
+    Raises Refused when its name or country is not acceptable, or when nobody can be invited.
     """
     owner_email = email_addresses.admitted(owner_email, field="owner_email")
     refuse_invalid(tenant)

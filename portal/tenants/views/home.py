@@ -1,4 +1,4 @@
-"""The start: where everybody is led to."""
+"""The start page, which redirects everybody."""
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponseRedirect
@@ -11,7 +11,7 @@ from portal.accounts.models import User
 @require_safe
 @login_not_required
 def home(request: HttpRequest) -> HttpResponseRedirect:
-    """Lead to the sign-in, the subscriptions, or, for operators without a tenant, the admin."""
+    """Redirect to sign-in, the subscriptions or, for operators without a tenant, the admin."""
     user = request.user
     if not user.is_authenticated:
         return redirect("account_login")

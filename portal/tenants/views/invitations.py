@@ -25,10 +25,10 @@ from portal.web.pages import HtmxRequest, form_page, too_many, uncached
 @require_safe
 @login_not_required
 def open_invitation(request: HtmxRequest, secret: str) -> HttpResponse:
-    """Remember which invitation a good link was for, and take its secret out of the address.
+    """Remember the invitation of a valid link, and redirect to an address without the secret.
 
-    Addresses are logged, kept in histories, and sent along as referrers. A session is made for
-    good links only.
+    Addresses are logged, kept in histories, and sent as referrers. A session is made for valid
+    links only.
     """
     refused = too_many(request, LINKS)
     if refused is not None:

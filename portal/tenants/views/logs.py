@@ -75,7 +75,7 @@ def export(request: TenantRequest) -> HttpResponseBase:
 
 
 def _rows(request: TenantRequest, form: LogFilterForm) -> LogEntryQuerySet:
-    """Return the rows of the tenant that the filter finds; none when it is not understood.
+    """Return the rows of the tenant that the filter finds; none when it is invalid.
 
     The log of a subscription of another tenant does not exist (404).
     """

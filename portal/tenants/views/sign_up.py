@@ -29,13 +29,13 @@ MAX_LINK_SECONDS = 24 * 3600
 """Seconds for which the link of a sign-up works."""
 
 IN_SESSION = "sign_up_of"
-"""Where the session keeps the verified address and until when (Unix time) its link works."""
+"""Session key of the verified address and the time (Unix time) until which its link works."""
 
 
 @require_form_methods
 @login_not_required
 def sign_up(request: HtmxRequest) -> HttpResponse:
-    """Ask for an address and send a link to it: nothing exists before somebody opens that.
+    """Ask for an address and mail a link to it: nothing is stored before somebody opens it.
 
     Only the mail says whether there is an account with the address.
     """
@@ -70,9 +70,9 @@ def _send_link(request: HttpRequest, email: str) -> None:
 @require_safe
 @login_not_required
 def open_sign_up(request: HttpRequest, token: str) -> HttpResponse:
-    """Remember the address of a good link, and take the link's secret out of the page's address.
+    """Remember the email address of a valid link, and redirect to a page without its secret.
 
-    Addresses of pages are logged and kept in histories; a session is made for good links only.
+    Addresses of pages are logged and kept in histories; a session is made for valid links only.
     """
     refused = too_many(request, LINKS)
     if refused is not None:

@@ -58,7 +58,7 @@ def detail(request: TenantRequest) -> HttpResponse:
 def edit(request: TenantRequest) -> HttpResponse:
     """Change the tenant's name, country and rules."""
     kept = kept_form(request)
-    # A box that was not ticked is not among what was posted.
+    # Browsers do not post a checkbox that is not ticked.
     initial = {"requires_two_factor": False} | kept if kept else {}
     form = TenantForm(_posted(request), instance=request.tenant, initial=initial)
     if form.is_valid():
@@ -195,7 +195,7 @@ def leave(request: TenantRequest) -> HttpResponse:
 @require_POST
 @tenant_role(Role.VIEWER, shows_tenant=False)
 def switch(request: TenantRequest) -> HttpResponse:
-    """Go on in another tenant of the user's: its identifier is kept in the session."""
+    """Switch to another tenant of the user, whose identifier is kept in the session."""
     chosen = request.POST.get("tenant")
     member = next((m for m in request.memberships if str(m.tenant_id) == chosen), None)
     if member is None:

@@ -103,6 +103,7 @@ def issued(signing_key) -> list[str]:
     return [li.keys.get(slot=slot).token or "" for li in licenses for slot in Slot]
 
 
+@pytest.mark.sweep
 def test_none_of_them_is_accepted_and_memory_does_not_grow(issued):
     chance = random.Random(SEED)
     results: Counter[str] = Counter()

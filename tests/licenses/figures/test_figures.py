@@ -17,7 +17,7 @@ from licenses.figures import snapshot
 from licenses.models import CheckCount, Figures, KeyState, LicenseKey, SigningKey
 from portal.core.actors import SYSTEM
 from portal.mail.models import Outbox
-from subscriptions.flows import standing
+from subscriptions.flows import suspend_resume_end
 from subscriptions.models import Plan, State
 from tests.support.factories import make_key, make_license, make_subscription
 
@@ -55,11 +55,11 @@ def business(signing_key: SigningKey) -> snapshot.Numbers:
     make_subscription(plan="micro-yearly", ends_at=NOW + DAY, created_at=old)
     make_subscription(plan="micro-yearly", ends_at=NOW - 40 * DAY, starts_at=old, created_at=old)
     ended = make_subscription(created_at=old)
-    standing.end_subscription(
+    suspend_resume_end.end_subscription(
         subscription=ended, actor=SYSTEM, reason="Asked for", now=NOW - 2 * DAY
     )
     long_ago = make_subscription(created_at=old)
-    standing.end_subscription(
+    suspend_resume_end.end_subscription(
         subscription=long_ago, actor=SYSTEM, reason="Asked for", now=NOW - 50 * DAY
     )
 

@@ -70,6 +70,15 @@ def test_it_can_not_be_activated_before_it_was_published_long_enough(signing_key
     assert keys.active() == made
 
 
+def test_one_that_was_activated_meanwhile_is_not_activated_again(signing_key):
+    outdated = create_signing_key(actor=BOB)
+    own = SigningKey.objects.get(pk=outdated.pk)
+    activated = activate_signing_key(signing_key=own, actor=BOB, is_emergency=True)
+    before = told()
+    again = activate_signing_key(signing_key=outdated, actor=BOB, is_emergency=True)
+    assert (again.activated_at, told()) == (activated.activated_at, before)
+
+
 def test_an_emergency_does_not_wait(signing_key):
     made = create_signing_key(actor=BOB)
     activate_signing_key(signing_key=made, actor=BOB, reason="Leaked", is_emergency=True)

@@ -308,7 +308,7 @@ def test_nothing_is_kept_of_a_key_that_did_not_verify(client, license, caplog):
     with caplog.at_level(logging.INFO):
         ask(client, {"key": forged})
     assert not CheckCount.objects.exists()
-    [line] = [r.getMessage() for r in caplog.records if r.name == "licenses.public"]
+    [line] = [r.getMessage() for r in caplog.records if r.name == "licenses.programs"]
     assert (len(line.split()), token[:40] in caplog.text) == (5, False)
 
 

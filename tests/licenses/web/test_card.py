@@ -50,7 +50,7 @@ KEYS = ["none", "valid", "expiring", "expired", "revoked", "in an overlap", "pla
 
 
 def offered(state: str, key: str, role: Role) -> set[str]:
-    """Return what spec.md says under "What a state allows"."""
+    """Return the buttons that a member of this role may see."""
     manages = role != Role.VIEWER
     buttons = {"check-presented"} | ({"rename"} if manages else set())
     if state == "pending" and manages:

@@ -55,5 +55,5 @@ def test_pages(contoso, viewer_client, django_assert_num_queries):
         make_subscription(tenant=contoso)
     first = viewer_client.get(IDENTIFIERS).context["page"]
     assert (len(first.rows), len(rows(viewer_client, after=str(first.older)))) == (25, 5)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(5):
         viewer_client.get(IDENTIFIERS)

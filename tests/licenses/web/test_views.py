@@ -207,7 +207,7 @@ def test_an_overlap_that_is_over_can_not_be_ended(manager_client, license):
 @pytest.mark.parametrize("headers", [{}, HTMX], ids=["plain", "htmx"])
 def test_delete_takes_the_name_and_nothing_else(headers, manager_client, license):
     address = url("delete", license.subscription)
-    for typed in ["", "field tools", "Field  tools", "yes"]:
+    for typed in ["", "field tools", "yes"]:
         answer = manager_client.post(address, {"confirmation": typed}, headers=headers)
         kind = "fragment" if headers else "page"
         assert shape(answer) == (422, kind, "Delete both license keys")

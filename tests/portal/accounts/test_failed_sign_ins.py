@@ -55,3 +55,29 @@ def test_a_wrong_code_is_a_row_and_a_sign_in_says_how(owner, contoso):
         ("person.signed_in", {"how": "password"}),
         ("person.sign_in_failed", {"account": owner.email, "way": "code at the second step"}),
     ]
+
+
+def ways(tenant):
+    rows = LogEntry.objects.of_action("person.sign_in_failed").filter(tenant_id=tenant.pk)
+    return [row.details["way"] for row in rows.order_by("seq")]
+
+
+def test_attempts_that_the_limit_refused_are_rows_too(owner, contoso):
+    for _ in range(6):
+        attempt(owner.email, "a wrong password")
+    assert ways(contoso) == ["password"] * 5 + ["password (too many attempts)"]
+    TOTP.activate(owner, TOTP_SECRET)
+    client = Client()
+    client.post(LOGIN, {"login": owner.email, "password": PASSWORD}, REMOTE_ADDR="192.0.2.9")
+    for _ in range(7):
+        client.post(reverse("mfa_authenticate"), {"code": "000000"}, REMOTE_ADDR="192.0.2.9")
+    assert ways(contoso)[6:] == ["code at the second step"] * 4
+
+
+def test_a_code_that_the_limit_refused_is_a_row(owner, contoso):
+    TOTP.activate(owner, TOTP_SECRET)
+    client = Client()
+    client.post(LOGIN, {"login": owner.email, "password": PASSWORD})
+    for _ in range(6):
+        client.post(reverse("mfa_authenticate"), {"code": "000000"})
+    assert ways(contoso)[5:] == ["code at the second step (too many attempts)"]

@@ -1,17 +1,34 @@
-"""Answers of passkeys that are none, and where a proof that failed leads."""
+"""What answers of passkeys must say, what is refused, and where a proof that failed leads."""
 
 import json
 
 import pytest
+from allauth.mfa.models import Authenticator
+from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
 from portal.accounts.allauth_internals import TOTP
 from portal.accounts.passkeys import MAX_CREDENTIAL
-from tests.support.accounts import TOTP_SECRET, sign_in
+from portal.activity.models import LogEntry
+from tests.support.accounts import PASSWORD, TOTP_SECRET, make_user, sign_in, stale
+from tests.support.security_keys import SecurityKey
 
 pytestmark = pytest.mark.django_db
 LOGIN, ADD = reverse("mfa_login_webauthn"), reverse("mfa_add_webauthn")
+PROVE, SECOND_STEP = reverse("mfa_reauthenticate_webauthn"), reverse("mfa_authenticate")
+NOT_ADDED = "The passkey could not be added. Try again, or use another one."
+NOT_CONFIRMED = "The passkey did not confirm that it is you. Try again, or choose another way."
+OURS = "https://portal.example"
+ELSEWHERE = [
+    {"origin": "https://login.portal.example"},
+    {"origin": "https://portal.example:8443"},
+    {"origin": "http://portal.example"},
+    {"origin": "https://portal.example/"},
+    {"origin": "https://evil.example"},
+    {"crossOrigin": True},
+]
+FROM_ELSEWHERE = pytest.mark.parametrize("client_data", [ELSEWHERE[0], ELSEWHERE[-1]], ids=str)
 NASTY = [
     "{",
     "[]",
@@ -52,3 +69,190 @@ def test_password_managers_find_the_change(owner):
     TOTP.activate(owner, TOTP_SECRET)
     answer = sign_in(Client(), owner).get("/.well-known/change-password")
     assert answer["Location"] == reverse("account_change_password")
+
+
+@pytest.fixture
+def key(settings) -> SecurityKey:
+    """A key whose browser is at the portal."""
+    settings.PUBLIC_URL = OURS
+    return SecurityKey(OURS)
+
+
+def adds(client, key, **answer):
+    options = client.get(ADD).context["js_data"]["creation_options"]["publicKey"]
+    credential = key.register(jsonable(options), **answer)
+    return client.post(ADD, {"credential": json.dumps(credential)})
+
+
+def jsonable(options):
+    """Return the options as the page shows them to its script."""
+    return json.loads(json.dumps(options, default=dict))
+
+
+def asks(client):
+    """Return what a sign-in asks of a passkey."""
+    return client.get(LOGIN, headers={"accept": "application/json"}).json()
+
+
+def signs_in(client, key, **answer):
+    options = asks(client)["request_options"]["publicKey"]
+    return client.post(LOGIN, {"credential": json.dumps(key.answer(options, **answer))})
+
+
+def proves(client, key, *, then, **answer):
+    page = client.get(PROVE, {"next": then})
+    options = jsonable(page.context["js_data"]["request_options"]["publicKey"])
+    credential = json.dumps(key.answer(options, **answer))
+    return client.post(PROVE, {"credential": credential, "next": then})
+
+
+def said(answer):
+    return [str(message) for message in get_messages(answer.wsgi_request)]
+
+
+def is_signed_in(client):
+    return "_auth_user_id" in client.session
+
+
+@pytest.fixture
+def registered(owner, key) -> SecurityKey:
+    """The owner's passkey."""
+    assert adds(sign_in(Client(), owner), key).status_code == 302
+    return key
+
+
+def test_a_passkey_signs_in_and_proves(owner, registered):
+    client = Client()
+    assert signs_in(client, registered)["Location"] == reverse("home")
+    assert is_signed_in(client)
+    old = sign_in(Client(), owner, at=stale())
+    assert proves(old, registered, then="/profile/")["Location"] == "/profile/"
+
+
+@FROM_ELSEWHERE
+def test_no_passkey_is_added_from_elsewhere(client_data, owner_client, key):
+    answer = adds(owner_client, key, **client_data)
+    assert (answer.status_code, answer.context["form"].non_field_errors()) == (200, [NOT_ADDED])
+    assert not Authenticator.objects.exists()
+
+
+def test_no_passkey_is_added_that_did_not_ask_who_uses_it(owner_client, key):
+    answer = adds(owner_client, key, verified=False)
+    assert (answer.status_code, answer.context["form"].non_field_errors()) == (200, [NOT_ADDED])
+
+
+def test_a_passkey_belongs_to_one_account(owner, registered):
+    other = sign_in(Client(), make_user(email="other@contoso.example"))
+    answer = adds(other, registered)
+    assert answer.status_code == 200
+    assert answer.context["form"].non_field_errors() == [
+        "This passkey belongs to an account already."
+    ]
+    assert Authenticator.objects.get(type="webauthn").user == owner
+
+
+def test_no_passkey_is_added_under_another_identifier_than_it_attests(owner_client, key):
+    options = jsonable(owner_client.get(ADD).context["js_data"]["creation_options"]["publicKey"])
+    credential = key.register(options) | {"id": "AAAA", "rawId": "AAAA"}
+    answer = owner_client.post(ADD, {"credential": json.dumps(credential)})
+    assert (answer.status_code, answer.context["form"].non_field_errors()) == (200, [NOT_ADDED])
+
+
+@pytest.mark.parametrize("client_data", ELSEWHERE, ids=str)
+def test_no_passkey_signs_in_from_elsewhere(client_data, registered):
+    client = Client()
+    answer = signs_in(client, registered, **client_data)
+    assert (answer["Location"], said(answer)) == (reverse("account_login"), [NOT_CONFIRMED])
+    assert not is_signed_in(client)
+
+
+@pytest.mark.parametrize(("before", "after"), [(7, 7), (7, 0)])
+def test_a_count_that_regresses_signs_nobody_in(before, after, registered):
+    registered.count = before
+    assert signs_in(Client(), registered)["Location"] == reverse("home")
+    registered.count = after
+    client = Client()
+    answer = signs_in(client, registered)
+    assert (answer["Location"], said(answer)) == (reverse("account_login"), [NOT_CONFIRMED])
+    assert not is_signed_in(client)
+    registered.count = before + 1
+    assert signs_in(Client(), registered)["Location"] == reverse("home")
+
+
+def test_a_passkey_that_never_counts_signs_in_each_time(registered):
+    assert [signs_in(Client(), registered)["Location"] for _ in range(2)] == [reverse("home")] * 2
+
+
+def test_a_passkey_signs_in_to_its_own_account_only(registered):
+    other = make_user(email="other@contoso.example")
+    theirs = SecurityKey(OURS)
+    assert adds(sign_in(Client(), other), theirs).status_code == 302
+    theirs.user_handle = registered.user_handle
+    client = Client()
+    answer = signs_in(client, theirs)
+    assert (answer["Location"], said(answer)) == (reverse("account_login"), [NOT_CONFIRMED])
+    assert not is_signed_in(client)
+
+
+def test_a_passkey_that_did_not_ask_who_uses_it_signs_nobody_in(owner, registered, contoso):
+    client = Client()
+    answer = signs_in(client, registered, verified=False)
+    row = LogEntry.objects.of_action("person.sign_in_failed").get(tenant_id=contoso.pk)
+    assert row.details == {"account": owner.email, "way": "passkey"}
+    assert (answer["Location"], said(answer)) == (reverse("account_login"), [NOT_CONFIRMED])
+    assert not is_signed_in(client)
+
+
+@pytest.mark.parametrize("bad", [ELSEWHERE[0], {"verified": False}], ids=str)
+def test_a_proof_that_failed_comes_back_to_where_it_started(bad, owner, registered):
+    client = sign_in(Client(), owner, at=stale())
+    answer = proves(client, registered, then="/profile/", **bad)
+    assert (answer.status_code, said(answer)) == (302, [NOT_CONFIRMED])
+    assert answer["Location"] == f"{PROVE}?next=%2Fprofile%2F"
+    assert client.get(reverse("account_email")).status_code == 302
+    assert proves(client, registered, then="/profile/")["Location"] == "/profile/"
+    assert client.get(reverse("account_email")).status_code == 200
+
+
+def test_the_passkey_of_somebody_else_is_no_proof(owner, registered):
+    other = make_user(email="other@contoso.example")
+    assert adds(sign_in(Client(), other), SecurityKey(OURS)).status_code == 302
+    client = sign_in(Client(), other, at=stale())
+    answer = proves(client, registered, then="/profile/")
+    assert (answer.status_code, said(answer)) == (302, [NOT_CONFIRMED])
+    row = LogEntry.objects.of_action("person.sign_in_failed").get()
+    assert row.details == {"account": other.email, "way": "passkey at a proof"}
+
+
+def test_failed_passkeys_are_bounded_by_the_hour_and_of_nobody_in_the_process_log(
+    registered, contoso, caplog
+):
+    for _ in range(11):
+        signs_in(Client(), registered, crossOrigin=True)
+    registered.user_handle = ""
+    signs_in(Client(), registered)
+    rows = LogEntry.objects.of_action("person.sign_in_failed").filter(tenant_id=contoso.pk)
+    assert rows.count() == 10
+    lines = [record.getMessage() for record in caplog.records if record.name == "portal.sign_in"]
+    assert lines[-1] == "Sign-in failed: account='' way='passkey' from='127.0.0.1'"
+    assert len(lines) == 2
+
+
+@FROM_ELSEWHERE
+def test_no_passkey_is_a_second_step_from_elsewhere(client_data, owner, registered):
+    client = Client()
+    client.post(reverse("account_login"), {"login": owner.email, "password": PASSWORD})
+    options = jsonable(client.get(SECOND_STEP).context["js_data"]["request_options"]["publicKey"])
+    credential = json.dumps(registered.answer(options, **client_data))
+    answer = client.post(SECOND_STEP, {"credential": credential})
+    errors = answer.context["webauthn_form"].errors["credential"]
+    assert (answer.status_code, errors) == (200, [NOT_CONFIRMED])
+    assert not is_signed_in(client)
+
+
+def test_the_name_of_a_passkey_has_a_length(owner_client, registered):
+    proves(owner_client, registered, then="/profile/")
+    passkey = Authenticator.objects.get(type="webauthn")
+    edit = reverse("mfa_edit_webauthn", args=[passkey.pk])
+    assert owner_client.post(edit, {"name": "x" * 101}).status_code == 200
+    assert owner_client.post(edit, {"name": "x" * 100}).status_code == 302

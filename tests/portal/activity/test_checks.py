@@ -25,7 +25,7 @@ def test_nothing_is_said_of_a_log_that_is_guarded():
 def test_missing_triggers_are_named():
     remove_triggers()
     [(warning, sentence)] = said()
-    assert warning == "portal.W001"
+    assert warning == "portal.W002"
     assert "log_entry_no_update, log_entry_no_delete, log_entry_no_replace" in sentence
 
 
@@ -35,7 +35,7 @@ def test_a_trigger_that_is_switched_off_is_named():
         cursor.execute(f"ALTER TABLE {TABLE} DISABLE TRIGGER log_entry_no_update")
     assert said() == [
         (
-            "portal.W001",
+            "portal.W002",
             "Triggers that guard the log are missing or switched off: log_entry_no_update.",
         )
     ]
@@ -46,7 +46,7 @@ def test_a_role_that_owns_the_tables_is_warned_of_in_production(monkeypatch):
     monkeypatch.setattr(settings, "DEMONSTRATION", False)
     sentence = "The portal's database role owns the table {}, so it can switch off what guards {}"
     assert said() == [
-        ("portal.W002", sentence.format(table, "the log.")) for table in (CHAINS, TABLE)
+        ("portal.W003", sentence.format(table, "the log.")) for table in (CHAINS, TABLE)
     ]
 
 
@@ -76,4 +76,4 @@ def test_a_role_as_the_page_on_postgresql_sets_it_up_suffices(contoso, monkeypat
         cursor.execute(f"GRANT TRUNCATE ON {TABLE} TO {ROLE}")
         cursor.execute(f"SET LOCAL ROLE {ROLE}")
     [(warning, sentence)] = said()
-    assert (warning, f"may alter the table {TABLE}" in sentence) == ("portal.W002", True)
+    assert (warning, f"may alter the table {TABLE}" in sentence) == ("portal.W003", True)

@@ -236,7 +236,7 @@ def test_migrations_put_names_right_and_leave_what_is_signed(contoso, owner, sig
     User.objects.update(name="Bob\n\nhttps://evil.example")
     Tenant.objects.update(name="contoso.com\u202e")
     editor = SimpleNamespace(connection=connection)
-    for app, number in (("portal", "0005"), ("subscriptions", "0002")):
+    for app, number in (("portal", "0006"), ("subscriptions", "0002")):
         migration = importlib.import_module(f"{app}.migrations.{number}_names_put_right")
         for _ in range(2):
             migration.put_names_right(apps, editor)

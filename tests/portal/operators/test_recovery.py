@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -18,6 +19,7 @@ from portal.operators.flows import recovery
 from portal.operators.models import Outcome, PendingChange
 from portal.tenants.models import Invitation, Role
 from tests.support.accounts import make_member
+from tests.support.license_flows import meanwhile
 from tests.support.operator_actions import do, operator_of, results
 
 DAY = timedelta(hours=24)
@@ -198,11 +200,24 @@ def test_a_change_is_done_at_the_very_moment_when_it_is_due(operator_client, jan
     assert [change.outcome for change in recovery.run_due(now=due)] == [Outcome.DONE]
 
 
+def test_what_is_stopped_at_the_last_moment_is_not_done(operator_client, operator, jane):
+    do(operator_client, [jane], "remove_second_factor")
+    own = PendingChange.objects.get()
+    stop = partial(
+        recovery.cancel, change=own, actor=operator.as_actor(""), reason="Jane has the phone."
+    )
+    with meanwhile(stop):
+        [change] = later()
+    assert change.outcome == Outcome.STOPPED
+    assert Authenticator.objects.filter(user=jane).exists()
+
+
 def test_stopping_too_late_says_so(operator_client, operator, jane):
     do(operator_client, [jane], "remove_second_factor")
-    [change] = later()
+    outdated = PendingChange.objects.get()
+    later()
     with pytest.raises(Refused, match="^This was done on "):
-        recovery.cancel(change=change, actor=operator.as_actor(""), reason="Too late.")
+        recovery.cancel(change=outdated, actor=operator.as_actor(""), reason="Too late.")
 
 
 # What time and people change meanwhile

@@ -144,6 +144,7 @@ def test_secrets_are_not_even_read(operator_client: Client, signing_key: Signing
 # Speed
 
 
+@pytest.mark.sweep
 def test_lists_cost_the_same_at_1_and_at_25_rows(
     operator_client: Client, signing_key: SigningKey
 ) -> None:

@@ -15,8 +15,12 @@ from portal.core.refusal import Refused
 from portal.tenants.models import Tenant
 from subscriptions.flows.activate import activate_subscription
 from subscriptions.flows.rename import rename_subscription
-from subscriptions.flows.standing import end_subscription, resume_subscription, suspend_subscription
 from subscriptions.flows.start_community import start_community_subscription
+from subscriptions.flows.suspend_resume_end import (
+    end_subscription,
+    resume_subscription,
+    suspend_subscription,
+)
 from subscriptions.models import Plan, State, Subscription
 from tests.support.factories import make_subscription
 from tests.support.races import race

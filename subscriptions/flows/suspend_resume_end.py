@@ -1,4 +1,4 @@
-"""Suspend, resume and end a subscription: what only the vendor does, with a reason."""
+"""Suspend, resume and end a subscription: only operators do it, with a reason."""
 
 from datetime import datetime
 
@@ -19,8 +19,8 @@ def suspend_subscription(
 ) -> Subscription:
     """Suspend an active subscription: checks of its license keys are refused until it resumes.
 
-    A suspended one is returned as it is. Raises Refused when it is pending or has ended, by its
-    end date too.
+    A suspended one is returned as it is. Raises Refused when it is pending, was ended, or has
+    passed its end date.
     """
     return _move(subscription, actor, reason, now, {State.ACTIVE}, State.SUSPENDED)
 
@@ -35,7 +35,7 @@ def resume_subscription(
 def end_subscription(
     *, subscription: Subscription, actor: Actor, reason: str, now: datetime | None = None
 ) -> Subscription:
-    """End a subscription for good; one that has been ended is returned as it is."""
+    """End a subscription permanently; one that was ended before is returned as it is."""
     return _move(
         subscription,
         actor,
