@@ -5,9 +5,10 @@
 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
-INSTALL := $(UV) pip install --quiet --python $(BIN)/python --require-hashes
+INSTALL := $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes
 COMPILE := $(UV) pip compile --universal --generate-hashes --python-version 3.13 -q $(UPGRADE)
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+# Bytecode is kept whatever the shell says: the tests start dozens of processes.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal
 PACKAGES := portal subscriptions licenses tests
 # Environment of the checks: nothing of theirs may land in the tree, nor read the demonstration.
 SCRATCH := scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import Client, TransactionTestCase
 from django.urls import reverse
-from django.utils import timezone
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from portal.accounts.models import User
 from portal.tenants.models import Role, Tenant
@@ -33,6 +33,23 @@ def static_files() -> None:
         if not (shared / "staticfiles.json").exists():
             shared.mkdir(exist_ok=True)
             call_command("collectstatic", interactive=False, verbosity=0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_look_at_static_files(static_files: None) -> Iterator[None]:
+    """Let WhiteNoise look at the static files once: each `Client` makes a handler of its own."""
+    look = WhiteNoiseMiddleware.update_files_dictionary
+    seen: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def look_once(layer: WhiteNoiseMiddleware, root: str, prefix: str) -> None:
+        if (root, prefix) not in seen:
+            look(layer, root, prefix)
+            seen[root, prefix] = layer.files.copy()
+        layer.files.update(seen[root, prefix])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "update_files_dictionary", look_once)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -149,22 +166,10 @@ def support_client(operator_client: Client, contoso: Tenant) -> Client:
 
 # Keys
 
-_kept_signing_key: dict[str, Any] = {}
-
 
 @pytest.fixture
 def signing_key(db: None) -> Any:
-    """An active signing key: a real one, made once per process and stored anew for each test."""
-    from licenses import keys
-    from licenses.models import SigningKey
+    """An active signing key."""
+    from tests.support.factories import make_signing_key
 
-    if _kept_signing_key and _kept_signing_key["created_at"] <= timezone.now():
-        return SigningKey.objects.create(**_kept_signing_key)
-    made = keys.ensure_active()
-    for field in SigningKey._meta.concrete_fields:
-        value = getattr(made, field.attname)
-        if not field.primary_key:
-            _kept_signing_key[field.attname] = (
-                bytes(value) if isinstance(value, memoryview) else value
-            )
-    return made
+    return make_signing_key()

@@ -1,4 +1,4 @@
-"""Operators' deeds in a browser: asked first, refused in words, told row by row."""
+"""Operator actions in a browser: asked first, refused in words, answered row by row."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,7 +18,7 @@ from portal.tenants.models import Role, Tenant
 from subscriptions.models import Plan, State, Subscription
 from tests.support.accounts import make_member
 from tests.support.admin_pages import address
-from tests.support.appearance import COLOURS, looks
+from tests.support.appearance import looks
 from tests.support.factories import make_license, make_subscription
 from tests.support.operator_actions import TENANTS
 
@@ -37,13 +37,12 @@ def confirm(page: Page, label: str) -> None:
     page.get_by_role("button", name=label, exact=True).click()
 
 
-@COLOURS
-def test_a_deed_is_asked_refused_and_done(
-    open_page: Callable[..., Page], operator: User, contoso: Tenant, colours: str
+def test_an_action_is_asked_refused_and_done(
+    open_page: Callable[..., Page], operator: User, contoso: Tenant
 ) -> None:
     make_subscription(tenant=contoso, name="Field tools")
     make_subscription(tenant=contoso, name="Old tools", state=State.ENDED)
-    page = open_page(user=operator, colours=colours)
+    page = open_page(user=operator)
     page.goto(address(Subscription, "changelist"))
     page.get_by_role("row", name="Old tools").get_by_role("checkbox").check()
     choose(page, "Field tools", "Suspend")

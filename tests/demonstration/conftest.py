@@ -1,5 +1,6 @@
 """Folders in which a demonstration is made."""
 
+import fcntl
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,11 +25,20 @@ def make_demonstration(tmp_path: Path) -> Callable[[str], Demonstration]:
 
 
 @pytest.fixture(scope="session")
-def first_prepared(tmp_path_factory: pytest.TempPathFactory, static_files: None) -> Demonstration:
-    """A demonstration to copy: making one takes seconds."""
-    demonstration = Demonstration(tmp_path_factory.mktemp("demonstration"))
-    shutil.copytree(settings.STATIC_ROOT, demonstration.folder / "static")
-    demonstration.prepare()
+def first_prepared(static_files: None) -> Demonstration:
+    """The demonstration that `make run` makes in a folder that is not there, to look at and copy.
+
+    All test processes share one, which none of them opens: it takes ten seconds. What was printed
+    lies in `first.txt`.
+    """
+    shared = Path(settings.STATIC_ROOT).resolve().with_name("first")
+    demonstration = Demonstration(shared / "not" / "there" / "yet")
+    out = shared.with_name("first.txt")
+    with shared.with_name("first.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not out.exists():
+            out.write_text(demonstration.prepare())
+    demonstration.url = demonstration.told()["url"]
     return demonstration
 
 

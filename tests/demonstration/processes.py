@@ -87,8 +87,8 @@ class Demonstration:
     def copy_of(self, other: "Demonstration") -> None:
         """Become what the other one is, at an address of its own."""
         shutil.copytree(other.folder, self.folder, dirs_exist_ok=True)
-        told = self.folder / "demo.json"
-        told.write_text(told.read_text().replace(other.url, self.url))
+        file = self.folder / "demo.json"
+        file.write_text(file.read_text().replace(other.url, self.url))
 
     def answers(self, path: str) -> bool:
         """Return whether somebody answers there with 200."""
@@ -101,9 +101,12 @@ class Demonstration:
         finally:
             connection.close()
 
+    def told(self) -> dict[str, Any]:
+        return json.loads((self.folder / "demo.json").read_text())
+
     @property
     def accounts(self) -> list[dict[str, Any]]:
-        return json.loads((self.folder / "demo.json").read_text())["accounts"]
+        return self.told()["accounts"]
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.folder / "portal.sqlite3")) as database, database:

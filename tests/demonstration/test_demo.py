@@ -1,6 +1,5 @@
 """The demonstration as people start it: real processes in a fresh folder, killed and run again."""
 
-import json
 import re
 import signal
 import socket
@@ -22,11 +21,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.sqlite]
 # Prepare
 
 
-def test_a_fresh_folder_becomes_a_demonstration(tmp_path):
-    demonstration = Demonstration(tmp_path / "not" / "there" / "yet")
-    out = demonstration.prepare()
-    demonstration.must_be_whole()
-    folder = demonstration.folder
+def test_a_fresh_folder_becomes_a_demonstration(first_prepared, prepared):
+    prepared.must_be_whole()
+    folder = first_prepared.folder
     assert modes(folder) == {"demo.json": "0o600", "secrets.json": "0o600"}
     assert oct(folder.stat().st_mode & 0o777) == "0o700"
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -35,9 +32,9 @@ def test_a_fresh_folder_becomes_a_demonstration(tmp_path):
         "secrets.json",
         "static",
     ]
-    told = json.loads((folder / "demo.json").read_text())
+    told = first_prepared.told()
     assert list(told) == ["url", "metrics_token", "accounts"]
-    assert (told["url"], len(told["metrics_token"])) == (demonstration.url, 64)
+    assert (told["url"], len(told["metrics_token"])) == (first_prepared.url, 64)
     everybody, operators = ["email", "password", "tenant", "role"], ["totp_secret"]
     assert [list(account) for account in told["accounts"]] == [
         *[everybody] * 4,
@@ -45,8 +42,9 @@ def test_a_fresh_folder_becomes_a_demonstration(tmp_path):
     ]
     assert len({account["password"] for account in told["accounts"]}) == 5
     assert min(len(account["password"]) for account in told["accounts"]) == 16
+    out = (folder.parents[2].with_name("first.txt")).read_text()
     lines = [line.split() for line in out.splitlines()]
-    assert lines[1] == ["License", "portal:", demonstration.url]
+    assert lines[1] == ["License", "portal:", first_prepared.url]
     assert [line[:2] for line in lines if line and "@" in line[0]] == [
         [account["email"], account["password"]] for account in told["accounts"]
     ]

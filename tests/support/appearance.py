@@ -1,15 +1,30 @@
 """How pages are looked at: in both themes, wide and narrow, by axe-core."""
 
+from typing import Literal
+
 import pytest
 from playwright.sync_api import Page
 
 from tests.support.browser import axe, sideways_scroll
 
-COLOURS = pytest.mark.parametrize("colours", ["light", "dark"])
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 def looks(page: Page) -> None:
-    axe(page, without=("label-title-only", "aria-input-field-name"))  # Django's own, see test_admin
+    """Fail unless axe-core finds nothing on this page of the admin, in both themes."""
+    for colours in THEMES:
+        page.emulate_media(color_scheme=colours)
+        page.evaluate(AWAIT_TRANSITIONS)
+        axe(page, without=("label-title-only", "aria-input-field-name"))  # see test_admin
+
+
+AWAIT_TRANSITIONS = """async () => {
+    const drawn = () => new Promise(requestAnimationFrame);
+    const runs = (animation) => animation.playState === "running"
+        && animation.effect.getComputedTiming().endTime < 10_000;
+    for (await drawn(), await drawn(); document.getAnimations().some(runs);) await drawn();
+}"""
+"""Wait until the page is drawn and none of its colours changes any more."""
 
 
 WITH_AND_WITHOUT = pytest.mark.parametrize(

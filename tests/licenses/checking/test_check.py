@@ -13,7 +13,7 @@ from licenses.checking.check import Outcome, check
 from licenses.checking.results import PASSING, Result, Step
 from licenses.models import LicenseKey, SigningKey, SigningKeyState, Slot
 from subscriptions.models import State, Subscription
-from tests.support.factories import make_key, make_license, make_subscription
+from tests.support.factories import make_key, make_license, make_signing_key, make_subscription
 
 pytestmark = pytest.mark.django_db
 
@@ -122,7 +122,7 @@ def columns(key: str, token: str, *, revoked: bool) -> dict[str, object]:
 @pytest.fixture
 def key(db: None) -> LicenseKey:
     """The primary key of a license of June 2026."""
-    signing_key = keys.activate(keys.create(now=ISSUED - timedelta(days=30)))
+    signing_key = make_signing_key(created_at=ISSUED - timedelta(days=30))
     subscription = make_subscription(starts_at=ISSUED - timedelta(days=30))
     license = make_license(subscription=subscription, issued_at=ISSUED, signing_key=signing_key)
     return license.keys.get(slot=Slot.PRIMARY)

@@ -16,7 +16,13 @@ from licenses.web.license_tags import listed_state
 from portal.tenants.models import Role, Tenant
 from subscriptions.models import Plan, State, Subscription
 from tests.support.answers import ids
-from tests.support.factories import make_key, make_license, make_member, make_subscription
+from tests.support.factories import (
+    make_key,
+    make_license,
+    make_member,
+    make_signing_key,
+    make_subscription,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -120,9 +126,7 @@ def test_every_role_is_offered_what_the_state_allows(
 @pytest.fixture
 def signing_key_of_may(clock: Any) -> Any:
     """A signing key whose certificate was valid before NOW."""
-    from licenses import keys
-
-    return keys.ensure_active(now=NOW - timedelta(days=300))
+    return make_signing_key(created_at=NOW - timedelta(days=300))
 
 
 def test_the_cases_are_all_of_them():
