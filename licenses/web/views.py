@@ -330,7 +330,9 @@ def _verdict_page(
     context = {"subscription": subscription, "verdict": verdict}
     if verdict is not None and wants_fragment(request):
         return page(request, "licenses/verdict.html", context, fragment="verdict")
-    return retarget(form_page(request, template, form, context, fragment="dialog"), "#dialog")
+    answer = form_page(request, template, form, context, fragment="dialog")
+    # The form is aimed at its live region; a refusal takes the place of the form itself.
+    return retarget(answer, "#dialog") if form.errors else answer
 
 
 def _refused(request: TenantRequest, subscription: Subscription, refusal: Refused) -> HttpResponse:

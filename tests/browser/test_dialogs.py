@@ -112,6 +112,23 @@ def goes_in_and_comes_back(page: Page, opener: str, title: str, focused: str) ->
     expect(dialog(page)).to_have_count(0)
 
 
+def test_a_dialog_opens_though_its_link_was_replaced_meanwhile(opened, license):
+    """As when the card reloads after another dialog was closed."""
+    page = opened()
+    for opener, title, _ in DIALOGS[1:]:
+        page.evaluate(
+            """opener => {
+                const link = document.querySelector(opener);
+                link.click();
+                link.replaceWith(link.cloneNode(true));
+            }""",
+            opener,
+        )
+        expect(page.get_by_role("dialog", name=title)).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.locator(opener)).to_be_focused()
+
+
 def test_tab_stays_in_the_dialog(opened, license):
     page = opened("#reset-primary")
     inside = "document.activeElement.closest('#dialog') || document.activeElement === document.body"
