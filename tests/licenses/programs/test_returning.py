@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.core.cache import cache
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
@@ -27,8 +28,10 @@ URL = "/public/checklicense"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_remembered() -> None:
+def _nothing_kept() -> None:
+    """Forget the requests that passed, and what the limits have counted."""
     returning.clear()
+    cache.clear()
 
 
 @pytest.fixture
