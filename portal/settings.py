@@ -66,6 +66,9 @@ FAILED_CHECKS_PER_MINUTE = env.integer(
 CHECK_COUNT_SECONDS = env.integer("CHECK_COUNT_SECONDS", default=2, least=0, most=60)
 CHECK_COUNT_DAYS = env.integer("CHECK_COUNT_DAYS", default=400, least=2, most=36_500)
 
+# Threads of a process that run pages for people; programs have two of their own
+REQUEST_THREADS = env.integer("REQUEST_THREADS", default=4, least=1, most=64)
+
 # The project
 PORTAL_NAME = env.text("PORTAL_NAME", "License Portal")
 INSTALLED_APPS = [
@@ -117,7 +120,6 @@ SILENCED_SYSTEM_CHECKS = [
     "auth.W004",  # Lower("email") is unique, which says more
     "security.W021",  # preloading binds a whole domain for years: HSTS_PRELOAD asks for it
 ]
-WSGI_APPLICATION = "portal.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -141,7 +143,10 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 # Data
-DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", default=8, least=1, most=200)
+# Programs and downloads have two threads each, counts and readiness one each.
+DATABASE_POOL_SIZE = env.integer(
+    "DATABASE_POOL_SIZE", default=REQUEST_THREADS + 6, least=1, most=200
+)
 DATABASES = {"default": env.database("DATABASE_URL", sqlite=DATA_DIR / "portal.sqlite3")}
 if DATABASES["default"].get("ENGINE") == "django.db.backends.sqlite3":
     # IMMEDIATE takes the write lock when a transaction opens: a deferred one that reads first

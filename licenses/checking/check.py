@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from licenses import keys, tokens
 from licenses.checking import cache
-from licenses.checking.lookup import Records, StoredKey, look_up
+from licenses.checking.lookup import Fetch, Records, StoredKey, fetch_on_thread, look_up
 from licenses.checking.results import Result, Step
 from licenses.models import KeyState
 from licenses.tokens import CLOCK_SKEW_SECONDS, PROVIDER_URN, ParsedToken
@@ -74,7 +74,8 @@ class Verdict:
 
     `left_out` are the steps that need a database, if the check had none. `parsed` is None for a
     malformed key. `key` is the record of exactly this token; it is None until the signature has
-    verified, and for another tenant's key.
+    verified, and for another tenant's key. `certificate` (DER) belongs to the signing key that
+    verified the signature; it is None if none did.
     """
 
     result: Result
@@ -84,6 +85,7 @@ class Verdict:
     accepted_until: datetime | None = None
     parsed: ParsedToken | None = None
     key: StoredKey | None = None
+    certificate: bytes | None = None
     left_out: frozenset[Step] = frozenset()
 
     @property
@@ -115,23 +117,57 @@ class Verdict:
         return step == Step.REQUEST and not self.compared - {"key_type"}
 
 
-def check(token: str, *, expected: Expected, now: datetime | None = None) -> Verdict:
+def check(
+    token: str,
+    *,
+    expected: Expected,
+    now: datetime | None = None,
+    fetch: Fetch = fetch_on_thread,
+) -> Verdict:
     """Return the verdict on a license key; no input of a stranger makes it raise.
 
     `expected` has the names of COMPARED that the caller wants compared. `now` defaults to the
-    present.
+    present. `fetch` makes the one database read.
     """
     now = now or timezone.now()
-    compared = frozenset(expected)
     try:
         parsed = cache.parse(token)
     except tokens.Malformed as malformed:
-        return _malformed(malformed, compared, now)
-    records = look_up(parsed)
+        return _malformed(malformed, frozenset(expected), now)
+    return _judge(parsed, expected, now, fetch)
+
+
+def check_again(
+    parsed: ParsedToken,
+    *,
+    expected: Expected,
+    certificate: bytes,
+    now: datetime | None = None,
+    fetch: Fetch = fetch_on_thread,
+) -> Verdict:
+    """Return what `check` does for a token and a request that passed before.
+
+    What never changes is not judged again: the form, that the request agrees with the claims,
+    and the signature for as long as its key still has the `certificate` that verified it.
+    """
+    return _judge(parsed, expected, now or timezone.now(), fetch, passed_under=certificate)
+
+
+def _judge(
+    parsed: ParsedToken,
+    expected: Expected,
+    now: datetime,
+    fetch: Fetch,
+    *,
+    passed_under: bytes | None = None,
+) -> Verdict:
+    records = look_up(parsed, fetch)
     record = None if records is None else _record_of(parsed, records)
-    failure = _judge_signature(parsed, records)
+    failure = _judge_signature(parsed, records, passed_under)
     has_verified = failure is None
-    failure = failure or judge_request(parsed.claims, expected) or _judge_record(record, expected)
+    if failure is None and passed_under is None:
+        failure = judge_request(parsed.claims, expected)
+    failure = failure or _judge_record(record, expected)
     if failure is None and record is not None:
         failure = _judge_key(record, now) or _judge_subscription(record, now)
         failure = failure or judge_time(parsed, now)
@@ -141,10 +177,11 @@ def check(token: str, *, expected: Expected, now: datetime | None = None) -> Ver
         result=result,
         description=_describe(result, expected, accepted_until),
         checked_at=now,
-        compared=compared,
+        compared=frozenset(expected),
         accepted_until=accepted_until,
         parsed=parsed,
         key=record if has_verified and result != Result.TENANT_MISMATCH else None,
+        certificate=records.certificate if has_verified and records else None,
     )
 
 
@@ -251,9 +288,13 @@ def _record_of(parsed: ParsedToken, records: Records) -> StoredKey | None:
     return key if key and hmac.compare_digest(key.token_sha256, parsed.sha256) else None
 
 
-def _judge_signature(parsed: ParsedToken, records: Records | None) -> Result | None:
+def _judge_signature(
+    parsed: ParsedToken, records: Records | None, passed_under: bytes | None
+) -> Result | None:
     if records is None or not records.verifies:
         return Result.SIGNING_KEY_UNKNOWN
+    if records.certificate == passed_under:
+        return None
     signed = cache.is_signed(parsed, records.certificate)
     return None if signed else Result.SIGNATURE_INVALID
 

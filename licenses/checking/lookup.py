@@ -4,6 +4,8 @@ It is the hot path of the portal, where the ORM's join costs more than everythin
 Tests compare its answer with the rows, in every state and on both databases.
 """
 
+import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -32,6 +34,9 @@ WHERE signing_key.kid = %s
 """
 _READ_ON_SQLITE = _READ.replace("%s", "?")
 
+type Fetch = Callable[[UUID | None, str], tuple[Any, ...] | None]
+"""Runs the statement for a `jti` and a `kid` and returns its row, if there is one."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
@@ -57,27 +62,11 @@ class Records:
     key: StoredKey | None
 
 
-def look_up(parsed: ParsedToken) -> Records | None:
-    """Return what is stored about a token now; None when its `kid` is not one of ours.
-
-    The state of the signing key comes from the same read, never from the memory of a process
-    (contract.md section 5). Raises django.db.OperationalError when the database is unavailable.
-    """
-    row = _fetched(parsed.jti, parsed.kid)
-    if row is None:
-        return None
-    state, certificate, *columns = row
-    return Records(
-        verifies=state in VERIFYING,
-        certificate=bytes(certificate),
-        key=None if columns[0] is None else _stored_key(*columns),
-    )
-
-
-def _fetched(jti: UUID | None, kid: str) -> tuple[Any, ...] | None:
+def fetch_on_thread(jti: UUID | None, kid: str) -> tuple[Any, ...] | None:
     """Run the statement; once more on a new connection if the server has closed this one.
 
     Nothing else is retried: while the database is unavailable, a request waits for one time-out.
+    Raises django.db.OperationalError then.
     """
     connection = connections[DEFAULT_DB_ALIAS]
     try:
@@ -93,6 +82,37 @@ def _is_ended(connection: BaseDatabaseWrapper) -> bool:
     """Return whether this is a connection to PostgreSQL that the server has closed."""
     return connection.vendor == "postgresql" and bool(
         connection.connection and connection.connection.closed
+    )
+
+
+def fetch_on_loop(driver: sqlite3.Connection) -> Fetch:
+    """Return a read for an event loop, where Django's connections refuse to work.
+
+    `driver` is a connection that Django has opened and nothing else uses. What is returned raises
+    sqlite3.Error when the database does not answer within the connection's busy time-out.
+    """
+
+    def fetch(jti: UUID | None, kid: str) -> tuple[Any, ...] | None:
+        found = driver.execute(_READ_ON_SQLITE, (jti and jti.hex, kid))
+        return cast(tuple[Any, ...] | None, found.fetchone())
+
+    return fetch
+
+
+def look_up(parsed: ParsedToken, fetch: Fetch = fetch_on_thread) -> Records | None:
+    """Return what is stored about a token now; None when its `kid` is none of ours.
+
+    The state of the signing key comes with the same read, never from the memory of a process
+    (contract.md section 5). Raises what `fetch` does when the database is away.
+    """
+    row = fetch(parsed.jti, parsed.kid)
+    if row is None:
+        return None
+    state, certificate, *columns = row
+    return Records(
+        verifies=state in VERIFYING,
+        certificate=bytes(certificate),
+        key=None if columns[0] is None else _stored_key(*columns),
     )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache, lru_cache
@@ -13,12 +14,15 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from licenses.checking import counts
-from licenses.checking.check import Verdict, check, expected_from_terminal
+from licenses.checking import counts, returning
+from licenses.checking.check import Verdict, check, check_again, expected_from_terminal
+from licenses.checking.lookup import Fetch, fetch_on_loop, fetch_on_thread
 from licenses.checking.results import Result, Step
+from licenses.checking.returning import Passed
 from portal.core.links import public_link
 from portal.programs.errors import ProgramError, not_allowed
 from portal.programs.limits import Limit
+from portal.server.answers import Answer, FastPath, encoded
 from subscriptions import custom_claims
 
 logger = logging.getLogger("licenses.programs")
@@ -29,18 +33,53 @@ MAX_BODY_BYTES = 65_536
 """The largest request body, in bytes; a larger one is refused before it is read."""
 
 
+_COUNTED = "licenses.counted"
+"""Where a request notes which limits have counted it: a thread may judge what the loop began."""
+
+HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+"""Headers of the answer to a terminal that may start."""
+
+
 @login_not_required
 def check_license(request: HttpRequest) -> HttpResponse:
     """Tell a terminal whether it may start with its license key.
 
     Raises ProgramError with the body of contract.md section 3 for everything else.
     """
+    return HttpResponse(answer(request, fetch_on_thread), headers=HEADERS)
+
+
+def fast_path(driver: sqlite3.Connection | None = None) -> FastPath:
+    """Return the check as the front calls it, without Django's layers.
+
+    `driver` is a connection of the event loop's own; without one the threads read on theirs.
+    """
+    fetch = fetch_on_thread if driver is None else fetch_on_loop(driver)
+    headers = encoded(HEADERS.items())
+    return lambda request: Answer(200, list(headers), answer(request, fetch))
+
+
+def answer(request: HttpRequest, fetch: Fetch) -> bytes:
+    """Return the body of the answer to a terminal that may start; `fetch` runs the one read.
+
+    Raises ProgramError with the body of contract.md section 3 for everything else, and what
+    `fetch` raises while the database is away.
+    """
     if request.method != "POST":
         raise not_allowed("POST")
     _throttle(request, Limit("checks", settings.CHECKS_PER_MINUTE))
-    body = _body(request)
-    verdict = check(body["key"], expected=expected_from_terminal(body))
-    _count(request, body["key"], verdict)
+    _refuse_foreign(request)
+    raw = request.body
+    passed = returning.recall(raw)
+    if passed is None:
+        body = _members(raw)
+        expected = expected_from_terminal(body)
+        verdict = check(body["key"], expected=expected, fetch=fetch)
+    else:
+        verdict = check_again(
+            passed.parsed, expected=passed.expected, certificate=passed.certificate, fetch=fetch
+        )
+    _count(request, raw, verdict)
     if not verdict.passes:
         malformed = verdict.result == Result.MALFORMED
         raise ProgramError(
@@ -50,11 +89,12 @@ def check_license(request: HttpRequest) -> HttpResponse:
             result=verdict.result,
             help=_help_for(verdict.result),
         )
-    return HttpResponse(
-        _to_json(_success(verdict, body)),
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
+    if passed is None:
+        assert verdict.parsed is not None and verdict.certificate is not None  # noqa: PT018
+        constant = _constant(verdict.parsed.claims, body)
+        passed = Passed(verdict.parsed, expected, verdict.certificate, constant)
+        returning.remember(raw, passed)
+    return _success(verdict, passed).encode()
 
 
 @cache
@@ -63,8 +103,8 @@ def _help_for(result: Result) -> str:
     return public_link(reverse("result", args=[result]))
 
 
-def _body(request: HttpRequest) -> dict[str, Any]:
-    """Return the members of the request body; raises ProgramError for any other body."""
+def _refuse_foreign(request: HttpRequest) -> None:
+    """Raise ProgramError for a content type that is not JSON, and for a body that is too large."""
     if request.content_type != "application/json":
         raise ProgramError(
             "invalid_request", 415, "Send the request as Content-Type: application/json."
@@ -74,8 +114,12 @@ def _body(request: HttpRequest) -> dict[str, Any]:
         raise ProgramError(
             "invalid_request", 413, f"The body of the request has at most {MAX_BODY_BYTES} bytes."
         )
+
+
+def _members(raw: bytes) -> dict[str, Any]:
+    """Return the members of the request; raise ProgramError for what is no such body."""
     try:
-        body = json.loads(request.body.decode())
+        body = json.loads(raw.decode())
     except (ValueError, RecursionError) as error:
         raise ProgramError(
             "invalid_request", 400, "The body of the request is not JSON in UTF-8."
@@ -92,6 +136,10 @@ def _body(request: HttpRequest) -> dict[str, Any]:
 
 
 def _throttle(request: HttpRequest, limit: Limit) -> None:
+    counted: set[str] = request.META.setdefault(_COUNTED, set())
+    if limit.name in counted:
+        return
+    counted.add(limit.name)
     wait = limit.exceeded(request)
     if wait:
         raise ProgramError(
@@ -102,7 +150,7 @@ def _throttle(request: HttpRequest, limit: Limit) -> None:
         )
 
 
-def _count(request: HttpRequest, token: str, verdict: Verdict) -> None:
+def _count(request: HttpRequest, raw: bytes, verdict: Verdict) -> None:
     """Count the check of a known key; log and limit tokens without a valid signature.
 
     The stricter limit applies only to failures, so that a terminal with a signed key starts
@@ -111,16 +159,16 @@ def _count(request: HttpRequest, token: str, verdict: Verdict) -> None:
     if verdict.key is not None:
         counts.count(verdict.key, verdict.result, verdict.checked_at)
     elif verdict.result.step in {Step.FORM, Step.SIGNATURE}:
+        token = _members(raw)["key"]
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()[:12]
         logger.info("%s: %d characters, SHA-256 %s", verdict.result, len(token), digest)
         _throttle(request, Limit("failures", settings.FAILED_CHECKS_PER_MINUTE))
 
 
-def _success(verdict: Verdict, body: Mapping[str, Any]) -> dict[str, Any]:
-    assert verdict.parsed is not None
-    claims = verdict.parsed.claims
+def _constant(claims: Mapping[str, Any], body: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the members of the answer that come from the claims, before and after the verdict."""
     audience = body.get("audience")
-    answer = {
+    before = {
         "acr_values": claims["acr"],
         "audience": claims["name"] if audience is None else audience,
         "authorized_application_ids": claims["auth_apps"],
@@ -134,15 +182,19 @@ def _success(verdict: Verdict, body: Mapping[str, Any]) -> dict[str, Any]:
         "subject": claims["sub"],
         "tenant_country": claims["tenant_ctry"],
         "tenant_id": claims["tid"],
-        "result": verdict.result,
-        "checked_at": verdict.checked_at.isoformat(),
     }
     custom = {name: claims[name] for name in custom_claims.NAMES if name in claims}
-    if custom:
-        answer["custom"] = custom_claims.completed(custom)  # keys signed before lack the copies
-    if verdict.accepted_until is not None:
-        answer["accepted_until"] = verdict.accepted_until.isoformat()
-    return answer
+    custom = custom_claims.completed(custom) if custom else {}  # keys signed before lack the copies
+    after = _to_json({"custom": custom}) if custom else "{}"
+    return _to_json(before)[:-1], (", " if custom else "") + after[1:-1]
+
+
+def _success(verdict: Verdict, passed: Passed) -> str:
+    before, after = passed.answer
+    until = verdict.accepted_until
+    overlap = "" if until is None else f', "accepted_until": "{until.isoformat()}"'
+    checked_at = verdict.checked_at.isoformat()
+    return f'{before}, "result": "{verdict.result}", "checked_at": "{checked_at}"{after}{overlap}}}'
 
 
 @lru_cache(maxsize=4096)

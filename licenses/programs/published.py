@@ -18,6 +18,7 @@ from licenses.tokens import status_list_uri
 from portal.core.refusal import Refused
 from portal.programs.accept import accepts
 from portal.programs.errors import ProgramError, not_allowed
+from portal.server.answers import Answer
 
 FRESH_SECONDS = 5
 """Seconds for which a process serves a list from memory before it reads the keys again."""
@@ -29,15 +30,41 @@ LIFETIME_SECONDS = 86_400
 """Seconds for which a signed list is valid; it is signed again after half of that."""
 
 JWKS_MAX_AGE_SECONDS = 300
+JWKS_PATH = "/.well-known/jwks.json"
 STATUS_LIST_JWT = "application/statuslist+jwt"
+
+_jwks: tuple[float, bytes] = (-FRESH_SECONDS, b"")
+"""When the signing keys were looked at (seconds, monotonic), and the JWK Set as it was then."""
 
 
 @login_not_required
 def jwks(request: HttpRequest) -> HttpResponse:
     """Return the JWK Set of the published signing keys (RFC 7517)."""
     _must_read(request)
+    global _jwks  # noqa: PLW0603 (the one answer that this process keeps)
     response = JsonResponse(keys.jwks(), content_type="application/jwk-set+json")
+    _jwks = (time.monotonic(), response.content)
     return _public(request, response, JWKS_MAX_AGE_SECONDS)
+
+
+def from_memory(request: HttpRequest) -> Answer | None:
+    """Return what the views do without the database; None when this process has to look.
+
+    Raises ProgramError as they do.
+    """
+    path, now = request.path_info, time.monotonic()
+    if path == JWKS_PATH:
+        _must_read(request)
+        looked_at, content = _jwks
+        if now - looked_at >= FRESH_SECONDS:
+            return None
+        response = HttpResponse(content, content_type="application/jwk-set+json")
+        return Answer.of(_public(request, response, JWKS_MAX_AGE_SECONDS))
+    number = path.rpartition("/")[2]
+    known = _signed.get(int(number)) if number.isdecimal() and len(number) < 10 else None
+    if known is None or now - known.looked_at >= FRESH_SECONDS:
+        return None
+    return Answer.of(status(request, int(number)))
 
 
 @login_not_required
@@ -79,8 +106,10 @@ _building = threading.Lock()
 
 
 def clear() -> None:
-    """Drop the lists that this process has cached."""
+    """Drop the lists and the JWK Set that this process has cached."""
+    global _jwks  # noqa: PLW0603
     _signed.clear()
+    _jwks = (-FRESH_SECONDS, b"")
 
 
 def _current(number: int) -> _Signed:

@@ -48,33 +48,40 @@ def _answer(request: HttpRequest) -> HttpResponse:
         _check_host(request)
         match = _resolved(request.path_info, settings.ROOT_URLCONF)
         return match.func(request, *match.args, **match.kwargs)
-    except ProgramError:
-        raise
-    except Http404 as error:
-        raise ProgramError("not_found", 404, "There is nothing at this address.") from error
-    except (RequestDataTooBig, UnreadablePostError) as error:
-        raise ProgramError(
+    except Exception as error:
+        raise as_refusal(request, error) from error
+
+
+def as_refusal(request: HttpRequest, error: Exception) -> ProgramError:
+    """Return what a program reads about an error; log it, and close the connection it broke."""
+    if isinstance(error, ProgramError):
+        return error
+    if isinstance(error, Http404):
+        return ProgramError("not_found", 404, "There is nothing at this address.")
+    if isinstance(error, RequestDataTooBig | UnreadablePostError):
+        return ProgramError(
             "invalid_request", 400, "The body of the request did not arrive whole; send it again."
-        ) from error
-    except (OperationalError, InterfaceError) as error:
+        )
+    if isinstance(error, OperationalError | InterfaceError):
         if is_outage(error):
             logger.error("The database is away: %s: %s", type(error).__name__, error)
         else:
-            logger.exception("The database refused %s %s", request.method, request.path_info)
+            logger.error(
+                "The database refused %s %s", request.method, request.path_info, exc_info=error
+            )
         connection.close()  # The fast path sends no signal that would do it.
-        raise ProgramError(
+        return ProgramError(
             "server_error",
             503,
             f"The portal cannot check now; ask again in {RETRY_AFTER_SECONDS} seconds.",
             headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-        ) from error
-    except Exception as error:
-        logger.exception("No answer to %s %s", request.method, request.path_info)
-        raise ProgramError(
-            "server_error",
-            500,
-            "The portal failed; tell its operators the request_id of this answer.",
-        ) from error
+        )
+    logger.error("No answer to %s %s", request.method, request.path_info, exc_info=error)
+    return ProgramError(
+        "server_error",
+        500,
+        "The portal failed; tell its operators the request_id of this answer.",
+    )
 
 
 @lru_cache(maxsize=64)

@@ -2,26 +2,36 @@
 
 import errno
 import os
+import resource
 import socket
 import sys
 
 from django.conf import settings
 from django.core.management.base import CommandError
 
+NEEDED_FILES = 4_096
+"""Open files that a process may need: its connections, the database's, and what it loads."""
 
-def granian(host: str, port: int, workers: int, application: str = "portal") -> list[str]:
-    """Return the command that serves an application's `wsgi` over HTTP.
 
-    More threads than two do not answer sooner: they take Python's lock from each other.
+def node(host: str, port: int, processes: int) -> list[str]:
+    """Return the command of the server (see `portal.server.node`)."""
+    return [sys.executable, "-m", "portal.server.node", host, str(port), str(processes)]
+
+
+def allow_open_files() -> None:
+    """Raise this process's limit of open files to NEEDED_FILES, for those that it starts too.
+
+    Raises CommandError where the system allows fewer.
     """
-    return [
-        *(sys.executable, "-m", "granian", "--interface", "wsgi"),
-        *("--host", host, "--port", str(port)),
-        *("--workers", str(workers), "--blocking-threads", "2"),
-        *("--backpressure", "64", "--log-level", "warning", "--respawn-failed-workers"),
-        *("--workers-kill-timeout", "10"),
-        f"{application}.wsgi:application",
-    ]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= NEEDED_FILES:
+        return
+    if hard != resource.RLIM_INFINITY and hard < NEEDED_FILES:
+        raise CommandError(
+            f"A process may open {hard} files only, and the server needs {NEEDED_FILES}. Raise "
+            f"the limit: ulimit -n {NEEDED_FILES}, or LimitNOFILE={NEEDED_FILES} in systemd."
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (NEEDED_FILES, hard))
 
 
 def worker() -> list[str]:
@@ -58,14 +68,14 @@ def refuse_taken_port(host: str, port: int) -> None:
 
 
 def processes(asked: int | None) -> int:
-    """Return how many processes serve: those asked for, else two where they share a cache.
+    """Return how many processes serve: those asked for, else one a core where they share a cache.
 
     Raises CommandError for several in production without CACHE_URL, since each would count limits
     and used codes for itself.
     """
     share = settings.DEMONSTRATION or bool(settings.CACHE_URL)
     if asked is None:
-        return 2 if share else 1
+        return (os.process_cpu_count() or 1) if share else 1
     if asked < 1:
         raise CommandError("--workers must be at least 1.")
     if asked > 1 and not share:

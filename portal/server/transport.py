@@ -18,17 +18,25 @@ class TransportMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer the request, with Strict-Transport-Security where it came by HTTPS."""
-        scheme = forwarded_scheme(request)
-        if scheme is not None:
-            request.META[SCHEME] = scheme
+        note_scheme(request)
         response = self.get_response(request)
-        if settings.SECURE_HSTS_SECONDS and request.is_secure():
-            response.headers.setdefault("Strict-Transport-Security", _hsts())
+        value = hsts(request)
+        if value is not None:
+            response.headers.setdefault("Strict-Transport-Security", value)
         return response
 
 
-def _hsts() -> str:
-    """Return the header as SecurityMiddleware builds it."""
+def note_scheme(request: HttpRequest) -> None:
+    """Let `request.is_secure()` know what a trusted proxy says of the scheme."""
+    scheme = forwarded_scheme(request)
+    if scheme is not None:
+        request.META[SCHEME] = scheme
+
+
+def hsts(request: HttpRequest) -> str | None:
+    """Return Strict-Transport-Security as SecurityMiddleware builds it; None but for HTTPS."""
+    if not settings.SECURE_HSTS_SECONDS or not request.is_secure():
+        return None
     parts = [f"max-age={settings.SECURE_HSTS_SECONDS}"]
     if settings.SECURE_HSTS_INCLUDE_SUBDOMAINS:
         parts.append("includeSubDomains")

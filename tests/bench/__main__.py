@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.bench.measuring import (
     BaselineServer,
     Figures,
+    LimitServer,
     ProductServer,
     Target,
     measured,
@@ -23,6 +24,7 @@ from tests.bench.measuring import (
 from tests.support import postgres
 
 CHECK = "/public/checklicense"
+L, D = "bare function with the read (L)", "one raw SELECT (D)"
 TERMINALS = 1_000
 """That come again in the warm runs."""
 
@@ -69,34 +71,35 @@ class Bench:
         return file
 
     @contextmanager
-    def serving(self, url: str) -> Iterator[tuple[str, str]]:
-        """Yield the addresses of the portal and of the baselines, both running on a database."""
+    def serving(self, url: str) -> Iterator[tuple[str, str, str]]:
+        """Yield the addresses of the portal, the baselines and the limit, on one database."""
         with ExitStack() as stack:
             servers = [kind(folder=self.folder, database_url=url) for kind in KINDS]
             for server in servers:
                 stack.callback(server.stop)
                 server.start()
-            product, baseline = (f"http://127.0.0.1:{server.port}" for server in servers)
-            yield product, baseline
+            product, baseline, limit = (f"http://127.0.0.1:{server.port}" for server in servers)
+            yield product, baseline, limit
 
 
-KINDS = (ProductServer, BaselineServer)
+KINDS = (ProductServer, BaselineServer, LimitServer)
 
 
 def checks(bench: Bench) -> None:
     """The check against the two baselines of the same run."""
     size = bench.size
     print(f"\n## The check, {size.licenses:,} licenses\n")
-    print("| database | what | requests/s | p50 ms | p99 ms | of bare view | of SELECT |")
+    print("| database | what | requests/s | p50 ms | p99 ms | of L | of D |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: |", flush=True)
     for title, url in bench.databases("checks"):
         cold = bench.fill(url, licenses=size.licenses, probes=size.cold_keys)
         warm = first_lines(cold, TERMINALS)
-        with bench.serving(url) as (product, baseline):
+        with bench.serving(url) as (product, baseline, limit):
             found = measured(
                 [
+                    Target(L, limit, warm),
                     Target("bare view", f"{baseline}/bare"),
-                    Target("one raw SELECT", f"{baseline}/select"),
+                    Target(D, f"{baseline}/select"),
                     Target("bare view, no middleware", f"{baseline}/lean/bare"),
                     Target("one raw SELECT, no middleware", f"{baseline}/lean/select"),
                     Target("check, warm", product + CHECK, warm),
@@ -105,9 +108,9 @@ def checks(bench: Bench) -> None:
                 seconds=size.seconds,
                 runs=size.runs,
             )
-        bare, select = found["bare view"].rate, found["one raw SELECT"].rate
+        least, select = (found[name].rate for name in (L, D))
         for name, figures in found.items():
-            ratios = f"{figures.rate / bare:.2f} | {figures.rate / select:.2f}"
+            ratios = f"{figures.rate / least:.2f} | {figures.rate / select:.2f}"
             print(f"| {title} | {name} | {row(figures)} | {ratios} |", flush=True)
 
 
@@ -124,7 +127,7 @@ def scale(bench: Bench) -> None:
             for url, licenses in ((few, size.few), (many, size.many)):
                 requests = bench.fill(url, licenses=licenses, probes=TERMINALS)
                 requests = requests.rename(bench.folder / f"{licenses}.jsonl")
-                product, _ = stack.enter_context(bench.serving(url))
+                product, *_ = stack.enter_context(bench.serving(url))
                 targets.append(Target(f"{licenses:,}", product + CHECK, requests))
             found = measured(targets, seconds=size.seconds, runs=size.runs)
         smallest = found[targets[0].name].rate

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from portal.server.serve import granian
 from tests.support.server import LivePortal
 
 CONNECTIONS = 32
@@ -30,10 +29,22 @@ class ProductServer(LivePortal):
 
 
 class BaselineServer(LivePortal):
-    """The same server on the same database, with the views of `baselines.py` alone."""
+    """granian on the same database, with the views of `baselines.py` alone."""
+
+    application = "tests.bench.wsgi:application"
 
     def command(self) -> list[str]:
-        return granian("127.0.0.1", self.port, WORKERS, "tests.bench")
+        return [
+            *(sys.executable, "-m", "granian", "--interface", "wsgi", "--log-level", "warning"),
+            *("--host", "127.0.0.1", "--port", str(self.port), "--workers", str(WORKERS)),
+            *("--blocking-threads", "2", "--backpressure", "64", self.application),
+        ]
+
+
+class LimitServer(BaselineServer):
+    """granian on the same database, with the bare function of `limit.py`."""
+
+    application = "tests.bench.limit:application"
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def test_production_refuses_the_accounts_of_the_demonstration(prepared):
     status, _, err = prepared.run("manage.py", "check", "--database", "default", **variables)
     first, _, hint = REFUSAL.partition(". ")
     assert (status, err.count(f"{first}.\n\tHINT: {hint}\n"), err.count("Traceback")) == (1, 1, 0)
-    status, _, err = prepared.run("-c", "import portal.wsgi", **variables)
+    status, _, err = prepared.run("-c", "import portal.asgi", **variables)
     assert (status, err.splitlines()[-1]) == (
         1,
         f"django.core.exceptions.ImproperlyConfigured: {REFUSAL}",
@@ -44,9 +44,9 @@ def test_production_refuses_the_accounts_of_the_demonstration(prepared):
 
 def test_a_server_that_loads_the_portal_itself_does_not_serve_it(prepared):
     port = str(prepared.port)
-    arguments = ["-m", "granian", "--interface", "wsgi", "--workers", "1", "--port", port]
+    arguments = ["-m", "granian", "--interface", "asginl", "--workers", "1", "--port", port]
     status, out, err = prepared.run(
-        *arguments, "portal.wsgi:application", **production(prepared.folder)
+        *arguments, "portal.asgi:application", **production(prepared.folder)
     )
     assert (status != 0, (out + err).count(REFUSAL)) == (True, 1)
 
@@ -63,13 +63,13 @@ def test_production_starts_on_other_accounts(prepared):
     prepared.query("UPDATE portal_user SET email = replace(email, '.example', '.test')")
     variables = production(prepared.folder)
     assert prepared.run("manage.py", "check", "--database", "default", **variables)[0] == 0
-    assert prepared.run("-c", "import portal.wsgi", **variables)[0] == 0
+    assert prepared.run("-c", "import portal.asgi", **variables)[0] == 0
 
 
 def test_production_starts_on_an_empty_folder(make_demonstration):
     empty = make_demonstration("empty")
     variables = production(empty.folder)
-    assert empty.run("-c", "import portal.wsgi", **variables)[0] == 0
+    assert empty.run("-c", "import portal.asgi", **variables)[0] == 0
     assert empty.run("manage.py", "check", "--database", "default", **variables)[0] == 0
 
 

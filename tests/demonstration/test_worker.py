@@ -1,9 +1,11 @@
 """The worker of the demonstration: it prints mail, comes back when it dies, and ends with all."""
 
 import os
+import pty
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -11,7 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.demonstration.processes import Demonstration, kill
+from tests.demonstration.processes import ROOT, Demonstration, kill
 from tests.support.worker import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.sqlite]
@@ -103,12 +105,46 @@ def test_server_and_worker_end_together(how, prepared, running):
     assert not prepared.answers("/healthz/live")
 
 
+def test_a_terminal_that_closes_ends_both(prepared):
+    ours, theirs = pty.openpty()
+    take = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    run = "os.execv(sys.executable, [sys.executable, 'manage.py', 'demo'])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", take + run],
+        cwd=ROOT,
+        env=prepared.environment,
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        text=True,
+    )
+    try:
+        os.close(theirs)
+        wait_until(lambda: prepared.answers("/healthz/live"))
+        os.close(ours)
+        assert process.wait(timeout=30) == 0
+        assert group(process) == {}
+    finally:
+        kill(process)
+
+
+def test_sighup_restarts_the_processes_and_the_worker(prepared, running):
+    before = set(group(running)) - {running.pid}
+    [server] = [pid for pid in before if parent_of(pid) == running.pid and is_server(pid)]
+    os.kill(running.pid, signal.SIGHUP)
+    wait_until(lambda: before & set(group(running)) == {server})
+    wait_until(lambda: len(workers(running)) == 1)
+    assert prepared.answers("/healthz/live")
+    assert running.poll() is None
+
+
+def is_server(pid: int) -> bool:
+    return b"portal.server.node" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
 def test_when_the_server_dies_the_worker_ends_too(running):
-    [server] = [
-        pid
-        for pid, command in group(running).items()
-        if "-m granian" in command and parent_of(pid) == running.pid
-    ]
+    [server] = [pid for pid in group(running) if is_server(pid) and parent_of(pid) == running.pid]
     os.kill(server, signal.SIGKILL)
     assert running.wait(timeout=30) != 0
     wait_until(lambda: workers(running) == [])

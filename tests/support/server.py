@@ -4,12 +4,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
+
+from portal.server.serve import node
 
 READY_WITHIN = 30
 STOPPED_WITHIN = 10
@@ -34,10 +35,7 @@ class LivePortal:
 
     def command(self) -> list[str]:
         """Return the command of the process."""
-        granian = Path(sys.executable).with_name("granian")
-        command = [str(granian), "--interface", "wsgi"]
-        command += ["portal.wsgi:application", "--host", "127.0.0.1", "--port", str(self.port)]
-        return [*command, "--workers", "1", "--blocking-threads", "4", "--no-ws"]
+        return node("127.0.0.1", self.port, 1)
 
     def start(self) -> None:
         """Start the process and return when /healthz/ready says so."""
@@ -51,6 +49,10 @@ class LivePortal:
                 stderr=log,
                 start_new_session=True,
             )
+        self.await_ready()
+
+    def await_ready(self) -> None:
+        """Return when /healthz/ready says so."""
         end = monotonic() + READY_WITHIN
         last = "no answer"
         while monotonic() < end:

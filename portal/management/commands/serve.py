@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 
 from portal.config.checks import refuse_demonstration_accounts
-from portal.server.serve import granian, processes, refuse_taken_port, worker
+from portal.server.serve import allow_open_files, node, processes, refuse_taken_port, worker
 from portal.server.supervisor import supervise
 
 
@@ -23,7 +23,9 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
         parser.add_argument("--port", type=int, default=settings.PORT, help="default: PORT")
         parser.add_argument(
-            "--workers", type=int, help="processes (default 2; without CACHE_URL in production 1)"
+            "--workers",
+            type=int,
+            help="processes (default: cores; without CACHE_URL in production 1)",
         )
         parser.add_argument(
             "--with-worker", action="store_true", help="send mail too, as manage.py run_worker does"
@@ -33,15 +35,17 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Replace this process by the server, or supervise the server and its worker.
 
-        Raises CommandError when the port is taken, or several processes would share no cache.
+        Raises CommandError when the port is taken, the system allows too few open files, or
+        several processes would share no cache.
         Raises ImproperlyConfigured in production on a database of the demonstration.
         """
         refuse_demonstration_accounts()
         workers, host = processes(options["workers"]), options["host"].strip("[]")
         refuse_taken_port(host, options["port"])
+        allow_open_files()
         sys.stdout.flush()
         os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
-        command = granian(host, options["port"], workers)
+        command = node(host, options["port"], workers)
         if options["with_worker"]:
             connection.close()
             sys.exit(supervise(server=command, worker=worker()))

@@ -15,7 +15,9 @@ from django.db import OperationalError
 
 from portal.core.outages import is_outage
 from tests.support import postgres
+from tests.support.factories import make_license
 from tests.support.server import LivePortal
+from tests.support.terminals import body_for
 from tests.support.worker import wait_until
 
 WITHIN = 2.5
@@ -25,16 +27,18 @@ WITHIN = 2.5
 class Answer:
     """The answer to somebody with a session, and how long it took."""
 
-    def __init__(self, portal: LivePortal, path: str) -> None:
-        asked = urllib.request.Request(f"{portal.url}{path}", None, {"Cookie": "sessionid=known"})
+    def __init__(self, portal: LivePortal, path: str, body: dict[str, str] | None = None) -> None:
+        headers = {"Cookie": "sessionid=known", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        asked = urllib.request.Request(f"{portal.url}{path}", data, headers)
         begin = monotonic()
         try:
             with urllib.request.urlopen(asked, timeout=15) as answer:
-                self.status, self.headers, body = answer.status, answer.headers, answer.read()
+                self.status, self.headers, told = answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             with error:
-                self.status, self.headers, body = error.code, error.headers, error.read()
-        self.body = body.decode()
+                self.status, self.headers, told = error.code, error.headers, error.read()
+        self.body = told.decode()
         self.seconds = monotonic() - begin
 
 
@@ -51,7 +55,11 @@ def server() -> Iterator[postgres.Server]:
 
 
 @pytest.mark.sqlite  # it starts PostgreSQL itself: once is enough
-def test_a_stopped_postgresql_is_told_in_time_and_comes_back(server, tmp_path, static_files):
+@pytest.mark.django_db
+def test_a_stopped_postgresql_is_told_in_time_and_comes_back(
+    server, tmp_path, static_files, signing_key
+):
+    key = make_license(signing_key=signing_key).keys.get(slot="primary")
     server.psql("CREATE TABLE django_migrations (id int)")
     portal = LivePortal(folder=tmp_path, database_url=server.url("postgres"))
     portal.start()
@@ -64,8 +72,9 @@ def test_a_stopped_postgresql_is_told_in_time_and_comes_back(server, tmp_path, s
             True,
         )
         page = Answer(portal, "/subscriptions/")
-        check = Answer(portal, "/.well-known/jwks.json")
-        for answer in (page, check):
+        keys = Answer(portal, "/.well-known/jwks.json")
+        check = Answer(portal, "/public/checklicense", body_for(key))
+        for answer in (page, keys, check):
             assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
             assert answer.seconds < WITHIN
             assert answer.headers["X-Request-ID"] in answer.body
@@ -74,7 +83,7 @@ def test_a_stopped_postgresql_is_told_in_time_and_comes_back(server, tmp_path, s
         assert Answer(portal, "/healthz/live").status == 200
         log = portal.log()
         assert "Traceback" not in log
-        assert len(re.findall("the database is away: OperationalError", log, re.IGNORECASE)) == 2
+        assert len(re.findall("the database is away: OperationalError", log, re.IGNORECASE)) == 3
         server.resume()
         wait_until(lambda: Answer(portal, "/healthz/ready").status == 200)
     finally:

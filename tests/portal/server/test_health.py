@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.support.wsgi import ask
+from tests.support.handler import ask
 
 pytestmark = pytest.mark.django_db
 

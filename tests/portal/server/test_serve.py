@@ -1,7 +1,11 @@
-"""Where the server listens, and in how many processes."""
+"""Where the server listens, in how many processes, and with how many open files."""
 
+import os
 import re
+import resource
 import socket
+import subprocess
+import sys
 
 import pytest
 from django.core.management.base import CommandError
@@ -17,6 +21,7 @@ def port_of(host: str, family: socket.AddressFamily) -> tuple[socket.socket, int
     return listener, listener.getsockname()[1]
 
 
+CORES = os.process_cpu_count()
 LOOPBACKS = [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)]
 
 
@@ -51,9 +56,9 @@ def test_what_is_no_address_of_this_machine_is_told_in_a_sentence(host, port):
 @pytest.mark.parametrize(
     ("demonstration", "cache", "asked", "number"),
     [
-        (True, "", None, 2),
+        (True, "", None, CORES),
         (True, "", 3, 3),
-        (False, "redis://cache/0", None, 2),
+        (False, "redis://cache/0", None, CORES),
         (False, "redis://cache/0", 8, 8),
         (False, "", None, 1),
         (False, "", 1, 1),
@@ -93,3 +98,29 @@ def test_others_are_refused(settings, asked, sentence):
 def test_the_deployment_check_asks_for_a_shared_cache(settings, demonstration, cache, found):
     settings.DEMONSTRATION, settings.CACHE_URL = demonstration, cache
     assert [message.id for message in shared_cache()] == found
+
+
+LIMITED = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
+from portal.server.serve import allow_open_files
+allow_open_files()
+print(resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+def limited(*, soft: int, hard: int) -> subprocess.CompletedProcess[str]:
+    code = LIMITED.format(soft=soft, hard=hard)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+def test_the_limit_of_open_files_is_raised_to_what_is_needed() -> None:
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] >= 8_192
+    assert limited(soft=256, hard=8_192).stdout == "(4096, 8192)\n"
+
+
+def test_a_system_that_allows_too_few_is_told_in_a_sentence() -> None:
+    assert limited(soft=256, hard=1_024).stderr.splitlines()[-1] == (
+        "django.core.management.base.CommandError: A process may open 1024 files only, and the "
+        "server needs 4096. Raise the limit: ulimit -n 4096, or LimitNOFILE=4096 in systemd."
+    )

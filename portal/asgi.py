@@ -1,0 +1,75 @@
+"""The ASGI entry: puts the front together, as `urls` does the pages."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+from contextlib import suppress
+
+import django
+from django.conf import settings
+from django.core.cache import caches
+from django.core.cache.backends.locmem import LocMemCache
+from django.db import DatabaseError, connections
+
+from portal.config.checks import refuse_demonstration_accounts
+from portal.server.answers import FastPath
+from portal.server.front import Front
+from portal.server.handler import Handler
+
+PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal that this process gets when the one that started it has died."""
+
+
+def end_by_parent_alone() -> None:
+    """Leave the process group of the server, but not outlive it; end at once while loading.
+
+    What a terminal or a service manager tells the whole group, granian's main process tells each
+    worker too, and a worker that is told twice at once hangs. One that is told before granian
+    listens for it would go on, with the ears of the main process that it was forked from.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.setpgid(0, 0)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+SWITCH_SECONDS = 0.000_5
+"""Seconds for which a thread keeps Python's lock from the loop that wants it."""
+
+LOOP_WAIT_MILLISECONDS = 20
+"""How long the loop waits for SQLite before it leaves a check to a thread."""
+
+
+def front() -> Front:
+    """Return the application with its fast paths."""
+    from licenses.programs import check, published  # noqa: PLC0415 (needs the app registry)
+
+    from_memory: dict[str, FastPath] = {
+        "/.well-known/jwks.json": published.from_memory,
+        "/public/status/": published.from_memory,
+    }
+    check_path = "/public/checklicense"
+    in_threads: dict[str, FastPath] = {check_path: check.fast_path()}
+    on_loop = dict(from_memory)
+    database = connections["default"]
+    is_local = isinstance(caches["default"], LocMemCache)
+    if database.vendor == "sqlite" and is_local and settings.CHECK_COUNT_SECONDS:
+        # Neither the read nor the limit nor the count waits for anything.
+        own = connections.create_connection("default")
+        with suppress(DatabaseError):  # A database that is away leaves checks to the threads.
+            own.connect()
+            own.connection.execute(f"PRAGMA busy_timeout = {LOOP_WAIT_MILLISECONDS}")
+            on_loop[check_path] = check.fast_path(own.connection)
+    return Front(Handler(), in_threads, on_loop)
+
+
+if multiprocessing.parent_process() is not None:
+    end_by_parent_alone()
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+django.setup(set_prefix=False)
+sys.setswitchinterval(SWITCH_SECONDS)
+application = front()
+# Whatever server loads this, not `manage.py serve` alone, refuses the demonstration's accounts.
+refuse_demonstration_accounts()

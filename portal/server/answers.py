@@ -1,0 +1,38 @@
+"""Whole answers to programs, as the front sends them without Django's response."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from django.http import HttpRequest, HttpResponse
+
+type Header = tuple[bytes, bytes]
+
+
+class Answer(NamedTuple):
+    """Status, headers and body of an answer; the headers that all programs get come on top."""
+
+    status: int
+    headers: list[Header]
+    body: bytes
+
+    @classmethod
+    def of(cls, response: HttpResponse) -> Answer:
+        """Return what Django's response says."""
+        return cls(response.status_code, encoded(response.items()), response.content)
+
+
+type FastPath = Callable[[HttpRequest], Answer | None]
+"""Answers a request without Django's layers; None leaves it to a thread that has them all."""
+
+
+def encoded(headers: Iterable[tuple[str, str]]) -> list[Header]:
+    """Return headers as bytes: names in lower case, and Latin-1 (RFC 9110 section 5.5)."""
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+def for_programs() -> list[Header]:
+    """Return the headers that `ProgramMiddleware` gives to every answer."""
+    headers = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'"}
+    return encoded(headers.items())

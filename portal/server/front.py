@@ -1,0 +1,266 @@
+"""The front: an event loop reads and writes the network, threads run Django.
+
+A request reaches a thread when it has arrived whole, and leaves it when its answer is whole in
+memory, so no slow client holds one. Programs have threads of their own: no page makes a terminal
+wait for its turn.
+"""
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from random import getrandbits
+from typing import Any
+
+from django.conf import settings
+from django.db import close_old_connections
+from django.http.request import split_domain_port, validate_host
+from django.http.response import HttpResponseBase, StreamingHttpResponse
+
+from portal.programs.errors import ProgramError, refusal
+from portal.programs.middleware import PREFIXES, as_refusal
+from portal.server import bodies
+from portal.server.answers import Answer, FastPath, encoded, for_programs
+from portal.server.bodies import Receive
+from portal.server.handler import Handler, Request, add_body, environ_of
+from portal.server.process_log import request_id
+from portal.server.transport import hsts, note_scheme
+
+logger = logging.getLogger("portal.front")
+
+type Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+MAX_PROGRAM_BYTES = 65_536
+"""Bytes of the body of a program's request."""
+
+PROGRAM_THREADS = 2
+"""Threads for programs, beside those for people."""
+
+STREAM_THREADS = 2
+"""Downloads that are written at once while their rows are read; others wait for their turn."""
+
+STREAM_BYTES = 65_536
+"""Bytes that are gathered before they are sent."""
+
+STREAM_SECONDS = 60
+"""Seconds in which a client takes STREAM_BYTES of a download, or loses it."""
+
+REFUSALS = {
+    400: "The body of the request did not arrive whole; send it again.",
+    408: "The body of the request came too slowly; send it again.",
+    413: "The body of the request has at most {limit} bytes.",
+    500: "The portal failed; tell its operators the request_id of this answer.",
+}
+"""What is said about bodies that did not arrive, and where Django itself failed."""
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{sentence}</title></head>
+<body><h1>{status}</h1><p>{sentence}</p></body></html>
+"""
+
+
+class Front:
+    """The ASGI application of the portal.
+
+    `fast` has the paths that are answered without Django's layers, by whole path or by all of
+    it up to its last slash. `on_loop` are those of them that never wait, and so need no thread.
+    """
+
+    def __init__(
+        self, handler: Handler, fast: Mapping[str, FastPath], on_loop: Mapping[str, FastPath]
+    ) -> None:
+        self.handler = handler
+        self.fast = fast
+        self.on_loop = on_loop
+        self.static = handler.static_paths()
+        self.headers = for_programs()
+        self.only_https = settings.SECURE_SSL_REDIRECT
+        self.max_bytes = settings.FILE_UPLOAD_MAX_MEMORY_SIZE + settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        self.programs = ThreadPoolExecutor(PROGRAM_THREADS, "programs")
+        self.people = ThreadPoolExecutor(settings.REQUEST_THREADS, "people")
+        self.streams = ThreadPoolExecutor(STREAM_THREADS, "streams")
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request as ASGI says (version 3.0, HTTP)."""
+        environ = environ_of(scope)
+        is_program = environ["PATH_INFO"].startswith(PREFIXES)
+        limit = MAX_PROGRAM_BYTES if is_program else self.max_bytes
+        length = environ.get("CONTENT_LENGTH")
+        body = b""
+        if length is not None or "HTTP_TRANSFER_ENCODING" in environ:
+            try:
+                body = await bodies.read(receive, length, limit)
+            except (bodies.TooLarge, bodies.TooSlow, bodies.Cut) as error:
+                status = {bodies.TooLarge: 413, bodies.TooSlow: 408}.get(type(error), 400)
+                await _send(send, self._refusal(environ, status, limit=limit))
+                if status == 413:
+                    await bodies.drop_rest(receive)
+                return
+        add_body(environ, body)
+        answer, stream = self._at_once(environ, is_program), None
+        if answer is None:
+            answer, stream = await self._by_thread(environ, is_program)
+        if stream is None:
+            await _send(send, answer)
+        else:
+            await self._stream(answer, stream, receive, send)
+
+    def _at_once(self, environ: dict[str, Any], is_program: bool) -> Answer | None:
+        """Return the answer where it waits for nothing, else None."""
+        if is_program:
+            return self._answered(environ, self.on_loop, has_more_ways=True)
+        if environ["PATH_INFO"] in self.static:
+            return self._respond(environ)[0]
+        return None
+
+    async def _by_thread(
+        self, environ: dict[str, Any], is_program: bool
+    ) -> tuple[Answer, HttpResponseBase | None]:
+        pool = self.programs if is_program else self.people
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(pool, self._in_thread, environ, is_program)
+        except Exception:
+            logger.exception("No answer to %s", environ["PATH_INFO"])
+            return self._refusal(environ, 500), None
+
+    def _in_thread(
+        self, environ: dict[str, Any], is_program: bool
+    ) -> tuple[Answer, HttpResponseBase | None]:
+        answer = self._answered(environ, self.fast) if is_program else None
+        return self._respond(environ) if answer is None else (answer, None)
+
+    def _answered(
+        self, environ: dict[str, Any], paths: Mapping[str, FastPath], *, has_more_ways: bool = False
+    ) -> Answer | None:
+        """Return the answer of a fast path, or None where Django's layers have to judge.
+
+        What fails on the loop (`has_more_ways`) a thread tries again; what fails there is refused:
+        a database that is away costs a request its time-out once.
+        """
+        path: str = environ["PATH_INFO"]
+        fast = paths.get(path) or paths.get(path[: path.rfind("/") + 1])
+        if fast is None or not _is_known_host(environ.get("HTTP_HOST", "")):
+            return None
+        request = Request(environ)
+        note_scheme(request)
+        if self.only_https and not request.is_secure():
+            return None
+        request._body = environ["wsgi.input"].getvalue()
+        request.id = reference = f"{getrandbits(64):016x}"  # type: ignore[attr-defined]
+        token = request_id.set(reference)
+        try:
+            answer = fast(request)
+        except ProgramError as refused:
+            answer = Answer.of(refusal(request, refused))
+        except Exception as error:
+            if has_more_ways:
+                if not isinstance(error, sqlite3.Error):
+                    logger.exception("The loop failed on %s", path)
+                return None
+            answer = Answer.of(refusal(request, as_refusal(request, error)))
+        finally:
+            request_id.reset(token)
+        return None if answer is None else self._completed(answer, request, reference)
+
+    def _completed(self, answer: Answer, request: Request, reference: str) -> Answer:
+        """Return an answer with the headers that Django's layers give to one to a program."""
+        answer.headers.extend(self.headers)
+        answer.headers.append((b"x-request-id", reference.encode()))
+        value = hsts(request)
+        if value is not None:
+            answer.headers.append((b"strict-transport-security", value.encode()))
+        return answer
+
+    def _respond(self, environ: dict[str, Any]) -> tuple[Answer, HttpResponseBase | None]:
+        """Run Django; return a download that is written while its rows are read unread."""
+        status, headers, response = self.handler.respond(environ)
+        if isinstance(response, StreamingHttpResponse) and not hasattr(response, "file_to_stream"):
+            close_old_connections()  # Its rows are read in another thread, on that one's own.
+            return Answer(status, headers, b""), response
+        try:
+            return Answer(status, headers, b"".join(response)), None
+        finally:
+            response.close()
+
+    def _refusal(self, environ: dict[str, Any], status: int, *, limit: int = 0) -> Answer:
+        """Return what is said instead of Django's answer; the connection ends with it."""
+        sentence = REFUSALS[status].format(limit=limit)
+        reference = f"{getrandbits(64):016x}"
+        add_body(environ, b"")
+        request = Request(environ)
+        note_scheme(request)
+        request.id = reference  # type: ignore[attr-defined]
+        if status < 500:
+            token = request_id.set(reference)
+            extra = {"request": request, "status_code": status}
+            logger.warning("%s: %s", environ["PATH_INFO"], sentence, extra=extra)
+            request_id.reset(token)
+        if environ["PATH_INFO"].startswith(PREFIXES):
+            error = "server_error" if status == 500 else "invalid_request"
+            answer = Answer.of(refusal(request, ProgramError(error, status, sentence)))
+        else:
+            page = PAGE.format(status=status, sentence=sentence).encode()
+            kinds = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
+            answer = Answer(status, encoded(kinds.items()), page)
+        answer.headers.append((b"connection", b"close"))
+        return self._completed(answer, request, reference)
+
+    async def _stream(
+        self, answer: Answer, response: HttpResponseBase, receive: Receive, send: Send
+    ) -> None:
+        """Write a download as fast as the client reads, and stop when it has gone."""
+        gone = threading.Event()
+        loop = asyncio.get_running_loop()
+        watching = loop.create_task(_watch(receive, gone))
+        await _start(send, answer)
+
+        async def write(part: bytes) -> None:
+            async with asyncio.timeout(STREAM_SECONDS):
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+
+        def pull() -> None:
+            gathered = bytearray()
+            try:
+                for part in response:
+                    gathered += part
+                    if len(gathered) >= STREAM_BYTES:
+                        asyncio.run_coroutine_threadsafe(write(bytes(gathered)), loop).result()
+                        gathered.clear()
+                    if gone.is_set():
+                        return
+                asyncio.run_coroutine_threadsafe(write(bytes(gathered)), loop).result()
+            except TimeoutError:
+                logger.info("A client that does not read has lost its download")
+            finally:
+                response.close()
+
+        try:
+            await loop.run_in_executor(self.streams, pull)
+        finally:
+            watching.cancel()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _start(send: Send, answer: Answer) -> None:
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    await _start(send, answer)
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _watch(receive: Receive, gone: threading.Event) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    gone.set()
+
+
+@lru_cache(maxsize=256)
+def _is_known_host(host: str) -> bool:
+    domain, _ = split_domain_port(host)
+    return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
