@@ -24,7 +24,7 @@ DATA_DIR = env.folder("DATA_DIR", BASE_DIR / "var", private=not DEMONSTRATION)
 _kept = KeptSecrets(DATA_DIR / "secrets.json") if DEMONSTRATION else None
 
 # Secrets
-SECRET_KEY = env.secret("SECRET_KEY", kept=_kept, least=50)
+SECRET_KEY = env.secret("SECRET_KEY", kept=_kept, minimum=50)
 KEY_ENCRYPTION_KEYS = env.encryption_keys("KEY_ENCRYPTION_KEYS", kept=_kept)
 LOG_KEY = env.secret("LOG_KEY", kept=_kept)
 LOG_ANCHORS_FILE = Path(
@@ -33,7 +33,7 @@ LOG_ANCHORS_FILE = Path(
 METRICS_TOKEN = env.secret("METRICS_TOKEN", kept=_kept, is_needed=False)
 
 # Addresses
-PORT = env.integer("PORT", default=8000, least=1, most=65535)
+PORT = env.integer("PORT", default=8000, minimum=1, maximum=65535)
 PUBLIC_URL = env.origin("PUBLIC_URL", f"http://localhost:{PORT}" if DEMONSTRATION else None)
 ALLOWED_HOSTS = env.hosts(
     "ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEMONSTRATION else host_of(PUBLIC_URL)
@@ -53,21 +53,21 @@ LICENSE_TENANT_AUDIENCE = env.text(
 if "{tid}" not in LICENSE_TENANT_AUDIENCE:
     env.refuse("LICENSE_TENANT_AUDIENCE", "must hold {tid} where the tenant's identifier goes.")
 LICENSE_AUTHORIZED_PARTY = env.text("LICENSE_AUTHORIZED_PARTY", "urn:oneimlx:cli")
-SIGNING_KEY_BITS = env.integer("SIGNING_KEY_BITS", default=3072, least=2048, most=8192)
+SIGNING_KEY_BITS = env.integer("SIGNING_KEY_BITS", default=3072, minimum=2048, maximum=8192)
 SIGNING_KEY_PUBLISHED_HOURS = env.integer(
-    "SIGNING_KEY_PUBLISHED_HOURS", default=24, least=0, most=720
+    "SIGNING_KEY_PUBLISHED_HOURS", default=24, minimum=0, maximum=720
 )
 
 # Checks by terminals: limits for one client address, 0 for none; seconds between two writes
-CHECKS_PER_MINUTE = env.integer("CHECKS_PER_MINUTE", default=6000, least=0, most=10_000_000)
+CHECKS_PER_MINUTE = env.integer("CHECKS_PER_MINUTE", default=6000, minimum=0, maximum=10_000_000)
 FAILED_CHECKS_PER_MINUTE = env.integer(
-    "FAILED_CHECKS_PER_MINUTE", default=300, least=0, most=10_000_000
+    "FAILED_CHECKS_PER_MINUTE", default=300, minimum=0, maximum=10_000_000
 )
-CHECK_COUNT_SECONDS = env.integer("CHECK_COUNT_SECONDS", default=2, least=0, most=60)
-CHECK_COUNT_DAYS = env.integer("CHECK_COUNT_DAYS", default=400, least=2, most=36_500)
+CHECK_COUNT_SECONDS = env.integer("CHECK_COUNT_SECONDS", default=2, minimum=0, maximum=60)
+CHECK_COUNT_DAYS = env.integer("CHECK_COUNT_DAYS", default=400, minimum=2, maximum=36_500)
 
 # Threads of a process that run pages for people; programs have two of their own
-REQUEST_THREADS = env.integer("REQUEST_THREADS", default=4, least=1, most=64)
+REQUEST_THREADS = env.integer("REQUEST_THREADS", default=4, minimum=1, maximum=64)
 
 # The project
 PORTAL_NAME = env.text("PORTAL_NAME", "License Portal")
@@ -145,7 +145,7 @@ USE_TZ = True
 # Data
 # Programs and downloads have two threads each, counts and readiness one each.
 DATABASE_POOL_SIZE = env.integer(
-    "DATABASE_POOL_SIZE", default=REQUEST_THREADS + 6, least=1, most=200
+    "DATABASE_POOL_SIZE", default=REQUEST_THREADS + 6, minimum=1, maximum=200
 )
 DATABASES = {"default": env.database("DATABASE_URL", sqlite=DATA_DIR / "portal.sqlite3")}
 if DATABASES["default"].get("ENGINE") == "django.db.backends.sqlite3":
@@ -254,9 +254,9 @@ MFA_ALLOW_UNVERIFIED_EMAIL = True
 # portal.accounts.proof asks for proofs: allauth asks again right after sign-in, and never asks
 # people who sign in at a provider only.
 MFA_REAUTHENTICATION_REQUIRED = False
-SESSION_IDLE_HOURS = env.integer("SESSION_IDLE_HOURS", default=72, least=1, most=8760)
-SESSION_HOURS = env.integer("SESSION_HOURS", default=336, least=1, most=8760)
-OPERATOR_SESSION_HOURS = env.integer("OPERATOR_SESSION_HOURS", default=12, least=1, most=8760)
+SESSION_IDLE_HOURS = env.integer("SESSION_IDLE_HOURS", default=72, minimum=1, maximum=8760)
+SESSION_HOURS = env.integer("SESSION_HOURS", default=336, minimum=1, maximum=8760)
+OPERATOR_SESSION_HOURS = env.integer("OPERATOR_SESSION_HOURS", default=12, minimum=1, maximum=8760)
 
 # Sign-in at identity providers (OpenID Connect)
 OIDC_PROVIDERS = env.identity_providers("OIDC_PROVIDERS", insecure=DEMONSTRATION)

@@ -11,7 +11,7 @@ from licenses.forms import PresentedKeyForm
 from licenses.models import LicenseKey
 from portal.core.refusal import Refused
 from portal.operators.model_admin import PlainAdmin
-from portal.web.forms import posted
+from portal.web.forms import posted, refusals_on
 
 
 def find_view(page: PlainAdmin, request: HttpRequest) -> HttpResponse:
@@ -20,10 +20,8 @@ def find_view(page: PlainAdmin, request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     form = PresentedKeyForm(posted(request), request.FILES or None)
     if form.is_valid():
-        try:
+        with refusals_on(form):
             return _page_of(form.cleaned_data["presented"])
-        except Refused as refusal:
-            form.add_error("text", refusal.sentence)
     context = {
         **page.admin_site.each_context(request),
         "opts": page.opts,
@@ -39,12 +37,15 @@ def _page_of(presented: str) -> HttpResponse:
     token, _members = read_presented(presented)
     verdict = check(token, expected={})
     if verdict.parsed is None:
-        raise Refused("This is no license key.")
+        raise Refused("This is no license key.", field="text")
     if verdict.key is not None:
         return redirect("admin:licenses_licensekey_change", verdict.key.pk)
     jti = verdict.parsed.jti
     if jti is not None and LicenseKey.objects.filter(jti=jti).exists():
         raise Refused(
-            f"There is a key with the jti {jti}, but it is not this one: {verdict.description}"
+            f"There is a key with the jti {jti}, but it is not this one: {verdict.description}",
+            field="text",
         )
-    raise Refused(f"There is no record of this key (jti {jti}): {verdict.description}")
+    raise Refused(
+        f"There is no record of this key (jti {jti}): {verdict.description}", field="text"
+    )

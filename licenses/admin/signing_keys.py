@@ -91,7 +91,7 @@ class SigningKeyAdmin(ActionsAdmin, ReadOnlyAdmin):
         "activated_at",
         "disabled_at",
         "signed",
-        "living",
+        "accepted",
         "belongings",
     )
     list_display = (
@@ -101,7 +101,7 @@ class SigningKeyAdmin(ActionsAdmin, ReadOnlyAdmin):
         "valid_until",
         "activated_at",
         "signed",
-        "living",
+        "accepted",
     )
     list_filter = ("state",)
     search_fields = ("kid",)
@@ -117,10 +117,10 @@ class SigningKeyAdmin(ActionsAdmin, ReadOnlyAdmin):
             .annotate(
                 **{
                     name: Case(
-                        *(When(kid=kid, then=Value(counted[kid][name])) for kid in counted),
+                        *(When(kid=kid, then=Value(counted[kid][stored])) for kid in counted),
                         default=Value(0),
                     )
-                    for name in ("signed", "living")
+                    for name, stored in (("signed", "signed"), ("accepted", "living"))
                 }
             )
         )
@@ -138,10 +138,10 @@ class SigningKeyAdmin(ActionsAdmin, ReadOnlyAdmin):
         """Return how many license keys it has signed, as of the last count."""
         return int(obj.signed)
 
-    @admin.display(description="of them still living")
-    def living(self, obj: Any) -> int:
+    @admin.display(description="of them accepted")
+    def accepted(self, obj: Any) -> int:
         """Return how many of them pass checks, as of the last count."""
-        return int(obj.living)
+        return int(obj.accepted)
 
     @admin.display(description="SHA-256 of the certificate")
     def certificate_sha256(self, obj: SigningKey) -> SafeString:

@@ -61,7 +61,10 @@ class WeekFigure(TypedDict):
 
 
 class SigningKeyFigure(TypedDict):
-    """License keys that one signing key has signed, and how many of them still pass checks."""
+    """License keys that one signing key has signed, and how many of them checks accept.
+
+    The second has kept the name under which it is stored and scraped.
+    """
 
     signed: int
     living: int

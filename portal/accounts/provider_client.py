@@ -1,6 +1,6 @@
 """What the portal asks identity providers: their description, their keys, and a token for a code.
 
-A provider is a foreign server that may be slow, broken or hostile. Every failure is raised as a
+A provider is a foreign server that may be slow, broken or malicious. Every failure is raised as a
 `ProviderError`, whose text is for the process log. Only DNS lookups have no deadline of ours: the
 resolver limits them.
 """

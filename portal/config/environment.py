@@ -30,7 +30,7 @@ FALSE = {"0", "false", "no", "off", ""}
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-LEAST_DIFFERENT = 5
+MIN_DIFFERENT_CHARACTERS = 5
 """Least number of different characters in a secret, as in Django's check security.W009."""
 
 MAX_DIGITS = 18
@@ -76,11 +76,11 @@ class Environment:
             self._mistake(name, "must be true or false.")
         return value in TRUE
 
-    def integer(self, name: str, *, default: int, least: int, most: int) -> int:
+    def integer(self, name: str, *, default: int, minimum: int, maximum: int) -> int:
         """Return a whole number within the bounds, both included."""
         value = self.text(name, str(default))
-        if not value.isdecimal() or len(value) > MAX_DIGITS or not least <= int(value) <= most:
-            self._mistake(name, f"must be a whole number from {least} to {most}.")
+        if not value.isdecimal() or len(value) > MAX_DIGITS or not minimum <= int(value) <= maximum:
+            self._mistake(name, f"must be a whole number from {minimum} to {maximum}.")
             return default
         return int(value)
 
@@ -218,7 +218,7 @@ class Environment:
             "provider_id": word,
             "name": self.text(f"{own}_NAME", word.capitalize()),
             "client_id": self.text(f"{own}_CLIENT_ID"),
-            "secret": self.secret(f"{own}_CLIENT_SECRET", kept=None, least=1),
+            "secret": self.secret(f"{own}_CLIENT_SECRET", kept=None, minimum=1),
             "settings": {"server_url": issuer, "oauth_pkce_enabled": True},
         }
 
@@ -250,7 +250,7 @@ class Environment:
         return parsed
 
     def secret(
-        self, name: str, *, kept: KeptSecrets | None, least: int = 32, is_needed: bool = True
+        self, name: str, *, kept: KeptSecrets | None, minimum: int = 32, is_needed: bool = True
     ) -> str:
         """Return a secret from NAME, or from the file that NAME_FILE names.
 
@@ -275,19 +275,19 @@ class Environment:
             except (OSError, ValueError) as error:
                 self._mistake("DATA_DIR", f"cannot keep {name}: {error}")
                 return ""
-        if len(value) < least and (value or is_needed):
+        if len(value) < minimum and (value or is_needed):
             self._mistake(
                 name,
-                f"must be a secret of at least {least} characters, set directly or as the path "
+                f"must be a secret of at least {minimum} characters, set directly or as the path "
                 f"of a file in {name}_FILE.",
             )
         elif not value.isprintable():
             self._mistake(name, "must be one line of printable text.")
             return ""
-        elif value and len(set(value)) < min(least, LEAST_DIFFERENT):
+        elif value and len(set(value)) < min(minimum, MIN_DIFFERENT_CHARACTERS):
             self._mistake(
                 name,
-                f"must be a random secret: it has fewer than {LEAST_DIFFERENT} different "
+                f"must be a random secret: it has fewer than {MIN_DIFFERENT_CHARACTERS} different "
                 "characters.",
             )
         return value

@@ -22,10 +22,10 @@ WINDOW_SECONDS = 60
 
 @dataclass(frozen=True)
 class Limit:
-    """At most `most` times in a minute for one client; 0 stands for no limit."""
+    """At most `per_minute` times in a minute for one client; 0 stands for no limit."""
 
     name: str
-    most: int
+    per_minute: int
 
     def exceeded(self, request: HttpRequest) -> int:
         """Count this request; return 0, or in how many seconds the client may come again.
@@ -33,13 +33,15 @@ class Limit:
         Counts are shared through CACHE_URL between processes; while that cache is away, each
         process counts for itself (portal.server.cache).
         """
-        if not self.most:
+        if not self.per_minute:
             return 0
         now = time.time()
         window = int(now // WINDOW_SECONDS)
         name = f"limit:{self.name}:{window}:{client(client_address(request))}"
         count = _count(name)
-        return 0 if count <= self.most else max(1, int((window + 1) * WINDOW_SECONDS - now) + 1)
+        return (
+            0 if count <= self.per_minute else max(1, int((window + 1) * WINDOW_SECONDS - now) + 1)
+        )
 
 
 @lru_cache(maxsize=1024)

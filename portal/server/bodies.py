@@ -11,9 +11,9 @@ MAX_SECONDS = 30
 """Seconds in which a body has to arrive whole."""
 
 GRACE_SECONDS = 5
-"""Seconds before LEAST_RATE is asked for."""
+"""Seconds before MIN_RATE is asked for."""
 
-LEAST_RATE = 500
+MIN_RATE = 500
 """Bytes a second that a body makes on average; a slower one is given up."""
 
 DROPPED_BYTES = 1024 * 1024
@@ -59,7 +59,7 @@ async def read(receive: Receive, announced: str | None, limit: int) -> bytes:
                     raise TooLarge
                 if not message["more_body"]:
                     return parts[0] if len(parts) == 1 else b"".join(parts)
-                earned = min(MAX_SECONDS, GRACE_SECONDS + size / LEAST_RATE)
+                earned = min(MAX_SECONDS, GRACE_SECONDS + size / MIN_RATE)
                 deadline.reschedule(begun + earned)
     except TimeoutError as error:
         raise TooSlow from error

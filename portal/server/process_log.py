@@ -25,10 +25,10 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 """The reference of the request under way; error pages show the same."""
 
 
-def plain(value: str, most: int = MAX_CHARACTERS) -> str:
-    """Return foreign text as one printable line, cut at `most` characters."""
+def plain(value: str, limit: int = MAX_CHARACTERS) -> str:
+    """Return foreign text as one printable line, cut at `limit` characters."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
-    return shown if len(shown) <= most else f"{shown[:most]}… ({len(shown)} characters)"
+    return shown if len(shown) <= limit else f"{shown[:limit]}… ({len(shown)} characters)"
 
 
 class ForeignTextFilter(logging.Filter):

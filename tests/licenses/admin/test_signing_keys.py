@@ -66,7 +66,7 @@ def test_the_list_tells_what_each_key_has_signed(operator_client, signing_key, s
     revoked.save()
     snapshot.refresh()
     rows = operator_client.get(LIST).context["cl"].result_list
-    assert {row.kid: (row.state, row.signed, row.living) for row in rows} == {
+    assert {row.kid: (row.state, row.signed, row.accepted) for row in rows} == {
         signing_key.kid: ("active", 4, 3),
         successor.kid: ("passive", 0, 0),
     }

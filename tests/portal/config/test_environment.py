@@ -33,7 +33,7 @@ def environment(**variables):
     [
         (lambda env: env.boolean("X", default=False), "maybe", "must be true or false."),
         (
-            lambda env: env.integer("X", default=1, least=1, most=9),
+            lambda env: env.integer("X", default=1, minimum=1, maximum=9),
             "10",
             "must be a whole number from 1 to 9.",
         ),
@@ -72,7 +72,7 @@ def test_right_values_are_read_with_their_type():
     env = environment(A="on", B="7", C="a, b,,c", D="10.0.0.0/8", E="https://x.example/")
     assert (
         env.boolean("A", default=False),
-        env.integer("B", default=1, least=1, most=9),
+        env.integer("B", default=1, minimum=1, maximum=9),
         env.words("C"),
         [str(network) for network in env.networks("D")],
         env.origin("E"),
