@@ -29,7 +29,7 @@ class PresentedKeyForm(forms.Form):
 
     @override
     def clean(self) -> dict[str, Any]:
-        """Return the text or the decoded file, whichever was given, as `presented`."""
+        """Add `presented`: the text or the decoded file, whichever was given."""
         cleaned = super().clean() or {}
         file = cleaned.get("file")
         has_text = "text" in self.errors or bool((cleaned.get("text") or "").strip())

@@ -96,7 +96,7 @@ class LicenseAdmin(RevokingAdmin):
 
     @override
     def log_filter(self, obj: License) -> dict[str, Any]:
-        """Return the filter for everything that happened to the license's subscription."""
+        """Everything that happened to the license's subscription."""
         return {"tenant_id__exact": obj.tenant_id, "subscription_id__exact": obj.subscription_id}
 
     @admin.display(description="belongings")
@@ -193,7 +193,7 @@ class LicenseKeyAdmin(RevokingAdmin):
 
     @override
     def log_filter(self, obj: LicenseKey) -> dict[str, Any]:
-        """Return the filter for what happened to the subscription, in this slot."""
+        """What happened to the subscription, in this slot."""
         return {
             "tenant_id__exact": obj.tenant_id,
             "subscription_id__exact": obj.license.subscription_id,

@@ -159,5 +159,5 @@ class SigningKeyAdmin(ActionsAdmin, ReadOnlyAdmin):
 
     @override
     def log_filter(self, obj: SigningKey) -> dict[str, Any]:
-        """Return the filter for the rows of the vendor's log that name the key."""
+        """The rows of the vendor's log that name the key."""
         return {"tenant_id__exact": self.tenant_id_of(obj), "details__kid": obj.kid}

@@ -32,7 +32,7 @@ class UsageSelect(forms.RadioSelect):
 
     @override
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return the option with its label and suggestion for the holder's name."""
+        """Add the label and suggestion that the option has for the holder's name."""
         option = super().create_option(name, value, *args, **kwargs)
         option["attrs"] |= {
             "data-label-for": "id_holder_name",
@@ -45,7 +45,7 @@ class UsageSelect(forms.RadioSelect):
 class GenerateForm(forms.Form):
     """The usage and the holder's name of a new license."""
 
-    usage = forms.ChoiceField(label="Usage")
+    usage = forms.TypedChoiceField(label="Usage", coerce=Usage)
     holder_name = forms.CharField(
         # The flow has the rules of the name, its length too, for all callers.
         strip=False,
@@ -78,8 +78,8 @@ class GenerateForm(forms.Form):
 class ResetForm(forms.Form):
     """When the old key of the slot stops working, and which key that is."""
 
-    overlap = forms.ChoiceField(
-        label="When does the old key stop working?", widget=forms.RadioSelect
+    overlap = forms.TypedChoiceField(
+        label="When does the old key stop working?", coerce=Overlap, widget=forms.RadioSelect
     )
     expected_jti = forms.UUIDField(widget=forms.HiddenInput)
 

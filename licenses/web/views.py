@@ -22,10 +22,10 @@ from licenses.flows.delete import delete_keys, refuse_unless_deletable
 from licenses.flows.download import download_key
 from licenses.flows.end_overlap import end_key_overlap
 from licenses.flows.generate import generate_keys, refuse_unless_generatable
-from licenses.flows.reset import Overlap, refuse_unless_resettable, reset_key
+from licenses.flows.reset import refuse_unless_resettable, reset_key
 from licenses.flows.signing import expiry
 from licenses.forms import PresentedKeyForm
-from licenses.models import License, LicensedSubscriptions, LicenseKey, Slot, Usage
+from licenses.models import License, LicensedSubscriptions, LicenseKey, Slot
 from licenses.web.card import license_card
 from licenses.web.forms import CheckForm, DeleteForm, GenerateForm, ResetForm
 from licenses.web.inspection import inspect
@@ -44,6 +44,10 @@ from subscriptions.models import State, Subscription
 from subscriptions.views import CHANGED
 
 MAX_EVENTS = 5
+GENERATED = (
+    "Both license keys were generated. Download one, and configure your terminal with the "
+    "authorized application id."
+)
 
 
 @require_safe
@@ -97,28 +101,17 @@ def generate(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
     form = GenerateForm(posted(request), subscription=subscription, user=request.user)
     if form.is_valid():
         with refusals_on(form):
-            generate_keys(
-                subscription=subscription,
-                actor=request.actor,
-                usage=Usage(form.cleaned_data["usage"]),
-                holder_name=form.cleaned_data["holder_name"],
-            )
-            messages.success(
-                request,
-                "Both license keys were generated. Download one, and configure your terminal with "
-                "the authorized application id.",
-            )
+            generate_keys(subscription=subscription, actor=request.actor, **form.cleaned_data)
+            messages.success(request, GENERATED)
             return done(request, subscription.get_absolute_url(), event=CHANGED)
     try:
         if not form.is_bound:
             refuse_unless_generatable(subscription, now)
-        expires_at = expiry(
-            issued_at=now, days=subscription.plan.days, ends_at=subscription.ends_at
-        )
+        ends = expiry(issued_at=now, days=subscription.plan.days, ends_at=subscription.ends_at)
     except Refused as refusal:
         return _refused(request, subscription, refusal)
-    days = tokens.expires_in_days(int(now.timestamp()), int(expires_at.timestamp()))
-    context = {"subscription": subscription, "days": days, "expires_at": expires_at}
+    days = tokens.expires_in_days(int(now.timestamp()), int(ends.timestamp()))
+    context = {"subscription": subscription, "days": days, "expires_at": ends}
     return form_page(request, "licenses/generate.html", form, context, fragment="dialog")
 
 
@@ -208,18 +201,8 @@ def reset(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResp
     form = ResetForm(posted(request), key=key, now=now, initial=kept_form(request) or {})
     if form.is_valid():
         with refusals_on(form):
-            reset_key(
-                license=license,
-                slot=slot,
-                actor=request.actor,
-                overlap=Overlap(form.cleaned_data["overlap"]),
-                expected_jti=form.cleaned_data["expected_jti"],
-            )
-            messages.success(
-                request,
-                f"The {slot.label.lower()} key was reset. Download it, install it on your "
-                f"terminals and check it; then reset the {slot.other.label.lower()} key.",
-            )
+            reset_key(license=license, slot=slot, actor=request.actor, **form.cleaned_data)
+            messages.success(request, _was_reset(slot))
             return done(request, subscription.get_absolute_url(), event=CHANGED)
     context = {
         "subscription": subscription,
@@ -230,6 +213,13 @@ def reset(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResp
         "old": license.keys.overlapping(now).filter(slot=slot).first(),
     }
     return form_page(request, "licenses/reset.html", form, context, fragment="dialog")
+
+
+def _was_reset(slot: Slot) -> str:
+    return (
+        f"The {slot.label.lower()} key was reset. Download it, install it on your terminals and "
+        f"check it; then reset the {slot.other.label.lower()} key."
+    )
 
 
 @require_form_methods

@@ -74,14 +74,14 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
 
     @override
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Return what a new tenant needs, or everything of an existing one."""
+        """A new tenant needs its first owner too; an existing one shows everything."""
         return self.fields if obj else ("name", "country", "requires_two_factor", "owner_email")
 
     @override
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        """Return the form, which asks for the first owner of a new tenant."""
+        """Ask for the first owner of a new tenant."""
         if obj is None:
             kwargs["form"] = NewTenantForm
         return super().get_form(request, obj, change, **kwargs)

@@ -27,7 +27,7 @@ class CappedPaginator(Paginator):
     @cached_property
     @override
     def count(self) -> int:
-        """Return how many rows there are, at most MAX_LISTED."""
+        """Count MAX_LISTED rows at most."""
         rows: Any = self.object_list
         return int(rows.order_by().values("pk")[:MAX_LISTED].count())
 
@@ -50,7 +50,7 @@ class CountryFilter(admin.SimpleListFilter):
 
     @override
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        """Return the countries, and keep the list's other parameters for the form."""
+        """Keep the list's other parameters for the form."""
         self.others = [
             (name, value)
             for name, value in changelist.params.items()
@@ -61,7 +61,7 @@ class CountryFilter(admin.SimpleListFilter):
 
     @override
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the rows of tenants in the chosen country, or the tenants themselves."""
+        """Keep rows of tenants in the chosen country, or the tenants themselves."""
         if not self.value():
             return queryset
         tenants = Tenant.objects.filter(country=self.value())

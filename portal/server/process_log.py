@@ -70,7 +70,7 @@ class LineFormatter(logging.Formatter):
         ei: tuple[type[BaseException], BaseException, TracebackType | None]
         | tuple[None, None, None],
     ) -> str:
-        """Return a traceback whose lines are those of code, and one for each exception."""
+        """Keep the lines of code, and one line for each exception."""
         if ei[1] is None:
             return ""
         return "".join(_traceback(TracebackException.from_exception(ei[1]))).rstrip("\n")

@@ -20,14 +20,14 @@ class ClaimsField(forms.JSONField):
 
     @override
     def prepare_value(self, value: Any) -> Any:
-        """Return the claims, one a line; invalid input is returned as it was typed."""
+        """Show one claim a line; invalid input stays as it was typed."""
         if isinstance(value, dict):
             return json.dumps(value, ensure_ascii=False, indent=2) if value else ""
         return super().prepare_value(value)
 
     @override
     def clean(self, value: Any) -> Any:
-        """Return the claims, {} for none."""
+        """No claims are {}."""
         claims = super().clean(value)
         return {} if claims is None else claims
 

@@ -123,7 +123,7 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
 
     @override
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Return the fields of a new subscription, or all fields of an existing one."""
+        """A new subscription has fewer fields than an existing one."""
         return self.fields if obj else [name for name in self.fields if name not in self.fixed]
 
     @override
@@ -143,7 +143,7 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
 
     @override
     def log_filter(self, obj: Subscription) -> dict[str, Any]:
-        """Return the filter for everything that happened to the subscription."""
+        """Everything that happened to the subscription."""
         return {"tenant_id__exact": obj.tenant_id, "subscription_id__exact": obj.pk}
 
     @admin.display(description="effective state")
