@@ -1,22 +1,10 @@
 """What no file of the repository may hold, and what the README must."""
 
 import re
-import subprocess
-from functools import cache
 from pathlib import Path
 
 from portal.settings import env
-
-ROOT = Path(__file__).parent.parent
-
-
-@cache
-def files() -> list[Path]:
-    """Return the files of the repository: known to git, or new and not ignored."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    paths = [ROOT / name for name in listed.split("\0") if name]
-    return sorted({path for path in paths if path.is_file()})
+from tests.support.repository import ROOT, files
 
 
 def lines_with(pattern: str, paths: list[Path]) -> list[str]:

@@ -16,7 +16,6 @@ from playwright.sync_api import Page, expect
 from licenses.models import License
 from portal.accounts.models import User
 from portal.tenants.models import Member
-from tests.browser.scenes import dialog
 from tests.support import database
 from tests.support.accounts import PASSWORD, stale
 from tests.support.appearance import WIDE_LIGHT_AND_NARROW_DARK, WITH_AND_WITHOUT, faultless
@@ -24,6 +23,7 @@ from tests.support.browser import sign_in_browser
 from tests.support.mails import mailed_links
 from tests.support.oidc import IdentityServer
 from tests.support.passkeys import Authenticator
+from tests.support.scenes import dialog
 from tests.support.server import LivePortal
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

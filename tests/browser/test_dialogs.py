@@ -12,9 +12,9 @@ from licenses.models import KeyState, License, LicenseKey, Slot
 from portal.core.actors import Actor, ActorKind
 from portal.core.dates import moment
 from subscriptions.models import Subscription
-from tests.browser.scenes import address, current, dialog, told
 from tests.support.accounts import PASSWORD, stale
 from tests.support.factories import make_license, make_subscription
+from tests.support.scenes import address, current, dialog, told
 
 pytestmark = pytest.mark.browser
 

@@ -11,9 +11,9 @@ from playwright.sync_api import Page, expect
 
 from licenses.models import License, LicenseKey, Slot
 from subscriptions.models import State, Subscription
-from tests.browser.scenes import address, current, dialog, told
 from tests.support.accounts import PASSWORD
 from tests.support.factories import make_subscription
+from tests.support.scenes import address, current, dialog, told
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -9,11 +9,11 @@ from playwright.sync_api import Page, expect
 from portal.mail.models import Outbox
 from portal.tenants.models import Member, Role, Tenant
 from subscriptions.models import State, Subscription
-from tests.browser.scenes import address, dialog, told
 from tests.support.accounts import PASSWORD
 from tests.support.appearance import WIDE_LIGHT_AND_NARROW_DARK, WITH_AND_WITHOUT, faultless
 from tests.support.browser import sign_in_browser
 from tests.support.factories import make_license, make_member, make_subscription
+from tests.support.scenes import address, dialog, told
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NEW, NAME = "nora@contoso.example", "Nora New"

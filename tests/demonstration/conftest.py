@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from tests.demonstration.processes import Demonstration
+from tests.support.demonstration import Demonstration
 
 
 @pytest.fixture

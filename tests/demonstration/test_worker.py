@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.demonstration.processes import Demonstration, kill
+from tests.support.demonstration import Demonstration, kill
 from tests.support.worker import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.sqlite]

@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError
 
 from portal.config import schema
-from tests.upgrade.databases import BASELINE, Database
+from tests.support.upgrades import BASELINE, Database
 
 OLD = "it was made by code older than version 1.0, or changed by hand"
 HEAD = "CommandError: This database does not fit its migrations: "

@@ -12,8 +12,8 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
 
 from portal.config.schema import differences
-from tests.upgrade.databases import BASELINE, Database
-from tests.upgrade.filling import LOG_KEY
+from tests.support.baseline import LOG_KEY
+from tests.support.upgrades import BASELINE, Database
 from tests.upgrade.record import APPS
 
 SEEDED = {"subscriptions_plan"}  # every migrate adds the plans that ship
