@@ -113,6 +113,18 @@ def test_no_test_module_is_imported():
     assert found == []
 
 
+def test_one_module_of_tests_imports_internal_modules_of_allauth():
+    """Others use those that the portal imports, from `portal/accounts/allauth_internals.py`."""
+    found = {
+        str(path)
+        for path in there()
+        if path.parts[0] == "tests" and path.suffix == ".py"
+        for name in imported(path)
+        if re.match(r"allauth\..*\binternal\b", name)
+    }
+    assert found == {"tests/support/second_factor.py"}
+
+
 def imported(path: Path) -> Iterator[str]:
     """Return the full name of everything that the module imports."""
     for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))):
