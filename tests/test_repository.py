@@ -21,6 +21,30 @@ def lines_with(pattern: str, paths: list[Path]) -> list[str]:
     return found
 
 
+GIVEN_UP = {
+    "deed": "operator action",
+    "fate": "row result",
+    "keepers": "key managers",
+    "smith": "forge",
+    "objection": "cancel a change",
+}
+"""Words that were given up, with the term that is used in place of each."""
+
+WORDS_ELSEWHERE = {"tests/test_repository.py": "the list itself"}
+"""Files that may hold such a word, with the reason."""
+
+
+def test_no_word_that_was_given_up():
+    """In code, templates and pages; the addresses below `objections/` are a word of their own."""
+    paths = [
+        path
+        for path in files()
+        if path.suffix in {".py", ".html", ".md", ".txt"}
+        and str(path.relative_to(ROOT)) not in WORDS_ELSEWHERE
+    ]
+    assert lines_with(rf"(?<![a-z])(?:{'|'.join(GIVEN_UP)})(?![a-z])", paths) == []
+
+
 def test_no_path_of_one_machine():
     assert lines_with(r"(?<![\w.:/}-])/(?:work|root|users|home/(?!portal\b))/?\w+/", files()) == []
 

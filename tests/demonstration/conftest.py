@@ -38,7 +38,7 @@ def first_prepared(static_files: None) -> Demonstration:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not out.exists():
             out.write_text(demonstration.prepare())
-    demonstration.url = demonstration.told()["url"]
+    demonstration.url = demonstration.contents()["url"]
     return demonstration
 
 

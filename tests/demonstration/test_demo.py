@@ -32,7 +32,7 @@ def test_a_fresh_folder_becomes_a_demonstration(first_prepared, prepared):
         "secrets.json",
         "static",
     ]
-    told = first_prepared.told()
+    told = first_prepared.contents()
     assert list(told) == ["url", "metrics_token", "accounts"]
     assert (told["url"], len(told["metrics_token"])) == (first_prepared.url, 64)
     everybody, operators = ["email", "password", "tenant", "role"], ["totp_secret"]

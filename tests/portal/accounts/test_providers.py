@@ -18,7 +18,7 @@ from portal.mail.models import Outbox
 from portal.tenants.flows.invitations import invite_member
 from portal.tenants.models import Member, Role
 from tests.support.accounts import PASSWORD, TOTP_SECRET, sign_in, stale
-from tests.support.answers import told
+from tests.support.answers import messages_of
 from tests.support.identities import (
     BUTTON,
     CALLBACK,
@@ -198,7 +198,9 @@ def test_a_provider_that_did_not_ask_again_has_proven_nothing(client, provider, 
     at_provider(client, provider)
     provider.asks = False
     answer = at_provider(client, provider, asked_again(client, CONNECTIONS))
-    assert told(answer)[-1].startswith("The provider did not confirm that it asked you just now")
+    assert messages_of(answer)[-1].startswith(
+        "The provider did not confirm that it asked you just now"
+    )
     assert client.get(CONNECTIONS).status_code == 302
 
 
@@ -344,7 +346,7 @@ def test_a_proof_that_fails_comes_back_to_where_it_was_asked_for(
         state = dict(parse_qsl(urlsplit(back).query))["state"]
         answer = client.get(CALLBACK, {"error": fault, "state": state})
     assert answer.url == reverse("account_reauthenticate", query={"next": CONNECTIONS})
-    assert told(answer)[-1] == "Company did not confirm who you are. Try again."
+    assert messages_of(answer)[-1] == "Company did not confirm who you are. Try again."
     assert client.get(CONNECTIONS).status_code == 302
 
 
