@@ -21,7 +21,7 @@ from tests.support.database import Seed
 pytest_plugins = ["tests.support.live", "tests.support.browser"]
 
 
-# The house
+# Set-up
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,14 +1,18 @@
 """The pages about the code are held to the code: the tree, the reader's route, the decisions."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support.repository import ROOT, files
+
 APPS = ("portal", "subscriptions", "licenses")
-MOST_AT_THE_TOP = {"portal": 8, "licenses": 12, "subscriptions": 14}
-MOST_LINES = 40
+MAX_AT_THE_TOP = {"portal": 8, "licenses": 12, "subscriptions": 14}
+MAX_LINES = 40
+COMMANDS = {Path("tests/upgrade/lint.py"), Path("tests/upgrade/record.py")}
 
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 DECISIONS = ROOT / "docs" / "decisions"
@@ -41,36 +45,93 @@ def tree() -> list[str]:
     return paths
 
 
-def modules() -> list[Path]:
-    """Return every Python file of the apps, relative to the root."""
-    return [path.relative_to(ROOT) for app in APPS for path in (ROOT / app).rglob("*.py")]
+def there() -> list[Path]:
+    """Return every file of the repository, relative to the root."""
+    return [path.relative_to(ROOT) for path in files()]
 
 
-def test_the_tree_names_every_python_file_once_and_no_other():
-    named = [path for path in tree() if path.startswith(APPS) and path.endswith(".py")]
-    there = [
+def test_the_tree_names_every_file_of_the_apps_once_and_no_other():
+    named = [path for path in tree() if path.split("/")[0] in APPS and not path.endswith("/")]
+    expected = [
         str(path)
-        for path in modules()
-        if path.name != "__init__.py" and path.parent.name != "migrations"
+        for path in there()
+        if path.parts[0] in APPS
+        and path.name != "__init__.py"
+        and not (path.parent.name == "migrations" and path.suffix == ".py")
     ]
-    assert sorted(named) == sorted(there)
+    assert sorted(named) == sorted(expected)
 
 
-def test_the_tree_names_every_folder_with_python_files_once_and_no_other():
-    named = [path for path in tree() if path.startswith(APPS) and path.endswith("/")]
-    there = {f"{path.parent}/" for path in modules()} - {f"{app}/management/" for app in APPS}
-    assert sorted(named) == sorted(there)
+def test_the_tree_names_every_folder_with_files_once_and_no_other():
+    """Except for the folders of tests that mirror those of an app, and for hidden ones."""
+    named = [path for path in tree() if path.endswith("/")]
+    expected = {
+        f"{path.parent}/"
+        for path in there()
+        if path.parts[1:] and not path.parts[0].startswith(".") and not mirrored(path)
+    }
+    expected -= {f"{app}/management/" for app in APPS}
+    assert sorted(named) == sorted(expected)
 
 
-def test_what_the_tree_names_beside_the_apps_exists():
-    others = [path for path in tree() if not path.startswith(APPS)]
-    assert others == ["manage.py", "templates/", "static/", "tests/", "docs/"]
-    assert [path for path in others if not (ROOT / path).exists()] == []
+def mirrored(path: Path) -> bool:
+    """Return whether the file lies in a folder of tests below that of an app."""
+    return path.parts[0] == "tests" and path.parts[1] in APPS and len(path.parts) > 3
+
+
+def test_folders_of_tests_mirror_folders_of_the_apps():
+    folders = {path.parent.relative_to("tests") for path in there() if mirrored(path)}
+    assert sorted(folder for folder in folders if not (ROOT / folder).is_dir()) == []
 
 
 @pytest.mark.parametrize("app", APPS)
 def test_few_files_are_at_the_top_of_an_app(app):
-    assert len(list((ROOT / app).glob("*.py"))) <= MOST_AT_THE_TOP[app]
+    assert len([path for path in there() if path.parent == Path(app)]) <= MAX_AT_THE_TOP[app]
+
+
+def test_helpers_of_tests_lie_in_support():
+    """Everywhere else a module holds tests, is a conftest.py or an empty __init__.py."""
+    others = [
+        path
+        for path in there()
+        if path.parts[0] == "tests" and path.suffix == ".py" and path not in COMMANDS
+        if path.parts[1] not in {"support", "bench"}
+        if not path.match("test_*.py") and path.name != "conftest.py"
+    ]
+    assert [path for path in others if path.name != "__init__.py"] == []
+    assert [path for path in others if (ROOT / path).stat().st_size > 0] == []
+
+
+def test_no_test_module_is_imported():
+    found = [
+        f"{path}: {name}"
+        for path in there()
+        if path.parts[0] == "tests" and path.suffix == ".py"
+        for name in imported(path)
+        if name.startswith("tests.") and ".test_" in name
+    ]
+    assert found == []
+
+
+def test_one_module_of_tests_imports_internal_modules_of_allauth():
+    """Others use those that the portal imports, from `portal/accounts/allauth_internals.py`."""
+    found = {
+        str(path)
+        for path in there()
+        if path.parts[0] == "tests" and path.suffix == ".py"
+        for name in imported(path)
+        if re.match(r"allauth\..*\binternal\b", name)
+    }
+    assert found == {"tests/support/second_factor.py"}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Return the full name of everything that the module imports."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def test_the_readers_route_has_ten_files_that_exist():
@@ -111,4 +172,4 @@ def test_the_list_of_decisions_has_every_page_under_its_title():
 def test_a_decision_is_one_short_page_of_three_sections(path):
     text = path.read_text("utf-8")
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
-    assert len(text.splitlines()) <= MOST_LINES
+    assert len(text.splitlines()) <= MAX_LINES

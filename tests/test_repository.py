@@ -1,22 +1,10 @@
 """What no file of the repository may hold, and what the README must."""
 
 import re
-import subprocess
-from functools import cache
 from pathlib import Path
 
 from portal.settings import env
-
-ROOT = Path(__file__).parent.parent
-
-
-@cache
-def files() -> list[Path]:
-    """Return the files of the repository: known to git, or new and not ignored."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    paths = [ROOT / name for name in listed.split("\0") if name]
-    return sorted({path for path in paths if path.is_file()})
+from tests.support.repository import ROOT, files
 
 
 def lines_with(pattern: str, paths: list[Path]) -> list[str]:
@@ -31,6 +19,30 @@ def lines_with(pattern: str, paths: list[Path]) -> list[str]:
             number = text.count("\n", 0, match.start()) + 1
             found.append(f"{path.relative_to(ROOT)}:{number}: {match[0][:80]}")
     return found
+
+
+GIVEN_UP = {
+    "deed": "operator action",
+    "fate": "row result",
+    "keepers": "key managers",
+    "smith": "forge",
+    "objection": "cancel a change",
+}
+"""Words that were given up, with the term that is used in place of each."""
+
+WORDS_ELSEWHERE = {"tests/test_repository.py": "the list itself"}
+"""Files that may hold such a word, with the reason."""
+
+
+def test_no_word_that_was_given_up():
+    """In code, templates and pages; the addresses below `objections/` are a word of their own."""
+    paths = [
+        path
+        for path in files()
+        if path.suffix in {".py", ".html", ".md", ".txt"}
+        and str(path.relative_to(ROOT)) not in WORDS_ELSEWHERE
+    ]
+    assert lines_with(rf"(?<![a-z])(?:{'|'.join(GIVEN_UP)})(?![a-z])", paths) == []
 
 
 def test_no_path_of_one_machine():

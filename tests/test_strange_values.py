@@ -20,7 +20,7 @@ from portal.tenants.models import Role, Tenant
 from subscriptions.models import Subscription
 from tests.support.admin_pages import address, fill
 from tests.support.factories import make_tenant
-from tests.test_urls import walk
+from tests.support.urls import walk
 
 NASTY = [
     "9" * 23,

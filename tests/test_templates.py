@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
-LONGEST = 120
+MAX_LINE_LENGTH = 120
 # A line of a mail's text is a paragraph of the mail: mail programs break it themselves.
 PAGES = sorted(TEMPLATES.rglob("*.html"))
 SCREENS = [path for path in PAGES if path.parent.name != "mail"]  # mails know no style sheets
@@ -24,7 +24,7 @@ def found(pattern: str, paths: list[Path]) -> list[str]:
 
 
 def test_a_line_fits_the_screen():
-    assert found(rf"^.{{{LONGEST + 1},}}$", PAGES) == []
+    assert found(rf"^.{{{MAX_LINE_LENGTH + 1},}}$", PAGES) == []
 
 
 @pytest.mark.parametrize(

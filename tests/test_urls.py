@@ -1,13 +1,13 @@
 """The walk over every address: who is admitted is declared, and holds for everybody."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpResponse
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver, path, reverse
+from django.urls import get_resolver, path, reverse
 from django.urls.exceptions import NoReverseMatch
 
 from licenses.checking.results import Result
@@ -19,6 +19,7 @@ from portal.tenants.models import Invitation, Role
 from subscriptions.models import Subscription
 from tests.support.accounts import sign_in
 from tests.support.factories import make_key, make_license, make_member, make_subscription
+from tests.support.urls import Found, walk
 
 OTHERS = {
     "accounts/": "allauth's: LoginRequiredMiddleware holds; what is open, allauth marked itself.",
@@ -127,20 +128,6 @@ SUPPORT = {
     "licenses:end_overlap": (403, 403),
     "licenses:delete": (403, 403),
 }
-
-type Found = tuple[str, str, Any]
-
-
-def walk(patterns: Iterable[Any], route: str = "", namespace: str = "") -> Iterator[Found]:
-    """Return (name with namespaces, route, view) of every pattern."""
-    for pattern in patterns:
-        below = route + str(pattern.pattern)
-        if isinstance(pattern, URLResolver):
-            inner = namespace + f"{pattern.namespace}:" if pattern.namespace else namespace
-            yield from walk(pattern.url_patterns, below, inner)
-        else:
-            assert isinstance(pattern, URLPattern)
-            yield f"{namespace}{pattern.name}", below, pattern.callback
 
 
 def ours(patterns: Iterable[Any]) -> list[Found]:

@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from subscriptions.models import Subscription
-from tests.browser.scenes import address, dialog, every_state
 from tests.support.appearance import WIDE_LIGHT_AND_NARROW_DARK, faultless
 from tests.support.browser import sign_in_browser
+from tests.support.scenes import address, dialog, every_state
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -1,7 +1,6 @@
 """Accounts in a real browser: sign up to the first license, passkeys, codes, identity providers."""
 
 import re
-import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -9,14 +8,12 @@ from uuid import uuid4
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator as Factor
-from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.conf import settings
 from playwright.sync_api import Page, expect
 
 from licenses.models import License
 from portal.accounts.models import User
 from portal.tenants.models import Member
-from tests.browser.scenes import dialog
 from tests.support import database
 from tests.support.accounts import PASSWORD, stale
 from tests.support.appearance import WIDE_LIGHT_AND_NARROW_DARK, WITH_AND_WITHOUT, faultless
@@ -24,6 +21,8 @@ from tests.support.browser import sign_in_browser
 from tests.support.mails import mailed_links
 from tests.support.oidc import IdentityServer
 from tests.support.passkeys import Authenticator
+from tests.support.scenes import dialog
+from tests.support.second_factor import totp_code
 from tests.support.server import LivePortal
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -54,11 +53,6 @@ def logs_out(page: Page) -> None:
     page.goto("/accounts/logout/")
     page.get_by_role("main").get_by_role("button", name="Log out").click()
     heading(page, "Sign in")
-
-
-def code_of(secret: str) -> str:
-    """Return what an authenticator app shows."""
-    return format_hotp_value(hotp_value(secret, int(time.time()) // 30))
 
 
 @WITH_AND_WITHOUT
@@ -178,7 +172,7 @@ def test_an_authenticator_app_is_set_up_and_asked_for(javascript, open_page, own
     page.get_by_label("Authenticator code").fill("000000")
     press(page, "Activate authenticator app")
     expect(page.locator(".error")).to_contain_text("Incorrect code")
-    page.get_by_label("Authenticator code").fill(code_of(secret))
+    page.get_by_label("Authenticator code").fill(totp_code(secret))
     press(page, "Activate authenticator app")
     heading(page, "Recovery codes")
     recovery = page.get_by_label("Unused codes").input_value().split()[0]
@@ -207,7 +201,9 @@ def test_a_tenant_that_requires_two_factor_leads_to_it_and_then_opens(
     heading(page, "Two-factor authentication")
     expect(page.locator("#messages")).to_contain_text("Contoso requires a second factor.")
     page.get_by_role("link", name="Set up authenticator app").click()
-    page.get_by_label("Authenticator code").fill(code_of(page.locator("dl.ids code").inner_text()))
+    page.get_by_label("Authenticator code").fill(
+        totp_code(page.locator("dl.ids code").inner_text())
+    )
     press(page, "Activate authenticator app")
     page.goto("/")
     heading(page, "Subscriptions")
@@ -331,7 +327,7 @@ def test_the_account_pages_are_for_everybody(
     faultless(page, "remove passkey")
     page.goto("/accounts/2fa/totp/activate/")
     secret = page.locator("dl.ids code").inner_text()
-    page.get_by_label("Authenticator code").fill(code_of(secret))
+    page.get_by_label("Authenticator code").fill(totp_code(secret))
     press(page, "Activate authenticator app")
     page.goto("/accounts/2fa/totp/deactivate/")
     faultless(page, "remove app")

@@ -12,9 +12,9 @@ from licenses.models import KeyState, License, LicenseKey, Slot
 from portal.core.actors import Actor, ActorKind
 from portal.core.dates import moment
 from subscriptions.models import Subscription
-from tests.browser.scenes import address, current, dialog, told
 from tests.support.accounts import PASSWORD, stale
 from tests.support.factories import make_license, make_subscription
+from tests.support.scenes import address, current, dialog, expect_message
 
 pytestmark = pytest.mark.browser
 
@@ -301,7 +301,7 @@ def test_a_server_that_is_gone_is_told_in_the_dialog_and_nothing_is_lost(
 def proves(page: Page) -> None:
     """Give the password on the page that asks for it."""
     expect(page.locator("main h1")).to_have_text("Confirm that it is you")
-    told(page, "Please confirm that it is you. What you chose is kept.")
+    expect_message(page, "Please confirm that it is you. What you chose is kept.")
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Confirm that it is me").click()
 
@@ -321,7 +321,7 @@ def test_a_reset_after_15_minutes_keeps_the_choice_while_it_asks_for_proof(
     expect(dialog(page).get_by_role("radio", name="In 7 days")).to_be_checked()
     assert current(subscription, "secondary") == before
     dialog(page).get_by_role("button", name="Reset Secondary key").click()
-    told(
+    expect_message(
         page,
         "The secondary key was reset. Download it, install it on your terminals and check it; "
         "then reset the primary key.",

@@ -11,9 +11,9 @@ from playwright.sync_api import Page, expect
 
 from licenses.models import License, LicenseKey, Slot
 from subscriptions.models import State, Subscription
-from tests.browser.scenes import address, current, dialog, told
 from tests.support.accounts import PASSWORD
 from tests.support.factories import make_subscription
+from tests.support.scenes import address, current, dialog, expect_message
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -68,7 +68,9 @@ class Customer:
         expect(self.page.get_by_role("heading", level=1)).to_have_text(NAME)
         expect(self.page.get_by_role("link", name="Generate")).to_have_count(0)
         self.page.get_by_role("button", name="Activate my Subscription").click()
-        told(self.page, "The subscription is active. You can generate its license keys now.")
+        expect_message(
+            self.page, "The subscription is active. You can generate its license keys now."
+        )
         expect(self.page.locator(".page-head .badge")).to_have_text("Active")
 
     def generates(self) -> None:
@@ -93,7 +95,7 @@ class Customer:
         self.choose("Organizational")
         holder.fill("Contoso Café Ltd")
         self.press("Generate license keys")
-        told(
+        expect_message(
             self.page,
             "Both license keys were generated. Download one, and configure your terminal with "
             "the authorized application id.",
@@ -179,7 +181,7 @@ class Customer:
         self.follow(f"Reset {slot.label}…")
         self.choose(overlap)
         self.press(f"Reset {slot.label} key")
-        told(
+        expect_message(
             self.page,
             f"The {slot.label.lower()} key was reset. Download it, install it on your terminals "
             f"and check it; then reset the {slot.other.label.lower()} key.",
@@ -188,7 +190,7 @@ class Customer:
     def stops_the_old_key(self, slot: Slot) -> None:
         self.follow("Stop the old key now…")
         self.press("Stop the old key now")
-        told(self.page, f"The old {slot.label.lower()} key is refused from now on.")
+        expect_message(self.page, f"The old {slot.label.lower()} key is refused from now on.")
         expect(self.page.get_by_text("The old key works too")).to_have_count(0)
 
     def deletes(self) -> None:
@@ -202,7 +204,7 @@ class Customer:
         expect(field).to_have_value("partner toolkit")
         field.fill(NAME)
         self.press("Delete license keys")
-        told(
+        expect_message(
             self.page,
             "Both license keys were deleted. The subscription stays: generate new keys to start "
             "its terminals again.",
@@ -213,7 +215,7 @@ class Customer:
         self.follow("Rename…")
         dialog(self.page).get_by_label("Name", exact=True).fill("Kiosk fleet")
         self.press("Rename subscription")
-        told(self.page, "The subscription was renamed.")
+        expect_message(self.page, "The subscription was renamed.")
         expect(self.page.get_by_role("heading", level=1)).to_have_text("Kiosk fleet")
 
     def logs_out(self) -> None:

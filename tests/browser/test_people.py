@@ -9,11 +9,11 @@ from playwright.sync_api import Page, expect
 from portal.mail.models import Outbox
 from portal.tenants.models import Member, Role, Tenant
 from subscriptions.models import State, Subscription
-from tests.browser.scenes import address, dialog, told
 from tests.support.accounts import PASSWORD
 from tests.support.appearance import WIDE_LIGHT_AND_NARROW_DARK, WITH_AND_WITHOUT, faultless
 from tests.support.browser import sign_in_browser
 from tests.support.factories import make_license, make_member, make_subscription
+from tests.support.scenes import address, dialog, expect_message
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NEW, NAME = "nora@contoso.example", "Nora New"
@@ -50,7 +50,7 @@ def invites(page: Page, role: str, *, javascript: bool) -> str:
     dialog(page).get_by_label("Email address").fill(NEW)
     dialog(page).get_by_label("Role").select_option(label=role)
     press(page, "Send invitation")
-    told(page, "The invitation is on its way.")
+    expect_message(page, "The invitation is on its way.")
     expect(page.get_by_role("region", name="List of open invitations")).to_contain_text(NEW)
     return link_of_mail()
 
@@ -105,14 +105,14 @@ def test_invite_accept_and_act_in_each_role(
         follow(page, f"Change role… of {NAME}", javascript=javascript)
         dialog(page).get_by_label("Role").select_option(label=label)
         press(page, "Save role")
-        told(page, f"The role of {NAME} was changed.")
+        expect_message(page, f"The role of {NAME} was changed.")
         expect(row(page, NAME).locator(".badge")).to_have_text(label)
         assert may(colleague, subscription) == expected
     # The new owner is in charge, and the old one is removed while signed in.
     colleague.goto(TENANT)
     follow(colleague, "Remove… Owner", javascript=javascript)
     press(colleague, "Remove member")
-    told(colleague, "Owner is no longer a member.")
+    expect_message(colleague, "Owner is no longer a member.")
     expect(row(colleague, "owner@contoso.example")).to_have_count(0)
     page.goto("/subscriptions/")
     heading(page, "You are not allowed to do this")
@@ -134,12 +134,12 @@ def test_a_tenant_is_renamed_and_handed_over(javascript, open_page, owner, manag
     expect(page.locator("#id_name_error")).to_contain_text("no web or email address")
     dialog(page).get_by_label("Name").fill("Contoso Ltd")
     press(page, "Save tenant")
-    told(page, "The tenant was changed.")
+    expect_message(page, "The tenant was changed.")
     heading(page, "Contoso Ltd")
     follow(page, "Hand over ownership…", javascript=javascript)
     dialog(page).get_by_label("New owner").select_option(label="Manager (Manager)")
     press(page, "Hand over ownership")
-    told(page, "The ownership was handed over. You are a manager now.")
+    expect_message(page, "The ownership was handed over. You are a manager now.")
     expect(page.get_by_role("link", name="Invite…")).to_have_count(0)
     follow(page, "Leave tenant…", javascript=javascript)
     press(page, "Leave tenant")
@@ -157,7 +157,7 @@ def test_a_link_into_another_tenant_leads_there(
     heading(page, "This belongs to Fabrikam")
     page.locator("main").get_by_role("button", name="Switch to Fabrikam").click()
     heading(page, "Werkzeugkette")
-    told(page, "You are in Fabrikam now.")
+    expect_message(page, "You are in Fabrikam now.")
     page.get_by_text("Tenant: Fabrikam").click()
     page.get_by_role("button", name="Switch to Contoso").click()
     heading(page, "Subscriptions")
@@ -189,7 +189,9 @@ def test_the_log_is_narrowed_with_and_without_scripts(open_page, owner, contoso,
         page.get_by_role("link", name="Pending one").click()
         if javascript:
             page.get_by_role("button", name="Activate my Subscription").click()
-            told(page, "The subscription is active. You can generate its license keys now.")
+            expect_message(
+                page, "The subscription is active. You can generate its license keys now."
+            )
         page.get_by_role("navigation", name="Main").get_by_role("link", name="Logs").click()
         heading(page, "Logs")
         expect(page.locator("tbody tr")).to_have_count(1)

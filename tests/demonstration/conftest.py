@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from tests.demonstration.processes import Demonstration
+from tests.support.demonstration import Demonstration
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def first_prepared(static_files: None) -> Demonstration:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not out.exists():
             out.write_text(demonstration.prepare())
-    demonstration.url = demonstration.told()["url"]
+    demonstration.url = demonstration.contents()["url"]
     return demonstration
 
 

@@ -12,8 +12,8 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from tests.demonstration.killed import MOMENTS
-from tests.demonstration.processes import Demonstration, kill, modes
+from tests.support.demonstration import Demonstration, kill, modes
+from tests.support.killed import MOMENTS
 from tests.support.worker import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.sqlite]
@@ -32,7 +32,7 @@ def test_a_fresh_folder_becomes_a_demonstration(first_prepared, prepared):
         "secrets.json",
         "static",
     ]
-    told = first_prepared.told()
+    told = first_prepared.contents()
     assert list(told) == ["url", "metrics_token", "accounts"]
     assert (told["url"], len(told["metrics_token"])) == (first_prepared.url, 64)
     everybody, operators = ["email", "password", "tenant", "role"], ["totp_secret"]
@@ -77,7 +77,7 @@ def test_reset_starts_over(prepared):
 
 
 def must_die(demonstration, moment, *more):
-    arguments = ["-m", "tests.demonstration.killed", moment, "demo", "--no-serve", *more]
+    arguments = ["-m", "tests.support.killed", moment, "demo", "--no-serve", *more]
     status, _, err = demonstration.run(*arguments)
     assert status == -signal.SIGKILL, err
 

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.demonstration.processes import ROOT, Demonstration, kill
+from tests.support.demonstration import ROOT, Demonstration, kill
 from tests.support.worker import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.sqlite]

@@ -186,18 +186,18 @@ class TestName:
     ) -> None:
         name = file_name(subscription, Slot.PRIMARY)
         assert name == f"{whole}-primary.json"
-        told = self.told(name)
+        names = self.header_names(name)
         expected = [("filename", f"{plain}-primary.json")]
         if whole != plain:
             expected.append(("filename*", f"{whole}-primary.json"))
-        assert told == expected
-        assert max(len(value) for _, value in told) <= 100
-        assert max(len(value.encode()) for _, value in told) <= 255
+        assert names == expected
+        assert max(len(value) for _, value in names) <= 100
+        assert max(len(value.encode()) for _, value in names) <= 255
 
     def test_tells_the_slot(self) -> None:
         assert file_name("x" * 300, Slot.SECONDARY) == "x" * 85 + "-secondary.json"
 
-    def told(self, name: str) -> list[tuple[str, str]]:
+    def header_names(self, name: str) -> list[tuple[str, str]]:
         """Return the names in the header, in order, as Python's parser of e-mail reads them."""
         header = LicenseFile(name=name, content=b"").disposition
         assert header.isascii()

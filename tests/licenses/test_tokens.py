@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 CORPUS = corpus()
 
 
-class TestHostileTokens:
+class TestMalformedTokens:
     def test_the_corpus_is_large_and_names_each_case_once(self) -> None:
         assert len(CORPUS) >= 150
         assert len({name for name, _, _ in CORPUS}) == len(CORPUS)

@@ -101,7 +101,7 @@ class TestLicenseState:
         license.keys.filter(slot=Slot.SECONDARY).update(expires_at=NOW + 32 * DAY)
         return license
 
-    def told(self) -> tuple[bool, datetime | None]:
+    def license_state(self) -> tuple[bool, datetime | None]:
         one: Any
         [one] = LicensedSubscriptions(Subscription).with_license_state(NOW)
         assert one.effective_state == "active"
@@ -109,16 +109,16 @@ class TestLicenseState:
 
     def test_without_license(self, contoso: Tenant) -> None:
         make_subscription(tenant=contoso)
-        assert self.told() == (False, None)
+        assert self.license_state() == (False, None)
 
     def test_is_the_earliest_expiry(self, license: License) -> None:
-        assert self.told() == (True, NOW + 31 * DAY)
+        assert self.license_state() == (True, NOW + 31 * DAY)
 
     def test_leaves_out_a_revoked_key(self, license: License) -> None:
         license.keys.filter(slot=Slot.PRIMARY).update(revoked_at=NOW)
-        assert self.told() == (True, NOW + 32 * DAY)
+        assert self.license_state() == (True, NOW + 32 * DAY)
         license.keys.update(revoked_at=NOW)
-        assert self.told() == (True, None)
+        assert self.license_state() == (True, None)
 
     @pytest.mark.parametrize("state", [KeyState.SUPERSEDED, KeyState.REPLACED])
     def test_leaves_out_old_keys_of_a_slot(self, license: License, state: KeyState) -> None:
@@ -126,16 +126,16 @@ class TestLicenseState:
         LicenseKey.objects.filter(pk=old.pk).update(
             state=state, accepted_until=NOW + DAY, replaced_at=NOW, expires_at=NOW + 2 * DAY
         )
-        assert self.told() == (True, NOW + 32 * DAY)
+        assert self.license_state() == (True, NOW + 32 * DAY)
 
     def test_leaves_out_a_deleted_license(self, license: License) -> None:
         License.objects.update(deleted_at=NOW)
         LicenseKey.objects.update(
             state=KeyState.DELETED, token=None, deleted_at=NOW, expires_at=NOW + 2 * DAY
         )
-        assert self.told() == (False, None)
+        assert self.license_state() == (False, None)
         make_license(subscription=license.subscription, issued_at=NOW + DAY)
-        assert self.told() == (True, NOW + 32 * DAY)
+        assert self.license_state() == (True, NOW + 32 * DAY)
 
     def test_is_each_subscriptions_own(self, license: License, contoso: Tenant) -> None:
         make_subscription(tenant=contoso, name="Without")

@@ -16,9 +16,9 @@ from tests.support.answers import (
     WHOLE_PAGES,
     events,
     ids,
+    messages_of,
     refusals,
     shape,
-    told,
     vary,
 )
 from tests.support.factories import make_license, make_subscription
@@ -168,7 +168,7 @@ def test_the_page_tells_the_latest_five_events_of_this_subscription(
 def test_activate_leads_back(manager_client, manager, pending):
     answer = manager_client.post(url("activate", pending))
     assert (answer.status_code, answer.url) == (302, url("detail", pending))
-    assert told(answer) == [ACTIVE_NOW]
+    assert messages_of(answer) == [ACTIVE_NOW]
     pending.refresh_from_db()
     assert (pending.state, pending.activated_by) == (State.ACTIVE, manager)
     assert actions() == ["subscription.activated"]
@@ -184,7 +184,7 @@ def test_activate_tells_an_htmx_page_by_an_event(manager_client, pending):
 
 def test_activate_twice_is_one_activation(manager_client, owner_client, manager, pending):
     for client in (manager_client, owner_client):
-        assert told(client.post(url("activate", pending))) == [ACTIVE_NOW]
+        assert messages_of(client.post(url("activate", pending))) == [ACTIVE_NOW]
     pending.refresh_from_db()
     assert (pending.activated_by, actions()) == (manager, ["subscription.activated"])
 
@@ -198,7 +198,7 @@ def test_activate_twice_is_one_activation(manager_client, owner_client, manager,
 )
 def test_activate_never_undoes_what_the_vendor_did(state, sentence, owner_client, contoso):
     subscription = make_subscription(tenant=contoso, state=state)
-    assert told(owner_client.post(url("activate", subscription))) == [sentence]
+    assert messages_of(owner_client.post(url("activate", subscription))) == [sentence]
     owner_client.get(LIST)  # which shows it
     htmx = owner_client.post(url("activate", subscription), headers=HTMX)
     assert htmx.content.decode().count(sentence) == 1
@@ -217,7 +217,7 @@ def test_rename_gives_another_name(headers, manager_client, pending):
         assert answer.content.decode().count("The subscription was renamed.") == 1
     else:
         assert answer.url == url("detail", pending)
-        assert told(answer) == ["The subscription was renamed."]
+        assert messages_of(answer) == ["The subscription was renamed."]
     pending.refresh_from_db()
     assert pending.name == "Lab"
     assert LogEntry.objects.get().details == {
@@ -259,7 +259,7 @@ def test_one_free_subscription_is_started(manager_client, manager, contoso: Tena
     answer = manager_client.post(START)
     subscription = Subscription.objects.get()
     assert (answer.status_code, answer.url) == (302, url("detail", subscription))
-    assert told(answer) == [
+    assert messages_of(answer) == [
         "Your community subscription is active. You can generate its license keys now."
     ]
     assert (subscription.tenant, subscription.plan.code) == (contoso, "community")
@@ -271,7 +271,7 @@ def test_a_second_free_one_is_refused_with_a_sentence(manager_client, owner_clie
     manager_client.post(START)
     answer = owner_client.post(START)
     assert (answer.status_code, answer.url) == (302, LIST)
-    assert told(answer) == [
+    assert messages_of(answer) == [
         (
             "Your tenant has started its free community subscription already. You find it in the "
             "list of subscriptions."
@@ -282,7 +282,7 @@ def test_a_second_free_one_is_refused_with_a_sentence(manager_client, owner_clie
 
 def test_none_is_started_when_none_is_offered(manager_client):
     Plan.objects.filter(code="community").update(is_offered=False)
-    assert told(manager_client.post(START)) == [
+    assert messages_of(manager_client.post(START)) == [
         "The free community plan is not offered at present."
     ]
     assert not Subscription.objects.exists()

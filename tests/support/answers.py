@@ -47,7 +47,7 @@ def ids(answer: Any) -> list[str]:
     return _Reader(answer.content.decode()).ids
 
 
-def told(answer: Any) -> list[str]:
+def messages_of(answer: Any) -> list[str]:
     """Return the messages that the next page will show."""
     return [str(message) for message in get_messages(answer.wsgi_request)]
 

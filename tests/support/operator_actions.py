@@ -12,14 +12,14 @@ WHY = "Ticket 42"
 
 
 def do(client, rows, name, **fields):
-    """Send the confirmation page of a deed."""
+    """Send the confirmation page of an operator action."""
     model = type(rows[0])
     values = {"row": [row.pk for row in rows], "reason": WHY, **fields}
     return client.post(address(model, "do", name), values)
 
 
 def ask(client, rows, name):
-    """Choose a deed on the list, for these rows."""
+    """Choose an operator action on the list, for these rows."""
     values = {"action": name, "_selected_action": [row.pk for row in rows]}
     return client.post(address(type(rows[0]), "changelist"), values)
 

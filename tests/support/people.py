@@ -8,7 +8,7 @@ from portal.core.refusal import Refused
 from portal.tenants.models import Member
 
 
-def acting(user):
+def member_actor(user):
     return Actor(kind=ActorKind.MEMBER, name=user.name, user_id=user.pk, email=user.email)
 
 

@@ -20,7 +20,7 @@ def race_all(functions: list[Callable[[], Any]]) -> list[Any]:
 
     Every thread has its own database connection, open before the start, so use it in tests with
     `transactional_db`. At most 23 threads on PostgreSQL: the pool of the tests holds 24
-    connections (DATABASE_POOL_SIZE in `tests.plugin`) and the test has one.
+    connections (DATABASE_POOL_SIZE in `tests.support.plugin`) and the test has one.
     """
     barrier = threading.Barrier(len(functions), timeout=DEADLINE)
     outcomes: list[Any] = [TimeoutError(f"still running after {DEADLINE} s")] * len(functions)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from portal.activity.triggers import install_triggers
-from tests.upgrade.databases import Database
-from tests.upgrade.filling import fill
+from tests.support.baseline import fill
+from tests.support.upgrades import Database
 
 
 @pytest.fixture(scope="session")

@@ -124,7 +124,7 @@ def _break(
 ) -> Iterator[str]:
     before, model = states[-1], _model(step)
     if isinstance(step, operations.RunSQL):
-        yield f"SQL can not be judged, so say in {PROMISE} why it does no harm"
+        yield f"SQL cannot be judged, so say in {PROMISE} why it does no harm"
     elif (app, model.lower()) not in before.models:
         pass  # younger than the previous release
     elif isinstance(step, operations.DeleteModel):

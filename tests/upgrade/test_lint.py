@@ -108,7 +108,7 @@ BREAKING = {
     "another type": (altered("code", models.DateTimeField()), "no longer fit"),
     "unique": (altered("code", models.CharField(max_length=10, unique=True)), "no value twice"),
     "a constraint": (migrations.AddConstraint("thing", CHECK), "keeps to this constraint"),
-    "SQL": (migrations.RunSQL("DROP TABLE portal_thing"), "can not be judged"),
+    "SQL": (migrations.RunSQL("DROP TABLE portal_thing"), "cannot be judged"),
     "what hides from the state": (
         migrations.SeparateDatabaseAndState([migrations.RemoveField("thing", "code")]),
         "needs the column",

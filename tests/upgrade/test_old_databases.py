@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError
 
 from portal.config import schema
-from tests.upgrade.databases import BASELINE, Database
+from tests.support.upgrades import BASELINE, Database
 
 OLD = "it was made by code older than version 1.0, or changed by hand"
 HEAD = "CommandError: This database does not fit its migrations: "
@@ -112,15 +112,15 @@ def test_migrate_refuses_a_database_of_older_code_and_changes_nothing(database):
     database.execute(
         "ALTER TABLE portal_outbox DROP COLUMN html", "ALTER TABLE portal_tenant ADD COLUMN a text"
     )
-    before = database.contents(everything=True)
+    before = database.contents()
     status, _, err = database.run("migrate")
     reason = f"table portal_outbox has no column html (and 1 more); {OLD}. Nothing was changed. "
     assert (status, err) == (1, f"{HEAD}{reason}{schema.RESET}\n")
-    assert database.contents(everything=True) == before
+    assert database.contents() == before
 
     status, out, err = database.run("demo", "--no-serve")
     assert (status, out, err) == (1, "", f"{HEAD}{reason}{schema.RESET}\n")
-    assert database.contents(everything=True) == before
+    assert database.contents() == before
 
 
 def test_outside_the_demonstration_nothing_is_to_be_thrown_away(database, baseline_apps, settings):

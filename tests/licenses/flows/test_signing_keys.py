@@ -30,7 +30,7 @@ from tests.support.races import race_all
 HOUR = timedelta(hours=1)
 
 
-def told() -> list[tuple[Any, ...]]:
+def vendor_log() -> list[tuple[Any, ...]]:
     """Return the vendor's log, the oldest row first."""
     rows = LogEntry.objects.filter(tenant_id=VENDOR).order_by("seq")
     return [(row.action, row.actor_name, row.reason, row.details) for row in rows]
@@ -52,7 +52,7 @@ def test_a_new_key_is_published_before_it_signs(signing_key):
     assert made.state == "passive"
     assert published() == {made.kid, signing_key.kid}
     details = {"kid": made.kid, "before": {"state": None}, "after": {"state": "passive"}}
-    assert told() == [("signing_key.created", "Bob Babbage", "Yearly", details)]
+    assert vendor_log() == [("signing_key.created", "Bob Babbage", "Yearly", details)]
 
 
 def test_it_can_not_be_activated_before_it_was_published_long_enough(signing_key, settings):
@@ -74,16 +74,16 @@ def test_one_that_was_activated_meanwhile_is_not_activated_again(signing_key):
     outdated = create_signing_key(actor=BOB)
     own = SigningKey.objects.get(pk=outdated.pk)
     activated = activate_signing_key(signing_key=own, actor=BOB, is_emergency=True)
-    before = told()
+    before = vendor_log()
     again = activate_signing_key(signing_key=outdated, actor=BOB, is_emergency=True)
-    assert (again.activated_at, told()) == (activated.activated_at, before)
+    assert (again.activated_at, vendor_log()) == (activated.activated_at, before)
 
 
 def test_an_emergency_does_not_wait(signing_key):
     made = create_signing_key(actor=BOB)
     activate_signing_key(signing_key=made, actor=BOB, reason="Leaked", is_emergency=True)
     assert keys.active() == made
-    assert told()[-1] == (
+    assert vendor_log()[-1] == (
         "signing_key.activated",
         "Bob Babbage",
         "Leaked",
@@ -103,7 +103,7 @@ def test_the_first_one_of_all_signs_at_once(db):
 
 def test_activating_the_active_one_again_is_no_second_row(signing_key):
     assert activate_signing_key(signing_key=signing_key, actor=BOB) == signing_key
-    assert told() == []
+    assert vendor_log() == []
 
 
 def test_disabling_refuses_the_license_keys_that_live(signing_key):
@@ -123,7 +123,7 @@ def test_disabling_refuses_the_license_keys_that_live(signing_key):
     disable_signing_key(signing_key=signing_key, actor=BOB, reason="Leaked")
     assert result(old.token) == Result.SIGNING_KEY_UNKNOWN
     assert published() == {successor.kid}
-    assert told()[-1] == (
+    assert vendor_log()[-1] == (
         "signing_key.disabled",
         "Bob Babbage",
         "Leaked",
@@ -135,7 +135,7 @@ def test_disabling_refuses_the_license_keys_that_live(signing_key):
         },
     )
     disable_signing_key(signing_key=signing_key, actor=BOB, reason="Again")
-    assert len(told()) == 3
+    assert len(vendor_log()) == 3
 
 
 # Rotation
@@ -167,7 +167,7 @@ def test_a_rotation_takes_two_runs_and_a_day(clock, signing_key):
     )
     assert keys.active() == successor
     assert published() == {successor.kid, signing_key.kid}
-    rows = [(action, reason) for action, _, reason, _ in told()]
+    rows = [(action, reason) for action, _, reason, _ in vendor_log()]
     assert rows == [
         ("signing_key.created", "rotate_signing_key"),
         ("signing_key.activated", "rotate_signing_key"),
@@ -183,7 +183,7 @@ def test_a_run_too_many_changes_nothing(clock, signing_key):
         clock.shift(DAY)
         assert rotate().startswith("Nothing to do: the active signing key is new.")
     assert [*SigningKey.objects.order_by("pk").values()] == before
-    assert len(told()) == 2
+    assert len(vendor_log()) == 2
 
 
 def test_a_rotation_in_an_emergency_takes_one_run(clock, signing_key):

@@ -227,7 +227,7 @@ def test_an_example_works_online_and_offline(language, live_portal, license, key
         "TENANT_ID": str(license.tenant_id),
     }
 
-    def told(portal: str, **changes: str) -> tuple[int, str]:
+    def outcome(portal: str, **changes: str) -> tuple[int, str]:
         variables = os.environ | configuration | {"PORTAL_URL": portal} | changes
         done = subprocess.run(
             command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60
@@ -235,10 +235,10 @@ def test_an_example_works_online_and_offline(language, live_portal, license, key
         return done.returncode, (done.stdout + done.stderr).strip().splitlines()[-1]
 
     away = "http://127.0.0.1:1"
-    assert told(live_portal.url) == (0, "valid")
-    assert told(away) == (0, "valid (offline)")
-    status, sentence = told(live_portal.url, APPLICATION_ID="another")
+    assert outcome(live_portal.url) == (0, "valid")
+    assert outcome(away) == (0, "valid (offline)")
+    status, sentence = outcome(live_portal.url, APPLICATION_ID="another")
     assert (status, sentence.startswith("application_not_authorized: ")) == (1, True)
-    assert told(away, APPLICATION_ID="another")[0] == 1
+    assert outcome(away, APPLICATION_ID="another")[0] == 1
     (tmp_path / "jwks.json").write_text('{"keys": []}')
-    assert told(away)[0] == 1
+    assert outcome(away)[0] == 1

@@ -240,7 +240,9 @@ def test_http_is_led_to_https_with_method_and_body(client, settings):
 @pytest.mark.parametrize(
     ("result", "forge"), [pytest.param(r, forge, id=ascii(name)) for name, r, forge in corpus()]
 )
-def test_hostile_tokens_get_their_result_and_never_an_error_of_ours(result, forge, client, forger):
+def test_malformed_tokens_get_their_result_and_never_an_error_of_ours(
+    result, forge, client, forger
+):
     body = {
         "key": forge(forger),
         "key_type": "primary_key",

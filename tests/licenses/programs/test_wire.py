@@ -52,13 +52,13 @@ def request(body: bytes, *lines: str, length: int | None = None, method: str = "
     return "\r\n".join([*head, "", ""]).encode() + body
 
 
-def told(answer: bytes) -> tuple[int, dict[str, Any]]:
+def status_and_body(answer: bytes) -> tuple[int, dict[str, Any]]:
     head, _, body = answer.partition(b"\r\n\r\n")
     return int(head.split(b" ")[1]), json.loads(body)
 
 
 def refused(answer: bytes) -> tuple[int, str, str | None]:
-    status, body = told(answer)
+    status, body = status_and_body(answer)
     assert set(body) == FAILURE | ({"help"} if body["result"] else set())
     assert body["error"] == body["error_code"]
     return status, body["error"], body["result"]
@@ -70,7 +70,7 @@ def key(signing_key):
 
 
 def test_a_terminal_starts(live_portal, key):
-    status, body = told(say(live_portal, request(json.dumps(body_for(key)).encode())))
+    status, body = status_and_body(say(live_portal, request(json.dumps(body_for(key)).encode())))
     assert (status, body["result"], body["jti"]) == (200, "valid", str(key.jti))
 
 
@@ -95,7 +95,7 @@ def test_a_body_in_chunks_without_length_is_bounded(live_portal):
 def test_a_truncated_body_costs_nobody_else_an_answer(live_portal, key):
     for _ in range(8):
         say(live_portal, request(b'{"key": "a', length=500), end=True)
-    status, _ = told(say(live_portal, request(json.dumps(body_for(key)).encode())))
+    status, _ = status_and_body(say(live_portal, request(json.dumps(body_for(key)).encode())))
     assert status == 200
 
 
@@ -120,7 +120,7 @@ def test_cookies_and_sessions_are_neither_read_nor_given(live_portal, key):
 def test_the_database_away_is_a_503_that_heals(another_portal, key, tmp_path):
     portal = another_portal()
     body = json.dumps(body_for(key)).encode()
-    assert told(say(portal, request(body)))[0] == 200
+    assert status_and_body(say(portal, request(body)))[0] == 200
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE licenses_signingkey RENAME TO away")
     try:
@@ -130,14 +130,14 @@ def test_the_database_away_is_a_503_that_heals(another_portal, key, tmp_path):
             cursor.execute("ALTER TABLE away RENAME TO licenses_signingkey")
     assert refused(answer) == (503, "server_error", None)
     assert b"retry-after: 5" in answer.lower()
-    assert told(say(portal, request(body)))[0] == 200
+    assert status_and_body(say(portal, request(body)))[0] == 200
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_counts_are_written_when_the_server_stops(how, another_portal, key):
     portal = another_portal(CHECK_COUNT_SECONDS="60")
     for _ in range(3):
-        assert told(say(portal, request(json.dumps(body_for(key)).encode())))[0] == 200
+        assert status_and_body(say(portal, request(json.dumps(body_for(key)).encode())))[0] == 200
     assert not CheckCount.objects.exists()
     portal.stop(how=how)
     assert list(CheckCount.objects.values_list("license_key", "count")) == [(key.pk, 3)]

@@ -11,7 +11,7 @@ from portal.activity.models import LogEntry
 from portal.core.actors import Actor, ActorKind
 from portal.core.dates import moment
 from subscriptions.models import State, Subscription
-from tests.support.answers import HTMX, WHOLE_PAGES, events, refusals, shape, told, vary
+from tests.support.answers import HTMX, WHOLE_PAGES, events, messages_of, refusals, shape, vary
 from tests.support.factories import make_key, make_license, make_subscription
 
 COLLEAGUE = Actor(kind=ActorKind.MEMBER, name="Colleague")
@@ -97,7 +97,7 @@ def test_generate_makes_both_keys_and_leads_back(manager_client, manager, empty)
     answer = manager_client.post(url("generate", empty), {"usage": "per", "holder_name": "Ann"})
     assert (answer.status_code, answer.url) == (302, detail(empty))
     assert answer["Cache-Control"] == "no-store"
-    assert told(answer) == [GENERATED]
+    assert messages_of(answer) == [GENERATED]
     license = License.objects.get()
     assert (license.usage, license.holder_name, license.created_by_name) == (
         "per",
@@ -120,7 +120,7 @@ def test_generate_tells_an_htmx_page_by_an_event(manager_client, empty):
     html = answer.content.decode()
     assert html[: len(MESSAGES)] == MESSAGES
     assert html.count(GENERATED) == 1
-    assert told(manager_client.get(detail(empty))) == []
+    assert messages_of(manager_client.get(detail(empty))) == []
     assert License.objects.count() == 1
 
 
@@ -183,7 +183,7 @@ def test_an_overlap_ends_early(headers, manager_client, license):
         assert events(answer) == ["close-dialog", "subscription-changed"]
     else:
         assert answer.url == detail(license.subscription)
-        assert told(answer) == ["The old primary key is refused from now on."]
+        assert messages_of(answer) == ["The old primary key is refused from now on."]
     old.refresh_from_db()
     assert (old.state, actions()) == (KeyState.REPLACED, ["license_key.overlap_ended"])
 
@@ -195,7 +195,7 @@ def test_an_overlap_that_is_over_can_not_be_ended(manager_client, license):
         422,
         "No old key of this slot is accepted any more.",
     )
-    assert told(manager_client.post(address)) == [
+    assert messages_of(manager_client.post(address)) == [
         "No old primary key is accepted any more: its overlap is over already."
     ]
     assert actions() == []
@@ -219,7 +219,7 @@ def test_delete_takes_both_keys_and_leads_back(manager_client, manager, license)
     address = url("delete", license.subscription)
     answer = manager_client.post(address, {"confirmation": " Field tools "})
     assert (answer.status_code, answer.url) == (302, detail(license.subscription))
-    assert told(answer) == [DELETED]
+    assert messages_of(answer) == [DELETED]
     license.refresh_from_db()
     assert license.deleted_by_name == manager.name
     assert [*license.keys.values_list("state", "token")] == [("deleted", None)] * 2
@@ -267,7 +267,9 @@ def test_other_stale_buttons_on_deleted_keys_say_so(manager_client, license):
     delete_keys(license=license, actor=COLLEAGUE)
     subscription = license.subscription
     download = manager_client.get(url("download", subscription, "primary"))
-    assert told(download) == ["These license keys were deleted. There is nothing to download."]
+    assert messages_of(download) == [
+        "These license keys were deleted. There is nothing to download."
+    ]
     check = manager_client.post(url("check", subscription), {"slot": "primary"})
     assert refusals(check) == ["These license keys were deleted. There is nothing to check."]
     assert manager_client.get(url("claims", subscription, "primary")).status_code == 404

@@ -13,7 +13,7 @@ from licenses.models import License, LicenseKey, Slot
 from portal.activity.models import LogEntry
 from portal.core.actors import SYSTEM
 from subscriptions.models import State
-from tests.support.answers import HTMX, told
+from tests.support.answers import HTMX, messages_of
 from tests.support.factories import make_license, make_subscription
 
 
@@ -132,7 +132,7 @@ def test_a_key_no_terminal_starts_on_is_refused(make_so, sentence, headers, owne
         assert (answer.status_code, answer["HX-Redirect"]) == (200, page)
     else:
         assert (answer.status_code, answer.url) == (302, page)
-    assert told(answer) == [sentence]
+    assert messages_of(answer) == [sentence]
     assert (key_of(license).last_downloaded_at, LogEntry.objects.count()) == (None, rows)
 
 

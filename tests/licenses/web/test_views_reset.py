@@ -18,7 +18,7 @@ from portal.core.actors import Actor, ActorKind
 from portal.core.dates import moment
 from subscriptions.models import Plan, Subscription
 from tests.support.accounts import PASSWORD, sign_in, stale
-from tests.support.answers import HTMX, events, refusals, shape, told
+from tests.support.answers import HTMX, events, messages_of, refusals, shape
 from tests.support.factories import make_key, make_license, make_subscription
 
 COLLEAGUE = Actor(kind=ActorKind.MEMBER, name="Colleague")
@@ -58,7 +58,7 @@ def test_reset_replaces_one_key_and_leads_back(manager_client, license, key):
     other = license.keys.get(slot=Slot.SECONDARY)
     answer = manager_client.post(url("reset", license.subscription, "primary"), reset_data(key))
     assert (answer.status_code, answer.url) == (302, detail(license.subscription))
-    assert told(answer) == [
+    assert messages_of(answer) == [
         (
             "The primary key was reset. Download it, install it on your terminals and check it; "
             "then reset the secondary key."
@@ -199,7 +199,7 @@ def test_a_stale_proof_leads_to_a_new_one(stale_client, license, key):
     address = url("reset", license.subscription, "primary")
     answer = stale_client.post(address, reset_data(key, "week"))
     assert (answer.status_code, answer.url) == (302, proof_before(address))
-    assert told(answer) == [ASKED]
+    assert messages_of(answer) == [ASKED]
     assert license.keys.count() == 2
 
 

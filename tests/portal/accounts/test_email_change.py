@@ -18,6 +18,7 @@ from portal.activity.models import LogEntry
 from tests.support.accounts import PASSWORD, TOTP_SECRET, sign_in
 from tests.support.answers import shape
 from tests.support.mails import mails
+from tests.support.second_factor import make_recovery_codes
 
 pytestmark = pytest.mark.django_db
 EMAIL, REVOKE = reverse("account_email"), reverse("revoke_email_change")
@@ -155,9 +156,7 @@ def test_a_sign_in_that_waits_for_its_second_step_ends_with_the_password(owner):
     intruder = Client()
     intruder.post(reverse("account_login"), {"login": owner.email, "password": PASSWORD})
     by_command(intruder, owner)
-    from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
-
-    code = RecoveryCodes.activate(owner).get_unused_codes()[0]
+    code = make_recovery_codes(owner)[0]
     answer = intruder.post(reverse("mfa_authenticate"), {"code": code})
     assert answer["Location"] == reverse("account_login")
     assert "_auth_user_id" not in intruder.session

@@ -15,7 +15,7 @@ from portal.accounts.middleware import PROOF_FIRST
 from portal.accounts.models import User
 from portal.activity.models import LogEntry
 from tests.support.accounts import PASSWORD, TOTP_SECRET, sign_in, stale
-from tests.support.answers import told
+from tests.support.answers import messages_of
 from tests.support.mails import mails
 
 pytestmark = pytest.mark.django_db
@@ -211,7 +211,7 @@ def test_one_session_is_ended_and_its_browser_is_out_at_once(owner):
     there.get(PROFILE)
     session = UserSession.objects.get()
     answer = here.post(reverse("profile:end_session", args=[session.pk]))
-    assert told(answer) == ["The session has ended."]
+    assert messages_of(answer) == ["The session has ended."]
     assert there.get(PROFILE).status_code == 302
     assert here.get(PROFILE).status_code == 200
 
@@ -249,7 +249,7 @@ def test_a_tenant_that_requires_two_factor_shows_nothing_without(owner, contoso,
     client = sign_in(Client(), owner)
     answer = client.get(path)
     assert (answer.status_code, answer["Location"]) == (302, reverse("mfa_index"))
-    assert told(answer)[-1].startswith("Contoso requires a second factor.")
+    assert messages_of(answer)[-1].startswith("Contoso requires a second factor.")
     TOTP.activate(owner, TOTP_SECRET)
     assert client.get(path).status_code == 200
 

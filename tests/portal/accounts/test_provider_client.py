@@ -1,4 +1,4 @@
-"""Identity providers that are slow, broken or hostile: all ends on the page for it."""
+"""Identity providers that are slow, broken or malicious: all ends on the page for it."""
 
 import threading
 import time

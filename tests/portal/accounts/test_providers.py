@@ -6,19 +6,19 @@ from urllib.parse import parse_qsl, urlsplit
 import jwt
 import pytest
 import time_machine
-from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value
 from allauth.socialaccount.models import SocialAccount
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.test import Client
 from django.urls import reverse
 
+from portal.accounts.allauth_internals import TOTP
 from portal.accounts.models import User
 from portal.accounts.proof import MAX_PROOF_AGE
 from portal.mail.models import Outbox
 from portal.tenants.flows.invitations import invite_member
 from portal.tenants.models import Member, Role
 from tests.support.accounts import PASSWORD, TOTP_SECRET, sign_in, stale
-from tests.support.answers import told
+from tests.support.answers import messages_of
 from tests.support.identities import (
     BUTTON,
     CALLBACK,
@@ -38,6 +38,7 @@ from tests.support.oidc import (
     IdentityServer,
     closing,
 )
+from tests.support.second_factor import totp_code
 
 pytestmark = pytest.mark.django_db
 
@@ -92,7 +93,7 @@ def test_the_second_factor_is_asked_for_after_the_provider(client, provider, con
     TOTP.activate(connected, TOTP_SECRET)
     assert at_provider(client, provider).url == reverse("mfa_authenticate")
     assert signed_in_as(client) is None
-    code = format_hotp_value(hotp_value(TOTP_SECRET, int(time.time()) // 30))
+    code = totp_code()
     assert client.post(reverse("mfa_authenticate"), {"code": code}).url == "/"
     assert signed_in_as(client) == connected
 
@@ -197,7 +198,9 @@ def test_a_provider_that_did_not_ask_again_has_proven_nothing(client, provider, 
     at_provider(client, provider)
     provider.asks = False
     answer = at_provider(client, provider, asked_again(client, CONNECTIONS))
-    assert told(answer)[-1].startswith("The provider did not confirm that it asked you just now")
+    assert messages_of(answer)[-1].startswith(
+        "The provider did not confirm that it asked you just now"
+    )
     assert client.get(CONNECTIONS).status_code == 302
 
 
@@ -343,7 +346,7 @@ def test_a_proof_that_fails_comes_back_to_where_it_was_asked_for(
         state = dict(parse_qsl(urlsplit(back).query))["state"]
         answer = client.get(CALLBACK, {"error": fault, "state": state})
     assert answer.url == reverse("account_reauthenticate", query={"next": CONNECTIONS})
-    assert told(answer)[-1] == "Company did not confirm who you are. Try again."
+    assert messages_of(answer)[-1] == "Company did not confirm who you are. Try again."
     assert client.get(CONNECTIONS).status_code == 302
 
 

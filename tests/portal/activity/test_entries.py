@@ -1,4 +1,4 @@
-"""The log: chained, append-only, and told in the transaction of what it tells."""
+"""The log: chained, append-only, and written in the transaction of the change."""
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -13,7 +13,7 @@ from tests.support.races import race
 pytestmark = pytest.mark.django_db
 
 
-def told(tenant, **more):
+def add_row(tenant, **more):
     with transaction.atomic():
         return record(actor=SYSTEM, action=Action.RECORD_CHANGED, tenant_id=tenant.pk, details=more)
 
@@ -24,8 +24,8 @@ def chain(tenant):
 
 def test_every_row_of_a_tenant_hangs_on_the_one_before(contoso, fabrikam):
     for number in range(3):
-        told(contoso, number=number)
-        told(fabrikam, number=number)
+        add_row(contoso, number=number)
+        add_row(fabrikam, number=number)
     rows = chain(contoso)
     assert [row.seq for row in rows] == [1, 2, 3]
     assert [row.previous for row in rows] == ["", rows[0].hash, rows[1].hash]
@@ -34,7 +34,7 @@ def test_every_row_of_a_tenant_hangs_on_the_one_before(contoso, fabrikam):
 
 
 def test_the_hash_is_recomputed_from_what_the_database_holds(contoso):
-    row = told(contoso, name="Ünïcode ✓", nested={"b": 1, "a": [1.5, None]})
+    row = add_row(contoso, name="Ünïcode ✓", nested={"b": 1, "a": [1.5, None]})
     assert chained_hash(LogEntry.objects.get(pk=row.pk)) == row.hash
 
 
@@ -43,13 +43,13 @@ def test_the_hash_is_recomputed_from_what_the_database_holds(contoso):
     [("actor_name", "Somebody else"), ("result", "valid"), ("details", {"n": 2}), ("seq", 9)],
 )
 def test_a_changed_row_has_another_hash(contoso, column, value):
-    row = told(contoso, n=1)
+    row = add_row(contoso, n=1)
     setattr(row, column, value)
     assert chained_hash(row) != row.hash
 
 
 def test_the_key_of_the_hash_is_not_in_the_database(contoso, settings):
-    row = told(contoso)
+    row = add_row(contoso)
     settings.LOG_KEY = "another key of at least thirty-two characters"
     assert chained_hash(row) != row.hash
 
@@ -63,17 +63,17 @@ def test_a_row_outside_a_transaction_is_refused(contoso):
 
 @pytest.mark.django_db(transaction=True)
 def test_what_is_rolled_back_leaves_no_row_and_no_gap(contoso):
-    told(contoso)
+    add_row(contoso)
     with transaction.atomic():
         record(actor=SYSTEM, action=Action.RECORD_CHANGED, tenant_id=contoso.pk)
         transaction.set_rollback(True)
-    told(contoso)
+    add_row(contoso)
     assert [row.seq for row in chain(contoso)] == [1, 2]
 
 
 @pytest.mark.parametrize("statement", ["UPDATE {} SET actor_name = 'x'", "DELETE FROM {}"])
 def test_the_database_refuses_to_change_or_remove_rows(contoso, statement):
-    told(contoso)
+    add_row(contoso)
     with (
         pytest.raises(DatabaseError, match="append-only"),
         transaction.atomic(),
@@ -91,7 +91,7 @@ def test_rows_without_a_tenant_belong_to_the_vendor():
 
 @pytest.mark.django_db(transaction=True)
 def test_rows_recorded_at_once_make_one_chain(contoso):
-    outcomes = race(lambda: told(contoso), 12)
+    outcomes = race(lambda: add_row(contoso), 12)
     rows = chain(contoso)
     assert sorted(row.seq for row in outcomes) == [row.seq for row in rows] == list(range(1, 13))
     assert [row.previous for row in rows] == ["", *(row.hash for row in rows[:-1])]

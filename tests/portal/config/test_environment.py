@@ -7,21 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
 from portal.config.environment import Environment
 from portal.config.kept_secrets import KeptSecrets, write_private
+from tests.support.environment import COMPANY, PRODUCTION
 
 ROOT = Path(__file__).resolve().parents[3]
-PRODUCTION = {
-    "SECRET_KEY": "s3cret-" * 8,
-    "LOG_KEY": "l0g-key-" * 4,
-    "KEY_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
-    "PUBLIC_URL": "https://licenses.example.com",
-    "MAIL_URL": "smtps://user:p%40ss@mail.example.com",
-    "MAIL_FROM": "licenses@example.com",
-}
 
 
 def environment(**variables):
@@ -171,14 +163,6 @@ def test_production_names_everything_that_is_wrong_at_once_and_shows_no_trace(tm
         "MAIL_URL",
     ]
     assert list(tmp_path.iterdir()) == []
-
-
-COMPANY = {
-    "OIDC_PROVIDERS": "company",
-    "OIDC_COMPANY_ISSUER": "https://id.example.com/realms/main/",
-    "OIDC_COMPANY_CLIENT_ID": "portal",
-    "OIDC_COMPANY_CLIENT_SECRET": "s3cret",
-}
 
 
 def test_an_identity_provider_is_read_from_variables_of_its_own():

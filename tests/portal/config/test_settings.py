@@ -11,7 +11,7 @@ from django.core.cache.backends.redis import RedisCacheClient
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.sqlite3.base import DatabaseWrapper
 
-from tests.portal.config.test_environment import COMPANY, PRODUCTION
+from tests.support.environment import COMPANY, PRODUCTION
 
 SETTINGS = Path(settings.BASE_DIR) / "portal" / "settings.py"
 CODE = compile(SETTINGS.read_text("utf-8"), SETTINGS, "exec")

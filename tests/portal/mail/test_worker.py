@@ -26,9 +26,9 @@ from tests.support.database import held_by_a_writer
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def run(*deeds):
+def run(*functions):
     """Do the tasks once, in this order."""
-    tasks = [Task(name=f"Task {number}", period=1, do=do) for number, do in enumerate(deeds)]
+    tasks = [Task(name=f"Task {number}", period=1, do=do) for number, do in enumerate(functions)]
     work(tasks, stopping=threading.Event(), once=True)
 
 

@@ -69,7 +69,7 @@ def test_a_link_does_nothing(operator_client):
     assert row.state == State.ACTIVE
 
 
-def test_an_unknown_deed_is_not_found(operator_client):
+def test_an_unknown_operator_action_is_not_found(operator_client):
     assert operator_client.post(address(Subscription, "do", "destroy")).status_code == 404
 
 

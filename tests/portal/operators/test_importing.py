@@ -1,4 +1,4 @@
-"""The import of CSV files: a dry run that tells every row's fate, then the rows; and exports."""
+"""The import of CSV files: a dry run with a result for every row, then the rows; and exports."""
 
 import csv
 import io
@@ -36,10 +36,10 @@ def confirm(client, model, response):
 
 def results(response):
     assert response.status_code == 200
-    return [(fate.line, fate.text) for fate in response.context["results"]]
+    return [(result.line, result.text) for result in response.context["results"]]
 
 
-def test_a_dry_run_tells_every_rows_fate_and_stores_nothing(operator_client, contoso):
+def test_a_dry_run_shows_every_row_result_and_stores_nothing(operator_client, contoso):
     response = send(operator_client, Tenant, TENANTS)
     assert results(response) == [
         (2, "Added"),

@@ -49,7 +49,7 @@ def link():
     return found
 
 
-def told(tenant):
+def log_of(tenant):
     rows = LogEntry.objects.for_tenant(tenant.pk).order_by("seq")
     return [(row.action, row.actor_kind, row.reason) for row in rows]
 
@@ -66,7 +66,7 @@ def test_a_lost_second_factor_is_removed_after_a_day(operator_client, contoso, o
     assert change.outcome == Outcome.DONE
     assert not Authenticator.objects.filter(user=jane).exists()
     assert mails() == [(jane.email, subject), (owner.email, subject)]
-    assert told(contoso) == [
+    assert log_of(contoso) == [
         ("change.asked", "operator", "Ticket 42"),
         ("change.done", "operator", "Ticket 42"),
     ]
@@ -101,7 +101,7 @@ def test_whoever_got_the_mail_stops_it_without_signing_in(operator_client, conto
     assert "Nothing was changed." in answer.content.decode()
     assert later() == []
     assert Authenticator.objects.filter(user=jane).exists()
-    assert told(contoso)[-1][:2] == ("change.stopped", "system")
+    assert log_of(contoso)[-1][:2] == ("change.stopped", "system")
     assert stranger.post("/objections/").status_code == 422
 
 
@@ -140,7 +140,7 @@ def test_somebody_new_is_invited_and_the_owner_stays_until_then(operator_client,
     invitation = Invitation.objects.open().get()
     assert (invitation.email, invitation.role) == (NEW, Role.OWNER)
     assert contoso.memberships.get(role=Role.OWNER).user == owner
-    assert len(told(contoso)) == 2
+    assert len(log_of(contoso)) == 2
 
 
 def test_of_several_owners_none_is_replaced(operator_client, contoso, owner):
@@ -158,7 +158,7 @@ def test_what_no_longer_fits_after_the_day_is_refused_and_told(operator_client, 
         Outcome.REFUSED,
         "Contoso has several owners by now.",
     )
-    assert told(contoso)[-1][0] == "change.stopped"
+    assert log_of(contoso)[-1][0] == "change.stopped"
 
 
 def test_a_new_owner_who_was_deactivated_meanwhile_replaces_nobody(
@@ -287,7 +287,7 @@ def test_what_waits_is_judged_again_when_it_is_due(happened, contoso, jane, secu
     [change] = later()
     assert (change.outcome, change.outcome_reason) == (Outcome.REFUSED, MEANWHILE[happened])
     assert factors.count() == before
-    assert told(contoso)[-1] == ("change.stopped", "operator", MEANWHILE[happened])
+    assert log_of(contoso)[-1] == ("change.stopped", "operator", MEANWHILE[happened])
     assert later() == []
 
 

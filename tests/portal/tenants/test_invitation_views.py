@@ -12,7 +12,7 @@ from portal.tenants.flows.invitations import hashed, invite_member, revoke_invit
 from portal.tenants.models import Invitation, Member, Role, Tenant
 from tests.support.accounts import make_user
 from tests.support.joining import NEW, secret_of
-from tests.support.people import acting
+from tests.support.people import member_actor
 from tests.support.visitor import Visitor
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,7 +22,7 @@ PERSON = {"name": "Nora New", "password": "a long enough sentence"}
 
 @pytest.fixture
 def invitation(owner, contoso, live_portal):
-    return invite_member(tenant=contoso, email=NEW, role=Role.MANAGER, actor=acting(owner))
+    return invite_member(tenant=contoso, email=NEW, role=Role.MANAGER, actor=member_actor(owner))
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_a_link_that_was_revoked_while_the_page_was_open(link, invitation, visit
     person = visitor()
     body = person.get(link)[2]
     [token] = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', body)[-1:]
-    revoke_invitation(invitation=invitation, actor=acting(owner))
+    revoke_invitation(invitation=invitation, actor=member_actor(owner))
     answer = person.post(ACCEPT, PERSON | {"csrfmiddlewaretoken": token}, token=False)
     assert (answer[0], title(answer[2])) == (404, "This invitation no longer works")
     assert not User.objects.filter(email=NEW).exists()

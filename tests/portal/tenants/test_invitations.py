@@ -23,14 +23,14 @@ from portal.tenants.flows.members import change_role, remove_member
 from portal.tenants.models import Invitation, Member, Role, Tenant
 from tests.support.accounts import PASSWORD, make_member, make_user
 from tests.support.joining import NEW, secret_of
-from tests.support.people import acting, log, member, refusal
+from tests.support.people import log, member, member_actor, refusal
 from tests.support.races import race
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def invited(tenant, owner, email=NEW, role=Role.MANAGER, **fields):
-    return invite_member(tenant=tenant, email=email, role=role, actor=acting(owner), **fields)
+    return invite_member(tenant=tenant, email=email, role=role, actor=member_actor(owner), **fields)
 
 
 def test_an_invitation_is_mailed_and_only_a_hash_of_its_secret_kept(owner, contoso):
@@ -88,7 +88,7 @@ def test_twenty_a_day_and_tenant(owner, stranger, contoso, fabrikam):
     for number in range(MAX_A_DAY):
         revoke_invitation(
             invitation=invited(contoso, owner, f"n{number}@x.example", now=start),
-            actor=acting(owner),
+            actor=member_actor(owner),
         )
     assert refusal(lambda: invited(contoso, owner, now=start + timedelta(hours=23))) == (
         "Contoso has sent 20 invitations in 24 hours. Wait a day."
@@ -109,7 +109,7 @@ def test_who_is_no_owner_does_not_invite_or_revoke(who, owner, contoso, request)
     sentence = "You are no longer an owner of Contoso. Nothing was changed."
     assert refusal(lambda: invited(contoso, user)) == sentence
     invitation = invited(contoso, owner)
-    act = lambda: revoke_invitation(invitation=invitation, actor=acting(user))  # noqa: E731
+    act = lambda: revoke_invitation(invitation=invitation, actor=member_actor(user))  # noqa: E731
     assert refusal(act) == sentence
     assert Invitation.objects.open().exists()
 
@@ -118,7 +118,7 @@ def test_who_is_no_owner_does_not_invite_or_revoke(who, owner, contoso, request)
 
 
 def accepted_by(invitation, user, **fields):
-    return join_as_user(invitation=invitation, user=user, actor=acting(user), **fields)
+    return join_as_user(invitation=invitation, user=user, actor=member_actor(user), **fields)
 
 
 def test_somebody_with_the_address_accepts(owner, contoso):
@@ -136,7 +136,7 @@ def used(invitation, owner):
 
 
 def revoked(invitation, owner):
-    revoke_invitation(invitation=invitation, actor=acting(owner))
+    revoke_invitation(invitation=invitation, actor=member_actor(owner))
 
 
 def expired(invitation, owner):
@@ -145,12 +145,12 @@ def expired(invitation, owner):
 
 def demoted(invitation, owner):
     other = make_member(tenant=invitation.tenant, role=Role.OWNER, email="two@contoso.example")
-    change_role(member=member(owner), role=Role.MANAGER, actor=acting(other))
+    change_role(member=member(owner), role=Role.MANAGER, actor=member_actor(other))
 
 
 def removed(invitation, owner):
     other = make_member(tenant=invitation.tenant, role=Role.OWNER, email="two@contoso.example")
-    remove_member(member=member(owner), actor=acting(other))
+    remove_member(member=member(owner), actor=member_actor(other))
 
 
 def owner_elsewhere_only(invitation, owner):
@@ -241,14 +241,14 @@ def test_somebody_who_became_a_member_meanwhile_keeps_the_role(owner, contoso):
 def test_an_accepted_invitation_is_not_revoked(owner, contoso):
     invitation = invited(contoso, owner)
     accepted_by(invitation, make_user(email=NEW))
-    act = lambda: revoke_invitation(invitation=invitation, actor=acting(owner))  # noqa: E731
+    act = lambda: revoke_invitation(invitation=invitation, actor=member_actor(owner))  # noqa: E731
     assert refusal(act).startswith(f"{NEW} accepted on ")
 
 
 def test_revoking_twice_is_told_once(owner, contoso):
     invitation = invited(contoso, owner)
     for _ in range(2):
-        revoke_invitation(invitation=invitation, actor=acting(owner))
+        revoke_invitation(invitation=invitation, actor=member_actor(owner))
     assert [action for action, _ in log(contoso)] == ["invitation.revoked", "member.invited"]
 
 

@@ -19,13 +19,13 @@ from portal.web.paging import Position
 from tests.support.answers import HTMX, shape
 from tests.support.database import copies, later, plan_of
 from tests.support.factories import make_subscription
-from tests.support.people import acting
+from tests.support.people import member_actor
 
 LOGS, EXPORT = "/logs/", "/logs/export/"
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def told(tenant, *, actor=SYSTEM, action=Action.SUBSCRIPTION_RENAMED, day=0, **fields):
+def add_row(tenant, *, actor=SYSTEM, action=Action.SUBSCRIPTION_RENAMED, day=0, **fields):
     at = START + timedelta(days=day)
     with transaction.atomic():
         return record(actor=actor, action=action, tenant_id=tenant.pk, now=at, **fields)
@@ -42,10 +42,10 @@ def subscription(contoso):
 
 @pytest.fixture
 def rows(contoso, fabrikam, owner, manager, subscription):
-    told(contoso, actor=acting(owner), day=0)
-    told(contoso, actor=acting(manager), day=1, subscription=subscription, slot="primary")
-    told(contoso, action=Action.KEYS_DELETED, day=2, subscription=subscription)
-    told(fabrikam, actor=acting(owner), day=1)
+    add_row(contoso, actor=member_actor(owner), day=0)
+    add_row(contoso, actor=member_actor(manager), day=1, subscription=subscription, slot="primary")
+    add_row(contoso, action=Action.KEYS_DELETED, day=2, subscription=subscription)
+    add_row(fabrikam, actor=member_actor(owner), day=1)
 
 
 def test_the_newest_comes_first_and_nothing_of_others(rows, viewer_client):
@@ -111,14 +111,14 @@ def test_people_are_members_and_whoever_is_chosen(rows, viewer_client, owner, co
 
 
 def test_a_person_of_another_tenant_is_nobody_here(rows, viewer_client, stranger, fabrikam):
-    told(fabrikam, actor=acting(stranger))
+    add_row(fabrikam, actor=member_actor(stranger))
     choices = viewer_client.get(LOGS, {"person": stranger.pk}).context["form"]["person"].field
     assert choices.widget.choices[-1] == (str(stranger.pk), "Nobody")
 
 
 def test_pages_walk_the_log_forth_and_back(contoso, viewer_client):
     for number in range(60):
-        told(contoso, day=number // 20)
+        add_row(contoso, day=number // 20)
     first = viewer_client.get(LOGS)
     second = viewer_client.get(LOGS, {"after": str(first.context["page"].older)})
     third = viewer_client.get(LOGS, {"after": str(second.context["page"].older)})
@@ -169,14 +169,14 @@ def test_the_export_holds_what_the_filter_finds(rows, viewer_client, subscriptio
 
 def test_no_cell_of_the_export_is_a_formula(contoso, viewer_client):
     subscription = make_subscription(tenant=contoso, name='=HYPERLINK("https://evil.example")')
-    told(contoso, subscription=subscription, reason="-1+1")
+    add_row(contoso, subscription=subscription, reason="-1+1")
     [row] = exported(viewer_client)
     assert row["subscription_name"] == '\'=HYPERLINK("https://evil.example")'
     assert row["reason"] == "'-1+1"
 
 
 def test_the_export_is_streamed(contoso, viewer_client):
-    told(contoso)
+    add_row(contoso)
     assert viewer_client.get(EXPORT).streaming
 
 

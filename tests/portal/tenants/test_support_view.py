@@ -11,7 +11,7 @@ from django.utils import timezone
 from licenses.models import CheckCount, LicenseKey
 from portal.activity.models import LogEntry
 from portal.tenants.models import Member, Role
-from tests.support.answers import told
+from tests.support.answers import messages_of
 from tests.support.factories import make_license, make_subscription
 
 LIST = "/subscriptions/"
@@ -97,7 +97,7 @@ def test_a_reason_is_required(operator_client, contoso):
 def test_it_ends_when_the_operator_says_so(support_client, contoso):
     answer = support_client.post(END)
     assert answer["Location"] == reverse("admin:portal_tenant_change", args=[contoso.pk])
-    assert told(answer) == ["The support view of Contoso has ended."]
+    assert messages_of(answer) == ["The support view of Contoso has ended."]
     assert support_client.get(LIST).status_code == 403
     assert rows(contoso) == [STARTED, ENDED]
     assert support_client.post(END)["Location"] == "/admin/"
@@ -112,7 +112,7 @@ def test_it_ends_by_itself_after_30_minutes(support_client, contoso):
     with time_machine.travel(begun + timedelta(minutes=30, seconds=1), tick=False):
         answer = support_client.get(LIST)
         assert answer["Location"] == reverse("admin:portal_tenant_change", args=[contoso.pk])
-        assert told(answer) == ["The support view of Contoso has ended: its time is up."]
+        assert messages_of(answer) == ["The support view of Contoso has ended: its time is up."]
         assert support_client.get(LIST).status_code == 403
     assert rows(contoso) == [STARTED, ENDED]
     assert LogEntry.objects.latest("pk").details == {"ended_by": "time limit"}

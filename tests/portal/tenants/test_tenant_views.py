@@ -10,7 +10,7 @@ from portal.accounts.allauth_internals import TOTP
 from portal.mail.models import Outbox
 from portal.tenants.models import Invitation, Member, Role, Tenant
 from tests.support.accounts import TOTP_SECRET, make_member, sign_in, stale
-from tests.support.answers import HTMX, events, ids, refusals, shape, told
+from tests.support.answers import HTMX, events, ids, messages_of, refusals, shape
 from tests.support.factories import make_license, make_subscription
 
 TENANT = "/tenant/"
@@ -62,7 +62,7 @@ def test_an_owner_invites(owner_client, contoso):
         "/tenant/invite/", {"email": "New@contoso.example", "role": "manager"}
     )
     assert answer["Location"] == TENANT
-    assert told(answer) == ["The invitation is on its way."]
+    assert messages_of(answer) == ["The invitation is on its way."]
     invitation = contoso.invitations.get()
     assert (invitation.email, invitation.role) == ("new@contoso.example", "manager")
     again = owner_client.post(
@@ -128,7 +128,7 @@ def test_ownership_is_handed_over_to_members_alone(owner_client, owner, manager,
 
 def test_who_leaves_goes_to_the_start(viewer_client, viewer):
     answer = viewer_client.post("/tenant/leave/")
-    assert (answer["Location"], told(answer)) == ("/", ["You have left Contoso."])
+    assert (answer["Location"], messages_of(answer)) == ("/", ["You have left Contoso."])
     assert not viewer.memberships.exists()
 
 
@@ -222,7 +222,7 @@ def heading(client):
 def test_a_user_of_two_tenants_switches(both, owner_client, contoso, fabrikam):
     assert heading(owner_client) == "Contoso"
     answer = switched(owner_client, fabrikam)
-    assert (answer["Location"], told(answer)) == ("/", ["You are in Fabrikam now."])
+    assert (answer["Location"], messages_of(answer)) == ("/", ["You are in Fabrikam now."])
     assert heading(owner_client) == "Fabrikam"
     switched(owner_client, contoso)
     assert heading(owner_client) == "Contoso"

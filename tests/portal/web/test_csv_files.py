@@ -8,7 +8,7 @@ import pytest
 
 from portal.web.csv_files import BYTE_ORDER_MARK, harmless, lines, original
 
-HOSTILE = [
+FORMULAS = [
     "=1+1",
     '=HYPERLINK("https://evil.example";"click")',
     "+1",
@@ -38,7 +38,7 @@ PLAIN = ["", "Contoso", "a=b", "1-2", "株式会社", 'with "quotes", and a comm
 QUOTED = ["'", "'tis", "'=1", "''"]
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", FORMULAS)
 def test_what_a_spreadsheet_would_run_gets_an_apostrophe(text):
     assert harmless(text) == f"'{text}"
 
@@ -64,7 +64,7 @@ def test_numbers_stay_numbers(cell):
     assert harmless(cell) is cell
 
 
-@pytest.mark.parametrize("text", [*HOSTILE, *PLAIN, *QUOTED, *BEHIND])
+@pytest.mark.parametrize("text", [*FORMULAS, *PLAIN, *QUOTED, *BEHIND])
 def test_what_is_read_back_is_what_was_written(text):
     written = "".join(lines(["a", "b"], [[text, "x"]]))
     assert written.startswith(BYTE_ORDER_MARK)

@@ -137,17 +137,17 @@ def test_the_code_of_a_plan_is_fixed(operator_client: Client) -> None:
 
 
 def test_a_plan_tells_which_clients_start_on_it(operator_client: Client) -> None:
-    def told(code: str) -> str:
+    def clients_shown(code: str) -> str:
         plan = Plan.objects.get(code=code)
         page = operator_client.get(address(Plan, "change", plan.pk))
         fields = [line for part in page.context["adminform"] for line in part]
         shown = [f.contents() for line in fields for f in line if f.is_readonly]
         return str(shown[-1])
 
-    assert told("isv-monthly") == "2022-05, 2022-09, 2023-03"
-    assert told("micro-monthly") == "2022-05, 2022-09, 2023-03, 2023-05"
+    assert clients_shown("isv-monthly") == "2022-05, 2022-09, 2023-03"
+    assert clients_shown("micro-monthly") == "2022-05, 2022-09, 2023-03, 2023-05"
     Plan.objects.filter(code="isv-monthly").update(urn="urn:oneimlx:lic:plan:new")
-    assert told("isv-monthly") == "None that was released"
+    assert clients_shown("isv-monthly") == "None that was released"
 
 
 # Subscriptions

@@ -1,4 +1,4 @@
-"""A command that is killed at a moment: `python -m tests.demonstration.killed MOMENT ARGUMENT…`.
+"""A command that is killed at a moment: `python -m tests.support.killed MOMENT ARGUMENT…`.
 
 Each moment is a function of the code (its module and name), and whether the process dies before
 or after its nth call.

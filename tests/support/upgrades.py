@@ -17,6 +17,19 @@ from django.db.migrations.executor import MigrationExecutor
 from tests.upgrade.record import APPS, ROOT
 
 BASELINE = [(app, "0001_initial") for app in APPS]
+LIBRARIES = [
+    ("account", "0009_emailaddress_unique_primary_email"),
+    ("admin", "0003_logentry_add_action_flag_choices"),
+    ("auth", "0012_alter_user_first_name_max_length"),
+    ("contenttypes", "0002_remove_content_type_name"),
+    ("mfa", "0003_authenticator_type_uniq"),
+    ("sessions", "0001_initial"),
+    ("socialaccount", "0006_alter_socialaccount_extra_data"),
+    ("usersessions", "0001_initial"),
+]
+"""The migrations of Django and allauth as version 1.0 pinned them."""
+
+type Contents = dict[str, dict[Any, dict[str, Any]]]
 
 
 class Database:
@@ -83,31 +96,30 @@ class Database:
         return done.returncode, done.stdout, done.stderr
 
     def migrate_to_baseline(self) -> Any:
-        """Make the tables of version 1.0 and return its models.
+        """Make all tables of version 1.0, those of libraries too, and return their models.
 
         Not by the command: that also runs what comes after every migrate, which in later code
         may need later tables.
         """
         executor = MigrationExecutor(self.connection)
-        executor.migrate(BASELINE)
-        return executor.loader.project_state(BASELINE).apps
+        executor.migrate([*BASELINE, *LIBRARIES])
+        return executor.loader.project_state([*BASELINE, *LIBRARIES]).apps
 
     def execute(self, *statements: str) -> None:
         with self.connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
 
-    def contents(self, *, everything: bool = False) -> dict[str, dict[Any, dict[str, Any]]]:
-        """Return the rows of the tables of our apps (or all): by table, primary key and column."""
-        found: dict[str, dict[Any, dict[str, Any]]] = {}
+    def contents(self) -> Contents:
+        """Return the rows of all tables: by table, primary key and column."""
+        found: Contents = {}
         introspection = self.connection.introspection
         with self.connection.cursor() as cursor:
             for table in introspection.table_names(cursor):
-                if everything or table.startswith(tuple(f"{app}_" for app in APPS)):
-                    key = introspection.get_primary_key_column(cursor, table)
-                    cursor.execute(f'SELECT * FROM "{table}"')
-                    columns = [column[0] for column in cursor.description]
-                    rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
-                    found[table] = {row[key]: row for row in rows}
-                    assert len(found[table]) == len(rows)
+                key = introspection.get_primary_key_column(cursor, table)
+                cursor.execute(f'SELECT * FROM "{table}"')
+                columns = [column[0] for column in cursor.description]
+                rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+                found[table] = {row[key]: row for row in rows}
+                assert len(found[table]) == len(rows)
         return found

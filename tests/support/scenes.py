@@ -25,7 +25,7 @@ def dialog(page: Page) -> Locator:
     return page.locator(".dialog-body")
 
 
-def told(page: Page, sentence: str) -> None:
+def expect_message(page: Page, sentence: str) -> None:
     """Expect exactly this one message on the page."""
     expect(page.locator("#messages .notice p")).to_have_text([sentence])
 

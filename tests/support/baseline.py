@@ -49,6 +49,7 @@ class Filler:
             "BinaryField": b"\x00\xff" + bytes([self.number]),
             "BooleanField": True,
             "DateTimeField": START + timedelta(seconds=self.number),
+            "GenericIPAddressField": f"2001:db8::{self.number}",
             "JSONField": {"ünïcode ✓": [self.number, 0.1, None, True, {"": "\\"}]},
             "SlugField": f"slug-{self.number}",
             "TextField": f"First line\nSecond 'line' of {self.number} ✓",
@@ -67,21 +68,24 @@ class Filler:
 
 
 def fill(apps: Any, alias: str) -> None:
-    """Fill every table of our apps, and every column in at least one row."""
+    """Fill every table, and every column in at least one row."""
     make = Filler(apps, alias).make
-    _people(make, apps, alias)
+    _people(make)
+    _sign_ins(make)
     _log(make)
     _licenses(make)
 
 
-def _people(make: Any, apps: Any, alias: str) -> None:
+def _people(make: Any) -> None:
     tenant = make("portal.Tenant", country="DEU", id=uuid5(SPACE, "tenant"))
     user = make("portal.User", email="zoë.müller@customer.example")
     group = make("auth.Group", name="of its own")
     content_type = make("contenttypes.ContentType", app_label="portal", model="user")
     permission = make("auth.Permission", codename="view_user", content_type=content_type)
+    group.permissions.add(permission)
     user.groups.add(group)
     user.user_permissions.add(permission)
+    make("admin.LogEntry", action_flag=1)
     make("portal.Member", role="owner")
     for role in ("owner", "manager", "viewer"):
         make("portal.User", last_login=None)
@@ -93,6 +97,23 @@ def _people(make: Any, apps: Any, alias: str) -> None:
     waiting: dict[str, Any] = {"outcome": "waiting", "finished_at": None}
     make("portal.PendingChange", kind="remove_second_factor", tenant=None, **waiting)
     make("portal.PendingChange", kind="replace_owner", user=None, tenant=tenant, outcome="done")
+
+
+def _sign_ins(make: Any) -> None:
+    """How people sign in: what allauth and Django keep of them."""
+    make("portal.User", name="Two  blanks")
+    make("account.EmailAddress", verified=False, primary=False)  # of somebody who has no other
+    make("account.EmailConfirmation")
+    make("portal.User")
+    make("account.EmailAddress", verified=True, primary=True)
+    make("account.EmailAddress", verified=False, primary=False)
+    make("mfa.Authenticator", type="totp")
+    make("mfa.Authenticator", type="recovery_codes", last_used_at=None)
+    make("sessions.Session")
+    make("usersessions.UserSession")
+    make("socialaccount.SocialApp")
+    make("socialaccount.SocialAccount")
+    make("socialaccount.SocialToken")
 
 
 def _log(make: Any) -> None:

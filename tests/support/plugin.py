@@ -19,7 +19,7 @@ import pytest
 
 from tests.support import postgres
 
-SETTINGS = Path(__file__).parent.parent / "portal" / "settings.py"
+SETTINGS = Path(__file__).parent.parent.parent / "portal" / "settings.py"
 ROOT_VARIABLE = "PORTAL_TESTS_ROOT"
 DATABASE = (
     "tests/licenses/checking/test_check.py",

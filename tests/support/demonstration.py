@@ -101,12 +101,13 @@ class Demonstration:
         finally:
             connection.close()
 
-    def told(self) -> dict[str, Any]:
+    def contents(self) -> dict[str, Any]:
+        """Return what `demo.json` says."""
         return json.loads((self.folder / "demo.json").read_text())
 
     @property
     def accounts(self) -> list[dict[str, Any]]:
-        return self.told()["accounts"]
+        return self.contents()["accounts"]
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.folder / "portal.sqlite3")) as database, database:
