@@ -32,7 +32,7 @@ def main() -> None:
     if sys.platform != "linux":
         sys.exit("The experiments look at processes and connections as Linux shows them.")
     refuse_few_files()  # as the server does: each connection has an end here too
-    failures = []
+    failures: list[str] = []
     with tempfile.TemporaryDirectory(prefix="portal-chaos-") as name:
         folder = Path(name)
         folder.chmod(0o711)  # as root, PostgreSQL runs as a user of its own and passes through
