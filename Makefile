@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make run` and `make test`. `make help` lists the others.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-reset test test-all bench lint format lock chromium wrk clean
+.PHONY: help run demo-reset test test-all bench chaos lint format lock chromium wrk clean
 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
@@ -34,6 +34,9 @@ test-all: .venv/dev.stamp chromium ## Run all tests on SQLite, and all of them o
 
 bench: .venv/dev.stamp wrk ## Measure the check by terminals (BENCH="--quick", or names of parts)
 	@$(BIN)/python -m tests.bench $(BENCH)
+
+chaos: .venv/dev.stamp ## Disturb a running portal, and see that it serves (CHAOS="--quick")
+	@$(BIN)/python -m tests.chaos $(CHAOS)
 
 lint: .venv/dev.stamp ## Check format, rules, types, layers, templates, migrations, settings
 	$(BIN)/ruff format --check .

@@ -23,6 +23,7 @@ from portal.core.links import public_link
 from portal.programs.errors import ProgramError, not_allowed
 from portal.programs.limits import Limit
 from portal.server.answers import Answer, FastPath, encoded
+from portal.server.cache import promptly
 from subscriptions import custom_claims
 
 logger = logging.getLogger("licenses.programs")
@@ -140,7 +141,7 @@ def _throttle(request: HttpRequest, limit: Limit) -> None:
     if limit.name in counted:
         return
     counted.add(limit.name)
-    wait = limit.exceeded(request)
+    wait = promptly(lambda: limit.exceeded(request))
     if wait:
         raise ProgramError(
             "invalid_request",

@@ -7,6 +7,7 @@ from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.cache import patch_cache_control
 
 from portal.accounts import proof, sessions
 from portal.accounts.models import User
@@ -28,6 +29,9 @@ PROOF_FIRST = {
     "socialaccount_connections",
 }
 """Names of allauth's pages that show or change credentials."""
+
+SHOW_SECRETS = {"mfa_activate_totp", "mfa_view_recovery_codes"}
+"""Names of pages that show a secret once: compressed, their length would tell of it."""
 
 ABOUT_ONESELF = ("/accounts/", "/profile/")
 """Prefixes of pages that no cache may keep: they show secrets and credentials."""
@@ -53,6 +57,9 @@ class SessionMiddleware:
         response = self.get_response(request)
         if request.path.startswith(ABOUT_ONESELF):
             uncached(response)
+        match = request.resolver_match
+        if match is not None and match.url_name in SHOW_SECRETS:
+            patch_cache_control(response, no_transform=True)
         return response
 
 

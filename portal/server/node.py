@@ -4,6 +4,7 @@ A module of its own without Django, because each process loads the portal for it
 """
 
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -23,6 +24,9 @@ BACKLOG = 1024
 
 BACKPRESSURE = 2048
 """Connections of one process, those that say nothing included."""
+
+NEEDED_FILES = 2 * BACKPRESSURE
+"""Open files that a process may need: its connections, the database's, and what it loads."""
 
 HEADER_MILLISECONDS = 10_000
 """How long a client may take for the head of a request."""
@@ -109,5 +113,16 @@ def node(host: str, port: int, processes: int) -> Node:
     )
 
 
+def refuse_few_files() -> None:
+    """Raise SystemExit with a sentence where the system allows fewer files than NEEDED_FILES."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)  # granian has raised it as far as it may
+    if most != resource.RLIM_INFINITY and most < NEEDED_FILES:
+        raise SystemExit(
+            f"A process may open {most} files only, and the server needs {NEEDED_FILES}. Raise "
+            f"the limit: ulimit -n {NEEDED_FILES}, or LimitNOFILE={NEEDED_FILES} in systemd."
+        )
+
+
 if __name__ == "__main__":
+    refuse_few_files()
     node(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])).serve()

@@ -2,36 +2,16 @@
 
 import errno
 import os
-import resource
 import socket
 import sys
 
 from django.conf import settings
 from django.core.management.base import CommandError
 
-NEEDED_FILES = 4_096
-"""Open files that a process may need: its connections, the database's, and what it loads."""
-
 
 def node(host: str, port: int, processes: int) -> list[str]:
     """Return the command of the server (see `portal.server.node`)."""
     return [sys.executable, "-m", "portal.server.node", host, str(port), str(processes)]
-
-
-def allow_open_files() -> None:
-    """Raise this process's limit of open files to NEEDED_FILES, for those that it starts too.
-
-    Raises CommandError where the system allows fewer.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= NEEDED_FILES:
-        return
-    if hard != resource.RLIM_INFINITY and hard < NEEDED_FILES:
-        raise CommandError(
-            f"A process may open {hard} files only, and the server needs {NEEDED_FILES}. Raise "
-            f"the limit: ulimit -n {NEEDED_FILES}, or LimitNOFILE={NEEDED_FILES} in systemd."
-        )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (NEEDED_FILES, hard))
 
 
 def worker() -> list[str]:

@@ -54,6 +54,19 @@ class Forger:
             self.payload() if payload is None else b64(payload),
         )
 
+    def request(self, token: str) -> dict[str, str]:
+        """Return what a terminal sends for a token with these claims."""
+        return {
+            "key": token,
+            "key_type": "primary_key",
+            "subject": self.claims["sub"],
+            "consumer_tenant_id": self.claims["tid"],
+            "authorized_party": self.claims["azp"],
+            "authorized_application_id": self.claims["auth_apps"],
+            "issuer": self.claims["iss"],
+            "broker_id": "urn:oneimlx:lic:pvdr:pi",
+        }
+
     def payload_text(self) -> str:
         return json.dumps(self.claims)
 

@@ -1,4 +1,4 @@
-"""A corpus of malformed tokens, each with the result that it must get."""
+"""Bodies that are no request, and a corpus of malformed tokens with the results they must get."""
 
 import base64
 import json
@@ -14,6 +14,25 @@ from tests.support.forge import ABSENT, Forger, b64
 
 type Forge = Callable[[Forger], str]
 type Case = tuple[str, Result, Forge]
+
+
+BODIES: dict[str, bytes] = {
+    "blank": b" ",
+    "no JSON": b"key=1",
+    "cut": b'{"key": "a',
+    "a list": b"[]",
+    "null": b"null",
+    "a number as member": b'{"key": "a.b.c", "subject": 1}',
+    "an object as member": b'{"key": "a.b.c", "custom": {}}',
+    "NaN": b'{"key": "a.b.c", "subject": NaN}',
+    "no key": b"{}",
+    "key null": b'{"key": null}',
+    "not UTF-8": b'{"key": "\xff"}',
+    "UTF-16": '{"key": "a.b.c"}'.encode("utf-16"),
+    "a byte order mark": b'\xef\xbb\xbf{"key": "a.b.c"}',
+    "deep": b'{"key":' * 9000,
+    "a giant number": b'{"key": ' + b"9" * 5000 + b"}",
+}
 
 
 def corpus() -> list[Case]:

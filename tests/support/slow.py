@@ -1,23 +1,22 @@
-"""Slow clients against a portal: `python -m tests.support.slow URL BODY_FILE SESSION [SECONDS]`.
+"""Slow clients against a portal, and good ones that are served among them."""
 
-BODY_FILE has the body of a check that passes, SESSION a session's cookie value. Prints how many
-good checks and pages were answered meanwhile, and in what time.
-"""
-
-import json
+import re
+import select
 import socket
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from urllib.parse import urlsplit
 
 CHECK = "/public/checklicense"
+LOGIN = "/accounts/login/"
 JSON = "Content-Type: application/json; charset=utf-8"
 FORM = "Content-Type: application/x-www-form-urlencoded"
+PIPELINED = 40
+"""Files that a client asks for which never reads: several megabytes, more than kernels keep."""
+
+type Address = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -41,31 +40,31 @@ class Served:
     pages: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
-    def p99(self) -> float:
-        """Return the seconds within which 99 of 100 were answered."""
+    def within(self, share: float) -> float:
+        """Return the seconds within which this share of the answers came."""
         both = sorted(self.checks + self.pages)
-        return both[int(len(both) * 0.99)]
+        return both[int(len(both) * share)] if both else float("inf")
 
 
-def serve_among(
-    address: tuple[str, int], body: bytes, session: str, crowd: Crowd, seconds: float
-) -> Served:
-    """Ask for checks and pages for so many seconds while the crowd holds its connections."""
+def serve(address: Address, body: bytes, session: str, seconds: float) -> Served:
+    """Ask for checks and pages, one of each at a time, for so many seconds."""
     served = Served()
     end = time.monotonic() + seconds
-    cookie = f"Cookie: sessionid={session}"
     check = _head("POST", CHECK, JSON, f"Content-Length: {len(body)}") + body
-    page = _head("GET", "/subscriptions/", cookie)
-    with _crowd(address, crowd, cookie):
-        askers = [
-            threading.Thread(target=_ask, args=(address, request, end, times, served.failures))
-            for request, times in ((check, served.checks), (page, served.pages))
-        ]
-        for asker in askers:
-            asker.start()
-        for asker in askers:
-            asker.join()
+    page = _head("GET", "/subscriptions/", _cookie(session))
+    askers = [
+        threading.Thread(target=_ask, args=(address, request, end, times, served.failures))
+        for request, times in ((check, served.checks), (page, served.pages))
+    ]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
     return served
+
+
+def _cookie(session: str) -> str:
+    return f"Cookie: sessionid={session}"
 
 
 def _head(method: str, path: str, *lines: str) -> bytes:
@@ -73,7 +72,7 @@ def _head(method: str, path: str, *lines: str) -> bytes:
 
 
 def _ask(
-    address: tuple[str, int], request: bytes, end: float, times: list[float], failures: list[str]
+    address: Address, request: bytes, end: float, times: list[float], failures: list[str]
 ) -> None:
     """Ask on a new connection each time, so that none of it rests on one that is open already."""
     while time.monotonic() < end:
@@ -92,57 +91,76 @@ def _ask(
 
 
 @contextmanager
-def _crowd(address: tuple[str, int], crowd: Crowd, cookie: str) -> Iterator[None]:
-    """Hold the connections of slow, never reading and silent clients."""
+def held_by(crowd: Crowd, address: Address, session: str) -> Iterator[None]:
+    """Hold the connections of a crowd; one that the server ends is opened anew."""
+    clients = list(_clients(crowd, address, session))
     ended = threading.Event()
-    with ExitStack() as stack:
-        slow = []
-        for number in range(crowd.slow):
-            wire = stack.enter_context(socket.create_connection(address, timeout=20))
-            lines = (CHECK, JSON) if number % 2 else ("/accounts/password/change/", FORM, cookie)
-            wire.sendall(_head("POST", *lines, "Content-Length: 1000"))
-            slow.append(wire)
-        for _ in range(crowd.never_reading):
-            wire = socket.socket()
-            wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
-            wire.settimeout(20)
-            wire.connect(address)
-            stack.enter_context(wire)
-            wire.sendall(_head("GET", "/accounts/login/") * 50)
-        for _ in range(crowd.silent):
-            stack.enter_context(socket.create_connection(address, timeout=20))
-        drip = threading.Thread(target=_drip, args=(slow, ended))
-        drip.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            drip.join()
+    keeper = threading.Thread(target=_keep, args=(clients, ended))
+    keeper.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        keeper.join()
+        for client in clients:
+            client.wire.close()
 
 
-def _drip(wires: list[socket.socket], ended: threading.Event) -> None:
-    """Send a byte on each of them every five seconds."""
+class _Client:
+    """One connection, how it is opened, and whether it sends a byte now and then."""
+
+    def __init__(self, reach: Callable[[], socket.socket], *, drips: bool = False) -> None:
+        self.reach = reach
+        self.drips = drips
+        self.wire = reach()
+
+    def is_ended(self) -> bool:
+        poll = select.poll()
+        poll.register(self.wire, select.POLLRDHUP)
+        return bool(poll.poll(0))
+
+
+def _clients(crowd: Crowd, address: Address, session: str) -> Iterator[_Client]:
+    json = _head("POST", CHECK, JSON, "Content-Length: 1000")
+    form = _head("POST", "/accounts/password/change/", FORM, _cookie(session), "Content-Length: 99")
+    files = _head("GET", _static_file(address)) * PIPELINED
+    for number in range(crowd.slow):
+        text = json if number % 2 else form
+        yield _Client(lambda text=text: _reach(address, text), drips=True)  # type: ignore[misc]
+    for _ in range(crowd.never_reading):
+        yield _Client(lambda: _reach(address, files, room=2_048))
+    for _ in range(crowd.silent):
+        yield _Client(lambda: _reach(address))
+
+
+def _reach(address: Address, text: bytes = b"", *, room: int | None = None) -> socket.socket:
+    """Connect and send a text; `room` is how many bytes the kernel takes for this client."""
+    wire = socket.socket()
+    if room is not None:
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    wire.settimeout(20)
+    wire.connect(address)
+    wire.sendall(text)
+    return wire
+
+
+def _static_file(address: Address) -> str:
+    with _reach(address, _head("GET", LOGIN, "Connection: close")) as wire:
+        page = b"".join(iter(lambda: wire.recv(65_536), b""))
+    found = re.search(rb"/static/[^\"]+\.css", page)
+    assert found is not None
+    return found[0].decode()
+
+
+def _keep(clients: list[_Client], ended: threading.Event) -> None:
+    """Look at each client every second; let those that are slow send a byte every five."""
+    second = 0
     while not ended.wait(1):
-        for wire in wires[int(time.monotonic()) % 5 :: 5]:
-            try:
-                wire.sendall(b"a")
-            except OSError:
-                continue
-
-
-def main() -> None:
-    url, file, session, *seconds = sys.argv[1:]
-    address = ("127.0.0.1", urlsplit(url).port or 80)
-    limit = float(seconds[0]) if seconds else 60
-    served = serve_among(address, Path(file).read_bytes(), session, FULL, limit)
-    told = {
-        "checks": len(served.checks),
-        "pages": len(served.pages),
-        "p99 ms": round(served.p99() * 1000),
-        "failures": served.failures[:5],
-    }
-    print(json.dumps(told))
-
-
-if __name__ == "__main__":
-    main()
+        second += 1
+        for number, client in enumerate(clients):
+            with suppress(OSError):  # The server hangs up meanwhile: the next second finds it.
+                if client.is_ended():
+                    client.wire.close()
+                    client.wire = client.reach()
+                elif client.drips and (number + second) % 5 == 0:
+                    client.wire.sendall(b"a")

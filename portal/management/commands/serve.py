@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 
 from portal.config.checks import refuse_demonstration_accounts
-from portal.server.serve import allow_open_files, node, processes, refuse_taken_port, worker
+from portal.server.serve import node, processes, refuse_taken_port, worker
 from portal.server.supervisor import supervise
 
 
@@ -35,14 +35,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Replace this process by the server, or supervise the server and its worker.
 
-        Raises CommandError when the port is taken, the system allows too few open files, or
-        several processes would share no cache.
+        Raises CommandError when the port is taken, or several processes would share no cache.
         Raises ImproperlyConfigured in production on a database of the demonstration.
         """
         refuse_demonstration_accounts()
         workers, host = processes(options["workers"]), options["host"].strip("[]")
         refuse_taken_port(host, options["port"])
-        allow_open_files()
         sys.stdout.flush()
         os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
         command = node(host, options["port"], workers)

@@ -23,7 +23,7 @@ from tests.support.factories import (
     make_license,
     make_subscription,
 )
-from tests.support.malformed import corpus
+from tests.support.malformed import BODIES, corpus
 from tests.support.terminals import FAILURE, GENERATIONS, body_for
 
 pytestmark = pytest.mark.django_db
@@ -178,25 +178,6 @@ def test_the_state_of_the_subscription_counts(client, signing_key):
     assert refused(answer) == (401, "unauthorized_access", "subscription_suspended")
 
 
-BODIES: dict[str, Any] = {
-    "blank": b" ",
-    "no JSON": b"key=1",
-    "cut": b'{"key": "a',
-    "a list": b"[]",
-    "null": b"null",
-    "a number as member": b'{"key": "a.b.c", "subject": 1}',
-    "an object as member": b'{"key": "a.b.c", "custom": {}}',
-    "NaN": b'{"key": "a.b.c", "subject": NaN}',
-    "no key": b"{}",
-    "key null": b'{"key": null}',
-    "not UTF-8": b'{"key": "\xff"}',
-    "UTF-16": '{"key": "a.b.c"}'.encode("utf-16"),
-    "a byte order mark": b'\xef\xbb\xbf{"key": "a.b.c"}',
-    "deep": b'{"key":' * 9000,
-    "a giant number": b'{"key": ' + b"9" * 5000 + b"}",
-}
-
-
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_what_is_no_such_body_is_an_invalid_request(body, client):
     assert refused(ask(client, body)) == (400, "invalid_request", None)
@@ -243,16 +224,7 @@ def test_http_is_led_to_https_with_method_and_body(client, settings):
 def test_malformed_tokens_get_their_result_and_never_an_error_of_ours(
     result, forge, client, forger
 ):
-    body = {
-        "key": forge(forger),
-        "key_type": "primary_key",
-        "subject": forger.claims["sub"],
-        "consumer_tenant_id": forger.claims["tid"],
-        "authorized_party": forger.claims["azp"],
-        "authorized_application_id": forger.claims["auth_apps"],
-        "issuer": forger.claims["iss"],
-        "broker_id": "urn:oneimlx:lic:pvdr:pi",
-    }
+    body = forger.request(forge(forger))
     expected = (400 if result == "malformed" else 401, result)
     if len(body["key"]) > MAX_BODY_BYTES:
         expected = (413, None)

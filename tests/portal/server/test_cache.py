@@ -93,6 +93,32 @@ def test_limits_count_in_the_process_and_the_log_says_so_once(away, settings, ca
     assert line.getMessage().startswith("The cache is away, each process counts for itself: ")
 
 
+def test_a_check_does_not_wait_until_a_cache_that_hangs_times_out(settings, monkeypatch):
+    settings.CHECKS_PER_MINUTE = 2
+    monkeypatch.setattr(server_cache, "_absence", server_cache._Absence())
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(64)
+        settings.CACHES = {
+            "default": {
+                "BACKEND": "portal.server.cache.SharedCache",
+                "LOCATION": [f"redis://127.0.0.1:{listener.getsockname()[1]}/0"],
+                "OPTIONS": {"socket_timeout": 60, "socket_connect_timeout": 60},
+            }
+        }
+        server_cache._absence.begin(TimeoutError())
+        cache.clear()  # the memory, of what other tests have counted there
+        monkeypatch.setattr(server_cache, "_absence", server_cache._Absence())
+        begin = monotonic()
+        statuses = {
+            Client()
+            .post("/public/checklicense", b"{}", content_type="application/json")
+            .status_code
+            for _ in range(8)
+        }
+        assert (statuses, monotonic() - begin < 30) == ({400, 429}, True)
+
+
 def test_sign_in_and_admin_answer(away, owner, operator_client):
     client = Client()
     begin = monotonic()

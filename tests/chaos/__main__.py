@@ -1,0 +1,58 @@
+"""`python -m tests.chaos [--quick] [EXPERIMENT ...]`: disturb a portal, and see that it serves.
+
+Prints tables in Markdown; ends with status 1 and sentences when something did not hold.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from portal.server.node import refuse_few_files
+from tests.chaos.laboratory import Laboratory
+from tests.chaos.slow import slow
+from tests.support import postgres
+
+type Experiment = Callable[[Laboratory], Iterator[str]]
+"""Prints what it finds, and yields in sentences what did not hold."""
+
+EXPERIMENTS: dict[str, Experiment] = {"slow": slow}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="shorter, with fewer disturbances")
+    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help=", ".join(EXPERIMENTS))
+    options = parser.parse_args()
+    unknown = set(options.experiments) - set(EXPERIMENTS)
+    if unknown:
+        parser.error(f"There is no {', '.join(sorted(unknown))}.")
+    if sys.platform != "linux":
+        sys.exit("The experiments look at processes and connections as Linux shows them.")
+    refuse_few_files()  # as the server does: each connection has an end here too
+    failures: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="portal-chaos-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # as root, PostgreSQL runs as a user of its own and passes through
+        os.environ |= {
+            "DEMONSTRATION": "true",
+            "DATA_DIR": str(folder / "data"),  # which the portal closes to all others
+            "LOG_LEVEL": "ERROR",
+            "DJANGO_SETTINGS_MODULE": "portal.settings",
+        }
+        os.environ.pop("DATABASE_URL", None)
+        server = postgres.Server(folder / "postgres")
+        try:
+            laboratory = Laboratory(folder, server, options.quick)
+            for experiment in options.experiments or EXPERIMENTS:
+                failures += EXPERIMENTS[experiment](laboratory)
+        finally:
+            server.stop()
+    if failures:
+        sys.exit("\n" + "\n".join(failures))
+
+
+if __name__ == "__main__":
+    main()
