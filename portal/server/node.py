@@ -115,10 +115,12 @@ def node(host: str, port: int, processes: int) -> Node:
 
 def refuse_few_files() -> None:
     """Raise SystemExit with a sentence where the system allows fewer files than NEEDED_FILES."""
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)  # granian has raised it as far as it may
-    if most != resource.RLIM_INFINITY and most < NEEDED_FILES:
+    allowed, _ = resource.getrlimit(
+        resource.RLIMIT_NOFILE
+    )  # granian has raised it as far as it may
+    if allowed != resource.RLIM_INFINITY and allowed < NEEDED_FILES:
         raise SystemExit(
-            f"A process may open {most} files only, and the server needs {NEEDED_FILES}. Raise "
+            f"A process may open {allowed} files only, and the server needs {NEEDED_FILES}. Raise "
             f"the limit: ulimit -n {NEEDED_FILES}, or LimitNOFILE={NEEDED_FILES} in systemd."
         )
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 from portal.accounts.allauth_internals import TOTP
 from portal.accounts.models import User
 from portal.tenants.models import Tenant
-from portal.web.compression import LEAST_BYTES
+from portal.web.compression import MIN_BYTES
 from tests.support.accounts import PASSWORD, TOTP_SECRET, prove
 from tests.support.answers import HTMX, vary
 from tests.support.factories import make_subscription
@@ -68,7 +68,7 @@ def test_a_fragment_is_compressed_as_a_page_is(owner_client: Client, contoso: Te
 
 def test_what_is_small_stays_as_it_is(owner_client: Client) -> None:
     answer = owner_client.get(LIST + "?q=nothing", headers=HTMX | GZIP)
-    assert len(answer.content) <= LEAST_BYTES
+    assert len(answer.content) <= MIN_BYTES
     assert (is_plain(answer), answer["Vary"]) == (True, "HX-Request, Cookie")
 
 
