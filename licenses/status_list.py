@@ -43,25 +43,27 @@ class Entry(IntEnum):
     SUSPENDED = 2
 
 
-def pick() -> tuple[StatusList, int]:
-    """Return a list and an index in it that no key has had yet.
+def pick(count: int = 1) -> tuple[StatusList, list[int]]:
+    """Return a list and as many different indexes in it that no key has had yet.
 
-    Nothing is reserved: the unique constraint of (list, index) decides when the key is stored,
+    Nothing is reserved: the unique constraint of (list, index) decides when the keys are stored,
     and the loser picks again.
     """
     newest = StatusList.objects.order_by("-number").first()
     if newest is None or newest.keys.count() >= newest.size * MAX_SHARE:
         newest = _open_list((newest.number if newest else 0) + 1)
-    decoy_indexes = decoys(bytes(newest.decoy_seed), newest.size)
-    while True:
-        index = secrets.randbelow(newest.size)
-        if index not in decoy_indexes and not is_taken(newest, index):
-            return newest, index
+    free: set[int] = set()
+    while len(free) < count:
+        drawn = {secrets.randbelow(newest.size) for _ in range(count - len(free))}
+        drawn -= decoys(bytes(newest.decoy_seed), newest.size)
+        free |= drawn - taken(newest, drawn)
+    return newest, list(free)
 
 
-def is_taken(status_list: StatusList, index: int) -> bool:
-    """Return whether the index belongs to a key, deleted ones included."""
-    return LicenseKey.objects.filter(status_list=status_list, status_index=index).exists()
+def taken(status_list: StatusList, indexes: set[int]) -> set[int]:
+    """Return which of the indexes belong to keys, deleted ones included."""
+    keys = LicenseKey.objects.filter(status_list=status_list, status_index__in=indexes)
+    return set(keys.order_by().values_list("status_index", flat=True))
 
 
 @lru_cache(maxsize=64)

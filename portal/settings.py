@@ -133,6 +133,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "portal.web.pages.site_context",
             ],
+            "builtins": ["portal.web.tags"],
             "libraries": {"license_tags": "licenses.web.license_tags"},
         },
     }
@@ -140,6 +141,7 @@ TEMPLATES = [
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
+USE_I18N = False
 TIME_ZONE = "UTC"
 USE_TZ = True
 

@@ -54,24 +54,22 @@ def generate_keys(
 def _sign_and_store(
     subscription_id: UUID, actor: Actor, usage: Usage, holder_name: str, now: datetime
 ) -> License:
-    subscription = Subscription.objects.select_related("plan", "tenant").get(pk=subscription_id)
+    subscriptions = Subscription.objects.select_related("plan", "tenant")
+    subscription = subscriptions.get(pk=subscription_id)
     refuse_unless_generatable(subscription, now)
     license = _frozen(subscription, actor, usage, holder_name, now)
-    keys = [
-        signing.signed_key(
-            license=license, subscription=subscription, slot=slot, actor=actor, now=now
-        )
-        for slot in Slot
-    ]
+    keys = signing.signed_keys(
+        license=license, subscription=subscription, slots=Slot, actor=actor, now=now
+    )
     with transaction.atomic():
-        locked = lock(Subscription, subscription.pk)
-        locked.tenant = lock(Tenant, locked.tenant_id)  # whose country is fixed from here on
+        lock(Subscription, subscription.pk)
+        lock(Tenant, subscription.tenant_id)  # whose country is fixed from here on
+        locked = subscriptions.get(pk=subscription.pk)
         refuse_unless_generatable(locked, now)
         if _ingredients(locked) != _ingredients(subscription):
             raise signing.Outdated
         license.save(force_insert=True)
-        for key in keys:
-            signing.store(key)
+        signing.store(keys)
         _record(license, keys, locked, actor, now)
     return license
 

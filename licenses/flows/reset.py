@@ -82,8 +82,8 @@ def _sign_and_store(
     license = License.objects.select_related("subscription").get(pk=license_id)
     subscription = license.subscription
     _resettable(license, subscription, slot, expected_jti, now)
-    new = signing.signed_key(
-        license=license, subscription=subscription, slot=slot, actor=actor, now=now
+    [new] = signing.signed_keys(
+        license=license, subscription=subscription, slots=[slot], actor=actor, now=now
     )
     with transaction.atomic():
         locked = lock(Subscription, subscription.pk)
@@ -96,7 +96,7 @@ def _sign_and_store(
                 "The old key is revoked or expired: it cannot be kept working.", field="overlap"
             )
         _supersede(old, overlap, now)
-        signing.store(new)
+        signing.store([new])
         record(
             actor=actor,
             action=Action.KEY_RESET,

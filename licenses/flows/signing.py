@@ -1,7 +1,7 @@
 """Signing outside the transaction, storing inside it: what generate and reset share."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -32,58 +32,70 @@ def expiry(*, issued_at: datetime, days: int, ends_at: datetime | None) -> datet
     return expires_at
 
 
-def signed_key(
-    *, license: License, subscription: Subscription, slot: Slot, actor: Actor, now: datetime
-) -> LicenseKey:
-    """Return a new key for the slot, signed and not yet stored.
+def signed_keys(
+    *,
+    license: License,
+    subscription: Subscription,
+    slots: Iterable[Slot],
+    actor: Actor,
+    now: datetime,
+) -> list[LicenseKey]:
+    """Return a new key for each slot, signed and not yet stored.
 
     Raises Refused when no signing key is active, or when its certificate ends too early.
     """
+    slots = list(slots)
     signing_key = keys.active()
-    entries, index = status_list.pick()
+    entries, indexes = status_list.pick(len(slots))
     issued_at = now.replace(microsecond=0)
     expires_at = expiry(issued_at=issued_at, days=license.days, ends_at=subscription.ends_at)
-    jti = uuid.uuid4()
-    claims = tokens.license_claims(
-        license=license,
-        jti=jti,
-        issued_at=issued_at,
-        expires_at=expires_at,
-        status_list_uri=tokens.status_list_uri(entries.number),
-        status_index=index,
-    )
-    token = keys.sign(signing_key, claims)
-    return LicenseKey(
-        tenant_id=license.tenant_id,
-        license=license,
-        signing_key=signing_key,
-        slot=slot,
-        jti=jti,
-        token=token,
-        token_sha256=tokens.sha256_of(token),
-        issued_at=issued_at,
-        expires_at=expires_at,
-        status_list=entries,
-        status_index=index,
-        created_by_name=actor.name,
-    )
+    signed = []
+    for slot, index in zip(slots, indexes, strict=True):
+        jti = uuid.uuid4()
+        claims = tokens.license_claims(
+            license=license,
+            jti=jti,
+            issued_at=issued_at,
+            expires_at=expires_at,
+            status_list_uri=tokens.status_list_uri(entries.number),
+            status_index=index,
+        )
+        token = keys.sign(signing_key, claims)
+        signed.append(
+            LicenseKey(
+                tenant_id=license.tenant_id,
+                license=license,
+                signing_key=signing_key,
+                slot=slot,
+                jti=jti,
+                token=token,
+                token_sha256=tokens.sha256_of(token),
+                issued_at=issued_at,
+                expires_at=expires_at,
+                status_list=entries,
+                status_index=index,
+                created_by_name=actor.name,
+            )
+        )
+    return signed
 
 
-def store(key: LicenseKey) -> None:
-    """Insert a signed key, in the caller's transaction.
+def store(signed: list[LicenseKey]) -> None:
+    """Insert what `signed_keys` returned, in the caller's transaction.
 
-    Raises Outdated when its signing key is no longer active or its status index was taken
+    Raises Outdated when their signing key is no longer active or a status index was taken
     meanwhile: two subscriptions may pick the same entry at once, which only the unique
     constraint prevents.
     """
-    active = SigningKey.objects.filter(pk=key.signing_key_id, state=SigningKeyState.ACTIVE)
-    if not active.exists() or status_list.is_taken(key.status_list, key.status_index):
+    first = signed[0]
+    active = SigningKey.objects.filter(pk=first.signing_key_id, state=SigningKeyState.ACTIVE)
+    if not active.exists():
         raise Outdated
     try:
         with transaction.atomic():
-            key.save(force_insert=True)
+            LicenseKey.objects.bulk_create(signed)
     except IntegrityError as error:
-        if status_list.is_taken(key.status_list, key.status_index):
+        if status_list.taken(first.status_list, {key.status_index for key in signed}):
             raise Outdated from error
         raise
 

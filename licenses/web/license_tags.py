@@ -1,14 +1,30 @@
-"""Template filters about license keys; none of them queries the database."""
+"""Template tags about subscriptions and their license keys; none queries the database."""
 
 from typing import Any
 
 from django import template
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from licenses.web import card as cards
-from subscriptions.models import EXPIRY_NOTICE, BillingPeriod
+from subscriptions.models import EXPIRY_NOTICE, BillingPeriod, State
 
 register = template.Library()
+
+TONES = {
+    State.PENDING: "info",
+    State.ACTIVE: "good",
+    State.SUSPENDED: "warn",
+    State.ENDED: "muted",
+}
+
+
+@register.simple_tag
+def state_badge(state: str) -> SafeString:
+    """Return the badge of a subscription's state."""
+    state = State(state)
+    return format_html('<span class="badge" data-tone="{}">{}</span>', TONES[state], state.label)
 
 
 @register.filter

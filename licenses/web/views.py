@@ -60,15 +60,16 @@ def listing(request: TenantRequest) -> HttpResponse:
         rows = rows.matching(form.cleaned_data["q"])
         if form.cleaned_data["state"]:
             rows = rows.in_state(State(form.cleaned_data["state"]))
+    found = keyset_page(
+        rows.select_related("plan"),
+        after=request.GET.get("after", ""),
+        before=request.GET.get("before", ""),
+    )
     context = {
         "form": form,
-        "page": keyset_page(
-            rows.select_related("plan"),
-            after=request.GET.get("after", ""),
-            before=request.GET.get("before", ""),
-        ),
+        "page": found,
         "is_filtered": any(form.data.get(name) for name in form.fields),
-        "has_any": _subscriptions(request).exists(),
+        "has_any": bool(found.rows) or _subscriptions(request).exists(),
         "may_start_community": request.member.may(Role.MANAGER)
         and may_start_community(request.tenant),
     }

@@ -90,7 +90,10 @@ NEXT_ID = {
 
 def _locked_chain(tenant_id: UUID) -> tuple[LogChain, int]:
     """Return the tenant's chain, locked, and the id of the row to come."""
-    LogChain.objects.bulk_create([LogChain(tenant_id=tenant_id)], ignore_conflicts=True)
     next_id = RawSQL(NEXT_ID[connection.vendor], [], output_field=BigIntegerField())  # noqa: S611
-    chain = LogChain.objects.select_for_update().annotate(next_id=next_id).get(pk=tenant_id)
+    chains = LogChain.objects.select_for_update().annotate(next_id=next_id)
+    chain = chains.filter(pk=tenant_id).first()
+    if chain is None:
+        LogChain.objects.bulk_create([LogChain(tenant_id=tenant_id)], ignore_conflicts=True)
+        chain = chains.get(pk=tenant_id)
     return chain, chain.next_id

@@ -14,6 +14,8 @@ from portal.core.actors import ActorKind
 VENDOR = uuid.UUID(int=0)
 """Stands for "no tenant" in the log: what is done to the vendor's own things."""
 
+LABELS: dict[str, str] = {action.value: str(action.label) for action in Action}
+
 
 class LogChain(models.Model):
     """Head and count of one tenant's log, so that a cut tail is noticed.
@@ -113,7 +115,7 @@ class LogEntry(models.Model):
 
     def describe(self) -> str:
         """Return what happened, with the slot if one is concerned: "Primary license key reset"."""
-        label = str(Action(self.action).label) if self.action in Action.values else self.action
+        label = LABELS.get(self.action, self.action)
         return f"{self.slot.capitalize()} {label.lower()}" if self.slot else label
 
     def particulars(self) -> list[tuple[str, str]]:

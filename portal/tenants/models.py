@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta
+from functools import cache
 
 import pycountry
 from django.core.exceptions import ValidationError
@@ -32,9 +33,11 @@ def validate_tenant_name(value: str) -> None:
     names.validate(names.normalised(value))
 
 
-def country_choices() -> list[tuple[str, str]]:
+@cache
+def country_choices() -> tuple[tuple[str, str], ...]:
     """Return (alpha-3 code, name) of every country, by name."""
-    return sorted(((c.alpha_3, c.name) for c in pycountry.countries), key=lambda pair: pair[1])
+    countries = ((c.alpha_3, c.name) for c in pycountry.countries)
+    return tuple(sorted(countries, key=lambda pair: pair[1]))
 
 
 def invitation_end() -> datetime:

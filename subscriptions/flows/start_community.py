@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
+from django.db.models import Exists
 from django.utils import timezone
 
 from portal.activity.actions import Action
@@ -18,10 +19,8 @@ COMMUNITY_PLAN = "community"
 
 def may_start_community(tenant: Tenant) -> bool:
     """Return whether the tenant could start one: it is offered, and none was started before."""
-    return (
-        Plan.objects.offered().filter(code=COMMUNITY_PLAN).exists()
-        and not tenant.subscriptions.filter(is_self_started=True).exists()
-    )
+    started = tenant.subscriptions.filter(is_self_started=True)
+    return Plan.objects.offered().filter(~Exists(started), code=COMMUNITY_PLAN).exists()
 
 
 def start_community_subscription(

@@ -54,8 +54,18 @@ def _page(request: TenantRequest, form: LogFilterForm, *, status: int = 200) -> 
             by=("at", "seq"),
         ),
         "is_filtered": any(form.data.get(name) for name in form.fields),
+        "but_person": _parameters_but(request, "person"),
+        "but_subscription": _parameters_but(request, "subscription"),
     }
     return page(request, "logs/list.html", context, fragment="rows", status=status)
+
+
+def _parameters_but(request: TenantRequest, name: str) -> str:
+    """Return the address's filter, to write another value of this parameter behind it."""
+    kept = request.GET.copy()
+    for dropped in (name, "after", "before"):
+        kept.pop(dropped, None)
+    return f"{kept.urlencode()}&" if kept else ""
 
 
 @hidden_from_support
