@@ -73,7 +73,7 @@ def listing(request: TenantRequest) -> HttpResponse:
         "may_start_community": request.member.may(Role.MANAGER)
         and may_start_community(request.tenant),
     }
-    return page(request, "subscriptions/list.html", context, fragment="rows")
+    return page(request, "licenses/list.html", context, fragment="rows")
 
 
 @require_safe
@@ -91,7 +91,7 @@ def detail(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
         "events": events[:MAX_EVENTS],
         "may_manage": request.member.may(Role.MANAGER),
     }
-    return page(request, "subscriptions/detail.html", context, fragment="subscription")
+    return page(request, "licenses/detail.html", context, fragment="subscription")
 
 
 @require_form_methods
