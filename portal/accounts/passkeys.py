@@ -1,6 +1,7 @@
 """What a passkey's answer must say beyond allauth's own checks (WebAuthn Level 3, 7.1 and 7.2)."""
 
 import struct
+from datetime import timedelta
 from typing import Any, override
 
 from allauth.mfa.adapter import get_adapter
@@ -14,13 +15,18 @@ from allauth.mfa.webauthn.forms import (
 )
 from django import forms
 from django.conf import settings
+from django.core import signing
+from django.core.cache import cache
 from django.core.exceptions import BadRequest, ValidationError
 from django.db import transaction
+from django.http import HttpRequest, JsonResponse
 from fido2.utils import websafe_encode
+from fido2.webauthn import UserVerificationRequirement
 
 from portal.accounts.allauth_internals import (
     context,
     extract_user_from_response,
+    get_server,
     parse_authentication_response,
     parse_registration_response,
 )
@@ -32,6 +38,13 @@ MAX_CREDENTIAL = 65_536
 """Characters of an answer; those of real devices have a few thousand."""
 
 MAX_NAME = 100
+CHALLENGE = f"{settings.COOKIE_PREFIX}passkey_challenge"
+"""Cookie with what a sign-in asked of a passkey: before it there is no session to keep it in."""
+
+CHALLENGE_SALT = "portal.passkeys"
+CHALLENGE_LASTS = timedelta(hours=1)
+"""Time for an answer: the sign-in page may have been open for a while."""
+
 COUNT = "sign_count"
 """Key of the newest signature count in the data of a passkey."""
 
@@ -50,6 +63,37 @@ NOT_PARSED = (
     struct.error,
 )
 """What the parsers raise for malformed JSON and CBOR."""
+
+
+def ask_for_sign_in() -> JsonResponse:
+    """Return the request options for a sign-in, and keep their challenge in an HttpOnly cookie."""
+    options, state = get_server().authenticate_begin(
+        credentials=[], user_verification=UserVerificationRequirement.REQUIRED
+    )
+    response = JsonResponse({"request_options": dict(options)})
+    response.set_cookie(
+        CHALLENGE,
+        signing.dumps(state, salt=CHALLENGE_SALT),
+        max_age=CHALLENGE_LASTS,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Strict",
+    )
+    return response
+
+
+def take_challenge(request: HttpRequest) -> dict[str, Any] | None:
+    """Return, once, what the sign-in of this browser asked for; None if there is nothing valid."""
+    try:
+        state: dict[str, Any] = signing.loads(
+            request.COOKIES.get(CHALLENGE, ""), salt=CHALLENGE_SALT, max_age=CHALLENGE_LASTS
+        )
+    except signing.BadSignature:
+        return None
+    is_first = cache.add(
+        f"passkey_challenge:{state['challenge']}", True, CHALLENGE_LASTS.total_seconds()
+    )
+    return state if is_first else None
 
 
 class CredentialField(forms.JSONField):
@@ -134,10 +178,12 @@ class AddPasskeyForm(AddWebAuthnForm):
 class _Checked(AuthenticateWebAuthnForm):
     """Our origin exactly, and a count that does not regress (WebAuthn Level 3, 7.2 step 22).
 
-    What is refused is recorded as a failed sign-in, by the `way`.
+    With `must_verify`, the device verified its user, whatever page asked. What is refused is
+    recorded as a failed sign-in, by the `way`.
     """
 
     credential = CredentialField()
+    must_verify = True
     way: str
 
     @override
@@ -145,7 +191,10 @@ class _Checked(AuthenticateWebAuthnForm):
         try:
             parsed = _parsed(parse_authentication_response, self.cleaned_data["credential"])
             passkey: Authenticator = super().clean_credential()
-            if not _use_count(passkey, parsed.response.authenticator_data.counter):
+            data = parsed.response.authenticator_data
+            if self.must_verify and not data.is_user_verified():
+                raise get_adapter().validation_error("incorrect_code")
+            if not _use_count(passkey, data.counter):
                 raise get_adapter().validation_error("incorrect_code")
         except ValidationError as error:
             self._record_failure(error)
@@ -176,6 +225,7 @@ def _claimed_user(credential: dict[str, Any]) -> Any:
 class SecondStepPasskeyForm(_Checked):
     """At the second step of sign-in."""
 
+    must_verify = False
     way = "passkey at the second step"
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any, override
 
+from allauth.account.adapter import get_adapter
 from allauth.account.forms import UserTokenForm
 from allauth.account.models import get_emailconfirmation_model
 from allauth.account.views import (
@@ -12,7 +13,11 @@ from allauth.account.views import (
 )
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.views import ActivateTOTPView
-from allauth.mfa.webauthn.views import AddWebAuthnView, ReauthenticateWebAuthnView
+from allauth.mfa.webauthn.views import (
+    AddWebAuthnView,
+    LoginWebAuthnView,
+    ReauthenticateWebAuthnView,
+)
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django import forms
@@ -31,6 +36,7 @@ from django.views.generic.edit import FormView
 from portal.accounts.adapters import is_change
 from portal.accounts.allauth_internals import (
     begin_registration,
+    clear_state,
     end_sessions,
     get_state,
     post_authentication,
@@ -40,6 +46,7 @@ from portal.accounts.flows.accounts import rename_user
 from portal.accounts.flows.email_change import by_token, revoke_email_change
 from portal.accounts.forms import ActivateAppForm, NameForm
 from portal.accounts.models import EmailChange, User
+from portal.accounts.passkeys import CHALLENGE, ask_for_sign_in, take_challenge
 from portal.accounts.providers import ask_for_proof, configured_provider, sign_out_to_go_on
 from portal.accounts.requests import actor_of, signed_in, signed_in_user
 from portal.accounts.totp import LAST_STEP
@@ -203,6 +210,29 @@ class AddPasskeyView(AddWebAuthnView):
         passkeys = Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN)
         newest = passkeys.filter(user=signed_in_user(self.request)).latest("pk")
         post_authentication(self.request, newest, reauthenticated=True)
+        return response
+
+
+@method_decorator(login_not_required, name="dispatch")
+class SignInWithPasskeyView(LoginWebAuthnView):
+    """Sign in with a passkey; what strangers ask for or fail at makes no session."""
+
+    @override
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not get_adapter().is_ajax(request):
+            return redirect("account_login")
+        return ask_for_sign_in()
+
+    @override
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        clear_state()  # of another page
+        if (state := take_challenge(request)) is not None:
+            set_state(state)
+        try:
+            response: HttpResponse = super().post(request, *args, **kwargs)
+        finally:
+            clear_state()
+        response.delete_cookie(CHALLENGE, samesite="Strict")
         return response
 
 

@@ -1,15 +1,18 @@
 """What answers of passkeys must say, what is refused, and where a proof that failed leads."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from allauth.mfa.models import Authenticator
 from django.contrib.messages import get_messages
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from portal.accounts.allauth_internals import TOTP
-from portal.accounts.passkeys import MAX_CREDENTIAL
+from portal.accounts.passkeys import CHALLENGE, CHALLENGE_LASTS, MAX_CREDENTIAL
 from portal.activity.models import LogEntry
 from tests.support.accounts import PASSWORD, TOTP_SECRET, make_user, sign_in, stale
 from tests.support.security_keys import SecurityKey
@@ -127,6 +130,54 @@ def test_a_passkey_signs_in_and_proves(owner, registered):
     assert is_signed_in(client)
     old = sign_in(Client(), owner, at=stale())
     assert proves(old, registered, then="/profile/")["Location"] == "/profile/"
+
+
+def test_strangers_who_ask_or_fail_make_no_session(registered):
+    sessions = set(Session.objects.values_list("pk", flat=True))
+    client = Client()
+    options = asks(client)["request_options"]["publicKey"]
+    assert client.get(LOGIN, headers={"x-requested-with": "XMLHttpRequest"}).status_code == 200
+    wrong = json.dumps(registered.answer(options))
+    assert client.post(LOGIN, {"credential": wrong})["Location"] == reverse("account_login")
+    assert set(Session.objects.values_list("pk", flat=True)) == sessions
+    assert "sessionid" not in client.cookies
+
+
+def test_a_challenge_counts_once_and_for_an_hour(registered, time_machine):
+    client, other = Client(), Client()
+    options = asks(client)["request_options"]["publicKey"]
+    other.cookies[CHALLENGE] = client.cookies[CHALLENGE].value
+    credential = json.dumps(registered.answer(options))
+    client.post(LOGIN, {"credential": credential})
+    other.post(LOGIN, {"credential": credential})
+    assert [is_signed_in(client), is_signed_in(other)] == [True, False]
+    time_machine.move_to(timezone.now(), tick=False)
+    late = Client()
+    options = asks(late)["request_options"]["publicKey"]
+    time_machine.shift(CHALLENGE_LASTS + timedelta(seconds=1))
+    late.post(LOGIN, {"credential": json.dumps(registered.answer(options))})
+    assert not is_signed_in(late)
+
+
+def test_what_the_second_step_asked_signs_nobody_in(owner, registered):
+    """It does not ask the device to verify its user."""
+    client = Client()
+    client.post(reverse("account_login"), {"login": owner.email, "password": PASSWORD})
+    options = jsonable(client.get(SECOND_STEP).context["js_data"]["request_options"]["publicKey"])
+    credential = json.dumps(registered.answer(options, verified=False))
+    client.post(LOGIN, {"credential": credential})
+    assert not is_signed_in(client)
+
+
+def test_what_another_page_asked_proves_nothing(owner, registered):
+    client = sign_in(Client(), owner, at=stale())
+    options = jsonable(client.get(PROVE).context["js_data"]["request_options"]["publicKey"])
+    session = client.session
+    session["mfa.webauthn.state"] |= {"user_verification": "preferred"}
+    session.save()
+    credential = json.dumps(registered.answer(options, verified=False))
+    answer = client.post(PROVE, {"credential": credential, "next": "/profile/"})
+    assert said(answer) == [NOT_CONFIRMED]
 
 
 @FROM_ELSEWHERE
