@@ -46,7 +46,7 @@ CHALLENGE_LASTS = timedelta(hours=1)
 """Time for an answer: the sign-in page may have been open for a while."""
 
 COUNT = "sign_count"
-"""Key of the newest signature count in the data of a passkey."""
+"""Key of the newest signature count in the data of a passkey, once it was used."""
 
 NOT_ADDED = "The passkey could not be added. Try again, or use another one."
 NOT_CONFIRMED = "The passkey did not confirm that it is you. Try again, or choose another way."
@@ -249,9 +249,12 @@ class RenamePasskeyForm(EditWebAuthnForm):
 
 @transaction.atomic
 def _use_count(passkey: Authenticator, count: int) -> bool:
-    """Return whether the count is higher than the last one, or both are 0; if so, store it."""
+    """Return whether the count is higher than the last one, or both are 0; if so, store it.
+
+    The first one is that of the registration.
+    """
     locked = lock(Authenticator, passkey.pk)
-    last = locked.data.get(COUNT, 0)
+    last = locked.data.get(COUNT, locked.wrap().authenticator_data.counter)
     if (count or last) and count <= last:
         return False
     locked.data[COUNT] = count

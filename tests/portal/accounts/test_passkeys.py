@@ -230,6 +230,15 @@ def test_a_count_that_regresses_signs_nobody_in(before, after, registered):
     assert signs_in(Client(), registered)["Location"] == reverse("home")
 
 
+def test_the_count_of_the_registration_is_the_first(owner, key):
+    key.count = 100
+    adds(sign_in(Client(), owner), key)
+    for count, may in [(5, False), (100, False), (101, True)]:
+        key.count, client = count, Client()
+        signs_in(client, key)
+        assert is_signed_in(client) == may
+
+
 def test_a_passkey_that_never_counts_signs_in_each_time(registered):
     assert [signs_in(Client(), registered)["Location"] for _ in range(2)] == [reverse("home")] * 2
 
