@@ -1,5 +1,6 @@
 """What a passkey's answer must say beyond allauth's own checks (WebAuthn Level 3, 7.1 and 7.2)."""
 
+import hashlib
 import struct
 from datetime import timedelta
 from typing import Any, override
@@ -18,7 +19,10 @@ from django.conf import settings
 from django.core import signing
 from django.core.cache import cache
 from django.core.exceptions import BadRequest, ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
+from django.db.models.signals import post_save
+from django.dispatch import receiver
 from django.http import HttpRequest, JsonResponse
 from fido2.utils import websafe_encode
 from fido2.webauthn import UserVerificationRequirement
@@ -31,7 +35,9 @@ from portal.accounts.allauth_internals import (
     parse_registration_response,
 )
 from portal.accounts.flows.failed_sign_ins import REFUSED_BY_LIMIT, record_failed_sign_in
+from portal.accounts.models import PasskeyCredential
 from portal.core.locking import lock
+from portal.core.refusal import Refused
 from portal.programs.client_address import client_address
 
 MAX_CREDENTIAL = 65_536
@@ -49,6 +55,7 @@ COUNT = "sign_count"
 """Key of the newest signature count in the data of a passkey, once it was used."""
 
 NOT_ADDED = "The passkey could not be added. Try again, or use another one."
+OF_AN_ACCOUNT = "This passkey belongs to an account already."
 NOT_CONFIRMED = "The passkey did not confirm that it is you. Try again, or choose another way."
 
 NOT_PARSED = (
@@ -153,7 +160,27 @@ def _check_new(credential: dict[str, Any]) -> None:
         raise get_adapter().validation_error("incorrect_code")
     passkeys = Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN)
     if passkeys.filter(data__credential__id=identifier).exists():
-        raise ValidationError("This passkey belongs to an account already.")
+        raise ValidationError(OF_AN_ACCOUNT)
+
+
+@receiver(post_save, sender=Authenticator)
+def claim_credential(instance: Authenticator, created: bool, **_: Any) -> None:
+    """Store whose the credential of a new passkey is.
+
+    Must run in a transaction. Raises Refused when it is of another passkey, which may have been
+    stored since the form was checked.
+    """
+    if not created or instance.type != Authenticator.Type.WEBAUTHN:
+        return
+    identifier = instance.wrap().authenticator_data.credential_data.credential_id
+    sha256 = hashlib.sha256(identifier).hexdigest()
+    removed = ~Exists(Authenticator.objects.filter(pk=OuterRef("passkey_id")))
+    PasskeyCredential.objects.filter(removed, pk=sha256).delete()
+    try:
+        with transaction.atomic():
+            PasskeyCredential(sha256=sha256, passkey=instance).save(force_insert=True)
+    except IntegrityError as error:
+        raise Refused(OF_AN_ACCOUNT) from error
 
 
 class AddPasskeyForm(AddWebAuthnForm):

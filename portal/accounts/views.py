@@ -51,6 +51,7 @@ from portal.accounts.providers import ask_for_proof, configured_provider, sign_o
 from portal.accounts.requests import actor_of, signed_in, signed_in_user
 from portal.accounts.totp import LAST_STEP
 from portal.core.actors import Actor, ActorKind
+from portal.core.locking import lock
 from portal.programs.client_address import client_address
 from portal.web.forms import ConfirmForm, posted, refusals_on, require_form_methods
 from portal.web.pages import HtmxRequest, form_page, uncached
@@ -184,6 +185,7 @@ class ActivateAppView(ActivateTOTPView):
         user = signed_in_user(self.request)
         try:
             with transaction.atomic():
+                lock(User, user.pk)  # recovery codes are made once
                 response: HttpResponse = super().form_valid(form)
                 app = Authenticator.objects.get(user=user, type=Authenticator.Type.TOTP)
                 app.data[LAST_STEP] = form.step
@@ -206,11 +208,13 @@ class AddPasskeyView(AddWebAuthnView):
 
     @override
     def form_valid(self, form: forms.Form) -> HttpResponse:
-        response: HttpResponse = super().form_valid(form)
-        passkeys = Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN)
-        newest = passkeys.filter(user=signed_in_user(self.request)).latest("pk")
-        post_authentication(self.request, newest, reauthenticated=True)
-        return response
+        with refusals_on(form), transaction.atomic():
+            user = lock(User, signed_in_user(self.request).pk)  # recovery codes are made once
+            response: HttpResponse = super().form_valid(form)
+            passkeys = Authenticator.objects.filter(user=user, type=Authenticator.Type.WEBAUTHN)
+            post_authentication(self.request, passkeys.latest("pk"), reauthenticated=True)
+            return response
+        return self.form_invalid(form)
 
 
 @method_decorator(login_not_required, name="dispatch")

@@ -1,20 +1,26 @@
 """What answers of passkeys must say, what is refused, and where a proof that failed leads."""
 
 import json
+import threading
+import time
 from datetime import timedelta
 
 import pytest
 from allauth.mfa.models import Authenticator
 from django.contrib.messages import get_messages
 from django.contrib.sessions.models import Session
+from django.db import connections
+from django.db.models.signals import pre_save
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from portal.accounts.allauth_internals import TOTP
+from portal.accounts.allauth_internals import TOTP, format_hotp_value, hotp_value
+from portal.accounts.models import PasskeyCredential
 from portal.accounts.passkeys import CHALLENGE, CHALLENGE_LASTS, MAX_CREDENTIAL
 from portal.activity.models import LogEntry
 from tests.support.accounts import PASSWORD, TOTP_SECRET, make_user, sign_in, stale
+from tests.support.license_flows import meanwhile
 from tests.support.security_keys import SecurityKey
 
 pytestmark = pytest.mark.django_db
@@ -200,6 +206,73 @@ def test_a_passkey_belongs_to_one_account(owner, registered):
         "This passkey belongs to an account already."
     ]
     assert Authenticator.objects.get(type="webauthn").user == owner
+
+
+def test_a_passkey_that_another_account_added_in_between_is_refused(owner, manager, key):
+    first, second = sign_in(Client(), owner), sign_in(Client(), manager)
+    options = jsonable(first.get(ADD).context["js_data"]["creation_options"]["publicKey"])
+    credential = json.dumps(key.register(options))
+    others = jsonable(second.get(ADD).context["js_data"]["creation_options"]["publicKey"])
+    same = json.dumps(key.register(others))
+    with meanwhile(lambda: first.post(ADD, {"credential": credential})):
+        answer = second.post(ADD, {"credential": same})
+    assert (answer.status_code, answer.context["form"].non_field_errors()) == (
+        200,
+        ["This passkey belongs to an account already."],
+    )
+    assert said(answer) == []
+    assert Authenticator.objects.get(type="webauthn").user == owner
+
+
+def test_a_passkey_that_was_removed_can_be_added_again(owner, manager, registered):
+    """Also when version 1.0 removed it, which knows nothing of credentials."""
+    Authenticator.objects.filter(user=owner).delete()
+    assert not PasskeyCredential.objects.exists()
+    assert adds(sign_in(Client(), owner), registered).status_code == 302
+    Authenticator.objects.filter(user=owner)._raw_delete("default")
+    assert adds(sign_in(Client(), manager), registered).status_code == 302
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("first", ["passkey", "app"])
+def test_of_two_first_factors_at_once_each_is_added(first, owner, key):
+    """The second begins when the first is about to make the recovery codes."""
+    client, other = sign_in(Client(), owner), sign_in(Client(), owner)
+    options = jsonable(client.get(ADD).context["js_data"]["creation_options"]["publicKey"])
+    credential = json.dumps(key.register(options))
+    activate = reverse("mfa_activate_totp")
+    secret = other.get(activate).context["form"].secret
+    code = format_hotp_value(hotp_value(secret, int(time.time()) // 30))
+    steps = [
+        lambda: client.post(ADD, {"credential": credential}),
+        lambda: other.post(activate, {"code": code}),
+    ]
+    if first == "app":
+        steps.reverse()
+    answers = []
+
+    def last():
+        try:
+            answers.append(steps[1]())
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=last)
+
+    def begin(instance, **_):
+        if instance.type == "recovery_codes" and thread.ident is None:
+            thread.start()
+            thread.join(1)
+
+    pre_save.connect(begin, sender=Authenticator)
+    try:
+        answers.append(steps[0]())
+        thread.join()
+    finally:
+        pre_save.disconnect(begin, sender=Authenticator)
+    assert [answer.status_code for answer in answers] == [302, 302]
+    types = Authenticator.objects.filter(user=owner).values_list("type", flat=True)
+    assert sorted(types) == ["recovery_codes", "totp", "webauthn"]
 
 
 def test_no_passkey_is_added_under_another_identifier_than_it_attests(owner_client, key):
