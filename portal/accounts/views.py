@@ -52,6 +52,7 @@ from portal.accounts.requests import actor_of, signed_in, signed_in_user
 from portal.accounts.totp import LAST_STEP
 from portal.core.actors import Actor, ActorKind
 from portal.core.locking import lock
+from portal.core.refusal import Refused
 from portal.programs.client_address import client_address
 from portal.web.forms import ConfirmForm, posted, refusals_on, require_form_methods
 from portal.web.pages import HtmxRequest, form_page, uncached
@@ -208,13 +209,16 @@ class AddPasskeyView(AddWebAuthnView):
 
     @override
     def form_valid(self, form: forms.Form) -> HttpResponse:
-        with refusals_on(form), transaction.atomic():
-            user = lock(User, signed_in_user(self.request).pk)  # recovery codes are made once
-            response: HttpResponse = super().form_valid(form)
-            passkeys = Authenticator.objects.filter(user=user, type=Authenticator.Type.WEBAUTHN)
-            post_authentication(self.request, passkeys.latest("pk"), reauthenticated=True)
-            return response
-        return self.form_invalid(form)
+        try:
+            with transaction.atomic():
+                user = lock(User, signed_in_user(self.request).pk)  # recovery codes are made once
+                response: HttpResponse = super().form_valid(form)
+                passkeys = Authenticator.objects.filter(user=user, type=Authenticator.Type.WEBAUTHN)
+                post_authentication(self.request, passkeys.latest("pk"), reauthenticated=True)
+        except Refused as refusal:
+            form.add_error(None, refusal.sentence)
+            return self.form_invalid(form)
+        return response
 
 
 @method_decorator(login_not_required, name="dispatch")
