@@ -37,5 +37,6 @@ urlpatterns = [
         views.ProveWithPasskeyView.as_view(),
         name="mfa_reauthenticate_webauthn",
     ),
+    path("sessions/", views.SessionsView.as_view(), name="usersessions_list"),
     path("", include("allauth.urls")),
 ]

@@ -20,6 +20,7 @@ from allauth.mfa.webauthn.views import (
 )
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
+from allauth.usersessions.views import ListUserSessionsView
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
@@ -33,6 +34,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST, require_safe
 from django.views.generic.edit import FormView
 
+from portal.accounts import sessions
 from portal.accounts.adapters import is_change
 from portal.accounts.allauth_internals import (
     begin_registration,
@@ -74,10 +76,20 @@ def profile(request: HtmxRequest) -> HttpResponse:
     context = {
         "has_app": factors.filter(type=Authenticator.Type.TOTP).exists(),
         "passkeys": factors.filter(type=Authenticator.Type.WEBAUTHN).count(),
-        "sessions": len(UserSession.objects.purge_and_list(user)),
+        "sessions": len(sessions.of(user, timezone.now())),
         "identities": SocialAccount.objects.filter(user=user).count(),
     }
     return form_page(request, "profile/detail.html", form, context)
+
+
+class SessionsView(ListUserSessionsView):
+    """The list of one's own sessions; showing it removes none."""
+
+    @override
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        found = sessions.of(signed_in_user(self.request), timezone.now())
+        context: dict[str, Any] = FormView.get_context_data(self, **kwargs)
+        return context | {"sessions": found, "session_count": len(found)}
 
 
 @require_POST
