@@ -1,6 +1,6 @@
 """All models of this app: Django looks for them here."""
 
-from portal.accounts.models import EmailChange, User
+from portal.accounts.models import EmailChange, PasskeyCredential, User
 from portal.activity.models import LogChain, LogEntry
 from portal.mail.models import Outbox
 from portal.operators.models import PendingChange
@@ -13,6 +13,7 @@ __all__ = [
     "LogEntry",
     "Member",
     "Outbox",
+    "PasskeyCredential",
     "PendingChange",
     "Tenant",
     "User",

@@ -26,7 +26,9 @@ from allauth.mfa.totp.internal.auth import (
 from allauth.mfa.utils import decrypt, encrypt
 from allauth.mfa.webauthn.internal.auth import (
     begin_registration,
+    clear_state,
     extract_user_from_response,
+    get_server,
     get_state,
     parse_authentication_response,
     parse_registration_response,
@@ -40,6 +42,7 @@ __all__ = [
     "LoginStageController",
     "LoginStageKey",
     "begin_registration",
+    "clear_state",
     "compare_user_code",
     "context",
     "decrypt",
@@ -49,6 +52,7 @@ __all__ = [
     "format_hotp_value",
     "generate_totp_secret",
     "get_authentication_records",
+    "get_server",
     "get_state",
     "hotp_value",
     "parse_authentication_response",

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -49,8 +48,8 @@ class SessionMiddleware:
         if isinstance(user, User) and request.session.session_key:
             now = timezone.now()
             row = sessions.recorded(request)
-            if sessions.is_over(request, user, row, now):
-                logout(request)
+            if sessions.is_over(request.session, user, row, now):
+                sessions.end(request)
                 messages.info(request, "Your session has ended. Sign in again to go on.")
             else:
                 sessions.note_use(request, user, row, now)

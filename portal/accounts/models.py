@@ -173,3 +173,18 @@ class EmailChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.before} to {self.after}: {self.state}"
+
+
+class PasskeyCredential(models.Model):
+    """The credential of a passkey: it belongs to one account (WebAuthn Level 3, 7.1 step 26).
+
+    Passkeys that version 1.0 stored have no row; of those that it removed, the row stays.
+    """
+
+    sha256 = models.CharField("SHA-256 of its identifier", max_length=64, primary_key=True)
+    passkey = models.OneToOneField(
+        "mfa.Authenticator", models.CASCADE, related_name="+", db_constraint=False
+    )
+
+    def __str__(self) -> str:
+        return self.sha256

@@ -1,6 +1,8 @@
 """What a passkey's answer must say beyond allauth's own checks (WebAuthn Level 3, 7.1 and 7.2)."""
 
+import hashlib
 import struct
+from datetime import timedelta
 from typing import Any, override
 
 from allauth.mfa.adapter import get_adapter
@@ -14,28 +16,46 @@ from allauth.mfa.webauthn.forms import (
 )
 from django import forms
 from django.conf import settings
+from django.core import signing
+from django.core.cache import cache
 from django.core.exceptions import BadRequest, ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
+from django.db.models.signals import post_save
+from django.dispatch import receiver
+from django.http import HttpRequest, JsonResponse
 from fido2.utils import websafe_encode
+from fido2.webauthn import UserVerificationRequirement
 
 from portal.accounts.allauth_internals import (
     context,
     extract_user_from_response,
+    get_server,
     parse_authentication_response,
     parse_registration_response,
 )
 from portal.accounts.flows.failed_sign_ins import REFUSED_BY_LIMIT, record_failed_sign_in
+from portal.accounts.models import PasskeyCredential
 from portal.core.locking import lock
+from portal.core.refusal import Refused
 from portal.programs.client_address import client_address
 
 MAX_CREDENTIAL = 65_536
 """Characters of an answer; those of real devices have a few thousand."""
 
 MAX_NAME = 100
+CHALLENGE = f"{settings.COOKIE_PREFIX}passkey_challenge"
+"""Cookie with what a sign-in asked of a passkey: before it there is no session to keep it in."""
+
+CHALLENGE_SALT = "portal.passkeys"
+CHALLENGE_LASTS = timedelta(hours=1)
+"""Time for an answer: the sign-in page may have been open for a while."""
+
 COUNT = "sign_count"
-"""Key of the newest signature count in the data of a passkey."""
+"""Key of the newest signature count in the data of a passkey, once it was used."""
 
 NOT_ADDED = "The passkey could not be added. Try again, or use another one."
+OF_AN_ACCOUNT = "This passkey belongs to an account already."
 NOT_CONFIRMED = "The passkey did not confirm that it is you. Try again, or choose another way."
 
 NOT_PARSED = (
@@ -50,6 +70,37 @@ NOT_PARSED = (
     struct.error,
 )
 """What the parsers raise for malformed JSON and CBOR."""
+
+
+def ask_for_sign_in() -> JsonResponse:
+    """Return the request options for a sign-in, and keep their challenge in an HttpOnly cookie."""
+    options, state = get_server().authenticate_begin(
+        credentials=[], user_verification=UserVerificationRequirement.REQUIRED
+    )
+    response = JsonResponse({"request_options": dict(options)})
+    response.set_cookie(
+        CHALLENGE,
+        signing.dumps(state, salt=CHALLENGE_SALT),
+        max_age=CHALLENGE_LASTS,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Strict",
+    )
+    return response
+
+
+def take_challenge(request: HttpRequest) -> dict[str, Any] | None:
+    """Return, once, what the sign-in of this browser asked for; None if there is nothing valid."""
+    try:
+        state: dict[str, Any] = signing.loads(
+            request.COOKIES.get(CHALLENGE, ""), salt=CHALLENGE_SALT, max_age=CHALLENGE_LASTS
+        )
+    except signing.BadSignature:
+        return None
+    is_first = cache.add(
+        f"passkey_challenge:{state['challenge']}", True, CHALLENGE_LASTS.total_seconds()
+    )
+    return state if is_first else None
 
 
 class CredentialField(forms.JSONField):
@@ -109,7 +160,27 @@ def _check_new(credential: dict[str, Any]) -> None:
         raise get_adapter().validation_error("incorrect_code")
     passkeys = Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN)
     if passkeys.filter(data__credential__id=identifier).exists():
-        raise ValidationError("This passkey belongs to an account already.")
+        raise ValidationError(OF_AN_ACCOUNT)
+
+
+@receiver(post_save, sender=Authenticator)
+def claim_credential(instance: Authenticator, created: bool, **_: Any) -> None:
+    """Store whose the credential of a new passkey is.
+
+    Must run in a transaction. Raises Refused when it is of another passkey, which may have been
+    stored since the form was checked.
+    """
+    if not created or instance.type != Authenticator.Type.WEBAUTHN:
+        return
+    identifier = instance.wrap().authenticator_data.credential_data.credential_id
+    sha256 = hashlib.sha256(identifier).hexdigest()
+    removed = ~Exists(Authenticator.objects.filter(pk=OuterRef("passkey_id")))
+    PasskeyCredential.objects.filter(removed, pk=sha256).delete()
+    try:
+        with transaction.atomic():
+            PasskeyCredential(sha256=sha256, passkey=instance).save(force_insert=True)
+    except IntegrityError as error:
+        raise Refused(OF_AN_ACCOUNT) from error
 
 
 class AddPasskeyForm(AddWebAuthnForm):
@@ -134,10 +205,12 @@ class AddPasskeyForm(AddWebAuthnForm):
 class _Checked(AuthenticateWebAuthnForm):
     """Our origin exactly, and a count that does not regress (WebAuthn Level 3, 7.2 step 22).
 
-    What is refused is recorded as a failed sign-in, by the `way`.
+    With `must_verify`, the device verified its user, whatever page asked. What is refused is
+    recorded as a failed sign-in, by the `way`.
     """
 
     credential = CredentialField()
+    must_verify = True
     way: str
 
     @override
@@ -145,7 +218,10 @@ class _Checked(AuthenticateWebAuthnForm):
         try:
             parsed = _parsed(parse_authentication_response, self.cleaned_data["credential"])
             passkey: Authenticator = super().clean_credential()
-            if not _use_count(passkey, parsed.response.authenticator_data.counter):
+            data = parsed.response.authenticator_data
+            if self.must_verify and not data.is_user_verified():
+                raise get_adapter().validation_error("incorrect_code")
+            if not _use_count(passkey, data.counter):
                 raise get_adapter().validation_error("incorrect_code")
         except ValidationError as error:
             self._record_failure(error)
@@ -176,6 +252,7 @@ def _claimed_user(credential: dict[str, Any]) -> Any:
 class SecondStepPasskeyForm(_Checked):
     """At the second step of sign-in."""
 
+    must_verify = False
     way = "passkey at the second step"
 
 
@@ -199,9 +276,12 @@ class RenamePasskeyForm(EditWebAuthnForm):
 
 @transaction.atomic
 def _use_count(passkey: Authenticator, count: int) -> bool:
-    """Return whether the count is higher than the last one, or both are 0; if so, store it."""
+    """Return whether the count is higher than the last one, or both are 0; if so, store it.
+
+    The first one is that of the registration.
+    """
     locked = lock(Authenticator, passkey.pk)
-    last = locked.data.get(COUNT, 0)
+    last = locked.data.get(COUNT, locked.wrap().authenticator_data.counter)
     if (count or last) and count <= last:
         return False
     locked.data[COUNT] = count

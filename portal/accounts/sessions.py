@@ -7,9 +7,14 @@ noted at most once a minute and as a best effort: no page waits for that.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.contrib.auth import HASH_SESSION_KEY, logout
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection, transaction
 from django.http import HttpRequest
 
@@ -22,7 +27,9 @@ STARTED = "started_at"
 NOTED_EVERY = timedelta(minutes=1)
 
 
-def is_over(request: HttpRequest, user: User, row: UserSession | None, now: datetime) -> bool:
+def is_over(
+    session: SessionBase | dict[str, Any], user: User, row: UserSession | None, now: datetime
+) -> bool:
     """Return whether the session was idle for too long, or is too old."""
     idle, age = (
         timedelta(hours=settings.SESSION_IDLE_HOURS),
@@ -31,7 +38,7 @@ def is_over(request: HttpRequest, user: User, row: UserSession | None, now: date
     if user.is_staff:
         limit = timedelta(hours=settings.OPERATOR_SESSION_HOURS)
         idle, age = min(idle, limit), min(age, limit)
-    noted = request.session.get(STARTED)
+    noted = session.get(STARTED)
     if noted is None and row is None:  # of an earlier release, and not listed
         return True
     started = datetime.fromtimestamp(noted, now.tzinfo) if noted else row.created_at  # type: ignore[union-attr]
@@ -42,6 +49,38 @@ def is_over(request: HttpRequest, user: User, row: UserSession | None, now: date
 def recorded(request: HttpRequest) -> UserSession | None:
     """Return the session's row in the list of sessions, if it has one."""
     return UserSession.objects.filter(session_key=request.session.session_key).first()
+
+
+def end(request: HttpRequest) -> None:
+    """Sign the user out of a session that is over, also while the database is busy.
+
+    Its row stays then: it is over at the next request too, and the worker removes it in the end.
+    """
+    with _without_waiting(), transaction.atomic():
+        logout(request)
+    request.session = type(request.session)()
+    request.user = AnonymousUser()
+
+
+def of(user: User, now: datetime) -> list[UserSession]:
+    """Return the user's sessions that are not over, the oldest first.
+
+    Those of earlier credentials are over, too. Nothing is removed here: the worker does that.
+    """
+    rows = UserSession.objects.filter(user_id=user.pk).order_by("created_at")
+    keys = [row.session_key for row in rows]
+    stored = {
+        session.pk: session.get_decoded()
+        for session in Session.objects.filter(pk__in=keys, expire_date__gt=now)
+    }
+    hashes = {user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()}
+    return [
+        row
+        for row in rows
+        if (data := stored.get(row.session_key))
+        and data.get(HASH_SESSION_KEY) in hashes
+        and not is_over(data, user, row, now)
+    ]
 
 
 def note_use(request: HttpRequest, user: User, row: UserSession | None, now: datetime) -> None:

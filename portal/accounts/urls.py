@@ -31,10 +31,12 @@ urlpatterns = [
     path("identity/put-aside/", pending_identity.put_aside, name="put_aside_identity"),
     path("2fa/totp/activate/", views.ActivateAppView.as_view(), name="mfa_activate_totp"),
     path("2fa/webauthn/add/", views.AddPasskeyView.as_view(), name="mfa_add_webauthn"),
+    path("2fa/webauthn/login/", views.SignInWithPasskeyView.as_view(), name="mfa_login_webauthn"),
     path(
         "2fa/webauthn/reauthenticate/",
         views.ProveWithPasskeyView.as_view(),
         name="mfa_reauthenticate_webauthn",
     ),
+    path("sessions/", views.SessionsView.as_view(), name="usersessions_list"),
     path("", include("allauth.urls")),
 ]

@@ -2,6 +2,7 @@
 
 from typing import Any, override
 
+from allauth.account.adapter import get_adapter
 from allauth.account.forms import UserTokenForm
 from allauth.account.models import get_emailconfirmation_model
 from allauth.account.views import (
@@ -12,9 +13,14 @@ from allauth.account.views import (
 )
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.views import ActivateTOTPView
-from allauth.mfa.webauthn.views import AddWebAuthnView, ReauthenticateWebAuthnView
+from allauth.mfa.webauthn.views import (
+    AddWebAuthnView,
+    LoginWebAuthnView,
+    ReauthenticateWebAuthnView,
+)
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
+from allauth.usersessions.views import ListUserSessionsView
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
@@ -28,9 +34,11 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST, require_safe
 from django.views.generic.edit import FormView
 
+from portal.accounts import sessions
 from portal.accounts.adapters import is_change
 from portal.accounts.allauth_internals import (
     begin_registration,
+    clear_state,
     end_sessions,
     get_state,
     post_authentication,
@@ -40,10 +48,13 @@ from portal.accounts.flows.accounts import rename_user
 from portal.accounts.flows.email_change import by_token, revoke_email_change
 from portal.accounts.forms import ActivateAppForm, NameForm
 from portal.accounts.models import EmailChange, User
+from portal.accounts.passkeys import CHALLENGE, ask_for_sign_in, take_challenge
 from portal.accounts.providers import ask_for_proof, configured_provider, sign_out_to_go_on
 from portal.accounts.requests import actor_of, signed_in, signed_in_user
 from portal.accounts.totp import LAST_STEP
 from portal.core.actors import Actor, ActorKind
+from portal.core.locking import lock
+from portal.core.refusal import Refused
 from portal.programs.client_address import client_address
 from portal.web.forms import ConfirmForm, posted, refusals_on, require_form_methods
 from portal.web.pages import HtmxRequest, form_page, uncached
@@ -65,10 +76,20 @@ def profile(request: HtmxRequest) -> HttpResponse:
     context = {
         "has_app": factors.filter(type=Authenticator.Type.TOTP).exists(),
         "passkeys": factors.filter(type=Authenticator.Type.WEBAUTHN).count(),
-        "sessions": len(UserSession.objects.purge_and_list(user)),
+        "sessions": len(sessions.of(user, timezone.now())),
         "identities": SocialAccount.objects.filter(user=user).count(),
     }
     return form_page(request, "profile/detail.html", form, context)
+
+
+class SessionsView(ListUserSessionsView):
+    """The list of one's own sessions; showing it removes none."""
+
+    @override
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        found = sessions.of(signed_in_user(self.request), timezone.now())
+        context: dict[str, Any] = FormView.get_context_data(self, **kwargs)
+        return context | {"sessions": found, "session_count": len(found)}
 
 
 @require_POST
@@ -177,6 +198,7 @@ class ActivateAppView(ActivateTOTPView):
         user = signed_in_user(self.request)
         try:
             with transaction.atomic():
+                lock(User, user.pk)  # recovery codes are made once
                 response: HttpResponse = super().form_valid(form)
                 app = Authenticator.objects.get(user=user, type=Authenticator.Type.TOTP)
                 app.data[LAST_STEP] = form.step
@@ -199,10 +221,38 @@ class AddPasskeyView(AddWebAuthnView):
 
     @override
     def form_valid(self, form: forms.Form) -> HttpResponse:
-        response: HttpResponse = super().form_valid(form)
-        passkeys = Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN)
-        newest = passkeys.filter(user=signed_in_user(self.request)).latest("pk")
-        post_authentication(self.request, newest, reauthenticated=True)
+        try:
+            with transaction.atomic():
+                user = lock(User, signed_in_user(self.request).pk)  # recovery codes are made once
+                response: HttpResponse = super().form_valid(form)
+                passkeys = Authenticator.objects.filter(user=user, type=Authenticator.Type.WEBAUTHN)
+                post_authentication(self.request, passkeys.latest("pk"), reauthenticated=True)
+        except Refused as refusal:
+            form.add_error(None, refusal.sentence)
+            return self.form_invalid(form)
+        return response
+
+
+@method_decorator(login_not_required, name="dispatch")
+class SignInWithPasskeyView(LoginWebAuthnView):
+    """Sign in with a passkey; what strangers ask for or fail at makes no session."""
+
+    @override
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not get_adapter().is_ajax(request):
+            return redirect("account_login")
+        return ask_for_sign_in()
+
+    @override
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        clear_state()  # of another page
+        if (state := take_challenge(request)) is not None:
+            set_state(state)
+        try:
+            response: HttpResponse = super().post(request, *args, **kwargs)
+        finally:
+            clear_state()
+        response.delete_cookie(CHALLENGE, samesite="Strict")
         return response
 
 

@@ -48,7 +48,8 @@ class PendingChange(models.Model):
     """A change of an account or a tenant that waits; whoever gets its mail may stop it.
 
     A second factor is removed from `user`; in `tenant` the person with `email` becomes an owner.
-    Only a hash of the secret in the mail's link is kept.
+    Only a hash of the secret in the mail's link is kept. `removes` are the identifiers, at the
+    request, of the user's factors or of the tenant's owners: the change is for these alone.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -56,6 +57,7 @@ class PendingChange(models.Model):
     tenant = models.ForeignKey(Tenant, models.CASCADE, null=True, related_name="+")
     user = models.ForeignKey(User, models.CASCADE, null=True, related_name="+")
     email = models.EmailField("new owner's email address", blank=True)
+    removes = models.JSONField(null=True, help_text="NULL where an earlier release did not say.")
     reason = models.TextField()
     requested_by = models.ForeignKey(User, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)

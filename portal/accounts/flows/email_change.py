@@ -6,16 +6,13 @@ A waiting change counts only while the user's credentials are as they were at th
 from datetime import datetime
 
 from allauth.account.models import EmailAddress
-from allauth.mfa.models import Authenticator
-from allauth.socialaccount.models import SocialAccount
 from django.core import signing
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
 from portal.accounts.credentials import credentials_of
-from portal.accounts.flows.accounts import record_for_person
-from portal.accounts.flows.sessions import end_all_sessions
+from portal.accounts.flows.accounts import drop_credentials, record_for_person
 from portal.accounts.models import TAKE_BACK_WITHIN, EmailChange, EmailChangeState, User
 from portal.activity.actions import Action
 from portal.core.actors import Actor
@@ -93,9 +90,10 @@ def revoke_email_change(
 ) -> EmailChange:
     """Stop the change if it waits, else take the old address back; return it.
 
-    Taking it back ends all sessions, the password, later changes, and all factors and identities
-    that were added since the request. Raises Refused when it can no longer be stopped or taken
-    back, or when somebody else signs in with the old address by now.
+    Taking it back ends all sessions and later changes, and drops the password and all factors and
+    identities: an intruder may have added one before asking for the change. Raises Refused when it
+    can no longer be stopped or taken back, or when somebody else signs in with the old address by
+    now.
     """
     now = now or timezone.now()
     user = lock(User, change.user_id)
@@ -147,13 +145,10 @@ def _give_back(user: User, change: EmailChange) -> None:
     if others.exists() or verified.exclude(user_id=user.pk).exists():
         raise Refused("Somebody else signs in with this address by now.")
     user.email = change.before
-    user.set_unusable_password()
-    user.save(update_fields=["email", "password"])
+    user.save(update_fields=["email"])
+    drop_credentials(user=user)
     EmailAddress.objects.filter(user=user).delete()
     EmailAddress.objects.create(user=user, email=change.before, verified=True, primary=True)
-    Authenticator.objects.filter(user=user, created_at__gte=change.asked_at).delete()
-    SocialAccount.objects.filter(user=user, date_joined__gte=change.asked_at).delete()
-    end_all_sessions(user=user)
     EmailChange.objects.filter(
         user=user,
         pk__gt=change.pk,

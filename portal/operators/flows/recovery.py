@@ -7,6 +7,7 @@ from uuid import UUID
 
 from allauth.mfa.models import Authenticator
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
@@ -37,7 +38,8 @@ def remove_second_factor(
     when there is no second factor, or when such a change is already pending.
     """
     _refuse_removal(user)
-    return _ask(Kind.REMOVE_SECOND_FACTOR, user, "", actor, reason, now)
+    factors = _ids(Authenticator.objects.filter(user=user))
+    return _ask(Kind.REMOVE_SECOND_FACTOR, user, "", factors, actor, reason, now)
 
 
 def replace_owner(
@@ -54,7 +56,7 @@ def replace_owner(
     email = email_addresses.admitted(email).lower()
     if owners.filter(email_addresses.same("user__email", email)).exists():
         raise Refused(f"{email} is the owner already.", field="email")
-    return _ask(Kind.REPLACE_OWNER, tenant, email, actor, reason, now)
+    return _ask(Kind.REPLACE_OWNER, tenant, email, _ids(owners), actor, reason, now)
 
 
 @transaction.atomic
@@ -89,7 +91,13 @@ def by_secret(secret: str) -> PendingChange | None:
 
 
 def _ask(
-    kind: Kind, of: User | Tenant, email: str, actor: Actor, reason: str, now: datetime | None
+    kind: Kind,
+    of: User | Tenant,
+    email: str,
+    removes: list[str],
+    actor: Actor,
+    reason: str,
+    now: datetime | None,
 ) -> PendingChange:
     assert actor.user_id is not None, "an operator asks"
     now, secret = now or timezone.now(), secrets.token_urlsafe(32)
@@ -98,6 +106,7 @@ def _ask(
         user=of if isinstance(of, User) else None,
         tenant=of if isinstance(of, Tenant) else None,
         email=email,
+        removes=removes,
         reason=reason,
         requested_by=User.objects.get(pk=actor.user_id),
         created_at=now,
@@ -164,6 +173,8 @@ def _remove(change: PendingChange) -> tuple[Any, Any]:
     assert change.user is not None
     _refuse_removal(lock(User, change.user.pk))
     factors = Authenticator.objects.filter(user_id=change.user.pk)
+    if _has_others(change, factors):
+        raise Refused(f"{change.user} has set up a second factor or recovery codes since.")
     before = sorted(factors.values_list("type", flat=True))
     factors.delete()
     return {"second factors": before}, {"second factors": []}
@@ -178,6 +189,8 @@ def _replace(change: PendingChange, actor: Actor, now: datetime) -> tuple[Any, A
         raise Refused(f"{tenant} has several owners by now.")
     if any(owner.user.email.lower() == change.email.lower() for owner in owners):
         raise Refused(f"{change.email} is the owner already.")
+    if _has_others(change, owners.filter(user__is_active=True)):
+        raise Refused(f"{tenant} has another owner by now.")
     before = {"owners": [owner.user.email for owner in owners]}
     same = email_addresses.same("user__email", change.email)
     new = tenant.memberships.filter(same, user__is_active=True).first()
@@ -188,6 +201,15 @@ def _replace(change: PendingChange, actor: Actor, now: datetime) -> tuple[Any, A
     new.role = Role.OWNER
     new.save(update_fields=["role"])
     return before, {"owners": [change.email]}
+
+
+def _ids(rows: QuerySet[Any]) -> list[str]:
+    return sorted(str(pk) for pk in rows.values_list("pk", flat=True))
+
+
+def _has_others(change: PendingChange, rows: QuerySet[Any]) -> bool:
+    """Return whether there are rows now that were not there when the change was asked for."""
+    return change.removes is not None and not set(_ids(rows)) <= set(change.removes)
 
 
 def _finish(change: PendingChange, outcome: Outcome, reason: str, now: datetime) -> None:

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 import pytest
 import time_machine
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.test import Client
 from django.urls import reverse
@@ -15,8 +16,9 @@ from django.utils import timezone
 from portal.accounts.allauth_internals import TOTP
 from portal.accounts.models import TAKE_BACK_WITHIN, User
 from portal.activity.models import LogEntry
-from tests.support.accounts import PASSWORD, TOTP_SECRET, sign_in
+from tests.support.accounts import PASSWORD, TOTP_SECRET, prove, sign_in
 from tests.support.answers import shape
+from tests.support.identities import signed_in_as, text
 from tests.support.mails import mails
 from tests.support.second_factor import make_recovery_codes
 
@@ -125,15 +127,23 @@ def test_the_old_address_takes_itself_back_and_ends_what_the_intruder_has(owner)
     assert intruder.get(reverse("profile:detail")).status_code == 302
 
 
-def test_a_factor_that_was_there_before_stays(owner):
+def test_taking_back_removes_what_the_intruder_added_before_asking_for_the_change(owner):
+    intruder, before = sign_in(Client(), owner), owner.email
     TOTP.activate(owner, TOTP_SECRET)
-    before, intruder = owner.email, sign_in(Client(), owner)
+    make_recovery_codes(owner)
+    SocialAccount.objects.create(user=owner, provider="company", uid="intruder")
+    prove(sign_in(intruder, owner))
     ask(intruder)
     intruder.post(link_to(NEW, "/confirm-email/"))
     victim = Client()
     victim.get(link_to(before, "/stop/"))
-    victim.post(REVOKE)
-    assert Authenticator.objects.filter(user=owner).count() == 1
+    said = text(victim.post(REVOKE))
+    assert "everything that signed in to the account was removed" in said
+    assert not Authenticator.objects.filter(user=owner).exists()
+    assert not SocialAccount.objects.filter(user=owner).exists()
+    reset_password(victim, User.objects.get(pk=owner.pk))
+    victim.post(reverse("account_login"), {"login": before, "password": FRESH})
+    assert signed_in_as(victim) == owner
 
 
 @pytest.mark.parametrize(("late", "status"), [(-1, 302), (1, 404)])

@@ -1,17 +1,26 @@
 """What answers of passkeys must say, what is refused, and where a proof that failed leads."""
 
 import json
+import threading
+import time
+from datetime import timedelta
 
 import pytest
 from allauth.mfa.models import Authenticator
 from django.contrib.messages import get_messages
+from django.contrib.sessions.models import Session
+from django.db import connections
+from django.db.models.signals import pre_save
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from portal.accounts.allauth_internals import TOTP
-from portal.accounts.passkeys import MAX_CREDENTIAL
+from portal.accounts.allauth_internals import TOTP, format_hotp_value, hotp_value
+from portal.accounts.models import PasskeyCredential
+from portal.accounts.passkeys import CHALLENGE, CHALLENGE_LASTS, MAX_CREDENTIAL
 from portal.activity.models import LogEntry
 from tests.support.accounts import PASSWORD, TOTP_SECRET, make_user, sign_in, stale
+from tests.support.license_flows import meanwhile
 from tests.support.security_keys import SecurityKey
 
 pytestmark = pytest.mark.django_db
@@ -129,6 +138,54 @@ def test_a_passkey_signs_in_and_proves(owner, registered):
     assert proves(old, registered, then="/profile/")["Location"] == "/profile/"
 
 
+def test_strangers_who_ask_or_fail_make_no_session(registered):
+    sessions = set(Session.objects.values_list("pk", flat=True))
+    client = Client()
+    options = asks(client)["request_options"]["publicKey"]
+    assert client.get(LOGIN, headers={"x-requested-with": "XMLHttpRequest"}).status_code == 200
+    wrong = json.dumps(registered.answer(options))
+    assert client.post(LOGIN, {"credential": wrong})["Location"] == reverse("account_login")
+    assert set(Session.objects.values_list("pk", flat=True)) == sessions
+    assert "sessionid" not in client.cookies
+
+
+def test_a_challenge_counts_once_and_for_an_hour(registered, time_machine):
+    client, other = Client(), Client()
+    options = asks(client)["request_options"]["publicKey"]
+    other.cookies[CHALLENGE] = client.cookies[CHALLENGE].value
+    credential = json.dumps(registered.answer(options))
+    client.post(LOGIN, {"credential": credential})
+    other.post(LOGIN, {"credential": credential})
+    assert [is_signed_in(client), is_signed_in(other)] == [True, False]
+    time_machine.move_to(timezone.now(), tick=False)
+    late = Client()
+    options = asks(late)["request_options"]["publicKey"]
+    time_machine.shift(CHALLENGE_LASTS + timedelta(seconds=1))
+    late.post(LOGIN, {"credential": json.dumps(registered.answer(options))})
+    assert not is_signed_in(late)
+
+
+def test_what_the_second_step_asked_signs_nobody_in(owner, registered):
+    """It does not ask the device to verify its user."""
+    client = Client()
+    client.post(reverse("account_login"), {"login": owner.email, "password": PASSWORD})
+    options = jsonable(client.get(SECOND_STEP).context["js_data"]["request_options"]["publicKey"])
+    credential = json.dumps(registered.answer(options, verified=False))
+    client.post(LOGIN, {"credential": credential})
+    assert not is_signed_in(client)
+
+
+def test_what_another_page_asked_proves_nothing(owner, registered):
+    client = sign_in(Client(), owner, at=stale())
+    options = jsonable(client.get(PROVE).context["js_data"]["request_options"]["publicKey"])
+    session = client.session
+    session["mfa.webauthn.state"] |= {"user_verification": "preferred"}
+    session.save()
+    credential = json.dumps(registered.answer(options, verified=False))
+    answer = client.post(PROVE, {"credential": credential, "next": "/profile/"})
+    assert said(answer) == [NOT_CONFIRMED]
+
+
 @FROM_ELSEWHERE
 def test_no_passkey_is_added_from_elsewhere(client_data, owner_client, key):
     answer = adds(owner_client, key, **client_data)
@@ -149,6 +206,73 @@ def test_a_passkey_belongs_to_one_account(owner, registered):
         "This passkey belongs to an account already."
     ]
     assert Authenticator.objects.get(type="webauthn").user == owner
+
+
+def test_a_passkey_that_another_account_added_in_between_is_refused(owner, manager, key):
+    first, second = sign_in(Client(), owner), sign_in(Client(), manager)
+    options = jsonable(first.get(ADD).context["js_data"]["creation_options"]["publicKey"])
+    credential = json.dumps(key.register(options))
+    others = jsonable(second.get(ADD).context["js_data"]["creation_options"]["publicKey"])
+    same = json.dumps(key.register(others))
+    with meanwhile(lambda: first.post(ADD, {"credential": credential})):
+        answer = second.post(ADD, {"credential": same})
+    assert (answer.status_code, answer.context["form"].non_field_errors()) == (
+        200,
+        ["This passkey belongs to an account already."],
+    )
+    assert said(answer) == []
+    assert Authenticator.objects.get(type="webauthn").user == owner
+
+
+def test_a_passkey_that_was_removed_can_be_added_again(owner, manager, registered):
+    """Also when version 1.0 removed it, which knows nothing of credentials."""
+    Authenticator.objects.filter(user=owner).delete()
+    assert not PasskeyCredential.objects.exists()
+    assert adds(sign_in(Client(), owner), registered).status_code == 302
+    Authenticator.objects.filter(user=owner)._raw_delete("default")
+    assert adds(sign_in(Client(), manager), registered).status_code == 302
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("first", ["passkey", "app"])
+def test_of_two_first_factors_at_once_each_is_added(first, owner, key):
+    """The second begins when the first is about to make the recovery codes."""
+    client, other = sign_in(Client(), owner), sign_in(Client(), owner)
+    options = jsonable(client.get(ADD).context["js_data"]["creation_options"]["publicKey"])
+    credential = json.dumps(key.register(options))
+    activate = reverse("mfa_activate_totp")
+    secret = other.get(activate).context["form"].secret
+    code = format_hotp_value(hotp_value(secret, int(time.time()) // 30))
+    steps = [
+        lambda: client.post(ADD, {"credential": credential}),
+        lambda: other.post(activate, {"code": code}),
+    ]
+    if first == "app":
+        steps.reverse()
+    answers = []
+
+    def last():
+        try:
+            answers.append(steps[1]())
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=last)
+
+    def begin(instance, **_):
+        if instance.type == "recovery_codes" and thread.ident is None:
+            thread.start()
+            thread.join(1)
+
+    pre_save.connect(begin, sender=Authenticator)
+    try:
+        answers.append(steps[0]())
+        thread.join()
+    finally:
+        pre_save.disconnect(begin, sender=Authenticator)
+    assert [answer.status_code for answer in answers] == [302, 302]
+    types = Authenticator.objects.filter(user=owner).values_list("type", flat=True)
+    assert sorted(types) == ["recovery_codes", "totp", "webauthn"]
 
 
 def test_no_passkey_is_added_under_another_identifier_than_it_attests(owner_client, key):
@@ -177,6 +301,15 @@ def test_a_count_that_regresses_signs_nobody_in(before, after, registered):
     assert not is_signed_in(client)
     registered.count = before + 1
     assert signs_in(Client(), registered)["Location"] == reverse("home")
+
+
+def test_the_count_of_the_registration_is_the_first(owner, key):
+    key.count = 100
+    adds(sign_in(Client(), owner), key)
+    for count, may in [(5, False), (100, False), (101, True)]:
+        key.count, client = count, Client()
+        signs_in(client, key)
+        assert is_signed_in(client) == may
 
 
 def test_a_passkey_that_never_counts_signs_in_each_time(registered):

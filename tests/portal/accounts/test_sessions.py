@@ -1,11 +1,14 @@
 """Sessions: they end in time and with the account, and noting their use delays no page."""
 
 import sqlite3
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 import time_machine
 from allauth.usersessions.models import UserSession
+from django.contrib.auth import HASH_SESSION_KEY
+from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -18,7 +21,7 @@ from tests.support.mails import mails
 from tests.support.operator_actions import WHY, do, results
 
 pytestmark = pytest.mark.django_db
-PROFILE = reverse("profile:detail")
+PROFILE, SESSIONS = reverse("profile:detail"), reverse("usersessions_list")
 
 
 def after(client, *hours):
@@ -73,6 +76,68 @@ def test_a_page_is_read_while_a_writer_holds_the_database(owner_client, known):
         cursor.execute("PRAGMA busy_timeout")
         assert cursor.fetchone() == (30_000,)
     assert UserSession.objects.count() == known
+
+
+@contextmanager
+def held():
+    """Let a writer hold the database, for which nobody waits long."""
+    writer = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout = 100")
+    writer.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        writer.execute("ROLLBACK")
+        writer.close()
+        connection.close()
+
+
+@pytest.mark.sqlite
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("page", [PROFILE, SESSIONS])
+def test_the_list_of_sessions_is_read_while_a_writer_holds_the_database(owner, owner_client, page):
+    other = sign_in(Client(), owner)
+    for client in (other, owner_client):
+        client.get(PROFILE)
+    Session.objects.filter(pk=other.session.session_key).delete()
+    with held():
+        assert owner_client.get(page).status_code == 200
+
+
+@pytest.mark.sqlite
+@pytest.mark.django_db(transaction=True)
+def test_a_session_that_is_over_ends_while_a_writer_holds_the_database(owner, owner_client):
+    owner_client.get(PROFILE)
+    cookies = owner_client.cookies.copy()
+    with time_machine.travel(timezone.now() + timedelta(hours=73)):
+        with held():
+            asked = owner_client.get(PROFILE)
+        assert asked["Location"] == f"/accounts/login/?next={PROFILE}"
+        assert not owner_client.cookies["sessionid"].value
+        assert Session.objects.exists()
+        again = Client()
+        again.cookies = cookies
+        assert again.get(PROFILE).status_code == 302
+        assert not Session.objects.exists()
+
+
+def test_the_list_shows_the_sessions_that_are_not_over(owner, owner_client):
+    now = timezone.now()
+    gone, expired, idle, of_before = [sign_in(Client(), owner) for _ in range(4)]
+    for client in (owner_client, gone, expired, idle, of_before):
+        client.get(PROFILE)
+    Session.objects.filter(pk=gone.session.session_key).delete()
+    Session.objects.filter(pk=expired.session.session_key).update(expire_date=now)
+    UserSession.objects.filter(session_key=idle.session.session_key).update(
+        last_seen_at=now - timedelta(hours=72)
+    )
+    session = of_before.session
+    session[HASH_SESSION_KEY] = "of an earlier password"
+    session.save()
+    [shown] = owner_client.get(SESSIONS).context["sessions"]
+    assert shown.session_key == owner_client.session.session_key
+    assert owner_client.get(PROFILE).context["sessions"] == 1
 
 
 def test_deactivation_ends_sessions_for_good(owner, operator):

@@ -11,16 +11,19 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
+from portal.accounts.allauth_internals import TOTP
 from portal.accounts.models import User
 from portal.activity.models import LogEntry
 from portal.core.refusal import Refused
 from portal.mail.models import Outbox
 from portal.operators.flows import recovery
 from portal.operators.models import Outcome, PendingChange
+from portal.tenants.flows.members import hand_over
 from portal.tenants.models import Invitation, Role
-from tests.support.accounts import make_member
+from tests.support.accounts import TOTP_SECRET, make_member
 from tests.support.license_flows import meanwhile
 from tests.support.operator_actions import do, operator_of, results
+from tests.support.second_factor import make_recovery_codes
 
 DAY = timedelta(hours=24)
 NEW = "new@contoso.example"
@@ -251,6 +254,15 @@ def lost_the_factor_otherwise(jane, _asker):
     Authenticator.objects.filter(user=jane).delete()
 
 
+def set_up_another_factor(jane, _asker):
+    Authenticator.objects.filter(user=jane).delete()
+    TOTP.activate(jane, TOTP_SECRET)
+
+
+def made_recovery_codes(jane, _asker):
+    make_recovery_codes(jane)
+
+
 def dismissed(_jane, asker):
     asker.is_active = False
     asker.save()
@@ -267,10 +279,13 @@ def lost_the_right(_jane, asker):
 
 OPERATORS = "An operator's second factor is removed by no other operator."
 ASKER = "Security, who asked for this, may no longer do so."
+OTHERS = "Jane has set up a second factor or recovery codes since."
 MEANWHILE = {
     became_operator: OPERATORS,
     became_superuser: OPERATORS,
     lost_the_factor_otherwise: "Jane has no second factor.",
+    set_up_another_factor: OTHERS,
+    made_recovery_codes: OTHERS,
     dismissed: ASKER,
     no_operator_any_more: ASKER,
     lost_the_right: ASKER,
@@ -311,6 +326,25 @@ def test_who_became_the_owner_meanwhile_is_not_made_one(operator_client, contoso
         Outcome.REFUSED,
         "manager@contoso.example is the owner already.",
     )
+
+
+def test_nobody_loses_a_tenant_that_was_handed_over_meanwhile(
+    operator_client, contoso, owner, manager
+):
+    ask_for_owner(operator_client, contoso)
+    hand_over(to=contoso.memberships.get(user=manager), actor=owner.as_actor())
+    [change] = later()
+    assert (change.outcome, change.outcome_reason) == (
+        Outcome.REFUSED,
+        "Contoso has another owner by now.",
+    )
+    assert contoso.memberships.owners().get().user == manager
+
+
+def test_what_an_earlier_release_asked_for_is_done(operator_client, jane):
+    ask_for_removal(operator_client, jane)
+    PendingChange.objects.update(removes=None)
+    assert [change.outcome for change in later()] == [Outcome.DONE]
 
 
 def test_it_is_due_at_its_moment_and_not_before(operator_client, jane):
