@@ -139,8 +139,12 @@ def _reach(address: Address, text: bytes = b"", *, room: int | None = None) -> s
     if room is not None:
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
     wire.settimeout(20)
-    wire.connect(address)
-    wire.sendall(text)
+    try:
+        wire.connect(address)
+        wire.sendall(text)
+    except OSError:
+        wire.close()
+        raise
     return wire
 
 
@@ -160,7 +164,7 @@ def _keep(clients: list[_Client], ended: threading.Event) -> None:
         for number, client in enumerate(clients):
             with suppress(OSError):  # The server hangs up meanwhile: the next second finds it.
                 if client.is_ended():
-                    client.wire.close()
-                    client.wire = client.reach()
+                    ended_wire, client.wire = client.wire, client.reach()
+                    ended_wire.close()
                 elif client.drips and (number + second) % 5 == 0:
                     client.wire.sendall(b"a")

@@ -6,16 +6,16 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
 from django.test import Client
 
 from licenses.models import Slot
+from portal.server.node import DRAIN_SECONDS
 from tests.support.factories import make_license
 from tests.support.server import LivePortal
-from tests.support.slow import SMALL, held_by, serve
+from tests.support.slow import SMALL, Crowd, held_by, serve
 from tests.support.terminals import body_for
 from tests.support.wire import ask, connect, head, one_answer
 
@@ -27,7 +27,7 @@ def test_checks_and_pages_are_answered_among_slow_clients(
 ) -> None:
     key = make_license(signing_key=signing_key).keys.get(slot=Slot.PRIMARY)
     session = owner_client.cookies[settings.SESSION_COOKIE_NAME].value
-    address = ("127.0.0.1", urlsplit(live_portal.url).port or 0)
+    address = ("127.0.0.1", live_portal.port)
     body = json.dumps(body_for(key)).encode()
     before = memory(live_portal)
     with held_by(SMALL, address, session):
@@ -63,16 +63,20 @@ def test_a_process_that_dies_again_and_again_does_not_end_the_node(
     portal.must_live()
 
 
+@pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGUSR1], ids=["alone", "supervised"])
 def test_a_restart_of_the_processes_loses_no_request(
-    another_portal: Callable[..., LivePortal], owner_client: Client, signing_key: object
+    another_portal: Callable[..., LivePortal],
+    owner_client: Client,
+    signing_key: object,
+    how: signal.Signals,
 ) -> None:
     portal = another_portal()
     key = make_license(signing_key=signing_key).keys.get(slot=Slot.PRIMARY)
     session = owner_client.cookies[settings.SESSION_COOKIE_NAME].value
-    address = ("127.0.0.1", urlsplit(portal.url).port or 0)
+    address = ("127.0.0.1", portal.port)
     [before] = processes(portal)
     assert portal.process is not None
-    portal.process.send_signal(signal.SIGHUP)
+    portal.process.send_signal(how)
     served = serve(address, json.dumps(body_for(key)).encode(), session, seconds=7)
     assert served.failures == []
     assert before not in processes(portal)
@@ -96,3 +100,14 @@ def test_what_has_begun_is_answered_before_the_end(
         wire.sendall(request[-100:])
         assert one_answer(wire)[0] == 200
     assert portal.process.wait(timeout=10) == 0
+
+
+def test_slow_clients_do_not_hold_up_the_end(
+    another_portal: Callable[..., LivePortal], owner_client: Client
+) -> None:
+    portal = another_portal()
+    assert portal.process is not None
+    session = owner_client.cookies[settings.SESSION_COOKIE_NAME].value
+    with held_by(Crowd(4, 4, 4), ("127.0.0.1", portal.port), session):
+        portal.process.terminate()
+        assert portal.process.wait(timeout=2 * DRAIN_SECONDS) == 0
