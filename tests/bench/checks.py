@@ -1,0 +1,64 @@
+"""The check by terminals: against the baselines, and by the size of the database."""
+
+from contextlib import ExitStack
+
+from tests.bench.bench import Bench, first_lines, row
+from tests.bench.measuring import Target, measured
+
+CHECK = "/public/checklicense"
+L, D = "bare function with the read (L)", "one raw SELECT (D)"
+TERMINALS = 1_000
+"""That come again in the warm runs."""
+
+WARM = "check, warm"
+
+
+def checks(bench: Bench) -> None:
+    """The check against the two baselines of the same run."""
+    size = bench.size
+    print(f"\n## The check, {size.licenses:,} licenses\n")
+    print("| database | what | requests/s | p50 ms | p99 ms | of L | of D | of warm |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
+    for title, url in bench.databases("checks"):
+        cold = bench.fill(url, licenses=size.licenses, probes=size.cold_keys)
+        warm = first_lines(cold, TERMINALS)
+        with bench.serving(url) as (product, baseline, limit):
+            found = measured(
+                [
+                    Target(L, limit, warm),
+                    Target("bare view", f"{baseline}/bare"),
+                    Target(D, f"{baseline}/select"),
+                    Target("bare view, no middleware", f"{baseline}/lean/bare"),
+                    Target("one raw SELECT, no middleware", f"{baseline}/lean/select"),
+                    Target(WARM, product + CHECK, warm),
+                    Target("check, cold", product + CHECK, cold),
+                ],
+                seconds=size.seconds,
+                runs=size.runs,
+            )
+        of = [found[name].rate for name in (L, D, WARM)]
+        for name, figures in found.items():
+            ratios = " | ".join(f"{figures.rate / rate:.2f}" for rate in of)
+            print(f"| {title} | {name} | {row(figures)} | {ratios} |", flush=True)
+
+
+def scale(bench: Bench) -> None:
+    """The warm check with few licenses in the database and with many."""
+    size = bench.size
+    print("\n## The warm check by the size of the database\n")
+    print("| database | licenses | requests/s | p50 ms | p99 ms | of the smaller |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |", flush=True)
+    few_databases, many_databases = bench.databases("few"), bench.databases("many")
+    for (title, few), (_, many) in zip(few_databases, many_databases, strict=True):
+        with ExitStack() as stack:
+            targets = []
+            for url, licenses in ((few, size.few), (many, size.many)):
+                requests = bench.fill(url, licenses=licenses, probes=TERMINALS)
+                requests = requests.rename(bench.folder / f"{licenses}.jsonl")
+                product, *_ = stack.enter_context(bench.serving(url))
+                targets.append(Target(f"{licenses:,}", product + CHECK, requests))
+            found = measured(targets, seconds=size.seconds, runs=size.runs)
+        smallest = found[targets[0].name].rate
+        for name, figures in found.items():
+            ratio = f"{figures.rate / smallest:.2f}"
+            print(f"| {title} | {name} | {row(figures)} | {ratio} |", flush=True)
