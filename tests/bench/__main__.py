@@ -13,9 +13,15 @@ from tests.bench.bench import FULL, QUICK, Bench
 from tests.bench.checks import checks, scale
 from tests.bench.measuring import run_python
 from tests.bench.pages import pages
+from tests.bench.start import start
 from tests.support import postgres
 
-SUBJECTS = {"checks": checks, "scale": scale, "pages": pages}
+SUBJECTS = {
+    "checks": checks,
+    "scale": scale,
+    "pages": pages,
+    "start": start,
+}
 
 
 def machine() -> str:
