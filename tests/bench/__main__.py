@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench.bench import FULL, QUICK, Bench
+from tests.bench.changes import changes, sign_in
 from tests.bench.checks import checks, scale
 from tests.bench.measuring import run_python
 from tests.bench.pages import pages
@@ -20,6 +21,8 @@ SUBJECTS = {
     "checks": checks,
     "scale": scale,
     "pages": pages,
+    "changes": changes,
+    "sign_in": sign_in,
     "start": start,
 }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import django
+from django.core.management.color import no_style
 from django.db import connection, models
 
 PER_LIST = 65_536
@@ -106,6 +107,9 @@ def copy(licenses: int) -> None:
             status_list_id=f"{FIRST_LIST} + {number} / {PER_LIST}",
             status_index=f"mod({number}, {PER_LIST})",
         )
+    with connection.cursor() as cursor:  # the next key gets an identifier behind these
+        for statement in connection.ops.sequence_reset_sql(no_style(), [LicenseKey]):
+            cursor.execute(statement)
 
 
 def random_uuid() -> str:
