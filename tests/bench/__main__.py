@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.bench.bench import FULL, QUICK, Bench
 from tests.bench.changes import changes, sign_in
 from tests.bench.checks import checks, scale
+from tests.bench.lists import lists
 from tests.bench.measuring import run_python
 from tests.bench.pages import pages
 from tests.bench.start import start
@@ -23,6 +24,7 @@ SUBJECTS = {
     "pages": pages,
     "changes": changes,
     "sign_in": sign_in,
+    "lists": lists,
     "start": start,
 }
 

@@ -31,6 +31,7 @@ def main(licenses: int, log_rows: int, forms: int, logins: int, folder: Path) ->
     from django.core.management import call_command
     from django.test import Client
 
+    from licenses.keys import ensure_active
     from portal.accounts.models import User
     from portal.tenants.models import Role
     from tests.support.accounts import make_member, make_user, sign_in
@@ -50,10 +51,11 @@ def main(licenses: int, log_rows: int, forms: int, logins: int, folder: Path) ->
     )
     owners = [cookies(owner) for _ in range(SESSIONS)]
     shown = make_subscription(tenant=tenant, plan="enterprise-yearly")
-    with_keys = make_license(subscription=shown)
-    if licenses:
+    ensure_active()
+    if licenses:  # not beside the signed keys of `fill`: both would take the same status indexes
+        make_license(subscription=shown)
         fill.copy(licenses)
-    fill_log(owner, with_keys, log_rows)
+    fill_log(owner, shown, log_rows)
     empty = make_subscription(tenant=tenant, plan="enterprise-yearly", name="Without keys")
     if forms:
         copies(empty, forms, id=fill.random_uuid())
@@ -74,7 +76,7 @@ def main(licenses: int, log_rows: int, forms: int, logins: int, folder: Path) ->
     (folder / "people.json").write_text(json.dumps(people))
 
 
-def fill_log(user, license, rows: int) -> None:
+def fill_log(user, subscription, rows: int) -> None:
     """Give the tenant's log that many rows about a subscription, one a second until now."""
     from django.db import transaction
     from django.utils import timezone
@@ -90,15 +92,15 @@ def fill_log(user, license, rows: int) -> None:
         entry = record(
             actor=Actor(kind=ActorKind.MEMBER, name=user.name, user_id=user.pk, email=user.email),
             action=Action.KEYS_GENERATED,
-            tenant_id=license.tenant_id,
-            subscription=license.subscription,
-            details={"usage": license.usage, "holder_name": license.holder_name},
+            tenant_id=subscription.tenant_id,
+            subscription=subscription,
+            details={"usage": "org", "holder_name": "Contoso"},
             now=timezone.now() - timedelta(seconds=rows),
         )
     remove_triggers()  # which would be asked for each row, and refuse a count that leaps
     if rows > 1:
         copies(entry, rows - 1, seq="seq + n", at=later("at", "n"))
-    LogChain.objects.filter(pk=license.tenant_id).update(count=rows)
+    LogChain.objects.filter(pk=subscription.tenant_id).update(count=rows)
     install_triggers()
 
 
