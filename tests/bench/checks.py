@@ -2,15 +2,16 @@
 
 from contextlib import ExitStack
 
-from tests.bench.bench import Bench, first_lines, row
-from tests.bench.measuring import Target, measured
+from tests.bench.bench import CHANGES_PER_SECOND, Bench, first_lines, row
+from tests.bench.measuring import Target, measured, parts
 
 CHECK = "/public/checklicense"
 L, D = "bare function with the read (L)", "one raw SELECT (D)"
 TERMINALS = 1_000
 """That come again in the warm runs."""
 
-WARM = "check, warm"
+PEOPLE = 16
+WARM, BUSY = "check, warm", f"check, warm, {PEOPLE} people beside"
 
 
 def checks(bench: Bench) -> None:
@@ -22,7 +23,23 @@ def checks(bench: Bench) -> None:
     for title, url in bench.databases("checks"):
         cold = bench.fill(url, licenses=size.licenses, probes=size.cold_keys)
         warm = first_lines(cold, TERMINALS)
+        per_run = (size.seconds + 1) * CHANGES_PER_SECOND
+        people = bench.people(url, forms=per_run * (size.runs + 1))
         with bench.serving(url) as (product, baseline, limit):
+            generating = Target(
+                "generate, beside",
+                product,
+                parts(people.generate, per_run),
+                expected=("302", "/subscriptions/"),
+                connections=PEOPLE // 2,
+            )
+            browsing = Target(
+                "list, beside",
+                f"{product}/subscriptions/",
+                cookies=people.owners[0],
+                expected=("200",),
+                connections=PEOPLE // 2,
+            )
             found = measured(
                 [
                     Target(L, limit, warm),
@@ -31,6 +48,7 @@ def checks(bench: Bench) -> None:
                     Target("bare view, no middleware", f"{baseline}/lean/bare"),
                     Target("one raw SELECT, no middleware", f"{baseline}/lean/select"),
                     Target(WARM, product + CHECK, warm),
+                    Target(BUSY, product + CHECK, warm, beside=(generating, browsing)),
                     Target("check, cold", product + CHECK, cold),
                 ],
                 seconds=size.seconds,
