@@ -32,7 +32,7 @@ test-all: .venv/dev.stamp chromium ## Run all tests on SQLite, and all of them o
 	$(PYTEST)
 	$(PYTEST) --postgres
 
-bench: .venv/dev.stamp wrk ## Measure the check by terminals (BENCH="--quick", or names of parts)
+bench: .venv/dev.stamp wrk ## Measure checks, pages and changes (BENCH="--quick", or names of parts)
 	@$(BIN)/python -m tests.bench $(BENCH)
 
 chaos: .venv/dev.stamp ## Disturb a running portal, and see that it serves (CHAOS="--quick")

@@ -1,1 +1,1 @@
-"""`make bench`: how fast terminals are answered, measured on real servers and databases."""
+"""`make bench`: how fast terminals and people are answered, on real servers and databases."""

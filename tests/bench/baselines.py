@@ -1,15 +1,23 @@
-"""What Django can do on this machine: a bare JSON view, and it with one raw SELECT."""
+"""What Django can do on this machine: JSON views, a list page, and a form that is stored."""
 
 from functools import cache
 from random import choice
 from uuid import UUID
 
-from django.db import connection
-from django.http import HttpRequest, JsonResponse
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.hashers import check_password, make_password
+from django.db import connection, transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
 from django.urls import path
+from django.views.decorators.http import require_POST
 
 from licenses.models import LicenseKey
-from portal.server.health import ready
+from portal.server.health import live, ready
+from subscriptions.models import Subscription
+from tests.support.accounts import PASSWORD
 
 
 def bare(request: HttpRequest) -> JsonResponse:
@@ -32,10 +40,48 @@ def some_jtis() -> list[UUID | str]:
     return [jti if native else jti.hex for jti in jtis]
 
 
+@login_required
+def listing(request: HttpRequest) -> HttpResponse:
+    """Render 25 rows of one query, about as much HTML as the portal's list."""
+    rows = Subscription.objects.select_related("plan").order_by("-created_at", "-id")[:25]
+    return render(request, "list.html", {"subscriptions": rows})
+
+
+@require_POST
+@login_required
+def change(request: HttpRequest, signatures: int, rows: int) -> HttpResponse:
+    """Sign tokens, and store so many rows in one transaction."""
+    claims = {"sub": request.POST["holder_name"], "text": "x" * 1_000}
+    tokens = [jwt.encode(claims, private_key(), algorithm="RS256") for _ in range(signatures)]
+    with transaction.atomic(), connection.cursor() as cursor:
+        for number in range(rows):
+            text = tokens[number % signatures]
+            cursor.execute("INSERT INTO bench_written (text) VALUES (%s)", [text])
+    return redirect("list")
+
+
+@cache
+def private_key() -> RSAPrivateKey:
+    return generate_private_key(public_exponent=65_537, key_size=3072)
+
+
+def argon2(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"correct": check_password(PASSWORD, stored_password())})
+
+
+@cache
+def stored_password() -> str:
+    return make_password(PASSWORD)
+
+
 urlpatterns = [
     path("bare", bare),
     path("select", select),
     path("lean/bare", bare),
     path("lean/select", select),
+    path("list", listing, name="list"),
+    path("change/<int:signatures>/<int:rows>", change),
+    path("lean/argon2", argon2),
+    path("healthz/live", live),
     path("healthz/ready", ready),
 ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import django
+from django.core.management.color import no_style
 from django.db import connection, models
 
 PER_LIST = 65_536
@@ -69,8 +70,7 @@ def copy(licenses: int) -> None:
     StatusList.objects.bulk_create(
         StatusList(number=FIRST_LIST + n, decoy_seed=bytes(32)) for n in lists
     )
-    sqlite = connection.vendor == "sqlite"
-    uuid = "lower(hex(randomblob(16)))" if sqlite else "gen_random_uuid()"
+    sqlite, uuid = connection.vendor == "sqlite", random_uuid()
     sha256 = "lower(hex(randomblob(32)))" if sqlite else "encode(sha256(n::text::bytea), 'hex')"
     series = f"SELECT generate_series(0, {licenses - 1}) AS n"
     if sqlite:
@@ -107,6 +107,14 @@ def copy(licenses: int) -> None:
             status_list_id=f"{FIRST_LIST} + {number} / {PER_LIST}",
             status_index=f"mod({number}, {PER_LIST})",
         )
+    with connection.cursor() as cursor:  # the next key gets an identifier behind these
+        for statement in connection.ops.sequence_reset_sql(no_style(), [LicenseKey]):
+            cursor.execute(statement)
+
+
+def random_uuid() -> str:
+    """Return the SQL for a new UUID."""
+    return "lower(hex(randomblob(16)))" if connection.vendor == "sqlite" else "gen_random_uuid()"
 
 
 def multiply(model: type[models.Model], pk: Any, **own: str) -> None:

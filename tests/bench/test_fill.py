@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.__main__ import first_lines
-from tests.bench.measuring import Figures, medians, run_python
+from tests.bench.measuring import run_python
 
 
 @pytest.mark.sweep
@@ -29,12 +28,29 @@ def test_a_database_has_the_licenses_asked_for_and_signed_keys_among_them(tmp_pa
     assert [request["key"] for request in sent] == [token for (token,) in tokens]
 
 
-def test_the_first_lines_of_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "requests.jsonl"
-    file.write_text("a\nb\nc\n")
-    assert first_lines(file, 2).read_text() == "a\nb\n"
-
-
-def test_medians_are_taken_of_each_figure() -> None:
-    runs = [Figures(3, 10, 30), Figures(1, 30, 20), Figures(2, 20, 10)]
-    assert medians(runs) == Figures(2, 20, 20)
+@pytest.mark.sweep
+@pytest.mark.slow
+@pytest.mark.sqlite
+def test_people_have_forms_of_their_own_and_a_log_whose_count_is_right(tmp_path: Path) -> None:
+    database = tmp_path / "bench.sqlite3"
+    environment = {"DATABASE_URL": f"sqlite:///{database}", "DATA_DIR": str(tmp_path)}
+    run_python(["tests.bench.people", "30", "40", "20", "3", str(tmp_path)], environment)
+    files = ("generate.tsv", "reset.tsv", "sign-in.tsv")
+    requests = [
+        [line.split("\t") for line in (tmp_path / name).read_text().splitlines()] for name in files
+    ]
+    counts = [
+        (len(lines), len({(path, form) for path, _, form in lines}), len({c for _, c, _ in lines}))
+        for lines in requests
+    ]
+    stored = sqlite3.connect(database)
+    chain = stored.execute(
+        "SELECT chain.count, count(*), max(seq) FROM portal_logchain AS chain, portal_logentry"
+    ).fetchall()
+    triggers = stored.execute(
+        "SELECT count(*) FROM sqlite_master WHERE type = 'trigger'"
+    ).fetchone()
+    stored.close()
+    assert counts == [(20, 20, 16), (20, 20, 16), (3, 3, 1)]
+    assert chain == [(40, 40, 40)]
+    assert triggers == (6,)

@@ -1,6 +1,7 @@
 """The WSGI entry of the baselines: the portal's settings, with the middleware of a new project."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import django
@@ -21,9 +22,24 @@ OF_STARTPROJECT = [
 LEAN = "/lean/"
 """Addresses below it are answered without any middleware."""
 
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [Path(__file__).with_name("templates")],
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
 os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
 django.setup()
 settings.ROOT_URLCONF = "tests.bench.baselines"
+settings.TEMPLATES = TEMPLATES
 
 
 def handler(middleware: list[str]) -> WSGIHandler:
