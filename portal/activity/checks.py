@@ -39,7 +39,8 @@ def _triggers(using: str) -> list[CheckMessage]:
         return []
     return [
         checks.Warning(
-            f"Triggers that guard the log are missing or switched off: {', '.join(missing)}.",
+            "Triggers that guard the log are missing, switched off or not of this release: "
+            f"{', '.join(missing)}.",
             hint="Run `manage.py migrate`, which puts them back, and `manage.py verify_log`.",
             id="portal.W002",
         )

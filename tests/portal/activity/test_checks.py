@@ -7,7 +7,7 @@ from django.db import connection
 from portal.activity.actions import Action
 from portal.activity.checks import log_is_guarded
 from portal.activity.entries import record
-from portal.activity.triggers import CHAINS, TABLE, remove_triggers
+from portal.activity.triggers import CHAINS, TABLE, install_triggers, remove_triggers
 from portal.core.actors import SYSTEM
 
 pytestmark = pytest.mark.django_db
@@ -29,6 +29,25 @@ def test_missing_triggers_are_named():
     assert "log_entry_no_update, log_entry_no_delete, log_entry_no_replace" in sentence
 
 
+OLDER = {
+    "sqlite": f"CREATE TRIGGER log_chain_no_replace BEFORE INSERT ON {CHAINS} "
+    "BEGIN SELECT RAISE(IGNORE); END",
+    "postgresql": "CREATE OR REPLACE FUNCTION log_chain_refuse() RETURNS trigger "
+    "LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+}
+
+
+def test_a_trigger_of_an_older_release_is_named():
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("DROP TRIGGER log_chain_no_replace")
+        cursor.execute(OLDER[connection.vendor])
+    [(warning, sentence)] = said()
+    assert (warning, "log_chain_no_replace" in sentence) == ("portal.W002", True)
+    install_triggers()
+    assert said() == []
+
+
 @pytest.mark.postgres
 def test_a_trigger_that_is_switched_off_is_named():
     with connection.cursor() as cursor:
@@ -36,7 +55,10 @@ def test_a_trigger_that_is_switched_off_is_named():
     assert said() == [
         (
             "portal.W002",
-            "Triggers that guard the log are missing or switched off: log_entry_no_update.",
+            (
+                "Triggers that guard the log are missing, switched off or not of this release: "
+                "log_entry_no_update."
+            ),
         )
     ]
 
