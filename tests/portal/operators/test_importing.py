@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from portal.accounts.proof import proof_address
 from portal.activity.models import LogEntry
 from portal.core.dates import NOT_ISO, OUT_OF_RANGE
 from portal.mail.models import Outbox
@@ -15,6 +16,7 @@ from portal.operators import importing
 from portal.operators.model_admin import BAD_FILTER
 from portal.tenants.models import Invitation, Tenant
 from subscriptions.models import Plan, State, Subscription
+from tests.support.accounts import sign_in, stale
 from tests.support.admin_pages import address
 from tests.support.factories import make_subscription
 from tests.support.operator_actions import TENANTS, operator_of
@@ -66,6 +68,41 @@ def test_the_confirmed_file_is_imported_row_by_row(operator_client, contoso):
     ]
     told = [(row.action, row.reason) for row in LogEntry.objects.all()]
     assert told == [("tenant.opened", "Bought")] * 2
+
+
+def test_a_file_needs_a_recent_proof(operator, contoso, client_for):
+    client = client_for(operator, at=stale())
+    response = send(client, Tenant, TENANTS)
+    assert response.headers["Location"] == proof_address(address(Tenant, "import"))
+    assert Tenant.objects.get() == contoso
+
+
+def test_a_dry_run_is_shown_again_after_the_proof(operator, contoso, client_for):
+    client = client_for(operator, at=stale())
+    sent = {"text": TENANTS, "reason": "Bought", "confirmed": "1"}
+    response = client.post(address(Tenant, "import"), sent)
+    assert response.headers["Location"] == proof_address(address(Tenant, "import"))
+    sign_in(client, operator)
+    shown = client.get(address(Tenant, "import"))
+    assert [row.refused for row in shown.context["results"]] == [False, False, True, True]
+    assert (shown.context["is_done"], Tenant.objects.get()) == (False, contoso)
+    reason = shown.context["form"].cleaned_data["reason"]
+    assert (shown.context["text"], reason) == (TENANTS, "Bought")
+    confirm(client, Tenant, shown)
+    assert Tenant.objects.count() == 3
+
+
+@pytest.mark.parametrize("fields", [{"text": TENANTS}, {"confirmed": "1"}])
+def test_a_file_that_no_dry_run_has_shown_is_not_imported(fields, operator_client, contoso):
+    text = b"name,country,owner_email\nNever Shown Ltd,USA,a@b.example\n"
+    file = SimpleUploadedFile("table.csv", text, "text/csv")
+    sent = {"file": file, "reason": "Bought", **fields}
+    response = operator_client.post(address(Tenant, "import"), sent)
+    assert (response.status_code, response.context["form"].errors["file"]) == (
+        422,
+        ["No dry run has shown this file. Send it alone."],
+    )
+    assert Tenant.objects.get() == contoso
 
 
 def test_subscriptions_are_imported(operator_client, contoso):
