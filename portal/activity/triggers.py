@@ -1,9 +1,9 @@
 """Triggers that make the log append-only in the database, on SQLite and on PostgreSQL.
 
 Rows are never changed. They are removed only below the checkpoint of their tenant's LogChain,
-which `manage.py prune_log` signs, and added only above its count. The count never falls, the head
-changes only with it, and the checkpoint only rises, with a new signature. Triggers cannot verify a
-signature: `manage.py verify_log` does.
+which `manage.py prune_log` signs, and added only above its count. A LogChain begins empty. Its
+count never falls, the head changes only with it, and the checkpoint only rises, with a new
+signature. Triggers cannot verify a signature: `manage.py verify_log` does.
 
 Django drops SQLite's triggers silently when a migration rebuilds the table, so they are installed
 again after every `migrate`.
@@ -19,6 +19,13 @@ from portal.activity.models import LogChain, LogEntry
 TABLE, CHAINS = LogEntry._meta.db_table, LogChain._meta.db_table
 ROWS = "The log is append-only: its rows are never changed, removed or replaced."
 CHAIN = "The log is append-only: its count never falls, its checkpoint only rises, signed."
+EMPTY = """
+    NEW.count = 0
+    AND NEW.head = ''
+    AND NEW.kept_from = 1
+    AND NEW.kept_previous = ''
+    AND NEW.kept_signature = ''
+"""
 FITS = """
     NEW.tenant_id = OLD.tenant_id
     AND (
@@ -40,8 +47,9 @@ FITS = """
     )
 """
 
-# On SQLite an INSERT OR REPLACE removes a row without its DELETE trigger, so known rows are looked
-# for first. A chain that exists is left as it is: record() inserts one that may be there.
+# On SQLite an INSERT or UPDATE OR REPLACE removes a row without its DELETE trigger, so known rows
+# are looked for first, by `rowid` too, which the key of LogChain is not. A chain that exists is
+# left as it is: record() inserts one that may be there.
 SQLITE = f"""
 CREATE TRIGGER log_entry_no_update BEFORE UPDATE ON {TABLE}
 BEGIN SELECT RAISE(ABORT, '{ROWS}'); END;
@@ -56,15 +64,19 @@ WHEN EXISTS (SELECT 1 FROM {TABLE} WHERE id = NEW.id)
     OR EXISTS (SELECT 1 FROM {CHAINS} WHERE tenant_id = NEW.tenant_id AND count >= NEW.seq)
 BEGIN SELECT RAISE(ABORT, '{ROWS}'); END;
 
-CREATE TRIGGER log_chain_no_rewind BEFORE UPDATE ON {CHAINS} WHEN NOT ({FITS})
+CREATE TRIGGER log_chain_no_rewind BEFORE UPDATE ON {CHAINS}
+WHEN NEW.rowid <> OLD.rowid OR NOT ({FITS})
 BEGIN SELECT RAISE(ABORT, '{CHAIN}'); END;
 
 CREATE TRIGGER log_chain_no_delete BEFORE DELETE ON {CHAINS}
 BEGIN SELECT RAISE(ABORT, '{CHAIN}'); END;
 
 CREATE TRIGGER log_chain_no_replace BEFORE INSERT ON {CHAINS}
-WHEN EXISTS (SELECT 1 FROM {CHAINS} WHERE tenant_id = NEW.tenant_id)
-BEGIN SELECT RAISE(IGNORE); END;
+BEGIN SELECT CASE
+    WHEN EXISTS (SELECT 1 FROM {CHAINS} WHERE tenant_id = NEW.tenant_id) THEN RAISE(IGNORE)
+    WHEN EXISTS (SELECT 1 FROM {CHAINS} WHERE rowid = NEW.rowid) OR NOT ({EMPTY})
+        THEN RAISE(ABORT, '{CHAIN}')
+END; END;
 """  # noqa: S608 (no foreign text in it)
 
 # The functions name the schema: a temporary table of the same name would come first otherwise.
@@ -88,7 +100,9 @@ END $$;
 CREATE OR REPLACE FUNCTION log_chain_refuse() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF TG_OP = 'UPDATE' THEN
+    IF TG_OP = 'INSERT' THEN
+        IF {EMPTY} THEN RETURN NEW; END IF;
+    ELSIF TG_OP = 'UPDATE' THEN
         IF {FITS} THEN RETURN NEW; END IF;
     END IF;
     RAISE EXCEPTION '{CHAIN}';
@@ -107,6 +121,9 @@ CREATE TRIGGER log_entry_no_truncate BEFORE TRUNCATE ON {TABLE}
 FOR EACH STATEMENT EXECUTE FUNCTION log_entry_refuse();
 
 CREATE TRIGGER log_chain_no_rewind BEFORE UPDATE ON {CHAINS}
+FOR EACH ROW EXECUTE FUNCTION log_chain_refuse();
+
+CREATE TRIGGER log_chain_no_replace BEFORE INSERT ON {CHAINS}
 FOR EACH ROW EXECUTE FUNCTION log_chain_refuse();
 
 CREATE TRIGGER log_chain_no_delete BEFORE DELETE ON {CHAINS}
@@ -128,7 +145,12 @@ NAMES: dict[str, dict[str, tuple[str, ...]]] = {
             "log_entry_no_replace",
             "log_entry_no_truncate",
         ),
-        CHAINS: ("log_chain_no_rewind", "log_chain_no_delete", "log_chain_no_truncate"),
+        CHAINS: (
+            "log_chain_no_rewind",
+            "log_chain_no_replace",
+            "log_chain_no_delete",
+            "log_chain_no_truncate",
+        ),
     },
 }
 """The triggers of each table."""
@@ -141,11 +163,7 @@ def install_triggers(*, using: str = "default", **_signal: Any) -> None:
         return
     remove_triggers(using=using)
     with connection.cursor() as cursor:
-        statements = SQLITE
-        if connection.vendor == "postgresql":
-            cursor.execute("SELECT quote_ident(current_schema())")
-            statements = POSTGRESQL.format(schema=cursor.fetchone()[0])
-        for statement in statements.strip().split(";\n\n"):
+        for statement in _statements(cursor):
             cursor.execute(statement)
 
 
@@ -162,17 +180,38 @@ def remove_triggers(*, using: str = "default") -> None:
 
 
 def missing_triggers(*, using: str = "default") -> list[str]:
-    """Return the names of the triggers that are not there, or are switched off."""
+    """Return the names of the triggers that are missing, switched off, or not of this release."""
     connection = connections[using]
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SELECT tgname FROM pg_trigger WHERE tgenabled IN ('O', 'A')")
-        else:
-            cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-        found = {name for (name,) in cursor.fetchall()}
+        cursor.execute(FOUND[connection.vendor])
+        found = dict(cursor.fetchall())
+        wanted = "\n".join(_statements(cursor))
     return [
-        name for names in NAMES[connection.vendor].values() for name in names if name not in found
+        name
+        for names in NAMES[connection.vendor].values()
+        for name in names
+        if found.get(name, "missing") not in wanted
     ]
+
+
+FOUND = {
+    "sqlite": "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'",
+    "postgresql": f"""
+        SELECT tgname, prosrc FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
+        WHERE tgenabled IN ('O', 'A')
+            AND tgrelid IN (to_regclass('{TABLE}'), to_regclass('{CHAINS}'))
+    """,  # noqa: S608 (no foreign text in it)
+}
+"""Queries for the triggers in the database: name, and what it does."""
+
+
+def _statements(cursor: Any) -> list[str]:
+    """Return the statements that make the triggers, and their functions, in this database."""
+    statements = SQLITE
+    if cursor.db.vendor == "postgresql":
+        cursor.execute("SELECT quote_ident(current_schema())")
+        statements = POSTGRESQL.format(schema=cursor.fetchone()[0])
+    return [statement.rstrip(";") for statement in statements.strip().split(";\n\n")]
 
 
 def tables_exist(connection: BaseDatabaseWrapper) -> bool:

@@ -20,6 +20,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
+from portal.accounts.proof import kept_post, recent_proof
 from portal.accounts.requests import actor_of
 from portal.core.actors import Actor
 from portal.core.dates import moment
@@ -90,6 +91,9 @@ class ImportForm(ReasonForm):
         cleaned = super().clean() or {}
         file, text = cleaned.get("file"), cleaned.get("text", "")
         if file is not None:
+            if text or "confirmed" in self.data:
+                self.add_error("file", "No dry run has shown this file. Send it alone.")
+                return cleaned
             if file.size > MAX_BYTES:
                 self.add_error(
                     "file", f"The file is larger than {MAX_BYTES // 1024} KiB. Split it."
@@ -160,7 +164,8 @@ class ImportsAdmin(PlainAdmin):
     def get_urls(self) -> list[Any]:
         """Add the address of the import."""
         name = f"{self.opts.app_label}_{self.opts.model_name}_import"
-        route = path("import/", self.admin_site.admin_view(self.import_view), name=name)
+        view = self.admin_site.admin_view(recent_proof(self.import_view))
+        route = path("import/", view, name=name)
         return [route, *super().get_urls()]
 
     @override
@@ -173,15 +178,18 @@ class ImportsAdmin(PlainAdmin):
         return links
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
-        """Ask for the file, show the results of a dry run, then import the rows."""
+        """Ask for the file, show the results of a dry run, then import the rows.
+
+        A text that was kept while a proof was asked for goes through a dry run again.
+        """
         if not self.has_add_permission(request):
             raise PermissionDenied
         results: list[ImportedRow] = []
-        is_post, is_done = request.method == "POST", False
+        is_post, is_done, kept = request.method == "POST", False, kept_post(request)
         form = ImportForm(
-            request.POST if is_post else None, request.FILES or None, imported=self.imported
+            request.POST if is_post else kept, request.FILES or None, imported=self.imported
         )
-        if is_post and form.is_valid():
+        if form.is_valid():
             is_done = "confirmed" in request.POST
             run = self._import if is_done else self._dry_run
             actor = actor_of(request)

@@ -329,4 +329,4 @@ def test_postgresql_refuses_to_truncate_the_log(contoso):
 def test_the_triggers_are_there_after_every_migrate(unlocked):
     absent = len(missing_triggers())
     call_command("migrate", verbosity=0)
-    assert (absent, missing_triggers()) == (7 if connection.vendor == "postgresql" else 6, [])
+    assert (absent, missing_triggers()) == (8 if connection.vendor == "postgresql" else 6, [])

@@ -1,5 +1,7 @@
 """What ordinary statements cannot do to the log, whoever sends them."""
 
+import uuid
+
 import pytest
 from django.db import DatabaseError, connection, transaction
 
@@ -105,6 +107,52 @@ def test_sqlite_does_not_replace_a_row(changes, tenant):
 def test_sqlite_does_not_replace_a_chain(tenant):
     before = stored()
     execute(f"INSERT OR REPLACE INTO {CHAINS} VALUES ('{tenant.pk.hex}', 1, 'x', 1, '', '')")
+    assert stored() == before
+
+
+OTHER = uuid.UUID(int=9)
+OF_CHAIN_TABLE = "(rowid, tenant_id, count, head, kept_from, kept_previous, kept_signature)"
+BY_ROWID = {
+    "inserted": (
+        f"REPLACE INTO {CHAINS} {OF_CHAIN_TABLE} "
+        f"SELECT rowid, '{OTHER.hex}', 0, '', 1, '', '' FROM {CHAINS} WHERE count = 3"
+    ),
+    "inserted as text": (
+        f"REPLACE INTO {CHAINS} {OF_CHAIN_TABLE} "
+        f"SELECT CAST(rowid AS TEXT), '{OTHER.hex}', 0, '', 1, '', '' FROM {CHAINS} WHERE count = 3"
+    ),
+    "updated": (
+        f"UPDATE OR REPLACE {CHAINS} "
+        f"SET rowid = (SELECT rowid FROM {CHAINS} WHERE count = 3) WHERE count = 0"
+    ),
+}
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("statement", BY_ROWID.values(), ids=BY_ROWID)
+def test_sqlite_does_not_replace_a_chain_by_its_hidden_rowid(statement, tenant):
+    LogChain.objects.create(tenant_id=uuid.UUID(int=8))
+    before = stored()
+    with pytest.raises(DatabaseError, match="append-only"):
+        execute(statement)
+    assert stored() == before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"count": 2},
+        {"head": FORGED},
+        {"kept_from": 999},
+        {"kept_previous": FORGED},
+        {"kept_signature": FORGED},
+    ],
+    ids=str,
+)
+def test_a_chain_begins_empty(changes, tenant):
+    before = stored()
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+        LogChain.objects.create(tenant_id=OTHER, **changes)
     assert stored() == before
 
 

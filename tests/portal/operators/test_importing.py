@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from portal.accounts.proof import proof_address
 from portal.activity.models import LogEntry
 from portal.core.dates import NOT_ISO, OUT_OF_RANGE
 from portal.mail.models import Outbox
@@ -15,6 +16,7 @@ from portal.operators import importing
 from portal.operators.model_admin import BAD_FILTER
 from portal.tenants.models import Invitation, Tenant
 from subscriptions.models import Plan, State, Subscription
+from tests.support.accounts import sign_in, stale
 from tests.support.admin_pages import address
 from tests.support.factories import make_subscription
 from tests.support.operator_actions import TENANTS, operator_of
@@ -66,6 +68,41 @@ def test_the_confirmed_file_is_imported_row_by_row(operator_client, contoso):
     ]
     told = [(row.action, row.reason) for row in LogEntry.objects.all()]
     assert told == [("tenant.opened", "Bought")] * 2
+
+
+def test_a_file_needs_a_recent_proof(operator, contoso, client_for):
+    client = client_for(operator, at=stale())
+    response = send(client, Tenant, TENANTS)
+    assert response.headers["Location"] == proof_address(address(Tenant, "import"))
+    assert Tenant.objects.get() == contoso
+
+
+def test_a_dry_run_is_shown_again_after_the_proof(operator, contoso, client_for):
+    client = client_for(operator, at=stale())
+    sent = {"text": TENANTS, "reason": "Bought", "confirmed": "1"}
+    response = client.post(address(Tenant, "import"), sent)
+    assert response.headers["Location"] == proof_address(address(Tenant, "import"))
+    sign_in(client, operator)
+    shown = client.get(address(Tenant, "import"))
+    assert [row.refused for row in shown.context["results"]] == [False, False, True, True]
+    assert (shown.context["is_done"], Tenant.objects.get()) == (False, contoso)
+    reason = shown.context["form"].cleaned_data["reason"]
+    assert (shown.context["text"], reason) == (TENANTS, "Bought")
+    confirm(client, Tenant, shown)
+    assert Tenant.objects.count() == 3
+
+
+@pytest.mark.parametrize("fields", [{"text": TENANTS}, {"confirmed": "1"}])
+def test_a_file_that_no_dry_run_has_shown_is_not_imported(fields, operator_client, contoso):
+    text = b"name,country,owner_email\nNever Shown Ltd,USA,a@b.example\n"
+    file = SimpleUploadedFile("table.csv", text, "text/csv")
+    sent = {"file": file, "reason": "Bought", **fields}
+    response = operator_client.post(address(Tenant, "import"), sent)
+    assert (response.status_code, response.context["form"].errors["file"]) == (
+        422,
+        ["No dry run has shown this file. Send it alone."],
+    )
+    assert Tenant.objects.get() == contoso
 
 
 def test_subscriptions_are_imported(operator_client, contoso):
@@ -160,14 +197,73 @@ def test_what_was_exported_is_imported_as_it_was(operator_client):
     assert Tenant.objects.get().name == "=A;=B \uff1dC,-D"
 
 
-@pytest.mark.parametrize(
-    "query", ["effective_state=nonsense", "country=XX", "is_self_started__exact=7"]
-)
-def test_an_export_refuses_a_filter_that_is_not_understood(query, operator_client, contoso):
+BIG = "9" * 23
+STRANGE = [
+    (Subscription, "effective_state=nonsense"),
+    (Subscription, "country=XX"),
+    (Subscription, "is_self_started__exact=7"),
+    (Subscription, "plan__id__exact=999999"),
+    (Subscription, f"plan__id__exact={BIG}"),
+    (Subscription, "plan=999999"),
+    (Subscription, "tenant__id__exact=00000000-0000-0000-0000-000000000001"),
+    (Subscription, "pk__in=1,x"),
+    (Subscription, "state__exact=nonsense"),
+    (Subscription, "state=nonsense"),
+    (Subscription, "state__in=active,nonsense"),
+    (Subscription, "state__exact=active&state__exact=nonsense"),
+    (Subscription, "created_at__gte=2027-13-01"),
+    (Subscription, "plan__isnull=maybe"),
+    (Subscription, "nothing=x"),
+    (Subscription, "o=abc"),
+    (Subscription, "o=99"),
+    (Subscription, "p=abc"),
+    (Subscription, f"p={BIG}"),
+    (Subscription, "q=%00"),
+    (LogEntry, f"seq__gt={BIG}"),
+    (LogEntry, "actor_kind__exact=nonsense"),
+    (Outbox, "sent_at__isempty=maybe"),
+]
+REFUSED = [
+    (Subscription, "created_at__month=13"),
+    (Subscription, "name__regex=("),
+    (Subscription, "name__iregex=(a%2B)%2B$"),
+    (Subscription, "tenant__name__regex=("),
+    (LogEntry, "at__day=31&at__month=2"),
+    (LogEntry, "details__foo=x"),
+    (LogEntry, "details__id__regex=("),
+    (LogEntry, "details__id__foo=x"),
+]
+UNDERSTOOD = [
+    (Subscription, "effective_state=pending&o=-1.2&p=1&q=Term"),
+    (Subscription, "o=&state__in=pending,active&plan__isnull=0"),
+    (Subscription, "tenant__id__exact={tenant}&created_at__gt=2026-01-01T00:00:00%2B00:00"),
+    (LogEntry, "tenant_id__exact={tenant}&details__id=x&seq__gt=0"),
+    (Outbox, "sent_at__isempty=1"),
+]
+
+
+@pytest.mark.parametrize(("model", "query"), STRANGE)
+def test_an_export_refuses_a_filter_that_is_not_understood(model, query, operator_client, contoso):
     make_subscription(tenant=contoso)
-    response = operator_client.get(f"{address(Subscription, 'export')}?{query}")
+    response = operator_client.get(f"{address(model, 'export')}?{query}")
     assert response.status_code == 400
     assert BAD_FILTER in response.content.decode()
+
+
+@pytest.mark.parametrize("page", ["changelist", "export"])
+@pytest.mark.parametrize(("model", "query"), REFUSED)
+def test_no_list_takes_a_look_up_that_it_does_not_offer(
+    model, query, page, operator_client, contoso
+):
+    make_subscription(tenant=contoso)
+    assert operator_client.get(f"{address(model, page)}?{query}").status_code == 400
+
+
+@pytest.mark.parametrize("page", ["changelist", "export"])
+@pytest.mark.parametrize(("model", "query"), UNDERSTOOD)
+def test_what_pages_link_to_is_understood(model, query, page, operator_client, contoso):
+    query = query.format(tenant=contoso.pk)
+    assert operator_client.get(f"{address(model, page)}?{query}").status_code == 200
 
 
 @pytest.mark.parametrize(
