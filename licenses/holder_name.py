@@ -54,6 +54,11 @@ def admit(name: str) -> str:
     name = names.normalised(name)
     if names.is_blank(name):
         raise Refused("Enter the holder's name; blanks alone are no name.", field=FIELD)
+    if len(name) > MAX_CHARACTERS:
+        raise Refused(
+            f"Use at most {MAX_CHARACTERS} characters for the holder's name; this has {len(name)}.",
+            field=FIELD,
+        )
     if SECRETS.search(name):
         raise Refused(
             "This looks like a secret. License keys are public: enter a name that everybody may "
@@ -71,9 +76,4 @@ def admit(name: str) -> str:
         names.validate(name)
     except ValidationError as error:
         raise Refused(str(error.message), field=FIELD) from error
-    if len(name) > MAX_CHARACTERS:
-        raise Refused(
-            f"Use at most {MAX_CHARACTERS} characters for the holder's name; this has {len(name)}.",
-            field=FIELD,
-        )
     return name

@@ -7,6 +7,7 @@ through every argument of a path.
 import re
 import uuid
 from collections.abc import Iterator
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -22,7 +23,12 @@ from tests.support.admin_pages import address, fill
 from tests.support.factories import make_tenant
 from tests.support.urls import walk
 
+LONG = ["a" * 60_000, "a." * 30_000, "ä" * 60_000]
+CPU_SECONDS = 5
+"""Far more than any page takes; what is quadratic in the length of LONG takes longer."""
+
 NASTY = [
+    *LONG,
     "9" * 23,
     "-1",
     str(2**63),
@@ -54,14 +60,18 @@ MEMBER_PARAMETERS = {
 
 
 def failing(client: Client, urls: Iterator[tuple[str, dict[str, str]]]) -> tuple[int, list[Any]]:
-    """Return how many addresses were asked for, and those that ended in an error of ours."""
+    """Return how many addresses were asked for, and those that ended in an error of ours.
+
+    One that took more than CPU_SECONDS counts as an error.
+    """
     client.raise_request_exception = False
     count, found = 0, []
     for url, query in urls:
+        begin = thread_time()
         response = client.get(url, query)
         count += 1
-        if response.status_code >= 500:
-            found.append((url, query, response.status_code))
+        if response.status_code >= 500 or thread_time() - begin > CPU_SECONDS:
+            found.append((url[:200], query, response.status_code))
     return count, found
 
 
@@ -71,6 +81,13 @@ def subscription(contoso: Tenant, manager: User, signing_key: Any) -> Subscripti
     for user in User.objects.filter(memberships__tenant=contoso):
         make_tenant().memberships.create(user=user, role=Role.OWNER)
     return LicenseKey.objects.earliest("pk").license.subscription
+
+
+@pytest.mark.parametrize("value", LONG, ids=["run", "dots", "accents"])
+def test_a_long_value_from_a_stranger_costs_little(value, client, db):
+    addresses = ["/admin/", "/admin/portal/user/", "/public/status"]
+    _, found = failing(client, ((url, {"q": value}) for url in addresses))
+    assert found == []
 
 
 @pytest.mark.sweep
@@ -120,7 +137,7 @@ def paths() -> Iterator[str]:
         whole = re.sub(r"\\Z|\^|\$", "", route)
         if "<" not in whole or "(" in whole:
             continue
-        for value in FEW:
+        for value in [LONG[0], *FEW]:
             quoted = value.replace("\x00", "%00")
             yield "/" + re.sub(r"<[^>]+>", lambda _, quoted=quoted: quoted, whole)  # type: ignore[misc]
 

@@ -11,15 +11,17 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from email.utils import parseaddr
+from email.errors import MessageError
+from email.policy import EmailPolicy
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import dj_database_url
 import psycopg
 from cryptography.fernet import Fernet
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
 from psycopg.conninfo import make_conninfo
 from redis import ConnectionPool, RedisError
 
@@ -28,6 +30,8 @@ from portal.config.kept_secrets import KeptSecrets
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
+"""Categories of controls, surrogates, line separators and paragraph separators."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 MIN_DIFFERENT_CHARACTERS = 5
@@ -44,6 +48,24 @@ MAPPED_BITS = 96
 
 ESCAPES = "In user names and passwords write # as %23, / as %2F, ? as %3F, @ as %40, [ as %5B."
 
+REDIS_NUMBERS = {
+    "db": (0, 1_000_000),
+    "socket_timeout": (0.01, 60),
+    "socket_connect_timeout": (0.01, 60),
+    "health_check_interval": (0, 3600),
+    "protocol": (2, 3),
+}
+"""Options of Redis clients with their least and greatest values; times are seconds."""
+REDIS_FILES = {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}
+REDIS_OPTIONS = {
+    *REDIS_NUMBERS,
+    *REDIS_FILES,
+    "max_connections",
+    "socket_keepalive",
+    "ssl_cert_reqs",
+    "ssl_check_hostname",
+}
+
 _HOST = re.compile(r"\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", re.IGNORECASE)
 
 
@@ -59,7 +81,7 @@ class Environment:
         """Return the variable as it stands; without a default it must be set."""
         self.asked.add(name)
         value = self.variables.get(name, "").strip()
-        if any(unicodedata.category(character) in {"Cc", "Cs"} for character in value):
+        if any(unicodedata.category(character) in NOT_IN_A_LINE for character in value):
             self._mistake(name, "must be one line of text in UTF-8.")
             return default or ""
         if value:
@@ -138,7 +160,7 @@ class Environment:
         """Return the address of a page, https://… or http://…."""
         value = self.text(name, default)
         parts = self._split(name, value, "must be an address such as https://shop.example.com.")
-        if parts and (parts.scheme not in DEFAULT_PORTS or not parts.hostname or " " in value):
+        if parts and (parts.scheme not in DEFAULT_PORTS or not _host(parts) or " " in value):
             self._mistake(name, "must be an address such as https://shop.example.com.")
         return value
 
@@ -152,19 +174,15 @@ class Environment:
         parts = self._split(name, value, hint)
         if not value or parts is None:
             return ""
-        try:
-            host = (parts.hostname or "").encode("idna").decode()
-        except UnicodeError:
-            host = ""
-        shown = f"[{host}]" if ":" in host else host
-        if parts.scheme not in DEFAULT_PORTS or not _HOST.fullmatch(shown) or parts.path:
+        host = _host(parts)
+        if parts.scheme not in DEFAULT_PORTS or not host or parts.path:
             self._mistake(name, hint)
             return ""
         if "@" in parts.netloc or parts.query or parts.fragment:
             self._mistake(name, f"has no user, query or fragment: it {hint}")
             return ""
         port = "" if parts.port in {None, DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
-        return f"{parts.scheme}://{shown}{port}"
+        return f"{parts.scheme}://{host}{port}"
 
     def cache(self, name: str) -> str:
         """Return the address of a Redis server, empty when there is none."""
@@ -178,14 +196,13 @@ class Environment:
         if parts.scheme == "unix":
             has_place = bool(parts.path)
         else:
-            has_place = bool(parts.hostname) and re.fullmatch(r"(/\d*)?", parts.path) is not None
+            has_place = bool(_host(parts)) and re.fullmatch(r"(/\d*)?", parts.path) is not None
         if parts.scheme not in {"redis", "rediss", "unix"} or not has_place or parts.fragment:
             self._mistake(name, f"{hint} {ESCAPES}")
             return ""
-        try:
-            ConnectionPool.from_url(value).make_connection()  # which connects to nothing yet
-        except (ValueError, TypeError, RedisError):
-            self._mistake(name, f"has an option that Redis clients do not know: it {hint}")
+        mistake = _mistake_in_redis_options(value, dict(parse_qsl(parts.query)))
+        if mistake:
+            self._mistake(name, mistake)
             return ""
         return value
 
@@ -309,8 +326,7 @@ class Environment:
     def sender(self, name: str, default: str | None) -> str:
         """Return the sender of mail, `name@example.com` or `Name <name@example.com>`."""
         value = self.text(name, default)
-        address = parseaddr(value)[1]
-        if value and not (address.isascii() and re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", address)):
+        if value and not _is_sender(value):
             self._mistake(name, "must be an address such as Licenses <licenses@example.com>.")
         return value
 
@@ -328,16 +344,19 @@ class Environment:
             return {}
         if parts.scheme == "console":
             return {"BACKEND": "portal.mail.console.EmailBackend"}
-        if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        if parts.scheme not in {"smtp", "smtps"} or not _host(parts):
             self._mistake(name, hint)
+        elif not (user + password).isascii():
+            self._mistake(name, "has a user name or password beyond ASCII: SMTP takes none.")
         elif parts.path.strip("/") or parts.query or parts.fragment:
             self._mistake(name, f"{hint} {ESCAPES}")
         is_other = not (console or _is_this_machine(parts.hostname or ""))
         options = {
-            "host": parts.hostname,
+            "host": _host(parts).strip("[]"),
             "port": parts.port or (465 if parts.scheme == "smtps" else 587),
-            "username": unquote(parts.username or ""),
-            "password": unquote(parts.password or ""),
+            "username": user,
+            "password": password,
             "use_ssl": parts.scheme == "smtps",
             "use_tls": parts.scheme == "smtp" and (bool(parts.username) or is_other),
             "timeout": 20,
@@ -359,7 +378,7 @@ class Environment:
         """Return the parts of an address whose brackets and port are right, else None."""
         try:
             parts = urlsplit(value)
-            if parts.port != 0:
+            if parts.port != 0 and "\0" not in unquote(value):
                 return parts
         except ValueError:
             pass
@@ -379,6 +398,16 @@ class Environment:
         self.mistakes.append(f"{name} {hint}")
 
 
+def _host(parts: SplitResult) -> str:
+    """Return the host of an address in IDNA, with brackets as a request names it, or nothing."""
+    try:
+        host = unquote(parts.hostname or "").encode("idna").decode()
+    except UnicodeError:
+        return ""
+    shown = f"[{host}]" if ":" in host else host
+    return shown if _HOST.fullmatch(shown) else ""
+
+
 def host_of(origin: str) -> str:
     """Return the host of an address as a request's Host names it, without port."""
     host = urlsplit(origin).hostname or ""
@@ -391,9 +420,38 @@ def make_private(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
+def _is_sender(value: str) -> bool:
+    """Return whether a From header can hold the text, as one address that mail comes from."""
+    try:
+        header: Any = EmailPolicy().header_factory("From", value)
+        [address] = header.addresses
+        validate_email(address.addr_spec)
+    except (ValueError, IndexError, MessageError, ValidationError):
+        return False
+    return not header.defects and address.addr_spec.isascii()
+
+
+def _mistake_in_redis_options(address: str, options: dict[str, str]) -> str:
+    """Return what is wrong with the options behind the address of a Redis server, or nothing."""
+    try:
+        pool = ConnectionPool.from_url(address)
+        pool.make_connection()  # which connects to nothing yet
+    except (ValueError, TypeError, RedisError):
+        return "has an option that Redis clients do not take, or a wrong value of one."
+    if not options.keys() <= REDIS_OPTIONS:
+        return f"has other options than {', '.join(sorted(REDIS_OPTIONS))}."
+    for option, (least, most) in REDIS_NUMBERS.items():
+        if not least <= pool.connection_kwargs.get(option, least) <= most:
+            return f"has a wrong {option}: it must be from {least} to {most}."
+    for option in REDIS_FILES & options.keys():
+        if not Path(options[option]).is_file():
+            return f"names a file in {option} that is not there."
+    return ""
+
+
 def _is_plain(parts: SplitResult) -> bool:
     """Return whether an address has a host, and no user, query or fragment."""
-    return bool(parts.hostname) and not ("@" in parts.netloc or parts.query or parts.fragment)
+    return bool(_host(parts)) and not ("@" in parts.netloc or parts.query or parts.fragment)
 
 
 def _is_this_machine(host: str) -> bool:

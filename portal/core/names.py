@@ -10,6 +10,7 @@ from typing import Any, override
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.db.models import QuerySet
 from django.db.models.lookups import IContains, IRegex
@@ -36,9 +37,21 @@ INVISIBLE = {*range(0x115F, 0x1161), 0x34F, *range(0x17B4, 0x17B6), *range(0x180
 }
 """Code points that are invisible alone, and neither blanks nor of the category Cf."""
 
-ADDRESS = re.compile(r"://|@|\bwww\.|\w{2,}[.\u3002\uff0e][^\W\d_]{2,}", re.IGNORECASE)
-"""What a mail program may turn into a link."""
+DOTS = ".\u3002\uff0e\uff61"
+"""What browsers take for the dot of a domain (UTS #46)."""
 
+LINK = re.compile(r"://|@|\bwww\.|(?<!\d)(?:\d{1,3}\.){3}\d", re.IGNORECASE)
+"""A scheme, an email address, a web server, an IPv4 address."""
+
+DOMAIN = re.compile(
+    rf"(?:(?P<initial>(?<![\w-])[^\W\d_])|(?<=[^\s{DOTS}]))[{DOTS}](?P<word>[^\W\d_]{{2,}}+)(?P<path>/?)"
+)
+"""Two labels of a domain, or an initial before a name."""
+
+MAX_READ = 4_096
+"""Characters of the longest text that is normalised, which may take quadratic time."""
+
+TOO_LONG = "Use at most %(limit_value)d characters; this has %(show_value)d."
 BLANK = "Enter a name: this one shows nothing."
 CONTROLS = "The name holds invisible control characters, maybe from copying. Type it by hand."
 NO_ADDRESS = (
@@ -50,14 +63,28 @@ def normalised(text: str) -> str:
     """Return the text in NFC, with plain, single spaces, and none at its ends.
 
     Characters that are never visible are left out. Controls and line breaks within the text stay:
-    `validate` refuses them.
+    `validate` refuses them. A text of more than MAX_READ characters is returned as it is.
     """
+    if len(text) > MAX_READ:
+        return text
     text = "".join(
         " " if unicodedata.category(c) == "Zs" or c in BLANKS else c
         for c in text.strip()
         if ord(c) not in DROPPED
     )
     return re.sub(" {2,}", " ", unicodedata.normalize("NFC", text)).strip()
+
+
+def read(text: str, *, max_length: int | None) -> str:
+    """Return the normalised text; `max_length` (by default MAX_READ) counts that form.
+
+    Raises ValidationError for a longer one, and, unless nothing is left, as `validate` does.
+    """
+    name = normalised(text)
+    MaxLengthValidator(min(max_length or MAX_READ, MAX_READ), TOO_LONG)(name)
+    if name:
+        validate(name)
+    return name
 
 
 def is_blank(text: str) -> bool:
@@ -77,9 +104,20 @@ def validate(text: str) -> None:
 
 
 def validate_no_address(text: str) -> None:
-    """Raise ValidationError for what a mail program would turn into a link."""
-    if ADDRESS.search(text) or ADDRESS.search(unicodedata.normalize("NFKC", text)):
-        raise ValidationError(NO_ADDRESS)
+    """Raise ValidationError for what a mail program would turn into a link.
+
+    The text has at most MAX_READ characters.
+    """
+    for form in (text, unicodedata.normalize("NFKC", text)):
+        if LINK.search(form) or not all(map(_is_initial, DOMAIN.finditer(form))):
+            raise ValidationError(NO_ADDRESS)
+
+
+def _is_initial(match: re.Match[str]) -> bool:
+    """Return whether a match of DOMAIN is an initial and a capitalised word: J.Smith, U.GmbH."""
+    word = match["word"]
+    is_capitalised = word[0].isupper() and not word.isupper()
+    return match["initial"] is not None and is_capitalised and not match["path"]
 
 
 def admitted(
@@ -89,15 +127,13 @@ def admitted(
 
     A name that appears in mails (`in_mails`) holds no address. Raises Refused, for the field.
     """
-    name = normalised(text)
     try:
+        name = read(text, max_length=max_length)
         validate(name)
         if in_mails:
             validate_no_address(name)
     except ValidationError as error:
-        raise Refused(str(error.message), field=field) from error
-    if max_length is not None and len(name) > max_length:
-        raise Refused(f"Use at most {max_length} characters; this has {len(name)}.", field=field)
+        raise Refused(error.messages[0], field=field) from error
     return name
 
 
@@ -137,7 +173,7 @@ def put_stored_right(rows: QuerySet[Any], *, in_mails: bool, otherwise: str) -> 
 
 def _without_address(text: str) -> str:
     text = re.sub(r"://|@|(?<=\bwww)\.", " ", text, flags=re.IGNORECASE)
-    return normalised(re.sub(r"[.\u3002\uff0e](?=\S)", r"\g<0> ", text))
+    return normalised(re.sub(rf"[{DOTS}](?=\S)", r"\g<0> ", text))
 
 
 def _holds_address(text: str) -> bool:
@@ -160,10 +196,7 @@ class NameFormField(forms.CharField):
 
     @override
     def to_python(self, value: Any) -> str:
-        text = normalised(super().to_python(value) or "")
-        if text and "\0" not in text:  # Django's own validator refuses those
-            validate(text)
-        return text
+        return read(super().to_python(value) or "", max_length=self.max_length)
 
 
 class NameField(models.CharField):
@@ -180,11 +213,9 @@ class NameField(models.CharField):
 
     @override
     def clean(self, value: Any, model_instance: Any) -> Any:
-        text = normalised(str(value or ""))
-        if text:
-            validate(text)
-            if self.in_mails:
-                validate_no_address(text)
+        text = read(str(value or ""), max_length=self.max_length)
+        if self.in_mails:
+            validate_no_address(text)
         return super().clean(text, model_instance)
 
     @override

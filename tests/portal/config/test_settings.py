@@ -1,5 +1,6 @@
 """Every variable of the settings, with nasty values: the portal starts or names the variable."""
 
+import email.policy
 import os
 import re
 from pathlib import Path
@@ -9,7 +10,10 @@ import pytest
 from django.conf import settings
 from django.core.cache.backends.redis import RedisCacheClient
 from django.core.exceptions import ImproperlyConfigured
+from django.core.mail import EmailMessage
+from django.core.mail.backends.smtp import EmailBackend as SmtpBackend
 from django.db.backends.sqlite3.base import DatabaseWrapper
+from redis import RedisError
 
 from tests.support.environment import COMPANY, PRODUCTION
 
@@ -78,6 +82,16 @@ NASTY = [
     "smtp://user:pass@mail.example.com:smtp",
     "smtp://user:pass@mail.example.com:0",
     "smtp://:25",
+    "smtps://a..b",
+    "smtps://a%00b",
+    "smtps://u:p%C3%A4ss@mail.example.com",
+    "x@b..c",
+    "x(y)z@b.cc",
+    "x@b.cc, y@b.cc",
+    "Licenses: Portal <x@b.cc>",
+    "Zoë <zoë@b.cc>",
+    "Zo\u2028e <x@b.cc>",
+    '"Portal <x@b.cc>',
     "smtps://mail.example.com/path",
     "cache.example.com",
     "cache.example.com:6379",
@@ -87,6 +101,18 @@ NASTY = [
     "redis://cache.example.com:port",
     "redis://cache.example.com/zero",
     "redis://cache.example.com?nonsense=1",
+    "redis://a..b:6379/0",
+    "redis://a%00b",
+    "redis://cache.example.com?db=-1",
+    "redis://cache.example.com?socket_timeout=-1",
+    "redis://cache.example.com?socket_timeout=nan",
+    "redis://cache.example.com?encoding=xyz",
+    "redis://cache.example.com?retry=3",
+    "redis://cache.example.com?credential_provider=x",
+    "redis://cache.example.com?protocol=7",
+    "rediss://cache.example.com?ssl_ca_certs=/nowhere",
+    "rediss://cache.example.com?ssl_cert_reqs=maybe",
+    "unix:///nowhere%00",
     "redis://:pa#ss@cache.example.com",
     "unix://",
     "mysql://database.example.com/portal",
@@ -131,6 +157,11 @@ def must_work(made: dict[str, Any]) -> None:
     if "OPTIONS" in mailer:
         assert mailer["OPTIONS"]["host"]
         assert mailer["OPTIONS"]["port"] in range(1, 65_536)
+        assert mailer["OPTIONS"]["host"].encode("idna")
+        assert (mailer["OPTIONS"]["username"] + mailer["OPTIONS"]["password"]).encode("ascii")
+    mail = EmailMessage(made["PORTAL_NAME"], "", made["MAIL_FROM"], ["a@b.example"])
+    assert mail.message(policy=email.policy.SMTP).as_bytes()
+    assert "@" in SmtpBackend.prep_address(None, mail.from_email)
     if made["CACHE_URL"]:
         [place] = made["CACHES"]["default"]["LOCATION"]
         RedisCacheClient([place]).get_client().connection_pool.make_connection()
@@ -234,6 +265,47 @@ def test_mail_goes_to_another_machine_over_tls_only(address, tls, ssl, monkeypat
     made = loaded(monkeypatch, PRODUCTION | folder | {"MAIL_URL": address})
     options = made["MAILERS"]["default"]["OPTIONS"]
     assert (options["use_tls"], options["use_ssl"]) == (tls, ssl)
+
+
+GOOD_CACHES = [
+    "redis://127.0.0.1:1/0?socket_timeout=0.5&health_check_interval=30&protocol=3",
+    "rediss://user:p%C3%A4ss@localhost:1?db=2&ssl_cert_reqs=none&ssl_check_hostname=false",
+    "redis://[::1]:1?max_connections=5&socket_keepalive=true&socket_connect_timeout=1",
+    "unix:///nowhere/redis?db=1",
+]
+
+
+@pytest.mark.parametrize("address", [value for value in NASTY if "redis" in value] + GOOD_CACHES)
+def test_a_cache_is_refused_at_the_start_or_falls_back(address, monkeypatch, tmp_path):
+    folder = {"DATA_DIR": str(tmp_path / "data")}
+    made, refusal = outcome(monkeypatch, PRODUCTION | folder | {"CACHE_URL": address})
+    assert (made is None) is (address not in GOOD_CACHES), refusal
+    if made is not None:
+        with pytest.raises((RedisError, OSError)):  # as SharedCache expects
+            RedisCacheClient(made["CACHES"]["default"]["LOCATION"]).get("key", None)
+
+
+@pytest.mark.parametrize(
+    ("sender", "starts"),
+    [
+        ("x@b.cc", True),
+        ("<x@b.cc>", True),
+        ("Müller Co <x@b.cc>", True),
+        ("Müller.Co <x@b.cc>", False),
+        ('"A, B" <x@b.cc>', True),
+        ("x@b..c", False),
+        ("x(y)z@b.cc", False),
+        ("A, B <x@b.cc>", False),
+        ("x@b.cc\u2028", True),  # a blank at the end
+        ("x\u2029 <x@b.cc>", False),
+    ],
+)
+def test_the_sender_is_one_address_that_mail_can_come_from(sender, starts, monkeypatch, tmp_path):
+    folder = {"DATA_DIR": str(tmp_path / "data")}
+    made, refusal = outcome(monkeypatch, PRODUCTION | folder | {"MAIL_FROM": sender})
+    assert (made is not None) is starts, refusal
+    if made is not None:
+        must_work(made)
 
 
 def test_cookies_are_bound_to_this_host_under_https(monkeypatch, tmp_path):

@@ -2,6 +2,7 @@
 
 import importlib
 import unicodedata
+from time import thread_time
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 from django.urls import reverse
 
+from licenses import holder_name
 from licenses.models import License
 from portal.accounts.flows.accounts import edit_user, rename_user
 from portal.accounts.models import User
@@ -43,7 +45,9 @@ INVISIBLE = [
 ]
 CONTROLS = ["Bob\n\nverify", "Bob\u202egnp", "Bob\x00", "Bob\u2028x", "Bob\u2067x", "Bob\ud800"]
 LINKS = ["Bob https://evil.example", "bob@evil.example", "www.evil", "evil.example",
-         "evil\uff0eexample", "bob\uff20evil"]  # fmt: skip
+         "evil\uff0eexample", "bob\uff20evil", "Blocked, verify at t.co/abc1",
+         "contoso-1.com/x", "evil-a.de/login", "x.com", "X.COM", "T.Co/x", "evil_.de", "a\u0338.de",
+         "1.2.3.4/x", "evil\uff61example", "Bob.Smith"]  # fmt: skip
 EMPTY = {"Enter a name: this one shows nothing.", "This field cannot be blank.", "Enter a name.",
          "This field is required.", "Enter your name."}  # fmt: skip
 
@@ -151,9 +155,32 @@ def test_no_address_stands_in_the_name_of_a_person_or_tenant(doors):
     assert told == {names.NO_ADDRESS}
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["J. Smith", "J.Smith", "J.P.Morgan", "A.T.U. GmbH", "A.T.U.GmbH", "St. Gallen", "e.V.",
+     "1. FC Köln", ".NET Foundation", "Bob (J.Smith)", "Version 1.2.3", "3.14 Ltd.", "a. B"],
+)  # fmt: skip
+def test_initials_and_numbers_are_no_address(name, owner):
+    assert rename_user(user=owner, name=name, actor=SYSTEM).name == name
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 20_000, "a." * 10_000, "eyJ" * 10_000, "1" * 20_000, "a\u0316\u0301" * 20_000]
+)
+def test_the_length_is_judged_before_anything_that_takes_time(name, owner_client, doors):
+    begin = thread_time()
+    told = {refused(door, name) for door in doors.all.values()}
+    response = owner_client.post(reverse("profile:detail"), {"name": name})
+    with pytest.raises(Refused) as refusal:
+        holder_name.admit(name)
+    told |= {*response.context["form"].errors["name"], refusal.value.sentence}
+    assert {sentence.partition(" at most ")[0] for sentence in told} == {"Use"}
+    assert thread_time() - begin < 5
+
+
 def test_length_counts_as_stored(owner):
     assert rename_user(user=owner, name="e\u0301" * 150, actor=SYSTEM).name == "é" * 150
-    assert "(it has 151)" in refused(
+    assert "this has 151." in refused(
         lambda name: rename_user(user=owner, name=name, actor=SYSTEM), "e\u0301" * 151
     )
 
@@ -215,6 +242,7 @@ STORED = {
     "Bob\u202e www.evil.example": "Bob www evil. example",
     "jane@contoso.com": "jane contoso. com",
     "\u0958" * 150: unicodedata.normalize("NFC", "\u0958" * 75),
+    "1.2.3.4/x or t.co/abc1": "1. 2. 3. 4/x or t. co/abc1",
     "\uff57\uff57\uff57\uff0eevil\uff0eexample": "www evil. example",
 }
 
