@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from django.utils.csp import CSP
 
-from portal.config.environment import Environment, host_of, make_private
+from portal.config.environment import Environment, host_of
 from portal.config.kept_secrets import KeptSecrets
 from portal.server.database import UNREACHABLE, pool
 from portal.server.transport import SCHEME
@@ -27,17 +27,14 @@ _kept = KeptSecrets(DATA_DIR / "secrets.json") if DEMONSTRATION else None
 SECRET_KEY = env.secret("SECRET_KEY", kept=_kept, minimum=50)
 KEY_ENCRYPTION_KEYS = env.encryption_keys("KEY_ENCRYPTION_KEYS", kept=_kept)
 LOG_KEY = env.secret("LOG_KEY", kept=_kept)
-LOG_ANCHORS_FILE = Path(
-    env.text("LOG_ANCHORS_FILE", str(DATA_DIR / "log-anchors.jsonl"))
-).absolute()
+LOG_ANCHORS_FILE = env.file("LOG_ANCHORS_FILE", DATA_DIR / "log-anchors.jsonl")
 METRICS_TOKEN = env.secret("METRICS_TOKEN", kept=_kept, is_needed=False)
 
 # Addresses
 PORT = env.integer("PORT", default=8000, minimum=1, maximum=65535)
 PUBLIC_URL = env.origin("PUBLIC_URL", f"http://localhost:{PORT}" if DEMONSTRATION else None)
-ALLOWED_HOSTS = env.hosts(
-    "ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEMONSTRATION else host_of(PUBLIC_URL)
-)
+_hosts = env.hosts("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEMONSTRATION else "")
+ALLOWED_HOSTS = list(dict.fromkeys([*filter(None, [host_of(PUBLIC_URL)]), *_hosts]))
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
 HTTPS = PUBLIC_URL.startswith("https://")
 if not HTTPS and not DEMONSTRATION:
@@ -338,5 +335,3 @@ LOGGING = {
 }
 
 env.finish()
-if not DEMONSTRATION:
-    make_private(DATA_DIR)

@@ -10,10 +10,10 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from email.errors import MessageError
 from email.policy import EmailPolicy
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -65,6 +65,23 @@ REDIS_OPTIONS = {
     "ssl_cert_reqs",
     "ssl_check_hostname",
 }
+
+ANYTHING, NUMBER = re.compile(".*"), re.compile("[0-9]{1,6}")
+POSTGRESQL_OPTIONS = {
+    "sslmode": re.compile("disable|allow|prefer|require|verify-ca|verify-full"),
+    "sslnegotiation": re.compile("postgres|direct"),
+    "channel_binding": re.compile("disable|prefer|require"),
+    "gssencmode": re.compile("disable|prefer|require"),
+    "target_session_attrs": re.compile("any|read-(write|only)|primary|(prefer-)?standby"),
+    "load_balance_hosts": re.compile("disable|random"),
+    "connect_timeout": NUMBER,
+    "keepalives": NUMBER,
+    "keepalives_idle": NUMBER,
+    "keepalives_interval": NUMBER,
+    "keepalives_count": NUMBER,
+    "tcp_user_timeout": NUMBER,
+}
+"""Options that libpq judges when it connects only, with the values that they take."""
 
 _HOST = re.compile(r"\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", re.IGNORECASE)
 
@@ -142,18 +159,34 @@ class Environment:
         return hosts
 
     def folder(self, name: str, default: Path, *, private: bool) -> Path:
-        """Return the absolute path of a folder, which need not exist yet.
+        """Return the absolute path of a folder, which is made if it is not there.
 
-        If it exists and is `private`, other users of the machine must have no access.
+        The portal must be able to write into it, and if it is `private`, other users of the
+        machine must have no access.
         """
         path = Path(self.text(name, str(default))).absolute()
+        reason = _why_not_writable(path)
+        if reason:
+            self._mistake(name, f"must be a folder that the portal can write into: {reason}.")
+        elif private and path.stat().st_mode & 0o007:
+            self._mistake(name, f"can be read by others: chmod o-rwx {path}")
+        return path
+
+    def file(self, name: str, default: Path) -> Path:
+        """Return the absolute path of a file to be written, whose folder is made where NAME is set.
+
+        The file need not exist yet.
+        """
+        path = Path(self.text(name, str(default))).absolute()
+        if path == default:
+            return path
+        reason = _why_not_writable(path.parent)
         try:
-            if path.exists() and not path.is_dir():
-                self._mistake(name, "must be the path of a folder.")
-            elif private and path.exists() and path.stat().st_mode & 0o007:
-                self._mistake(name, f"can be read by others: chmod o-rwx {path}")
-        except (OSError, ValueError):
-            self._mistake(name, "must be the path of a folder that the portal can read.")
+            reason = reason or ("it is a folder" if path.is_dir() else "")
+        except OSError as error:
+            reason = error.strerror or str(error)
+        if reason:
+            self._mistake(name, f"must be a file that the portal can write: {reason}.")
         return path
 
     def address(self, name: str, default: str) -> str:
@@ -264,6 +297,9 @@ class Environment:
                 make_conninfo("", **parsed.get("OPTIONS", {}))
             except psycopg.Error:
                 self._mistake(name, f"has an option that PostgreSQL does not know: it {hint}")
+            for option, value in parsed.get("OPTIONS", {}).items():
+                if not POSTGRESQL_OPTIONS.get(option, ANYTHING).fullmatch(str(value)):
+                    self._mistake(name, f"has a wrong value of {option}.")
         return parsed
 
     def secret(
@@ -414,10 +450,14 @@ def host_of(origin: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def make_private(folder: Path) -> None:
-    """Make a folder that only its owner can read, unless it exists or cannot be made."""
-    with suppress(OSError):
+def _why_not_writable(folder: Path) -> str:
+    """Make a folder for its owner alone, unless it is there; return why it cannot be written."""
+    try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return ""
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
 
 
 def _is_sender(value: str) -> bool:

@@ -24,8 +24,9 @@ _X_FORWARDED_FOR = "HTTP_X_FORWARDED_FOR"
 _BRACKETED = re.compile(r"\[([^\[\]]*)\](?::\d{1,5})?")
 _IPV4_AND_PORT = re.compile(r"([0-9.]+):\d{1,5}")
 _PARAMETER = re.compile(
-    r"""\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*(?:;|\Z)"""
+    r"""[\s;]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*(?:;|\Z)"""
 )
+_ESCAPED = re.compile(r"\\(.)")
 
 
 def client_address(request: HttpRequest) -> str:
@@ -49,17 +50,17 @@ def client_address(request: HttpRequest) -> str:
 def forwarded_scheme(request: HttpRequest) -> str | None:
     """Return `https` or `http` as a trusted proxy says; None when none does.
 
-    Of several values in X-Forwarded-Proto the first counts, which the proxy next to the client
-    wrote; of Forwarded, the one that stands with the client's address.
+    Of several values in X-Forwarded-Proto the last counts, which the nearest proxy wrote: those
+    before it may be the client's own. Of Forwarded, the one that stands with the client's address.
     """
     proxies: Sequence[Network] = settings.TRUSTED_PROXIES
     address = parsed(request.META.get("REMOTE_ADDR", "")) if proxies else None
     if not _is_trusted(address, proxies):
         return None
-    claimed: str | None = request.META.get("HTTP_X_FORWARDED_PROTO")
-    if claimed is not None:
-        return _scheme(claimed.partition(",")[0])
-    if _X_FORWARDED_FOR in request.META:
+    claimed = _listed(request, "HTTP_X_FORWARDED_PROTO")
+    if claimed:
+        return _scheme(claimed[-1])
+    if _listed(request, _X_FORWARDED_FOR):
         return None
     scheme = None
     for hop in _hops(request):
@@ -88,18 +89,26 @@ class _Hop(NamedTuple):
 
 def _hops(request: HttpRequest) -> Iterator[_Hop]:
     """Yield the hops, the one nearest to this server first."""
-    listed: str | None = request.META.get(_X_FORWARDED_FOR)
-    if listed is not None:
-        return map(_Hop, reversed(listed.split(",")))
+    listed = _listed(request, _X_FORWARDED_FOR)
+    if listed:
+        return map(_Hop, reversed(listed))
     return reversed(list(_forwarded(request.META.get("HTTP_FORWARDED", ""))))
+
+
+def _listed(request: HttpRequest, header: str) -> list[str]:
+    """Return the elements of a header; empty ones do not count (RFC 9110 5.6.1)."""
+    return [part for part in request.META.get(header, "").split(",") if part.strip()]
 
 
 def _forwarded(header: str) -> Iterator[_Hop]:
     """Yield the elements of a Forwarded header (RFC 7239 4); a malformed one names nobody."""
-    for text in _elements(header):
-        pairs, at = {}, 0
+    for element in _elements(header):
+        text, pairs, at = element.strip("; \t"), {}, 0
+        if not text:
+            continue
         while at < len(text) and (pair := _PARAMETER.match(text, at)):
-            pairs[pair[1].lower()], at = pair[2], pair.end()
+            value = _ESCAPED.sub(r"\1", pair[2]) if pair[2].startswith('"') else pair[2]
+            pairs[pair[1].lower()], at = value, pair.end()
         whole = at == len(text)
         yield _Hop(pairs.get("for", "") if whole else "", _scheme(pairs.get("proto", "")))
 

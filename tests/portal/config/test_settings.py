@@ -32,6 +32,9 @@ ASKS_FOR_OTHERS = {"DEMONSTRATION", "OIDC_PROVIDERS"}
 READ_OTHERWISE = {"DEMONSTRATION", "DEBUG", "DATA_DIR", "PUBLIC_URL", "SECRET_KEY", "MAIL_URL"}
 """Variables that the demonstration reads in another way."""
 
+WRITTEN = {"DATA_DIR", "LOG_ANCHORS_FILE"}
+"""Variables whose folder is made."""
+
 NASTY = [
     " ",
     ",",
@@ -122,6 +125,10 @@ NASTY = [
     "postgresql://user:pa/ss@database.example.com/portal",
     "postgresql://database.example.com:port/portal",
     "postgresql://database.example.com/portal?nonsense=1",
+    "postgresql://database.example.com/portal?sslmode=foo",
+    "postgresql://database.example.com/portal?connect_timeout=abc",
+    "postgresql://database.example.com/portal?target_session_attrs=mine",
+    "postgresql://database.example.com/portal?application_name=a%00b",
     "sqlite://",
     "sqlite:///",
     "sqlite://:memory:",
@@ -187,7 +194,7 @@ def test_a_nasty_value_starts_or_is_named(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for base in bases(tmp_path)[: 2 if name in READ_OTHERWISE else 1]:
         for value in NASTY:
-            if name == "DATA_DIR" and value.startswith("/"):
+            if name in WRITTEN and value.startswith("/"):
                 value = f"{tmp_path}{value}"  # noqa: PLW2901 (it is made and written into)
             made, refusal = outcome(monkeypatch, base | {name: value})
             if made is not None:
@@ -195,6 +202,45 @@ def test_a_nasty_value_starts_or_is_named(name, monkeypatch, tmp_path):
             else:
                 assert name in refusal or name in ASKS_FOR_OTHERS, (value, refusal)
                 assert not re.search(r"pa[#/\[]ss|s3cret|l0g", refusal)
+
+
+@pytest.mark.parametrize("name", sorted(WRITTEN))
+@pytest.mark.parametrize("value", ["/proc/nope", "/proc/nope/x", "/dev/null/x", "x" * 300 + "/y"])
+def test_what_cannot_be_written_is_named(name, value, monkeypatch, tmp_path):
+    folder = {"DATA_DIR": str(tmp_path / "data")}
+    _, refusal = outcome(monkeypatch, PRODUCTION | folder | {name: value})
+    assert [line.split()[1] for line in refusal.splitlines()[1:]] == [name]
+
+
+def test_the_anchors_are_a_file_in_a_folder_that_is_made(monkeypatch, tmp_path):
+    base = PRODUCTION | {"DATA_DIR": str(tmp_path / "data")}
+    assert "LOG_ANCHORS_FILE" in outcome(monkeypatch, base | {"LOG_ANCHORS_FILE": "/tmp"})[1]
+    file = tmp_path / "other" / "anchors"
+    assert loaded(monkeypatch, base | {"LOG_ANCHORS_FILE": str(file)})["LOG_ANCHORS_FILE"] == file
+    assert file.parent.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("options", "starts"),
+    [
+        ("sslmode=verify-full&connect_timeout=3&target_session_attrs=read-write", True),
+        ("application_name=portal&keepalives=1", True),
+        ("sslmode=foo", False),
+        ("connect_timeout=abc", False),
+        ("keepalives_idle=-1", False),
+    ],
+)
+def test_options_of_the_database_have_values_that_it_takes(options, starts, monkeypatch, tmp_path):
+    address = f"postgresql://database.example.com/portal?{options}"
+    folder = {"DATA_DIR": str(tmp_path / "data")}
+    made, refusal = outcome(monkeypatch, PRODUCTION | folder | {"DATABASE_URL": address})
+    assert (made is not None, "- DATABASE_URL has" in refusal) == (starts, not starts)
+
+
+def test_the_public_host_is_always_answered(monkeypatch, tmp_path):
+    folder = {"DATA_DIR": str(tmp_path / "data")}
+    made = loaded(monkeypatch, PRODUCTION | folder | {"ALLOWED_HOSTS": "other.example.com"})
+    assert made["ALLOWED_HOSTS"] == ["licenses.example.com", "other.example.com"]
 
 
 def test_the_folder_of_the_data_may_have_any_name(monkeypatch, tmp_path):

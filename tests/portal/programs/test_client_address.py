@@ -30,6 +30,10 @@ PROXIES = ["10.0.0.0/8", "fd00::/8"]
         (PROXIES, "::ffff:10.0.0.1", "198.51.100.1", "198.51.100.1"),
         (PROXIES, "10.0.0.1", "198.51.100.1, ::ffff:10.2.3.4", "198.51.100.1"),
         (PROXIES, "10.0.0.1", "192.0.2.66,198.51.100.1:51234,10.2.3.4:443", "198.51.100.1"),
+        (PROXIES, "10.0.0.1", "198.51.100.1,", "198.51.100.1"),
+        (PROXIES, "10.0.0.1", "192.0.2.66, 198.51.100.1, ", "198.51.100.1"),
+        (PROXIES, "10.0.0.1", ",, 198.51.100.1,, 10.2.3.4 ,,", "198.51.100.1"),
+        (PROXIES, "10.0.0.1", " , ", "10.0.0.1"),
         (PROXIES, "[fd00::1]:443", "[2001:db8::5]:51234", "2001:db8::5"),
     ],
 )
@@ -83,6 +87,9 @@ def test_every_spelling_of_an_address_is_the_same_address(spelling, address):
         ("for=192.0.2.66, for=unknown;proto=https", "10.0.0.1", "https"),
         ('for=192.0.2.66, for="198.51.100.1', "10.0.0.1", None),
         ("for=192.0.2.66, nonsense", "10.0.0.1", None),
+        (r'for="\[2001:db8::5\]";proto="htt\ps"', "2001:db8::5", "https"),
+        ("for=192.0.2.66, for=198.51.100.1, , ;,", "198.51.100.1", None),
+        (";;for=198.51.100.1;;proto=https;", "198.51.100.1", "https"),
         ("", "10.0.0.1", None),
         ('"' * 50_000, "10.0.0.1", None),
     ],
@@ -90,8 +97,9 @@ def test_every_spelling_of_an_address_is_the_same_address(spelling, address):
 )
 def test_forwarded_is_read_where_a_proxy_sends_it_alone(rf, settings, forwarded, address, scheme):
     settings.TRUSTED_PROXIES = [ipaddress.ip_network(network) for network in PROXIES]
-    request = rf.get("/", headers={"Forwarded": forwarded}, REMOTE_ADDR="10.0.0.1")
-    assert (client_address(request), forwarded_scheme(request)) == (address, scheme)
+    for empty in ({}, {"X-Forwarded-For": ""}, {"X-Forwarded-For": " ,", "X-Forwarded-Proto": ""}):
+        request = rf.get("/", headers={"Forwarded": forwarded} | empty, REMOTE_ADDR="10.0.0.1")
+        assert (client_address(request), forwarded_scheme(request)) == (address, scheme)
 
 
 def test_x_forwarded_for_counts_before_a_forwarded_that_the_client_may_have_made_up(rf, settings):
@@ -106,7 +114,10 @@ def test_x_forwarded_for_counts_before_a_forwarded_that_the_client_may_have_made
     [
         ("10.0.0.1", "https", "https"),
         ("::ffff:10.0.0.1", "HTTPS", "https"),
-        ("10.0.0.1", "https, http", "https"),
+        ("10.0.0.1", "https, http", "http"),
+        ("10.0.0.1", "http,https", "https"),
+        ("10.0.0.1", "https,", "https"),
+        ("10.0.0.1", "https, gopher", None),
         ("10.0.0.1", "http", "http"),
         ("10.0.0.1", "gopher", None),
         ("10.0.0.1", None, None),
