@@ -23,8 +23,14 @@ from portal.accounts.credentials import credentials_of
 from portal.accounts.devices import known_device, remember_device
 from portal.accounts.flows.accounts import address_in_use, drop_credentials
 from portal.accounts.flows.email_change import finish_email_change
-from portal.accounts.flows.failed_sign_ins import REFUSED_BY_LIMIT, record_failed_sign_in
+from portal.accounts.flows.failed_sign_ins import (
+    CHANGED_MEANWHILE,
+    DEACTIVATED,
+    REFUSED_BY_LIMIT,
+    record_failed_sign_in,
+)
 from portal.accounts.models import User
+from portal.accounts.requests import ways_used
 from portal.accounts.second_factor import has_second_factor
 from portal.core import email_addresses
 from portal.core.links import public_link
@@ -76,14 +82,17 @@ class AccountAdapter(DefaultAccountAdapter):
     def _record_failure(self, request: HttpRequest, email: str, way: str) -> None:
         user = User.objects.filter(email__iexact=email).first()
         address = client_address(request)
-        record_failed_sign_in(user=user, email=email, way=way, address=address)
+        record_failed_sign_in(user=user, email=email.lower(), way=way, address=address)
 
     @override
     def pre_login(self, request: HttpRequest, user: Any, **options: Any) -> HttpResponse | None:
         """Note the credentials of the first step: the sign-in ends when they change."""
+        way = ways_used(request, user)
         response: HttpResponse | None = super().pre_login(request, user, **options)
         if response is None:
             request.session[PROVEN_WITH] = credentials_of(user)
+        else:
+            self._record_failure(request, user.email, f"{way} ({DEACTIVATED})")
         return response
 
     @override
@@ -91,6 +100,8 @@ class AccountAdapter(DefaultAccountAdapter):
         """Raises ImmediateHttpResponse when the credentials changed after the first step."""
         proven_with = request.session.pop(PROVEN_WITH, "")
         if proven_with != credentials_of(user) or not user.is_active:
+            way = ways_used(request, user)
+            self._record_failure(request, user.email, f"{way} ({CHANGED_MEANWHILE})")
             request.session.flush()
             messages.error(request, "What you sign in with has changed. Sign in again.")
             raise ImmediateHttpResponse(redirect("account_login"))

@@ -30,6 +30,7 @@ from portal.accounts.flows.email_change import ask_email_change
 from portal.accounts.flows.failed_sign_ins import (
     CODE_AT_PROOF,
     CODE_AT_SECOND_STEP,
+    PASSWORD_AT_CHANGE,
     REFUSED_BY_LIMIT,
     record_failed_sign_in,
 )
@@ -60,7 +61,22 @@ class _NewPasswordForm(forms.Form):
 
 
 class ChangePasswordForm(_NewPasswordForm, AllauthChangePasswordForm):
-    """Another password, by the current one."""
+    """Another password, by the current one; a wrong one is recorded as a failed sign-in."""
+
+    @override
+    def clean_oldpassword(self) -> str:
+        try:
+            old: str = super().clean_oldpassword()
+        except forms.ValidationError:
+            user = signed_in_user(context.request)
+            record_failed_sign_in(
+                user=user,
+                email=user.email.lower(),
+                way=PASSWORD_AT_CHANGE,
+                address=client_address(context.request),
+            )
+            raise
+        return old
 
 
 class SetPasswordForm(_NewPasswordForm, AllauthSetPasswordForm):

@@ -14,12 +14,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, override
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import jwt
 import requests
 import urllib3
 from allauth.socialaccount.models import SocialApp
+from cryptography.exceptions import UnsupportedAlgorithm
 from django.conf import settings
 from django.utils.crypto import constant_time_compare
 from requests.adapters import HTTPAdapter
@@ -38,6 +39,24 @@ MAX_BYTES = 1 << 20
 """Bytes of one answer, headers included."""
 
 MAX_ENDPOINT_CHARACTERS = 2000
+
+PARAMETERS = {
+    "client_id",
+    "client_secret",
+    "code",
+    "code_challenge",
+    "code_challenge_method",
+    "code_verifier",
+    "grant_type",
+    "max_age",
+    "nonce",
+    "prompt",
+    "redirect_uri",
+    "response_type",
+    "scope",
+    "state",
+}
+"""What we send to endpoints, whose own query may hold none of it (RFC 6749 3.1 and 3.2)."""
 
 AT_ONCE = 1
 """Conversations of one process at a time: of its two threads, one must be free for others."""
@@ -59,8 +78,9 @@ MALFORMED = (
     AttributeError,
     LookupError,
     OSError,  # of requests too
-    RecursionError,
+    RuntimeError,
     TypeError,
+    UnsupportedAlgorithm,
     ValueError,
     http.client.HTTPException,
     jwt.PyJWTError,
@@ -156,11 +176,23 @@ class ProviderClient:
         return found
 
     def _is_endpoint(self, url: str) -> bool:
-        """Return whether the address is absolute and, unless the issuer has none, uses TLS."""
+        """Return whether the address is absolute and, unless the issuer has none, uses TLS.
+
+        It is printable ASCII, names no user, has no fragment, and none of PARAMETERS in its query.
+        Raises ValueError for a wrong port.
+        """
         parts = urlsplit(url)
-        schemes = {"https", urlsplit(self._issuer).scheme}
+        own = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
         return (
-            parts.scheme in schemes and bool(parts.hostname) and len(url) <= MAX_ENDPOINT_CHARACTERS
+            url.isascii()
+            and url.isprintable()
+            and len(url) <= MAX_ENDPOINT_CHARACTERS
+            and not {" ", "#"} & {*url}
+            and parts.scheme in {"https", urlsplit(self._issuer).scheme}
+            and bool(parts.hostname)
+            and "@" not in parts.netloc
+            and parts.port != 0
+            and own.isdisjoint(PARAMETERS)
         )
 
     def _id_token(self, code: str, verifier: str, redirect_uri: str) -> str:

@@ -38,6 +38,7 @@ from portal.accounts.allauth_internals import (
     perform_password_login,
     record_authentication,
 )
+from portal.accounts.flows.failed_sign_ins import PROVIDER_AT_PROOF, record_failed_sign_in
 from portal.accounts.models import User
 from portal.accounts.pending_identity import PendingIdentity
 from portal.accounts.proof import is_recently_proven, proof_address
@@ -49,6 +50,7 @@ from portal.accounts.provider_client import (
     bounded_session,
 )
 from portal.accounts.requests import signed_in_user
+from portal.programs.client_address import client_address
 from portal.programs.limits import Limit
 from portal.web.forms import require_form_methods
 from portal.web.pages import too_many, uncached
@@ -223,6 +225,13 @@ def _take_proof(request: HttpRequest, login: SocialLogin) -> None:
     asked_at, proven_at = login.state["data"]["asked_at"], login.state["auth_time"]
     is_fresh = proven_at is not None and proven_at >= asked_at - CLOCK_SKEW_SECONDS
     if not is_fresh or login.user != request.user:
+        user = signed_in_user(request)
+        record_failed_sign_in(
+            user=user,
+            email=user.email.lower(),
+            way=PROVIDER_AT_PROOF,
+            address=client_address(request),
+        )
         messages.error(
             request,
             "The provider did not confirm that it asked you just now, or confirmed somebody else. "

@@ -16,7 +16,6 @@ from django.db import transaction
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from portal.accounts.allauth_internals import get_authentication_records
 from portal.accounts.flows.accounts import record_for_person
 from portal.accounts.flows.email_change import end_what_waits, revoke_email_change
 from portal.accounts.flows.failed_sign_ins import (
@@ -26,6 +25,7 @@ from portal.accounts.flows.failed_sign_ins import (
 )
 from portal.accounts.flows.second_step import tell_recovery_code_used
 from portal.accounts.models import User
+from portal.accounts.requests import ways_used
 from portal.accounts.sessions import STARTED
 from portal.activity.actions import Action
 from portal.programs.client_address import client_address
@@ -35,16 +35,6 @@ ADDED = {
     Authenticator.Type.WEBAUTHN: Action.PASSKEY_ADDED,
     Authenticator.Type.RECOVERY_CODES: Action.RECOVERY_CODES_MADE,
 }
-WAYS = {
-    "password": "password",
-    "password_reset": "link to a new password",
-    "socialaccount": "identity provider",
-    Authenticator.Type.TOTP: "authenticator app",
-    Authenticator.Type.WEBAUTHN: "passkey",
-    Authenticator.Type.RECOVERY_CODES: "recovery code",
-}
-"""Methods of sign-in, by allauth's name of the method or of the factor."""
-
 REMOVED = {
     Authenticator.Type.TOTP: Action.TWO_FACTOR_OFF,
     Authenticator.Type.WEBAUTHN: Action.PASSKEY_REMOVED,
@@ -71,11 +61,7 @@ def session_started(request: HttpRequest, **_: Any) -> None:
 @receiver(account.user_logged_in)
 def signed_in(request: HttpRequest, user: User, **_: Any) -> None:
     """Record a sign-in and the methods used; the row's address says from where."""
-    ways = [
-        WAYS.get(record.get("type") or record["method"], record["method"])
-        for record in get_authentication_records(request, user)
-    ]
-    _record(request, user, Action.SIGNED_IN, how=" and ".join(dict.fromkeys(ways)))
+    _record(request, user, Action.SIGNED_IN, how=ways_used(request, user))
 
 
 @receiver(mfa.authentication_failed)

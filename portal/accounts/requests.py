@@ -2,12 +2,24 @@
 
 from collections.abc import Callable
 
+from allauth.mfa.models import Authenticator
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from portal.accounts.allauth_internals import get_authentication_records
 from portal.accounts.models import User
 from portal.core.actors import Actor
 from portal.programs.client_address import client_address
+
+WAYS = {
+    "password": "password",
+    "password_reset": "link to a new password",
+    "socialaccount": "identity provider",
+    Authenticator.Type.TOTP: "authenticator app",
+    Authenticator.Type.WEBAUTHN: "passkey",
+    Authenticator.Type.RECOVERY_CODES: "recovery code",
+}
+"""Methods of sign-in, by allauth's name of the method or of the factor."""
 
 
 def actor_of(request: HttpRequest) -> Actor:
@@ -26,3 +38,12 @@ def signed_in[**P](view: Callable[P, HttpResponseBase]) -> Callable[P, HttpRespo
     """Declare that a view is about the person who is signed in, whatever their roles."""
     view.for_signed_in = True  # type: ignore[attr-defined]
     return view
+
+
+def ways_used(request: HttpRequest, user: User) -> str:
+    """Return by which methods the user signs in or has signed in, in words."""
+    ways = [
+        WAYS.get(record.get("type") or record["method"], record["method"])
+        for record in get_authentication_records(request, user)
+    ]
+    return " and ".join(dict.fromkeys(ways))

@@ -19,6 +19,14 @@ MAX_AN_HOUR = 10
 
 CODE_AT_SECOND_STEP = "code at the second step"
 CODE_AT_PROOF = "code at a proof"
+PASSWORD_AT_CHANGE = "password at its change"  # noqa: S105 (a way)
+PROVIDER_AT_PROOF = "identity provider at a proof"
+DEACTIVATED = "deactivated"
+"""Stands in the way of an attempt at an account whose person may not sign in."""
+
+CHANGED_MEANWHILE = "changed between its steps"
+"""Stands in the way of a sign-in whose credentials changed before its last step."""
+
 REFUSED_BY_LIMIT = "too many attempts"
 """Stands in the way of an attempt that nobody judged any more."""
 

@@ -1,15 +1,19 @@
 """Failed sign-ins are on record, within bounds; rows of sign-ins say how."""
 
 import pytest
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from django.test import Client
 from django.urls import reverse
 
 from portal.accounts.allauth_internals import TOTP
+from portal.accounts.models import User
 from portal.activity.models import LogEntry
-from tests.support.accounts import PASSWORD, TOTP_SECRET
+from tests.support.accounts import PASSWORD, TOTP_SECRET, sign_in, stale
+from tests.support.identities import PROVE, at_provider
 
 pytestmark = pytest.mark.django_db
 LOGIN = reverse("account_login")
+FRESH = "a fresh and long password"
 
 
 def attempt(email, password, number=1):
@@ -81,3 +85,42 @@ def test_a_code_that_the_limit_refused_is_a_row(owner, contoso):
     for _ in range(6):
         client.post(reverse("mfa_authenticate"), {"code": "000000"})
     assert ways(contoso)[5:] == ["code at the second step (too many attempts)"]
+
+
+def test_the_right_password_of_a_deactivated_person_is_a_row(owner, contoso):
+    User.objects.filter(pk=owner.pk).update(is_active=False)
+    attempt(owner.email, PASSWORD)
+    assert ways(contoso) == ["password (deactivated)"]
+
+
+def test_a_deactivated_person_at_a_provider_is_a_row(owner, contoso, provider, connected):
+    User.objects.filter(pk=owner.pk).update(is_active=False)
+    at_provider(Client(), provider)
+    assert ways(contoso) == ["identity provider (deactivated)"]
+
+
+def test_a_sign_in_that_changed_between_its_steps_is_a_row(owner, contoso):
+    TOTP.activate(owner, TOTP_SECRET)
+    code = RecoveryCodes.activate(owner).get_unused_codes()[0]
+    client = Client()
+    client.post(LOGIN, {"login": owner.email, "password": PASSWORD})
+    User.objects.filter(pk=owner.pk).update(is_active=False)
+    client.post(reverse("mfa_authenticate"), {"code": code})
+    assert "_auth_user_id" not in client.session
+    assert ways(contoso) == ["password and recovery code (changed between its steps)"]
+
+
+def test_a_proof_at_the_provider_by_somebody_else_is_a_row(owner, contoso, provider, connected):
+    client = sign_in(Client(), owner, at=stale())
+    provider.person = {"sub": "mallory"}
+    at_provider(client, provider, PROVE)
+    assert ways(contoso) == ["identity provider at a proof"]
+
+
+def test_a_wrong_current_password_is_a_row(owner, owner_client, contoso):
+    values = {"oldpassword": "wrong", "password1": FRESH, "password2": FRESH}
+    for _ in range(3):
+        owner_client.post(reverse("account_change_password"), values)
+    assert ways(contoso) == ["password at its change"] * 3
+    row = LogEntry.objects.of_action("person.sign_in_failed").first()
+    assert (row.details["account"], row.address) == (owner.email, "127.0.0.1")

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from portal.accounts.allauth_internals import TOTP, format_hotp_value, hotp_value
-from portal.accounts.models import PasskeyCredential
+from portal.accounts.models import PasskeyCredential, User
 from portal.accounts.passkeys import CHALLENGE, CHALLENGE_LASTS, MAX_CREDENTIAL
 from portal.activity.models import LogEntry
 from tests.support.accounts import PASSWORD, TOTP_SECRET, make_user, sign_in, stale
@@ -333,6 +333,15 @@ def test_a_passkey_that_did_not_ask_who_uses_it_signs_nobody_in(owner, registere
     row = LogEntry.objects.of_action("person.sign_in_failed").get(tenant_id=contoso.pk)
     assert row.details == {"account": owner.email, "way": "passkey"}
     assert (answer["Location"], said(answer)) == (reverse("account_login"), [NOT_CONFIRMED])
+    assert not is_signed_in(client)
+
+
+def test_a_passkey_of_a_deactivated_person_is_a_failed_sign_in(owner, registered, contoso):
+    User.objects.filter(pk=owner.pk).update(is_active=False)
+    client = Client()
+    assert signs_in(client, registered)["Location"] == reverse("account_inactive")
+    row = LogEntry.objects.of_action("person.sign_in_failed").get(tenant_id=contoso.pk)
+    assert row.details == {"account": owner.email, "way": "passkey (deactivated)"}
     assert not is_signed_in(client)
 
 

@@ -9,12 +9,13 @@ from allauth.socialaccount.models import SocialAccount, SocialApp
 from django.contrib.sessions.models import Session
 from django.test import Client
 
-from portal.accounts.provider_client import ProviderClient, ProviderError
+from portal.accounts.provider_client import PARAMETERS, ProviderClient, ProviderError
 from portal.accounts.providers import STARTS
 from tests.support.answers import shape
 from tests.support.identities import (
     CALLBACK,
     LOGIN,
+    PROVE,
     at_provider,
     forged_header,
     sent_back,
@@ -75,6 +76,21 @@ DESCRIPTIONS = RAW | {
     "a file": changed(jwks_uri="file:///etc/passwd"),
     "half an address": changed(token_endpoint="https://[::1"),
     "a long address": changed(authorization_endpoint="https://id.example/" + "x" * 5000),
+    "half a character": changed(authorization_endpoint="https://id.example/\ud800"),
+    "a port too high": changed(authorization_endpoint="https://id.example:99999/"),
+    "port 0": changed(authorization_endpoint="https://id.example:0/"),
+    "a port in letters": changed(authorization_endpoint="https://id.example:abc/"),
+    "a leading blank": changed(authorization_endpoint=" https://id.example/authorize"),
+    "a blank inside": changed(authorization_endpoint="https://id.example/a b"),
+    "a line break": changed(authorization_endpoint="https://id.example/\r\nSet-Cookie: a=b"),
+    "letters that are not ASCII": changed(authorization_endpoint="https://ü.example/"),
+    "a fragment": changed(authorization_endpoint="https://id.example/authorize#frag"),
+    "an empty fragment": changed(token_endpoint="https://id.example/token#"),
+    "a user": changed(token_endpoint="https://somebody@id.example/token"),
+    "parameters of ours": changed(
+        authorization_endpoint="https://id.example/authorize?client_id=evil&state=known"
+    ),
+    "a parameter of ours without value": changed(token_endpoint="https://id.example/token?code"),
     "a number of methods": changed(token_endpoint_auth_methods_supported=5),
 }
 
@@ -97,6 +113,18 @@ def test_whatever_a_provider_says_about_itself_ends_on_the_page_for_it(
     assert did_not_work(client.post(LOGIN), caplog)
     assert provider.asked == [DESCRIPTION]
     assert not Session.objects.exists()
+
+
+def test_an_endpoint_keeps_its_own_query(client, provider):
+    address = "https://id.example/authorize?realm=a%20b"
+    provider.instead[DESCRIPTION] = provider.describe() | {"authorization_endpoint": address}
+    assert client.post(LOGIN).url.startswith(f"{address}&")
+
+
+def test_all_that_is_sent_is_known(client, provider, connected):
+    at_provider(client, provider)
+    at_provider(client, provider, PROVE)
+    assert set().union(*provider.requests) <= PARAMETERS
 
 
 TOKENS = RAW | {
@@ -124,8 +152,12 @@ def test_whatever_a_provider_gives_for_a_code_ends_on_the_page_for_it(
 KEYS = RAW | {
     "a text as keys": {"keys": "x"},
     "no keys": {"keys": []},
-    "numbers as keys": {"keys": [1, None]},
+    "nothing as key": {"keys": [None, {}]},
+    "a number as keys": {"keys": 1},
     "a key of lists": {"keys": [{"kty": "RSA", "kid": "1", "n": [], "e": {}}]},
+    "a key of no algorithm": {
+        "keys": [{"kty": "RSA", "kid": "1", "alg": "none", "n": "_" * 342, "e": "AQAB"}]
+    },
     "a key of no kind": {"keys": [{"kid": "1"}]},
     "a key of kind number": {"keys": [{"kid": "1", "kty": 7, "alg": []}]},
     "the key twice": {"keys": [{"kid": "1"}, {"kid": "1"}]},
@@ -140,7 +172,10 @@ def test_whatever_keys_a_provider_publishes_end_on_the_page_for_it(
     provider.kid = str(len(what))  # nobody has fetched its key yet
     back = sent_back(client, provider)
     settings.IDENTITY_PROVIDER_SECONDS = SECONDS.get(what, 5)
-    provider.instead["/keys"] = KEYS[what]
+    answer = KEYS[what]
+    if isinstance(answer, dict) and isinstance(answer.get("keys"), list):
+        answer = {"keys": [key and key | {"kid": provider.kid} for key in answer["keys"]]}
+    provider.instead["/keys"] = answer
     assert did_not_work(client.get(back), caplog)
     assert signed_in_as(client) is None
 
