@@ -6,6 +6,7 @@ from typing import Any, override
 
 from django.db import connection as default
 from psycopg import Connection, OperationalError
+from psycopg.abc import RV, PQGen
 from psycopg.pq import TransactionStatus
 
 POOL_TIMEOUT_SECONDS = 1.5
@@ -63,16 +64,16 @@ class BoundConnection(Connection[Any]):
     """
 
     @override
-    def wait(self, gen: Any, **options: Any) -> Any:
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Raise NoAnswer when it takes longer than the bound of this thread."""
-        options.setdefault("timeout", _bound.seconds)
+        timeout = _bound.seconds if timeout is None else timeout
         try:
-            return super().wait(gen, **options)
+            return super().wait(gen, interval, timeout)
         except OperationalError as error:
             if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
                 raise
             self.close()  # or the next query would get the answer to this one
-            raise NoAnswer(f"The server has not answered in {options['timeout']} s.") from error
+            raise NoAnswer(f"The server has not answered in {timeout} s.") from error
 
 
 def refuse_hung_up(connection: Connection) -> None:

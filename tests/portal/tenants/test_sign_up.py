@@ -183,8 +183,8 @@ def test_a_bad_link_closes_what_a_good_one_opened(client):
 
 def test_one_client_address_opens_few_links(client):
     address = reverse("open_sign_up", args=["x"])
-    statuses = [client.get(address).status_code for _ in range(LINKS.most)]
-    assert statuses == [302] * LINKS.most
+    statuses = [client.get(address).status_code for _ in range(LINKS.per_minute)]
+    assert statuses == [302] * LINKS.per_minute
     for name in ("open_sign_up", "open_invitation", "open_cancellation"):
         answer = client.get(reverse(name, args=["x"]))
         assert (answer.status_code, shape(answer)[2]) == (429, "Too many attempts")
