@@ -18,6 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from licenses.models import VERIFYING, KeyState, Slot
 from licenses.tokens import ParsedToken
+from portal.server.database import NoAnswer
 from subscriptions.models import State
 
 _READ = """
@@ -71,8 +72,9 @@ def fetch_on_thread(jti: UUID | None, kid: str) -> tuple[Any, ...] | None:
     connection = connections[DEFAULT_DB_ALIAS]
     try:
         return _run(connection, jti, kid)
-    except (OperationalError, InterfaceError):
-        if connection.in_atomic_block or not _is_ended(connection):
+    except (OperationalError, InterfaceError) as error:
+        is_late = isinstance(error.__cause__, NoAnswer)
+        if is_late or connection.in_atomic_block or not _is_ended(connection):
             raise
         connection.close()
     return _run(connection, jti, kid)

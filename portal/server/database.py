@@ -1,10 +1,12 @@
 """How connections to PostgreSQL are opened, tried before a request gets them, and given up."""
 
+import threading
 from select import POLLIN, poll
-from typing import Any
+from typing import Any, override
 
 from django.db import connection as default
 from psycopg import Connection, OperationalError
+from psycopg.pq import TransactionStatus
 
 POOL_TIMEOUT_SECONDS = 1.5
 """Seconds that a request waits for a connection; then the database counts as away."""
@@ -33,7 +35,44 @@ def pool(size: int) -> dict[str, Any]:
         "timeout": POOL_TIMEOUT_SECONDS,
         "reconnect_timeout": RECONNECT_SECONDS,
         "check": refuse_hung_up,
+        "connection_class": BoundConnection,
     }
+
+
+class _Bound(threading.local):
+    seconds: float | None = None
+
+
+_bound = _Bound()
+
+
+def bound_queries(seconds: float) -> None:
+    """Let no query of this thread wait longer for PostgreSQL, from now on."""
+    _bound.seconds = seconds
+
+
+class NoAnswer(OperationalError):
+    """The server has not answered a query in time; it is not asked again at once."""
+
+
+class BoundConnection(Connection[Any]):
+    """A connection that is closed when the server does not answer (see `bound_queries`).
+
+    No option of libpq does that: a frozen server, or a proxy before one, acknowledges what arrives.
+    Rows that are read in batches wait for each batch anew.
+    """
+
+    @override
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Raise NoAnswer when it takes longer than the bound of this thread."""
+        seconds = _bound.seconds if timeout is None else timeout
+        try:
+            return super().wait(gen, interval, seconds)
+        except OperationalError as error:
+            if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
+                raise
+            self.close()  # or the next query would get the answer to this one
+            raise NoAnswer(f"The server has not answered in {seconds} s.") from error
 
 
 def refuse_hung_up(connection: Connection) -> None:

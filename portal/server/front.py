@@ -1,8 +1,8 @@
 """The front: an event loop reads and writes the network, threads run Django.
 
 A request reaches a thread when it has arrived whole, and leaves it when its answer is whole in
-memory, so no slow client holds one. Programs have threads of their own: no page makes a terminal
-wait for its turn.
+memory, so no slow client holds one. Programs and health checks have threads of their own: no page
+makes them wait for their turn. A database that hangs holds each thread for a bounded time.
 """
 
 import asyncio
@@ -22,9 +22,10 @@ from django.http.response import HttpResponseBase, StreamingHttpResponse
 
 from portal.programs.errors import ProgramError, refusal
 from portal.programs.middleware import PREFIXES, as_refusal
-from portal.server import bodies
+from portal.server import bodies, health
 from portal.server.answers import Answer, FastPath, encoded, for_programs
 from portal.server.bodies import Receive
+from portal.server.database import bound_queries
 from portal.server.handler import Handler, Request, add_body, environ_of
 from portal.server.process_log import request_id
 from portal.server.transport import hsts, note_scheme
@@ -39,6 +40,9 @@ MAX_PROGRAM_BYTES = 65_536
 PROGRAM_THREADS = 2
 """Threads for programs, beside those for people."""
 
+HEALTH_THREADS = 4
+"""Threads for health checks: as many of them wait together for a database that hangs."""
+
 STREAM_THREADS = 2
 """Downloads that are written at once while their rows are read; others wait for their turn."""
 
@@ -47,6 +51,15 @@ STREAM_BYTES = 65_536
 
 STREAM_SECONDS = 60
 """Seconds in which a client takes STREAM_BYTES of a download, or loses it."""
+
+PROGRAM_QUERY_SECONDS = 2
+"""Seconds that a query of a program's request may take."""
+
+PEOPLE_QUERY_SECONDS = 10
+"""Seconds that a query of a page may take."""
+
+STREAM_QUERY_SECONDS = 60
+"""Seconds that a download waits for its first rows, and for each next part of them."""
 
 REFUSALS = {
     400: "The body of the request did not arrive whole; send it again.",
@@ -79,9 +92,10 @@ class Front:
         self.headers = for_programs()
         self.only_https = settings.SECURE_SSL_REDIRECT
         self.max_bytes = settings.FILE_UPLOAD_MAX_MEMORY_SIZE + settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        self.programs = ThreadPoolExecutor(PROGRAM_THREADS, "programs")
-        self.people = ThreadPoolExecutor(settings.REQUEST_THREADS, "people")
-        self.streams = ThreadPoolExecutor(STREAM_THREADS, "streams")
+        self.programs = _threads("programs", PROGRAM_THREADS, PROGRAM_QUERY_SECONDS)
+        self.people = _threads("people", settings.REQUEST_THREADS, PEOPLE_QUERY_SECONDS)
+        self.streams = _threads("streams", STREAM_THREADS, STREAM_QUERY_SECONDS)
+        self.health = _threads("health", HEALTH_THREADS, health.WITHIN_SECONDS)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request as ASGI says (version 3.0, HTTP)."""
@@ -112,7 +126,7 @@ class Front:
         """Return the answer where it waits for nothing, else None."""
         if is_program:
             return self._answered(environ, self.on_loop, has_more_ways=True)
-        if environ["PATH_INFO"] in self.static:
+        if environ["PATH_INFO"] in self.static or environ["PATH_INFO"] == health.LIVE:
             return self._respond(environ)[0]
         return None
 
@@ -120,6 +134,8 @@ class Front:
         self, environ: dict[str, Any], is_program: bool
     ) -> tuple[Answer, HttpResponseBase | None]:
         pool = self.programs if is_program else self.people
+        if environ["PATH_INFO"] == health.READY:
+            pool = self.health
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(pool, self._in_thread, environ, is_program)
@@ -243,6 +259,10 @@ class Front:
         finally:
             watching.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _threads(name: str, count: int, query_seconds: float) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, name, bound_queries, (query_seconds,))
 
 
 async def _start(send: Send, answer: Answer) -> None:

@@ -11,9 +11,12 @@ from django.urls import resolve
 from django.views.decorators.http import require_safe
 
 from portal.core.http import GetResponse
+from portal.server.database import bound_queries
 
 PATHS = ("/healthz/", "/metrics")
 """What load balancers and Prometheus ask for by address and in plain HTTP."""
+
+LIVE, READY = "/healthz/live", "/healthz/ready"
 
 WITHIN_SECONDS = 0.8
 """Seconds that the database gets to answer `/healthz/ready`."""
@@ -60,7 +63,7 @@ def ready(request: HttpRequest) -> JsonResponse:
 
 
 _asking = Lock()
-"""Held while a thread asks: a database that hangs blocks one thread, however often it is asked."""
+"""Held while a thread asks: an SQLite file that hangs blocks one, however often it is asked."""
 
 
 def _database_answers() -> bool:
@@ -76,6 +79,7 @@ def _database_answers() -> bool:
 
 
 def _ask(answers: list[bool]) -> None:
+    bound_queries(WITHIN_SECONDS)
     try:
         with suppress(Error), connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM django_migrations LIMIT 1")
