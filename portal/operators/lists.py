@@ -1,5 +1,6 @@
 """Lists of the admin: pages without full counts, filters, and their export."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cached_property
@@ -7,10 +8,12 @@ from typing import Any, override
 
 from django.contrib import admin
 from django.contrib.admin.utils import label_for_field, lookup_field
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
+from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Choices, QuerySet
-from django.http import HttpRequest
+from django.db.models.constants import LOOKUP_SEP
+from django.http import HttpRequest, QueryDict
 
 from portal.tenants.models import Tenant, country_choices
 
@@ -107,18 +110,76 @@ def choice_filter(title: str, column: str, choices: type[Choices]) -> type[admin
     return ChoiceFilter
 
 
-def has_strange_filter(changelist: ChangeList) -> bool:
-    """Return whether a filter has a value that is none of its choices."""
-    return any(_has_unknown_value(spec) for spec in changelist.filter_specs)
+LOOKUPS = {"exact", "in", "isnull", "isempty", "gt", "gte", "lt", "lte"}
+"""What an address may ask of a column: what filters and links of ours use."""
+
+BOOLEANS = {"0", "1", "false", "true"}
+ORDER = re.compile(r"-?[0-9]{1,3}(\.-?[0-9]{1,3})*|")
+PAGE = re.compile(r"[1-9][0-9]{0,8}")
 
 
-def _has_unknown_value(spec: Any) -> bool:
-    if isinstance(spec, admin.SimpleListFilter):
-        return spec.value() not in {None, "", *(str(value) for value, _ in spec.lookup_choices)}
-    if isinstance(spec, admin.ChoicesFieldListFilter):
-        known = {str(value) for value, _ in spec.field.flatchoices}
-        return not {str(value) for value in spec.lookup_val or []} <= known
-    return False
+def column_of(model: Any, lookup: str) -> tuple[Any, str] | None:
+    """Return the column that a look-up of an address is about, and what it asks of it.
+
+    None for what names no column, such as the parameter of a filter of our own.
+    """
+    column, parts = None, lookup.split(LOOKUP_SEP)
+    while parts and model is not None:
+        name = model._meta.pk.name if parts[0] == "pk" else parts[0]
+        try:
+            column = model._meta.get_field(name)
+        except FieldDoesNotExist:
+            break
+        parts, model = parts[1:], column.related_model
+    return None if column is None else (column, LOOKUP_SEP.join(parts) or "exact")
+
+
+def is_understood(changelist: ChangeList, parameters: QueryDict) -> bool:
+    """Return whether each parameter of a list's address has a value that there can be."""
+    filters = changelist.filter_specs
+    own = {spec.parameter_name for spec in filters if isinstance(spec, admin.SimpleListFilter)}
+    return (
+        all(_is_choice(spec) for spec in filters if isinstance(spec, admin.SimpleListFilter))
+        and all(
+            _is_possible(changelist.model, lookup, str(value))
+            for lookup, values in changelist.get_filters_params().items()
+            if lookup not in own
+            for value in values
+        )
+        and bool(PAGE.fullmatch(parameters.get(PAGE_VAR, "1")))
+        and _is_order(parameters.get(ORDER_VAR, ""), len(changelist.list_display))
+        and changelist.search_form_class(parameters).is_valid()
+    )
+
+
+def _is_choice(spec: admin.SimpleListFilter) -> bool:
+    return spec.value() in {None, "", *(str(value) for value, _ in spec.lookup_choices)}
+
+
+def _is_possible(model: Any, lookup: str, text: str) -> bool:
+    found = column_of(model, lookup)
+    if found is None:
+        return True
+    column, kind = found
+    if kind in {"isnull", "isempty"}:
+        return text.lower() in BOOLEANS
+    if kind not in LOOKUPS:  # a part of a JSON column
+        return True
+    return all(_may_be(column, part) for part in (text.split(",") if kind == "in" else [text]))
+
+
+def _may_be(column: Any, text: str) -> bool:
+    """Return whether the text may stand in the column: a choice, an existing key, in its range."""
+    try:
+        value = column.clean(text, None)
+    except ValidationError:
+        return False
+    return not column.primary_key or column.model._base_manager.filter(pk=value).exists()
+
+
+def _is_order(text: str, columns: int) -> bool:
+    numbers = text.replace("-", "").split(".") if text else []
+    return bool(ORDER.fullmatch(text)) and all(int(number) < columns for number in numbers)
 
 
 def exported(changelist: ChangeList) -> tuple[list[str], Iterator[list[Any]]]:

@@ -197,14 +197,73 @@ def test_what_was_exported_is_imported_as_it_was(operator_client):
     assert Tenant.objects.get().name == "=A;=B \uff1dC,-D"
 
 
-@pytest.mark.parametrize(
-    "query", ["effective_state=nonsense", "country=XX", "is_self_started__exact=7"]
-)
-def test_an_export_refuses_a_filter_that_is_not_understood(query, operator_client, contoso):
+BIG = "9" * 23
+STRANGE = [
+    (Subscription, "effective_state=nonsense"),
+    (Subscription, "country=XX"),
+    (Subscription, "is_self_started__exact=7"),
+    (Subscription, "plan__id__exact=999999"),
+    (Subscription, f"plan__id__exact={BIG}"),
+    (Subscription, "plan=999999"),
+    (Subscription, "tenant__id__exact=00000000-0000-0000-0000-000000000001"),
+    (Subscription, "pk__in=1,x"),
+    (Subscription, "state__exact=nonsense"),
+    (Subscription, "state=nonsense"),
+    (Subscription, "state__in=active,nonsense"),
+    (Subscription, "state__exact=active&state__exact=nonsense"),
+    (Subscription, "created_at__gte=2027-13-01"),
+    (Subscription, "plan__isnull=maybe"),
+    (Subscription, "nothing=x"),
+    (Subscription, "o=abc"),
+    (Subscription, "o=99"),
+    (Subscription, "p=abc"),
+    (Subscription, f"p={BIG}"),
+    (Subscription, "q=%00"),
+    (LogEntry, f"seq__gt={BIG}"),
+    (LogEntry, "actor_kind__exact=nonsense"),
+    (Outbox, "sent_at__isempty=maybe"),
+]
+REFUSED = [
+    (Subscription, "created_at__month=13"),
+    (Subscription, "name__regex=("),
+    (Subscription, "name__iregex=(a%2B)%2B$"),
+    (Subscription, "tenant__name__regex=("),
+    (LogEntry, "at__day=31&at__month=2"),
+    (LogEntry, "details__foo=x"),
+    (LogEntry, "details__id__regex=("),
+    (LogEntry, "details__id__foo=x"),
+]
+UNDERSTOOD = [
+    (Subscription, "effective_state=pending&o=-1.2&p=1&q=Term"),
+    (Subscription, "o=&state__in=pending,active&plan__isnull=0"),
+    (Subscription, "tenant__id__exact={tenant}&created_at__gt=2026-01-01T00:00:00%2B00:00"),
+    (LogEntry, "tenant_id__exact={tenant}&details__id=x&seq__gt=0"),
+    (Outbox, "sent_at__isempty=1"),
+]
+
+
+@pytest.mark.parametrize(("model", "query"), STRANGE)
+def test_an_export_refuses_a_filter_that_is_not_understood(model, query, operator_client, contoso):
     make_subscription(tenant=contoso)
-    response = operator_client.get(f"{address(Subscription, 'export')}?{query}")
+    response = operator_client.get(f"{address(model, 'export')}?{query}")
     assert response.status_code == 400
     assert BAD_FILTER in response.content.decode()
+
+
+@pytest.mark.parametrize("page", ["changelist", "export"])
+@pytest.mark.parametrize(("model", "query"), REFUSED)
+def test_no_list_takes_a_look_up_that_it_does_not_offer(
+    model, query, page, operator_client, contoso
+):
+    make_subscription(tenant=contoso)
+    assert operator_client.get(f"{address(model, page)}?{query}").status_code == 400
+
+
+@pytest.mark.parametrize("page", ["changelist", "export"])
+@pytest.mark.parametrize(("model", "query"), UNDERSTOOD)
+def test_what_pages_link_to_is_understood(model, query, page, operator_client, contoso):
+    query = query.format(tenant=contoso.pk)
+    assert operator_client.get(f"{address(model, page)}?{query}").status_code == 200
 
 
 @pytest.mark.parametrize(
