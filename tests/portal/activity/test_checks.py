@@ -66,10 +66,10 @@ def test_a_trigger_that_is_switched_off_is_named():
 @pytest.mark.postgres
 def test_a_role_that_owns_the_tables_is_warned_of_in_production(monkeypatch):
     monkeypatch.setattr(settings, "DEMONSTRATION", False)
-    sentence = "The portal's database role owns the table {}, so it can switch off what guards {}"
-    assert said() == [
-        ("portal.W003", sentence.format(table, "the log.")) for table in (CHAINS, TABLE)
-    ]
+    things = ["function log_chain_refuse", "function log_entry_refuse", "schema public"]
+    things += [f"table {CHAINS}", f"table {TABLE}"]
+    sentence = "The portal's database role owns the {}, so it can switch off what guards the log."
+    assert said() == [("portal.W003", sentence.format(thing)) for thing in things]
 
 
 ROLE = "portal_of_a_test"
@@ -93,9 +93,35 @@ def test_a_role_as_the_page_on_postgresql_sets_it_up_suffices(contoso, monkeypat
     assert said() == []
     row = record(actor=SYSTEM, action=Action.RECORD_CHANGED, tenant_id=contoso.pk)
     assert row.seq == 1
+
+
+POWERS = [
+    ("may alter the table", f"GRANT TRUNCATE ON {TABLE} TO {ROLE}"),
+    ("may alter the table", f"GRANT TRIGGER ON {TABLE} TO {ROLE}"),
+    ("owns the table", f"ALTER TABLE {TABLE} OWNER TO {ROLE}"),
+    ("owns the function", f"ALTER FUNCTION log_entry_refuse OWNER TO {ROLE}"),
+    ("owns the schema", f"ALTER SCHEMA public OWNER TO {ROLE}"),
+]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(("power", "statement"), POWERS)
+def test_every_power_over_the_guards_is_warned_of(power, statement, monkeypatch):
+    monkeypatch.setattr(settings, "DEMONSTRATION", False)
     with connection.cursor() as cursor:
-        cursor.execute("RESET ROLE")
-        cursor.execute(f"GRANT TRUNCATE ON {TABLE} TO {ROLE}")
-        cursor.execute(f"SET LOCAL ROLE {ROLE}")
+        for granted in [*GRANTS, "RESET ROLE", statement, f"SET LOCAL ROLE {ROLE}"]:
+            cursor.execute(granted)
     [(warning, sentence)] = said()
-    assert (warning, f"may alter the table {TABLE}" in sentence) == ("portal.W003", True)
+    assert (warning, power in sentence) == ("portal.W003", True)
+
+
+@pytest.mark.postgres
+def test_the_owner_of_the_database_is_warned_of_its_schema(monkeypatch):
+    monkeypatch.setattr(settings, "DEMONSTRATION", False)
+    with connection.cursor() as cursor:
+        for statement in GRANTS[:-1]:
+            cursor.execute(statement)
+        cursor.execute(f"ALTER DATABASE {connection.settings_dict['NAME']} OWNER TO {ROLE}")
+        cursor.execute(GRANTS[-1])
+    [(warning, sentence)] = said()
+    assert (warning, "owns the schema public" in sentence) == ("portal.W003", True)
