@@ -135,8 +135,12 @@ class ImportForm(ReasonForm):
         return rows
 
     def _heads(self, cells: list[str]) -> list[str]:
-        """Return the names of the columns; empty cells at the end are left out."""
-        heads, columns = [cell.lower() for cell in cells], self.imported.columns
+        """Return the names of the columns, which exports write with blanks.
+
+        Empty cells at the end are left out.
+        """
+        columns = self.imported.columns
+        heads = ["_".join(cell.lower().split()) for cell in cells]
         while heads and not heads[-1]:
             heads.pop()
         missing = [name for name, field in columns.items() if field.required and name not in heads]

@@ -1,6 +1,6 @@
 """The rows of a file of tenants that operators import."""
 
-from typing import Any
+from typing import Any, override
 
 from django import forms
 
@@ -13,13 +13,23 @@ from portal.tenants.flows.tenants import open_tenant
 from portal.tenants.models import Tenant, country_choices
 
 
+class CodeField(forms.TypedChoiceField):
+    """One of the codes, in whatever case: spreadsheets write TRUE."""
+
+    @override
+    def to_python(self, value: Any) -> str:
+        given = super().to_python(value)
+        codes: Any = self.choices
+        return next((code for code, _ in codes if code.lower() == given.lower()), given)
+
+
 class TenantRow(forms.Form):
     """One tenant of a file."""
 
     name = NameFormField(max_length=200, in_mails=True)
-    country = forms.ChoiceField(choices=country_choices, help_text="three letters, such as USA")
+    country = CodeField(choices=country_choices, help_text="three letters, such as USA")
     owner_email = EmailAddressFormField(help_text="gets an invitation")
-    requires_two_factor = forms.TypedChoiceField(
+    requires_two_factor = CodeField(
         choices=[("false", "false"), ("true", "true")],
         required=False,
         coerce=lambda value: value == "true",

@@ -185,16 +185,30 @@ def test_lines_are_counted_as_an_editor_does(operator_client):
 
 
 def test_what_was_exported_is_imported_as_it_was(operator_client):
-    Tenant.objects.create(name="=A;=B \uff1dC,-D", country="USA")
+    name = "=A;=B \uff1dC,-D"
+    Tenant.objects.create(name=name, country="USA", requires_two_factor=True)
     response = operator_client.get(address(Tenant, "export"))
     exported = b"".join(response.streaming_content).decode("utf-8-sig")
+    heads = ["name", "country", "requires two factor", "owner email"]
     [row] = csv.DictReader(io.StringIO(exported))
+    row["owner email"] = "a@b.example"
     Tenant.objects.all().delete()
     table = io.StringIO()
-    heads = ["name", "country", "owner_email"]
-    csv.writer(table).writerows([heads, [row["name"], "USA", "a@b.example"]])
+    csv.writer(table).writerows([heads, [row[head] for head in heads]])
     confirm(operator_client, Tenant, send(operator_client, Tenant, table.getvalue()))
-    assert Tenant.objects.get().name == "=A;=B \uff1dC,-D"
+    made = Tenant.objects.get()
+    assert (made.name, made.country, made.requires_two_factor) == (name, "USA", True)
+
+
+@pytest.mark.parametrize(
+    ("word", "country", "expected"),
+    [("TRUE", "USA", True), ("False", "usa", False), ("true", "Usa", True), ("", "USA", False)],
+)
+def test_codes_are_read_in_any_case(word, country, expected, operator_client):
+    text = f"Name,Country,Owner Email,Requires  Two factor\nA,{country},a@b.example,{word}\n"
+    confirm(operator_client, Tenant, send(operator_client, Tenant, text))
+    made = Tenant.objects.get()
+    assert (made.country, made.requires_two_factor) == ("USA", expected)
 
 
 BIG = "9" * 23
