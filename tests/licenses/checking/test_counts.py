@@ -70,6 +70,20 @@ def test_a_row_that_cannot_be_written_keeps_no_other_from_it(keys, caplog):
     assert caplog.messages == []
 
 
+def test_rows_beyond_the_limit_are_dropped_and_told(keys, caplog, monkeypatch):
+    monkeypatch.setattr(counts, "MAX_ROWS", 2)
+    now = timezone.now().replace(minute=0, second=0, microsecond=0)
+    with held_by_a_writer(CheckCount._meta.db_table):
+        for hours in (0, 1, 2, 0):
+            counts.count(keys[0], "valid", now - timedelta(hours=hours))
+    counts.write()
+    kept = dict(CheckCount.objects.values_list("hour", "count"))
+    assert kept == {now: 2, now - timedelta(hours=1): 1}
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "1 checks were not counted: too many while nothing was written."
+    ]
+
+
 def test_old_counts_are_removed_in_small_steps(keys, settings, monkeypatch):
     monkeypatch.setattr(steps, "ROWS_PER_STEP", 2)
     settings.CHECK_COUNT_DAYS = 100

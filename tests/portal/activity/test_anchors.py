@@ -1,19 +1,21 @@
 """Heads of the log outside of the database: what is whole by itself, but is not what it was."""
 
+import fcntl
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connection, transaction
 
 from portal.activity import anchors
 from portal.activity.actions import Action
 from portal.activity.entries import record
 from portal.activity.models import LogChain, LogEntry
 from portal.activity.prune import prune
-from portal.activity.triggers import remove_triggers
+from portal.activity.triggers import install_triggers, remove_triggers
 from portal.core.actors import SYSTEM
 from portal.core.refusal import Refused
 from tests.support.worker import work
@@ -136,6 +138,39 @@ def test_what_retention_removed_is_not_missed(kept, contoso, path):
     prune(tenant_id=contoso.pk, older_than=timedelta(days=30), actor=SYSTEM, now=NOW)
     append(path, hours=1)
     assert verified(path)[1] == ""
+
+
+def test_the_last_row_that_retention_removed_is_compared_by_the_checkpoint(contoso, path):
+    happened(contoso, 3, at=NOW - timedelta(days=50))
+    append(path)
+    put_back(contoso, 2)
+    install_triggers()
+    happened(contoso, 1, at=NOW - timedelta(days=40))
+    prune(tenant_id=contoso.pk, older_than=timedelta(days=30), actor=SYSTEM, now=NOW)
+    assert LogChain.objects.get(pk=contoso.pk).kept_from == 4
+    assert verified(path)[1] == (
+        f"Contoso ({contoso.pk}): row 3 is not the one that was there on {AT}.\n"
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_anchor_waits_for_another_process_that_appends(contoso, path):
+    happened(contoso)
+    append(path)
+    with path.open("rb") as other, ThreadPoolExecutor(1) as process:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        appending = process.submit(append_elsewhere, path)
+        with pytest.raises(TimeoutError):
+            appending.result(timeout=0.5)
+        fcntl.flock(other, fcntl.LOCK_UN)
+        assert appending.result(timeout=30) == 2
+
+
+def append_elsewhere(path):
+    try:
+        return append(path, hours=1)
+    finally:
+        connection.close()
 
 
 def changed(path):

@@ -265,6 +265,17 @@ def test_an_old_row_after_a_young_one_stays(contoso):
     assert prune(30) == "Removed 0 rows older than 30 days."
 
 
+def test_a_row_of_exactly_that_age_stays(contoso):
+    now = timezone.now()
+    for age in (timedelta(days=30, microseconds=1), timedelta(days=30)):
+        with transaction.atomic():
+            record(actor=SYSTEM, action=Action.RECORD_CHANGED, tenant_id=contoso.pk, now=now - age)
+    removed = pruning.prune(
+        tenant_id=contoso.pk, older_than=timedelta(days=30), actor=SYSTEM, now=now
+    )
+    assert (removed, LogEntry.objects.earliest("seq").seq) == (1, 2)
+
+
 def test_more_rows_than_one_batch_go(contoso, monkeypatch):
     monkeypatch.setattr(pruning, "ROWS_PER_READ", 2)
     monkeypatch.setattr(verifying, "ROWS_PER_READ", 2)

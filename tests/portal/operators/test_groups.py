@@ -8,6 +8,9 @@ from django.urls import reverse
 
 from portal.accounts.models import User
 from portal.activity.models import LogEntry
+from portal.core.actors import SYSTEM
+from portal.core.refusal import Refused
+from portal.operators.flows.groups import set_operator
 from portal.tenants.models import Tenant
 from tests.support.accounts import make_user, sign_in
 from tests.support.admin_pages import LOOKED_AT, address
@@ -108,6 +111,14 @@ def test_a_superuser_says_who_is_an_operator(operator_client, operator):
     do(operator_client, [user], "set_operator")
     user.refresh_from_db()
     assert (user.is_staff, user.groups.count()) == (False, 0)
+
+
+def test_what_an_account_may_do_is_read_again_under_its_lock(operator):
+    user = make_user(email="new@vendor.example")
+    User.objects.filter(pk=user.pk).update(is_superuser=True)
+    with pytest.raises(Refused, match="This account may do everything"):
+        set_operator(user=user, is_staff=True, groups=[], actor=SYSTEM, reason="Ticket 42")
+    assert User.objects.get(pk=user.pk).is_staff is False
 
 
 def test_nobody_changes_their_own_groups(operator_client, operator):
