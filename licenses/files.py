@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from licenses import keys, tokens
 from licenses.models import LicenseKey, Slot
+from portal.core import names
 from portal.core.refusal import Refused
 
 MAX_UPLOAD_BYTES = 65_536
@@ -27,18 +28,23 @@ MARKS = {
 }
 """Encodings by their byte order mark."""
 _MARK_AND_BLANKS = "\ufeff" + string.whitespace
-QUOTES = string.whitespace + "\"'`,;\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
-"""Characters around a copied value; no license key contains any of them."""
+QUOTES = string.whitespace + "\"'`,;<>\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a"
+"""Characters around a copied value or line; no license key contains any of them."""
+WRAPS = QUOTES + "\\=^+"
+"""Characters at the end of a line that goes on: shells, quoted-printable, concatenation."""
 MAX_LAYERS = 4
 """Prefixes that are removed at most: `Authorization: Bearer` has two."""
 _BEFORE_A_KEY = re.compile(
     r"""
     ^bearer\s+
-    | ^(export\s+ | set\s+ | \$env: | \$)? [A-Za-z_][\w-]* ["'`]? \s* [=:] \s* (?=\S)
+    | ^(export\s+ | set\s+ | \$env: | \$)? (?!eyJ) [A-Za-z_][\w.-]* ["'`]? \s* [=:] \s* (?=[^\s=])
     """,
     re.ASCII | re.IGNORECASE | re.VERBOSE,
 )
-"""A prefix of a copied value: an Authorization header, an assignment, a member of JSON."""
+"""A prefix of a copied value: an Authorization header, an assignment, a member of JSON.
+
+A name that begins as every key does is the first line of a wrapped one.
+"""
 RESERVED = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(10)}
 """Names that Windows reserves for devices, whatever their extension."""
 
@@ -121,7 +127,7 @@ def read_presented(text: str) -> tuple[str, Mapping[str, Any] | None]:
     """Return the key and the members of what somebody pasted or uploaded.
 
     For a bare key the members are None, and what copying added is removed: `Bearer`, quotes,
-    `NAME=`, line breaks, invisible characters. The members of a file are not cleaned: terminals
+    `NAME=`, wrapping, invisible characters. The members of a file are not cleaned: terminals
     read it strictly. `validation_key` is left out: anyone can put a certificate into a file, so
     that only our own signing keys are trusted. Raises Refused when the text is a JSON document
     without a key.
@@ -142,17 +148,23 @@ def read_presented(text: str) -> tuple[str, Mapping[str, Any] | None]:
 
 
 def _bare(text: str) -> str:
-    """Return the text without quotes, prefixes, whitespace and invisible characters.
+    """Return the text without quotes, prefixes, wrapping, whitespace and invisible characters.
 
     A JSON object is returned unchanged.
     """
     text = text.strip(_MARK_AND_BLANKS)
     if text.startswith("{"):
         return text
-    text = "".join(c for c in text if unicodedata.category(c) != "Cf").strip()
+    text = "".join(
+        c for c in text if unicodedata.category(c) != "Cf" and ord(c) not in names.INVISIBLE
+    ).strip()
     for _ in range(MAX_LAYERS):
         text = _BEFORE_A_KEY.sub("", text.strip(QUOTES), count=1).strip(QUOTES)
-    return text if text.startswith("{") else "".join(text.split())
+    if text.startswith("{"):
+        return text
+    *lines, last = text.splitlines() or [""]
+    wrapped = [line.lstrip(QUOTES).rstrip(WRAPS) for line in lines]
+    return "".join("".join([*wrapped, last.lstrip(QUOTES)]).split())
 
 
 def _ascii(name: str) -> str:

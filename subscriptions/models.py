@@ -170,7 +170,7 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
 
     def matching(self, text: str) -> Self:
         """Return those whose name contains the text or whose identifier begins with it."""
-        text = names.normalised(text)
+        text = names.seen(text)
         if not text:
             return self
         found = Q(name__shows=text)

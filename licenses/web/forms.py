@@ -116,7 +116,7 @@ class DeleteForm(forms.Form):
     def clean_confirmation(self) -> str:
         """Refuse anything but the subscription's name."""
         typed: str = self.cleaned_data["confirmation"]
-        if names.normalised(typed) != names.normalised(self.subscription.name):
+        if names.seen(typed) != names.seen(self.subscription.name):
             raise forms.ValidationError(
                 f"That does not match. Type {self.subscription.name} as it is written here."
             )

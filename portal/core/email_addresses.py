@@ -19,6 +19,12 @@ NOT_ASCII = (
     "Before the @ only letters without accents, digits and signs such as . - _ + are possible: "
     "no mail could be sent to this address."
 )
+MAX_CHARACTERS, MAX_LOCAL_CHARACTERS = 254, 64
+"""Characters of an address and of its part before the @ (RFC 5321 4.5.3.1, with erratum 1690)."""
+TOO_LONG = (
+    f"An email address has at most {MAX_CHARACTERS} characters, "
+    f"{MAX_LOCAL_CHARACTERS} of them before the @."
+)
 NO_DOMAIN = "Behind the @ stands no domain that can exist. Check how it is written."
 
 
@@ -28,9 +34,13 @@ def normalised(text: str) -> str:
     Raises ValidationError, with a sentence, for an address that no mail can be sent to.
     """
     local, at, domain = text.strip().rpartition("@")
+    if len(domain) > MAX_CHARACTERS or len(local) > MAX_LOCAL_CHARACTERS:
+        raise ValidationError(TOO_LONG)
     if at and not local.isascii():
         raise ValidationError(NOT_ASCII)
     address = f"{local}{at}{_a_labels(domain)}"
+    if len(address) > MAX_CHARACTERS:
+        raise ValidationError(TOO_LONG)
     validate_email(address)
     return address
 
@@ -50,6 +60,8 @@ def same(column: str, text: str) -> Q:
     """
     found = Q(**{f"{column}__iexact": text})
     local, _, domain = text.strip().rpartition("@")
+    if len(domain) > MAX_CHARACTERS:
+        return found
     try:
         plain = _a_labels(domain)
         spellings = {plain, idna.decode(plain)} if local else set()

@@ -12,7 +12,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.db import models
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Replace
 from django.db.models.lookups import IContains, IRegex
 
 from portal.core.refusal import Refused
@@ -28,8 +29,23 @@ BIDIRECTIONAL = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 BLANKS = set("\u2800\u3164\uffa0")
 """Characters that look blank although their category is not Zs."""
 
-DROPPED = {0xAD, 0x180E, 0x200B, *range(0x2060, 0x2065), *range(0x206A, 0x2070), 0xFEFF}
-"""Invisible code points that no script needs within a word."""
+DROPPED = {
+    *(0xAD, 0x61C, 0x180E, 0x200B, 0x200E, 0x200F, 0xFEFF),
+    *range(0x2060, 0x2065),
+    *range(0x206A, 0x2070),
+    *range(0xFFF9, 0xFFFC),
+    *range(0xE0000, 0xE0080),
+}
+"""Invisible code points that no script needs within a word: marks of direction and tags too."""
+
+JOINERS = "\u200c\u200d\ufe0e\ufe0f"
+"""Joiners of letters and emoji, and the two selectors of how an emoji looks."""
+
+NOT_COMPARED = {*map(ord, JOINERS), 0x34F, *range(0x180B, 0x180E), 0x180F} | {
+    *range(0xFE00, 0xFE10),
+    *range(0xE0100, 0xE01F0),
+}
+"""Joiners and variation selectors: names may hold them, and nobody can be asked to type them."""
 
 INVISIBLE = {*range(0x115F, 0x1161), 0x34F, *range(0x17B4, 0x17B6), *range(0x180B, 0x1810)} | {
     *range(0xFE00, 0xFE10),
@@ -73,6 +89,11 @@ def normalised(text: str) -> str:
         if ord(c) not in DROPPED
     )
     return re.sub(" {2,}", " ", unicodedata.normalize("NFC", text)).strip()
+
+
+def seen(text: str) -> str:
+    """Return the normalised text without what only changes how letters are drawn, to compare."""
+    return normalised("".join(c for c in text if ord(c) not in NOT_COMPARED))
 
 
 def read(text: str, *, max_length: int | None) -> str:
@@ -227,15 +248,18 @@ class NameField(models.CharField):
 
 @models.CharField.register_lookup
 class Shows(IContains):
-    """`name__shows`: the name holds the text, whatever its case in any script.
+    """`name__shows`: the name holds the text as people see it, whatever its case in any script.
 
-    SQLite's LIKE ignores the case of ASCII letters alone.
+    JOINERS do not count. SQLite's LIKE ignores the case of ASCII letters alone.
     """
 
     lookup_name = "shows"
 
     @override
     def as_sql(self, compiler: Any, connection: Any) -> Any:
-        if connection.vendor == "sqlite" and isinstance(self.rhs, str) and not self.rhs.isascii():
-            return IRegex(self.lhs, re.escape(self.rhs)).as_sql(compiler, connection)
-        return IContains(self.lhs, self.rhs).as_sql(compiler, connection)
+        name, text = self.lhs, seen(str(self.rhs))
+        for joiner in JOINERS:
+            name = Replace(name, Value(joiner), Value(""), output_field=models.CharField())
+        if connection.vendor == "sqlite" and not text.isascii():
+            return IRegex(name, re.escape(text)).as_sql(compiler, connection)
+        return IContains(name, text).as_sql(compiler, connection)

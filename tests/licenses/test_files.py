@@ -237,6 +237,14 @@ class TestReadPresented:
             "a. b\t.c",
             "\u200ba\u200b.b\u2060.\u200dc\ufeff",
             "Bearer\u200b a.b.c",
+            'options.Licensing.LicenseKey = "a.b.c";',
+            "a.\u034fb.\ufe0fc",
+            "a.\\\n  b.\\\r\n  c",
+            "> a.\n> b.\n> c",
+            '"a." +\n    "b." +\n    "c"',
+            "LICENSE=\n  a.b.\n  c",
+            "\u2039a.b.c\u203a",
+            "<a.b.c>",
             "a.b\u00ad.c",
             "a.b.\u2028c",
         ],
@@ -244,6 +252,12 @@ class TestReadPresented:
     )
     def test_a_bare_key_comes_without_what_was_copied_around_it(self, text: str) -> None:
         assert read_presented(text) == ("a.b.c", None)
+
+    @pytest.mark.parametrize(
+        "text", ["eyJ=\r\na.=\r\nb.c", "LICENSE=eyJ=\na.b=\n.c", "eyJa.=\nb.c\n"]
+    )
+    def test_a_key_in_quoted_printable_is_put_together(self, text: str) -> None:
+        assert read_presented(text) == ("eyJa.b.c", None)
 
     @pytest.mark.parametrize(
         "text", ["a.b.c=", "a=.b.c", "a.b=.c", "a.b.c.d", "{a.b.c", "a+b.c/d.e", "a.b\0.c"]
@@ -258,6 +272,7 @@ class TestReadPresented:
 
     def test_long_nonsense_is_read_at_once(self) -> None:
         assert len(read_presented("a=" * 32_000 + "x")[0]) > 60_000
+        assert read_presented("a.b.c==") == ("a.b.c==", None)
 
     def test_a_file_in_quotes_is_a_file(self) -> None:
         assert read_presented("""LICENSE='{"key": "a.b.c"}'""") == ("a.b.c", {})

@@ -8,7 +8,7 @@ from django.urls import reverse
 from portal.accounts.flows.accounts import account_exists, new_user
 from portal.accounts.models import User
 from portal.core import email_addresses
-from portal.core.email_addresses import NO_DOMAIN, NOT_ASCII
+from portal.core.email_addresses import NO_DOMAIN, NOT_ASCII, TOO_LONG
 from portal.core.refusal import Refused
 from portal.mail.models import Outbox
 from portal.operators.flows.recovery import replace_owner
@@ -28,6 +28,7 @@ UNICODE, A_LABEL = "jane@Bücher.example", "jane@xn--bcher-kva.example"
         ("jane@faß.example", "jane@xn--fa-hia.example"),
         ("Jane.O'Neil+x@Contoso.EXAMPLE", "Jane.O'Neil+x@contoso.example"),
         (A_LABEL, A_LABEL),
+        ("j" * 64 + "@" + "book." * 37 + "org", "j" * 64 + "@" + "book." * 37 + "org"),
     ],
 )
 def test_the_domain_is_stored_in_a_labels(written, stored):
@@ -42,6 +43,11 @@ def test_the_domain_is_stored_in_a_labels(written, stored):
         ("jane@bü\u202echer.example", NO_DOMAIN),
         ("jane", "Enter a valid email address."),
         ("jane@-ü.example", NO_DOMAIN),
+        (f"{'j' * 65}@contoso.example", TOO_LONG),
+        (f"{'j' * 64}@{'bücher.' * 14}example", TOO_LONG),  # 169 characters, 267 in A-labels
+        (f"jane@{'books.' * 45}example", TOO_LONG),
+        (f"jane@{'ü' * 60_000}.example", TOO_LONG),
+        ("j" * 60_000, TOO_LONG),
         ("", "Enter a valid email address."),
     ],
 )

@@ -30,7 +30,9 @@ from subscriptions.flows.rename import rename_subscription
 from subscriptions.models import Plan, Subscription
 from tests.support.factories import make_license, make_subscription
 
-UNTIDY = " Zoe\u0308\u00a0\u3000 \u200bO\u00ad\u2019Neil\ufeff\t"
+UNTIDY = (
+    " Zoe\u0308\u00a0\u3000 \u200bO\u00ad\u2019N\u200ee\u200fi\u061cl\ufff9\ufffb\U000e0041\ufeff\t"
+)
 TIDY = "Zoë O’Neil"
 
 INVISIBLE = [
@@ -224,11 +226,26 @@ def test_the_admin_finds_what_people_see(term, operator_client):
     assert [str(row) for row in response.context["cl"].result_list] == ["Größe"]
 
 
+@pytest.mark.parametrize("joiner", ["\u200c", "\u200d", "\ufe0e", "\ufe0f"], ids=ascii)
+@pytest.mark.parametrize("name", ["Production", "Größe"])
+def test_search_and_confirmation_do_not_ask_for_joiners(
+    name, joiner, contoso, manager_client, signing_key
+):
+    subscription = make_subscription(tenant=contoso)
+    make_license(subscription=subscription)
+    stored = f"{name[:3]}{joiner}{name[3:]}"
+    rename_subscription(subscription=subscription, actor=SYSTEM, name=stored)
+    for typed in (name, stored, f"{name[:2]}\ufe0f{name[2:]}"):
+        assert list(contoso.subscriptions.matching(typed)) == [subscription]
+    address = reverse("licenses:delete", args=[subscription.pk])
+    assert manager_client.post(address, {"confirmation": name}).status_code == 302
+
+
 def test_delete_is_confirmed_by_what_people_see(manager_client, contoso, signing_key):
     subscription = make_subscription(tenant=contoso, name=TIDY)
     make_license(subscription=subscription)
     address = reverse("licenses:delete", args=[subscription.pk])
-    typed = {"confirmation": "Zoe\u0308\u00a0O’Neil"}
+    typed = {"confirmation": "Zoe\u0308\u00a0O’N\u200eeil"}
     assert manager_client.post(address, typed).status_code == 302
 
 
