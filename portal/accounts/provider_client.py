@@ -59,10 +59,13 @@ PARAMETERS = {
 """What we send to endpoints, whose own query may hold none of it (RFC 6749 3.1 and 3.2)."""
 
 AT_ONCE = 1
-"""Conversations of one process at a time: of its two threads, one must be free for others."""
+"""Conversations of one process at a time: its other threads must be free for others."""
+
+WAITING = 1
+"""Requests of one process that wait for a conversation to end; more are refused at once."""
 
 WAIT_SECONDS = 0.5
-"""Seconds for which a request waits for another conversation to end."""
+"""Seconds for which they wait."""
 
 KEPT_SECONDS = 600
 """Seconds for which a provider's description and its keys are used again."""
@@ -98,6 +101,7 @@ class ProvidersBusyError(ProviderError):
 
 
 _slots = threading.BoundedSemaphore(AT_ONCE)
+_places_to_wait = threading.BoundedSemaphore(WAITING)
 
 _descriptions: dict[str, tuple[float, dict[str, Any] | str]] = {}
 """By issuer: when (Unix time), and the description or why there is none."""
@@ -119,13 +123,13 @@ class ProviderClient:
 
         Raises ProviderError.
         """
-        at, kept = _descriptions.get(self._issuer, (0.0, ""))
-        age = time.time() - at
-        if isinstance(kept, dict) and 0 <= age < KEPT_SECONDS:
-            return kept
-        if kept and isinstance(kept, str) and 0 <= age < FAILURE_KEPT_SECONDS:
-            raise ProviderError(kept)
+        found = self._kept()
+        if found is not None:
+            return found
         with self._conversation():
+            found = self._kept()  # of the conversation that this one waited for
+            if found is not None:
+                return found
             try:
                 found = self._describe()
             except ProviderError as error:
@@ -133,6 +137,16 @@ class ProviderClient:
                 raise
         _descriptions[self._issuer] = time.time(), found
         return found
+
+    def _kept(self) -> dict[str, Any] | None:
+        """Return the description that is kept. Raises the ProviderError that is kept instead."""
+        at, kept = _descriptions.get(self._issuer, (0.0, ""))
+        age = time.time() - at
+        if isinstance(kept, dict):
+            return kept if 0 <= age < KEPT_SECONDS else None
+        if kept and 0 <= age < FAILURE_KEPT_SECONDS:
+            raise ProviderError(kept)
+        return None
 
     def claims(self, *, code: str, verifier: str, redirect_uri: str, nonce: str) -> dict[str, Any]:
         """Return the claims of the ID token for an authorization code.
@@ -153,7 +167,7 @@ class ProviderClient:
         if self._session is not None:
             yield
             return
-        if not _slots.acquire(timeout=WAIT_SECONDS):
+        if not _take_slot():
             raise ProvidersBusyError("another conversation with a provider is under way")
         try:
             with bounded_session() as self._session:
@@ -264,6 +278,18 @@ class ProviderClient:
             if not isinstance(content, dict):
                 raise TypeError(type(content).__name__)
         return content
+
+
+def _take_slot() -> bool:
+    """Return whether one of the slots is taken now."""
+    if _slots.acquire(blocking=False):
+        return True
+    if not _places_to_wait.acquire(blocking=False):
+        return False
+    try:
+        return _slots.acquire(timeout=WAIT_SECONDS)
+    finally:
+        _places_to_wait.release()
 
 
 def bounded_session() -> requests.Session:

@@ -1,11 +1,16 @@
 """Failed sign-ins are on record, within bounds; rows of sign-ins say how."""
 
+from datetime import timedelta
+
 import pytest
+import time_machine
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from portal.accounts.allauth_internals import TOTP
+from portal.accounts.flows.failed_sign_ins import record_failed_sign_in
 from portal.accounts.models import User
 from portal.activity.models import LogEntry
 from tests.support.accounts import PASSWORD, TOTP_SECRET, sign_in, stale
@@ -13,6 +18,7 @@ from tests.support.identities import PROVE, at_provider
 
 pytestmark = pytest.mark.django_db
 LOGIN = reverse("account_login")
+HOUR = timedelta(hours=1)
 FRESH = "a fresh and long password"
 
 
@@ -37,6 +43,15 @@ def test_rows_are_bounded_for_each_hour(owner, contoso, caplog):
         attempt(owner.email, "a wrong password", number)
     assert LogEntry.objects.filter(tenant_id=contoso.pk).count() == 10
     assert [record.name for record in caplog.records].count("portal.sign_in") == 2
+
+
+def test_the_hour_ends_at_its_very_moment(owner, contoso):
+    start = timezone.now()
+    for passed in [timedelta()] * 10 + [HOUR - timedelta(microseconds=1), HOUR]:
+        with time_machine.travel(start + passed, tick=False):
+            record_failed_sign_in(user=owner, email=owner.email, way="password", address="")
+    rows = LogEntry.objects.filter(tenant_id=contoso.pk)
+    assert [row.at - start for row in rows.order_by("seq")] == [timedelta()] * 10 + [HOUR]
 
 
 def test_an_unknown_account_stands_in_the_process_log_in_one_line(caplog):

@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from portal.accounts.allauth_internals import TOTP
+from portal.accounts.flows.accounts import edit_user
 from portal.accounts.middleware import PROOF_FIRST
 from portal.accounts.models import User
 from portal.activity.models import LogEntry
@@ -55,6 +56,16 @@ def test_a_name_is_changed_and_every_tenant_is_told(viewer, viewer_client, conto
 def test_the_same_name_is_no_change(viewer, viewer_client, contoso):
     viewer_client.post(PROFILE, {"name": viewer.name})
     assert actions(contoso) == []
+
+
+def test_an_operator_edits_the_name_that_there_is_now(viewer, operator):
+    outdated = User.objects.get(pk=viewer.pk)
+    User.objects.filter(pk=viewer.pk).update(name="Vera")
+    changes = {"name": outdated.name}
+    edit_user(user=outdated, changes=changes, actor=operator.as_actor(), reason="Ticket 42")
+    viewer.refresh_from_db()
+    assert viewer.name == outdated.name
+    assert LogEntry.objects.get().details["before"] == {"name": "Vera"}
 
 
 # Address

@@ -312,6 +312,19 @@ def test_the_count_of_the_registration_is_the_first(owner, key):
         assert is_signed_in(client) == may
 
 
+def test_a_count_that_another_sign_in_used_meanwhile_is_refused(registered):
+    def used():
+        passkey = Authenticator.objects.get(type="webauthn")
+        Authenticator.objects.update(data=passkey.data | {"sign_count": 8})
+
+    registered.count, client = 8, Client()
+    options = asks(client)["request_options"]["publicKey"]
+    credential = json.dumps(registered.answer(options))
+    with meanwhile(used):
+        client.post(LOGIN, {"credential": credential})
+    assert not is_signed_in(client)
+
+
 def test_a_passkey_that_never_counts_signs_in_each_time(registered):
     assert [signs_in(Client(), registered)["Location"] for _ in range(2)] == [reverse("home")] * 2
 

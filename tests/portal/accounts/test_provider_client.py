@@ -2,6 +2,7 @@
 
 import threading
 import time
+from queue import SimpleQueue
 
 import pytest
 import time_machine
@@ -9,7 +10,13 @@ from allauth.socialaccount.models import SocialAccount, SocialApp
 from django.contrib.sessions.models import Session
 from django.test import Client
 
-from portal.accounts.provider_client import PARAMETERS, ProviderClient, ProviderError
+from portal.accounts import provider_client
+from portal.accounts.provider_client import (
+    PARAMETERS,
+    ProviderClient,
+    ProviderError,
+    ProvidersBusyError,
+)
 from portal.accounts.providers import STARTS
 from tests.support.answers import shape
 from tests.support.identities import (
@@ -299,11 +306,9 @@ def test_a_provider_that_fails_is_left_alone_for_a_while(client, provider):
         assert client.post(LOGIN).status_code == 302
 
 
-def test_a_hanging_provider_holds_one_thread_and_others_are_told_to_wait(client, provider):
-    def ask():
-        with pytest.raises(ProviderError):
-            ProviderClient(SocialApp(**provider.as_setting)).description()
-
+@pytest.fixture
+def hung(provider):
+    """Let a conversation with the provider hang, and return the thread that has it."""
     reached = threading.Event()
 
     def hangs(handler):
@@ -311,15 +316,45 @@ def test_a_hanging_provider_holds_one_thread_and_others_are_told_to_wait(client,
         hanging(handler)
 
     provider.instead[DESCRIPTION] = hangs
-    other = threading.Thread(target=ask)
-    other.start()
-    reached.wait(10)
+    thread = threading.Thread(target=lambda: describes(provider))
+    thread.start()
+    assert reached.wait(10)
+    yield thread
+    provider.is_over.set()
+    thread.join()
+
+
+def describes(provider):
+    """Ask for the description, and return what it ends in."""
+    try:
+        return ProviderClient(SocialApp(**provider.as_setting)).description()
+    except ProviderError as error:
+        return error
+
+
+def test_a_hanging_provider_holds_one_thread_and_others_are_told_to_wait(client, provider, hung):
     answer = client.post(LOGIN)
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")
     assert "Too many people are signing in at identity providers" in answer.content.decode()
     assert len(provider.asked) == 1
+
+
+def test_of_those_who_come_meanwhile_one_waits_and_the_others_are_told_at_once(
+    provider, hung, monkeypatch
+):
+    monkeypatch.setattr(provider_client, "WAIT_SECONDS", 60)
+    ended: SimpleQueue[object] = SimpleQueue()
+    presses = [threading.Thread(target=lambda: ended.put(describes(provider))) for _ in range(8)]
+    for press in presses:
+        press.start()
+    first = [ended.get(timeout=10) for _ in range(7)]
+    assert {type(error) for error in first} == {ProvidersBusyError}
+    assert sum(press.is_alive() for press in presses) >= 1
     provider.is_over.set()
-    other.join()
+    for press in presses:
+        press.join()
+    assert type(ended.get(timeout=10)) is ProviderError
+    assert len(provider.asked) == 1  # who waited for the failure does not ask again
 
 
 def test_one_client_address_starts_few_sign_ins(client, provider):

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from portal.accounts.flows.accounts import edit_user
+from portal.accounts.sessions import is_over
 from portal.activity.models import LogEntry
 from tests.support.accounts import sign_in
 from tests.support.mails import mails
@@ -50,14 +51,26 @@ def test_the_limits_are_settings(owner_client, settings):
     assert after(owner_client, 0, 0.9, 2) == [200, 200, 302]
 
 
+@pytest.mark.parametrize(("early", "over"), [(1, False), (0, True)])
+def test_sessions_end_at_their_very_moments(early, over, owner, operator, settings):
+    now = timezone.now()
+    limits = {owner: settings.SESSION_HOURS, operator: settings.OPERATOR_SESSION_HOURS}
+    for user, hours in limits.items():
+        started = now - timedelta(hours=hours, microseconds=-early)
+        row = UserSession(created_at=started, last_seen_at=now)
+        assert is_over({}, user, row, now) == over
+    last = now - timedelta(hours=settings.SESSION_IDLE_HOURS, microseconds=-early)
+    assert is_over({}, owner, UserSession(created_at=last, last_seen_at=last), now) == over
+
+
 def test_use_is_noted_once_a_minute(owner_client):
     now = timezone.now()
     seen = []
-    for seconds in (0, 30, 59, 61):
+    for seconds in (0, 30, 59.999, 60):
         with time_machine.travel(now + timedelta(seconds=seconds), tick=False):
             owner_client.get(PROFILE)
         seen.append((UserSession.objects.get().last_seen_at - now).total_seconds())
-    assert seen == [0, 0, 0, 61]
+    assert seen == [0, 0, 0, 60]
 
 
 @pytest.mark.sqlite
@@ -138,6 +151,23 @@ def test_the_list_shows_the_sessions_that_are_not_over(owner, owner_client):
     [shown] = owner_client.get(SESSIONS).context["sessions"]
     assert shown.session_key == owner_client.session.session_key
     assert owner_client.get(PROFILE).context["sessions"] == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_noting_the_use_waits_for_no_other_request(owner_client):
+    owner_client.get(PROFILE)
+    other = connection.copy()
+    with connection.cursor() as ours, other.cursor() as theirs:
+        ours.execute("SET lock_timeout = '1s'")
+        theirs.execute("BEGIN")
+        theirs.execute("SELECT id FROM usersessions_usersession FOR UPDATE")
+        with time_machine.travel(timezone.now() + timedelta(hours=1)):
+            answer = owner_client.get(PROFILE)
+        theirs.execute("ROLLBACK")
+        ours.execute("RESET lock_timeout")
+    other.close()
+    assert answer.status_code == 200
 
 
 def test_deactivation_ends_sessions_for_good(owner, operator):
