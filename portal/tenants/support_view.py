@@ -95,7 +95,8 @@ def is_unaffected(request: HttpRequest, view: Any) -> bool:
     """Return whether an address is the same with and without a support view.
 
     The admin is the operator's own work, and signing out is always possible. Pages that are open
-    to everybody show no tenant, except account pages, invitations and the pages that cancel a change.
+    to everybody show no tenant, except account pages, invitations and the pages that cancel a
+    change.
     """
     match = request.resolver_match
     if match is None or match.app_names[:1] == ["admin"] or match.view_name == "account_logout":
