@@ -124,7 +124,7 @@ def test_no_parameter_of_a_list_ends_in_an_error(operator_client, operator, subs
         (address(model, "changelist" if len(name) < 4 else "export"), {name: value})
         for model, page in admin.site._registry.items()
         for name in dict.fromkeys(parameters(request, page))
-        for value in FEW
+        for value in [LONG[0], *FEW]
     )
     count, found = failing(operator_client, urls)
     assert found == []

@@ -135,7 +135,7 @@ def validate_no_address(text: str) -> None:
 
 
 def _is_initial(match: re.Match[str]) -> bool:
-    """Return whether a match of DOMAIN is an initial and a capitalised word: J.Smith, U.GmbH."""
+    """Return whether a match of DOMAIN is an initial and a capitalised word: J.Miller, U.GmbH."""
     word = match["word"]
     is_capitalised = word[0].isupper() and not word.isupper()
     return match["initial"] is not None and is_capitalised and not match["path"]

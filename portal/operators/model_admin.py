@@ -87,6 +87,8 @@ class PlainAdmin(admin.ModelAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Find identifiers, key ids and email addresses by what they are, the rest as text."""
+        if len(search_term) > search.MAX_CHARACTERS:
+            return queryset.none(), False
         search_term = names.normalised(search_term)
         conditions = search.conditions(
             self.model,

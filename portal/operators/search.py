@@ -10,6 +10,9 @@ from django.db.models import Model, Q
 KEY_ID = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 """The thumbprint of a signing key, in the header of the license keys that it signed."""
 
+MAX_CHARACTERS = 500
+"""The longest term that may be found: nothing that is searched holds more, nor can SQLite."""
+
 DOMAIN = re.compile(r"@?(?:[a-z0-9-]+\.)+[a-z0-9-]{2,}", re.IGNORECASE | re.ASCII)
 
 

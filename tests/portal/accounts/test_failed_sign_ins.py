@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -15,6 +14,7 @@ from portal.accounts.models import User
 from portal.activity.models import LogEntry
 from tests.support.accounts import PASSWORD, TOTP_SECRET, sign_in, stale
 from tests.support.identities import PROVE, at_provider
+from tests.support.second_factor import make_recovery_codes
 
 pytestmark = pytest.mark.django_db
 LOGIN = reverse("account_login")
@@ -116,7 +116,7 @@ def test_a_deactivated_person_at_a_provider_is_a_row(owner, contoso, provider, c
 
 def test_a_sign_in_that_changed_between_its_steps_is_a_row(owner, contoso):
     TOTP.activate(owner, TOTP_SECRET)
-    code = RecoveryCodes.activate(owner).get_unused_codes()[0]
+    code = make_recovery_codes(owner)[0]
     client = Client()
     client.post(LOGIN, {"login": owner.email, "password": PASSWORD})
     User.objects.filter(pk=owner.pk).update(is_active=False)
