@@ -3,7 +3,6 @@
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 
 from licenses.checking.check import check
 from licenses.files import read_presented
@@ -14,22 +13,15 @@ from portal.operators.model_admin import PlainAdmin
 from portal.web.forms import posted, refusals_on
 
 
-def find_view(page: PlainAdmin, request: HttpRequest) -> HttpResponse:
+def find_view(admin: PlainAdmin, request: HttpRequest) -> HttpResponse:
     """Ask for the key by POST, which keeps it out of URLs, and redirect to its record."""
-    if not page.has_view_permission(request):
+    if not admin.has_view_permission(request):
         raise PermissionDenied
     form = PresentedKeyForm(posted(request), request.FILES or None)
     if form.is_valid():
         with refusals_on(form):
             return _page_of(form.cleaned_data["presented"])
-    context = {
-        **page.admin_site.each_context(request),
-        "opts": page.opts,
-        "title": "Find a license key",
-        "form": form,
-    }
-    status = 422 if form.is_bound else 200
-    return TemplateResponse(request, "admin/find.html", context, status=status)
+    return admin.page(request, "admin/find.html", {"title": "Find a license key"}, form=form)
 
 
 def _page_of(presented: str) -> HttpResponse:

@@ -51,7 +51,8 @@ def _triggers(using: str) -> list[CheckMessage]:
         checks.Warning(
             "Triggers that guard the log are missing, switched off or not of this release: "
             f"{', '.join(missing)}.",
-            hint="Run `manage.py migrate`, which puts them back, and `manage.py verify_log`.",
+            hint="Run `manage.py migrate`, which puts them back or says why it cannot, and "
+            "`manage.py verify_log`.",
             id="portal.W002",
         )
     ]

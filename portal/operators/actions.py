@@ -20,7 +20,6 @@ from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from portal.accounts.proof import kept_post, recent_proof
@@ -250,29 +249,16 @@ class ActionsAdmin(PlainAdmin):
             "title": action.label,
             "operator_action": action,
             "rows": [(row, action.summarize(row)) for row in form.rows],
-            "form": form,
             "address": address,
             "media": self.media + form.media,
         }
-        status = 422 if form.errors else 200
-        return self._page(request, "admin/confirm.html", context, status)
+        return self.page(request, "admin/confirm.html", context, form=form)
 
     def _result_page(
         self, request: HttpRequest, action: OperatorAction, results: list[RowResult]
     ) -> HttpResponse:
         context = {"title": f"{action.label}: result", "results": results}
-        return self._page(request, "admin/result.html", context, 200)
-
-    def _page(
-        self, request: HttpRequest, template: str, context: dict[str, Any], status: int
-    ) -> HttpResponse:
-        whole = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "list": self.list_address(),
-            **context,
-        }
-        return TemplateResponse(request, template, whole, status=status)
+        return self.page(request, "admin/result.html", context)
 
     def _guarded(self, view: Callable[..., HttpResponse]) -> Any:
         return self.admin_site.admin_view(recent_proof(view))

@@ -17,7 +17,6 @@ from django import forms
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from portal.accounts.proof import kept_post, recent_proof
@@ -196,22 +195,16 @@ class ImportsAdmin(PlainAdmin):
         if form.is_valid():
             is_done = "confirmed" in request.POST
             run = self._import if is_done else self._dry_run
-            actor = actor_of(request)
-            results = run(form.cleaned_data["rows"], actor, form.cleaned_data["reason"])
+            results = run(form.cleaned_data["rows"], actor_of(request), form.cleaned_data["reason"])
         context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
             "title": f"Import {self.opts.verbose_name_plural}",
-            "form": form,
             "columns": self.imported.columns,
             "results": results,
             "good": sum(not result.refused for result in results),
             "is_done": is_done,
             "text": form.cleaned_data.get("text", "") if results else "",
-            "list": self.list_address(),
         }
-        status = 422 if is_post and not results else 200
-        return TemplateResponse(request, "admin/import.html", context, status=status)
+        return self.page(request, "admin/import.html", context, form=form)
 
     def _dry_run(self, rows: list[FileRow], actor: Actor, reason: str) -> list[ImportedRow]:
         with transaction.atomic():

@@ -20,6 +20,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -128,6 +129,25 @@ class PlainAdmin(admin.ModelAdmin):
     def other_links(self, request: HttpRequest) -> list[tuple[str, str]]:
         """Return (label, address) of what else the list leads to."""
         return []
+
+    def page(
+        self,
+        request: HttpRequest,
+        template: str,
+        context: dict[str, Any],
+        *,
+        form: forms.BaseForm | None = None,
+    ) -> TemplateResponse:
+        """Return a page of ours in the admin's frame; a form that was not accepted has 422."""
+        whole = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "list": self.list_address(),
+            "form": form,
+            **context,
+        }
+        refused = request.method == "POST" and form is not None and bool(form.errors)
+        return TemplateResponse(request, template, whole, status=422 if refused else 200)
 
     def list_address(self) -> str:
         """Return the address of the list."""
