@@ -6,7 +6,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from tests.bench.bench import FULL, QUICK, Bench
@@ -16,7 +15,7 @@ from tests.bench.lists import lists
 from tests.bench.measuring import run_python
 from tests.bench.pages import pages
 from tests.bench.start import start
-from tests.support import postgres
+from tests.support.scratch import scratch
 
 SUBJECTS = {
     "checks": checks,
@@ -57,25 +56,12 @@ def main() -> None:
         parser.error(f"There is no {', '.join(sorted(unknown))}.")
     if shutil.which("wrk") is None:
         sys.exit("wrk is missing: `make bench` installs it; on Debian, apt-get install wrk.")
-    with tempfile.TemporaryDirectory(prefix="portal-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # as root, PostgreSQL runs as a user of its own and passes through
-        os.environ |= {
-            "DEMONSTRATION": "true",
-            "DATA_DIR": str(folder / "data"),  # which the portal closes to all others
-            "LOG_LEVEL": "WARNING",
-            "DJANGO_SETTINGS_MODULE": "portal.settings",
-        }
-        os.environ.pop("DATABASE_URL", None)
-        server = postgres.Server(folder / "postgres")
-        try:
-            print(machine())
-            run_python(["django", "collectstatic", "--no-input", "--verbosity=0"], {})
-            bench = Bench(folder, QUICK if options.quick else FULL, server)
-            for subject in options.subjects or SUBJECTS:
-                SUBJECTS[subject](bench)
-        finally:
-            server.stop()
+    with scratch("portal-bench-", log_level="WARNING") as (folder, server):
+        print(machine())
+        run_python(["django", "collectstatic", "--no-input", "--verbosity=0"], {})
+        bench = Bench(folder, QUICK if options.quick else FULL, server)
+        for subject in options.subjects or SUBJECTS:
+            SUBJECTS[subject](bench)
 
 
 if __name__ == "__main__":

@@ -4,16 +4,13 @@ Prints tables in Markdown; ends with status 1 and sentences when something did n
 """
 
 import argparse
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from portal.server.node import refuse_few_files
 from tests.chaos.laboratory import Laboratory
 from tests.chaos.slow import slow
-from tests.support import postgres
+from tests.support.scratch import scratch
 
 type Experiment = Callable[[Laboratory], Iterator[str]]
 """Prints what it finds, and yields in sentences what did not hold."""
@@ -33,23 +30,10 @@ def main() -> None:
         sys.exit("The experiments look at processes and connections as Linux shows them.")
     refuse_few_files()  # as the server does: each connection has an end here too
     failures: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="portal-chaos-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # as root, PostgreSQL runs as a user of its own and passes through
-        os.environ |= {
-            "DEMONSTRATION": "true",
-            "DATA_DIR": str(folder / "data"),  # which the portal closes to all others
-            "LOG_LEVEL": "ERROR",
-            "DJANGO_SETTINGS_MODULE": "portal.settings",
-        }
-        os.environ.pop("DATABASE_URL", None)
-        server = postgres.Server(folder / "postgres")
-        try:
-            laboratory = Laboratory(folder, server, options.quick)
-            for experiment in options.experiments or EXPERIMENTS:
-                failures += EXPERIMENTS[experiment](laboratory)
-        finally:
-            server.stop()
+    with scratch("portal-chaos-", log_level="ERROR") as (folder, server):
+        laboratory = Laboratory(folder, server, options.quick)
+        for experiment in options.experiments or EXPERIMENTS:
+            failures += EXPERIMENTS[experiment](laboratory)
     if failures:
         sys.exit("\n" + "\n".join(failures))
 
