@@ -480,9 +480,9 @@ def _mistake_in_redis_options(address: str, options: dict[str, str]) -> str:
         return "has an option that Redis clients do not take, or a wrong value of one."
     if not options.keys() <= REDIS_OPTIONS:
         return f"has other options than {', '.join(sorted(REDIS_OPTIONS))}."
-    for option, (least, most) in REDIS_NUMBERS.items():
-        if not least <= pool.connection_kwargs.get(option, least) <= most:
-            return f"has a wrong {option}: it must be from {least} to {most}."
+    for option, (minimum, maximum) in REDIS_NUMBERS.items():
+        if not minimum <= pool.connection_kwargs.get(option, minimum) <= maximum:
+            return f"has a wrong {option}: it must be from {minimum} to {maximum}."
     for option in REDIS_FILES & options.keys():
         if not Path(options[option]).is_file():
             return f"names a file in {option} that is not there."

@@ -39,9 +39,9 @@ class Limit:
         window = int(now // WINDOW_SECONDS)
         name = f"limit:{self.name}:{window}:{client(client_address(request))}"
         count = _count(name)
-        return (
-            0 if count <= self.per_minute else max(1, int((window + 1) * WINDOW_SECONDS - now) + 1)
-        )
+        if count <= self.per_minute:
+            return 0
+        return max(1, int((window + 1) * WINDOW_SECONDS - now) + 1)
 
 
 @lru_cache(maxsize=1024)
