@@ -5,14 +5,12 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from portal.activity.actions import Action
-from portal.activity.changes import change
-from portal.activity.entries import record
 from portal.core.actors import Actor
 from portal.core.links import public_link
 from portal.core.locking import lock
 from portal.core.refusal import Refused
 from portal.tenants.notices import notify_key_managers
+from subscriptions.flows.changes import change_and_record
 from subscriptions.models import Plan, State, Subscription
 
 CONSEQUENCE = (
@@ -43,7 +41,7 @@ def change_subscription_plan(
     if not plan.is_offered:
         raise Refused(f"The plan {plan} is not offered. Choose another.", field="plan")
     before = locked.plan
-    details = change(locked, {"plan": plan})
+    change_and_record(locked, {"plan": plan}, actor=actor, reason=reason, now=now)
     notify_key_managers(
         locked.tenant_id,
         subject=f"{locked.name}: another plan",
@@ -52,14 +50,5 @@ def change_subscription_plan(
         before=before,
         consequence=CONSEQUENCE,
         link=public_link(locked.get_absolute_url()),
-    )
-    record(
-        actor=actor,
-        action=Action.SUBSCRIPTION_CHANGED,
-        tenant_id=locked.tenant_id,
-        subscription=locked,
-        reason=reason,
-        details=details,
-        now=now,
     )
     return locked

@@ -4,11 +4,9 @@ from collections.abc import Mapping
 
 from django.db import transaction
 
-from portal.activity.actions import Action
-from portal.activity.changes import change
-from portal.activity.entries import record
 from portal.core.actors import Actor
 from portal.core.locking import lock
+from subscriptions.flows.changes import change_and_record
 from subscriptions.models import Subscription
 
 
@@ -22,14 +20,5 @@ def edit_subscription(
     inconsistent.
     """
     locked = lock(Subscription, subscription.pk)
-    details = change(locked, changes)
-    if details is not None:
-        record(
-            actor=actor,
-            action=Action.SUBSCRIPTION_CHANGED,
-            tenant_id=locked.tenant_id,
-            subscription=locked,
-            reason=reason,
-            details=details,
-        )
+    change_and_record(locked, changes, actor=actor, reason=reason)
     return locked

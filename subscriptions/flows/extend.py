@@ -5,12 +5,10 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from portal.activity.actions import Action
-from portal.activity.changes import change
-from portal.activity.entries import record
 from portal.core.actors import Actor
 from portal.core.locking import lock
 from portal.core.refusal import Refused
+from subscriptions.flows.changes import change_and_record
 from subscriptions.models import State, Subscription
 
 
@@ -40,14 +38,5 @@ def extend_subscription(
             "The end must lie in the future and after the start. To end it now, choose End.",
             field="ends_at",
         )
-    details = change(locked, {"ends_at": ends_at})
-    record(
-        actor=actor,
-        action=Action.SUBSCRIPTION_CHANGED,
-        tenant_id=locked.tenant_id,
-        subscription=locked,
-        reason=reason,
-        details=details,
-        now=now,
-    )
+    change_and_record(locked, {"ends_at": ends_at}, actor=actor, reason=reason, now=now)
     return locked

@@ -5,12 +5,10 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from portal.activity.actions import Action
-from portal.activity.changes import change
-from portal.activity.entries import record
 from portal.core.actors import Actor
 from portal.core.locking import lock
 from portal.core.refusal import Refused
+from subscriptions.flows.changes import change_and_record
 from subscriptions.models import State, Subscription
 
 
@@ -65,14 +63,5 @@ def _move(
         )
     if after == State.SUSPENDED and locked.state_at(now) == State.ENDED:
         raise Refused("This subscription has ended; it cannot be suspended.")
-    details = change(locked, {"state": after})
-    record(
-        actor=actor,
-        action=Action.SUBSCRIPTION_CHANGED,
-        tenant_id=locked.tenant_id,
-        subscription=locked,
-        reason=reason,
-        details=details,
-        now=now,
-    )
+    change_and_record(locked, {"state": after}, actor=actor, reason=reason, now=now)
     return locked
