@@ -22,7 +22,7 @@ PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that this process gets when the one that started it has died."""
 
 
-def end_by_parent_alone() -> None:
+def end_by_parent_alone(parent: int) -> None:
     """Leave the process group of the server, but not outlive it; end at once while loading.
 
     What a terminal or a service manager tells the whole group, granian's main process tells each
@@ -33,6 +33,8 @@ def end_by_parent_alone() -> None:
     os.setpgid(0, 0)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # It died before this process could ask to be told.
+            sys.exit(1)
 
 
 SWITCH_SECONDS = 0.000_5
@@ -40,6 +42,9 @@ SWITCH_SECONDS = 0.000_5
 
 LOOP_WAIT_MILLISECONDS = 20
 """How long the loop waits for SQLite before it leaves a check to a thread."""
+
+LOOP_MAPPED_BYTES = 1024 * 1024 * 1024
+"""How much of SQLite's file the loop reads from mapped memory, without a copy of each page."""
 
 
 def front() -> Front:
@@ -61,12 +66,14 @@ def front() -> Front:
         with suppress(DatabaseError):  # A database that is away leaves checks to the threads.
             own.connect()
             own.connection.execute(f"PRAGMA busy_timeout = {LOOP_WAIT_MILLISECONDS}")
+            own.connection.execute(f"PRAGMA mmap_size = {LOOP_MAPPED_BYTES}")
             on_loop[check_path] = check.fast_path(own.connection)
     return Front(Handler(), in_threads, on_loop)
 
 
-if multiprocessing.parent_process() is not None:
-    end_by_parent_alone()
+node = multiprocessing.parent_process()
+if node is not None and node.pid is not None:
+    end_by_parent_alone(node.pid)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup(set_prefix=False)
 sys.setswitchinterval(SWITCH_SECONDS)

@@ -7,7 +7,7 @@ certificate that came with the key.
 
 import hmac
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from django.utils import timezone
 
 from licenses import keys, tokens
-from licenses.checking import cache
 from licenses.checking.lookup import Fetch, Records, StoredKey, fetch_on_thread, look_up
 from licenses.checking.results import Result, Step
 from licenses.models import KeyState
@@ -81,7 +80,7 @@ class Verdict:
     result: Result
     description: str
     checked_at: datetime
-    compared: frozenset[str]
+    compared: Set[str]
     accepted_until: datetime | None = None
     parsed: ParsedToken | None = None
     key: StoredKey | None = None
@@ -131,9 +130,9 @@ def check(
     """
     now = now or timezone.now()
     try:
-        parsed = cache.parse(token)
+        parsed = tokens.parse(token)
     except tokens.Malformed as malformed:
-        return _malformed(malformed, frozenset(expected), now)
+        return _malformed(malformed, expected.keys(), now)
     return _judge(parsed, expected, now, fetch)
 
 
@@ -177,7 +176,7 @@ def _judge(
         result=result,
         description=_describe(result, expected, accepted_until),
         checked_at=now,
-        compared=frozenset(expected),
+        compared=expected.keys(),
         accepted_until=accepted_until,
         parsed=parsed,
         key=record if has_verified and result != Result.TENANT_MISMATCH else None,
@@ -198,7 +197,7 @@ def check_offline(
     deleted, revoked or replaced still passes here.
     """
     now = now or timezone.now()
-    compared = frozenset(expected)
+    compared = expected.keys()
     try:
         parsed = tokens.parse(token)
     except tokens.Malformed as malformed:
@@ -244,7 +243,7 @@ def expected_from_file(
     return expected
 
 
-def _malformed(malformed: tokens.Malformed, compared: frozenset[str], now: datetime) -> Verdict:
+def _malformed(malformed: tokens.Malformed, compared: Set[str], now: datetime) -> Verdict:
     return Verdict(
         result=Result.MALFORMED,
         description=f"{Result.MALFORMED.sentence} {malformed.reason}",
@@ -295,7 +294,7 @@ def _judge_signature(
         return Result.SIGNING_KEY_UNKNOWN
     if records.certificate == passed_under:
         return None
-    signed = cache.is_signed(parsed, records.certificate)
+    signed = keys.verify_with(keys.public_key(records.certificate), parsed)
     return None if signed else Result.SIGNATURE_INVALID
 
 

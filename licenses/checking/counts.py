@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import batched
 from typing import Any, Protocol
 
@@ -109,8 +110,12 @@ _gathered = _Gathered()
 
 
 def count(key: CountedKey, result: str, moment: datetime) -> None:
-    """Count one check of a key that is on record; with CHECK_COUNT_SECONDS=0 write it at once."""
-    hour = moment.replace(minute=0, second=0, microsecond=0)
+    """Count one check of a key that is on record; with CHECK_COUNT_SECONDS=0 write it at once.
+
+    Of its time the whole seconds are kept.
+    """
+    moment = moment.replace(microsecond=0)
+    hour = moment.replace(minute=0, second=0)
     _gathered.add((key.pk, hour, str(result)), key.tenant_id, 1, moment)
     if not settings.CHECK_COUNT_SECONDS:
         write()
@@ -165,7 +170,7 @@ def prune(*, now: datetime | None = None, stopped: Callable[[], bool] = lambda: 
 
 def _values(counts: _Counts) -> Iterator[tuple[Any, ...]]:
     native = connection.features.has_native_uuid_field
-    adapt = connection.ops.adapt_datetimefield_value
+    adapt = cache(connection.ops.adapt_datetimefield_value)  # few times occur often
     for (key, hour, result), (tenant_id, counted, last_at) in counts.items():
         tenant = tenant_id if native else tenant_id.hex
         yield tenant, key, adapt(hour), result, counted, adapt(last_at)

@@ -35,8 +35,7 @@ def client_address(request: HttpRequest) -> str:
     The hops are read from right to left for as long as the sender is a trusted proxy: what stands
     left of the first untrusted sender is that sender's own claim and does not count.
     """
-    peer = request.META.get("REMOTE_ADDR", "")
-    address = parsed(peer)
+    address = parsed(request.META.get("REMOTE_ADDR", ""))
     proxies: Sequence[Network] = settings.TRUSTED_PROXIES
     if proxies:
         for hop in _hops(request):
@@ -44,7 +43,7 @@ def client_address(request: HttpRequest) -> str:
             if sender is None or not _is_trusted(address, proxies):
                 break
             address = sender
-    return str(address or "")
+    return _written(address)
 
 
 def forwarded_scheme(request: HttpRequest) -> str | None:
@@ -136,6 +135,11 @@ def _scheme(text: str) -> str | None:
 
 def _is_trusted(address: Address | None, proxies: Sequence[Network]) -> bool:
     return address is not None and any(address in network for network in proxies)
+
+
+@lru_cache(maxsize=4096)
+def _written(address: Address | None) -> str:
+    return str(address or "")
 
 
 @lru_cache(maxsize=4096)

@@ -6,11 +6,13 @@ customer gets.
 """
 
 import ipaddress
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
+from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest
 
@@ -18,6 +20,9 @@ from portal.programs.client_address import client_address, parsed
 
 WINDOW_SECONDS = 60
 """Seconds in which a limit counts; windows begin at full minutes."""
+
+MAX_COUNTS = 100_000
+"""Counts that a process keeps without a shared cache; where there are more, all begin anew."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +35,18 @@ class Limit:
     def exceeded(self, request: HttpRequest) -> int:
         """Count this request; return 0, or in how many seconds the client may come again.
 
-        Counts are shared through CACHE_URL between processes; while that cache is away, each
-        process counts for itself (portal.server.cache).
+        Counts are shared through CACHE_URL between processes; without it, and while that cache
+        is away (portal.server.cache), each process counts for itself.
         """
         if not self.per_minute:
             return 0
         now = time.time()
         window = int(now // WINDOW_SECONDS)
-        name = f"limit:{self.name}:{window}:{client(client_address(request))}"
-        count = _count(name)
+        who = client(client_address(request))
+        if settings.CACHE_URL:
+            count = _shared(f"limit:{self.name}:{window}:{who}")
+        else:
+            count = _own.count(window, (self.name, who))
         if count <= self.per_minute:
             return 0
         return max(1, int((window + 1) * WINDOW_SECONDS - now) + 1)
@@ -55,7 +63,35 @@ def client(address: str) -> str:
     return str(ipaddress.IPv6Network((found, 64), strict=False).network_address)
 
 
-def _count(name: str) -> int:
+class _Own:
+    """The counts of one process in one window."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._window = 0
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def count(self, window: int, what: tuple[str, str]) -> int:
+        with self._lock:
+            if window != self._window or len(self._counts) >= MAX_COUNTS:
+                self._window, self._counts = window, {}
+            count = self._counts[what] = self._counts.get(what, 0) + 1
+        return count
+
+    def clear(self) -> None:
+        with self._lock:
+            self._counts = {}
+
+
+_own = _Own()
+
+
+def clear() -> None:
+    """Forget what this process has counted without a shared cache."""
+    _own.clear()
+
+
+def _shared(name: str) -> int:
     with suppress(ValueError):  # It is the first of its window.
         return cache.incr(name)
     if cache.add(name, 1, timeout=2 * WINDOW_SECONDS):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any, override
 
-from django.core.cache import caches
+from django.conf import settings
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.redis import RedisCache
@@ -183,7 +183,7 @@ _asking = ThreadPoolExecutor(4, "cache")
 
 def promptly[T](ask: Callable[[], T]) -> T:
     """Return what `ask` makes of the cache, or of the memory where that takes PROMPT_SECONDS."""
-    if not isinstance(caches["default"], SharedCache) or _absence.lasts():
+    if not settings.CACHE_URL or _absence.lasts():
         return ask()
     answer = _asking.submit(ask)
     try:

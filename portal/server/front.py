@@ -26,7 +26,7 @@ from portal.server import bodies, health
 from portal.server.answers import Answer, FastPath, encoded, for_programs
 from portal.server.bodies import Receive
 from portal.server.database import bound_queries
-from portal.server.handler import Handler, Request, add_body, environ_of
+from portal.server.handler import Handler, ProgramRequest, environ_of
 from portal.server.process_log import request_id
 from portal.server.transport import hsts, note_scheme
 
@@ -113,44 +113,48 @@ class Front:
                 if status == 413:
                     await bodies.drop_rest(receive)
                 return
-        add_body(environ, body)
-        answer, stream = self._at_once(environ, is_program), None
+        answer, stream = self._at_once(environ, body, is_program), None
         if answer is None:
-            answer, stream = await self._by_thread(environ, is_program)
+            answer, stream = await self._by_thread(environ, body, is_program)
         if stream is None:
             await _send(send, answer)
         else:
             await self._stream(answer, stream, receive, send)
 
-    def _at_once(self, environ: dict[str, Any], is_program: bool) -> Answer | None:
+    def _at_once(self, environ: dict[str, Any], body: bytes, is_program: bool) -> Answer | None:
         """Return the answer where it waits for nothing, else None."""
         if is_program:
-            return self._answered(environ, self.on_loop, has_more_ways=True)
+            return self._answered(environ, body, self.on_loop, has_more_ways=True)
         if environ["PATH_INFO"] in self.static or environ["PATH_INFO"] == health.LIVE:
-            return self._respond(environ)[0]
+            return self._respond(environ, body)[0]
         return None
 
     async def _by_thread(
-        self, environ: dict[str, Any], is_program: bool
+        self, environ: dict[str, Any], body: bytes, is_program: bool
     ) -> tuple[Answer, HttpResponseBase | None]:
         pool = self.programs if is_program else self.people
         if environ["PATH_INFO"] == health.READY:
             pool = self.health
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(pool, self._in_thread, environ, is_program)
+            return await loop.run_in_executor(pool, self._in_thread, environ, body, is_program)
         except Exception:
             logger.exception("No answer to %s", environ["PATH_INFO"])
             return self._refusal(environ, 500), None
 
     def _in_thread(
-        self, environ: dict[str, Any], is_program: bool
+        self, environ: dict[str, Any], body: bytes, is_program: bool
     ) -> tuple[Answer, HttpResponseBase | None]:
-        answer = self._answered(environ, self.fast) if is_program else None
-        return self._respond(environ) if answer is None else (answer, None)
+        answer = self._answered(environ, body, self.fast) if is_program else None
+        return self._respond(environ, body) if answer is None else (answer, None)
 
     def _answered(
-        self, environ: dict[str, Any], paths: Mapping[str, FastPath], *, has_more_ways: bool = False
+        self,
+        environ: dict[str, Any],
+        body: bytes,
+        paths: Mapping[str, FastPath],
+        *,
+        has_more_ways: bool = False,
     ) -> Answer | None:
         """Return the answer of a fast path, or None where Django's layers have to judge.
 
@@ -161,11 +165,10 @@ class Front:
         fast = paths.get(path) or paths.get(path[: path.rfind("/") + 1])
         if fast is None or not _is_known_host(environ.get("HTTP_HOST", "")):
             return None
-        request = Request(environ)
+        request = ProgramRequest(environ, body)
         note_scheme(request)
         if self.only_https and not request.is_secure():
             return None
-        request._body = environ["wsgi.input"].getvalue()
         request.id = reference = f"{getrandbits(64):016x}"  # type: ignore[attr-defined]
         token = request_id.set(reference)
         try:
@@ -182,7 +185,7 @@ class Front:
             request_id.reset(token)
         return None if answer is None else self._completed(answer, request, reference)
 
-    def _completed(self, answer: Answer, request: Request, reference: str) -> Answer:
+    def _completed(self, answer: Answer, request: ProgramRequest, reference: str) -> Answer:
         """Return an answer with the headers that Django's layers give to one to a program."""
         answer.headers.extend(self.headers)
         answer.headers.append((b"x-request-id", reference.encode()))
@@ -191,9 +194,11 @@ class Front:
             answer.headers.append((b"strict-transport-security", value.encode()))
         return answer
 
-    def _respond(self, environ: dict[str, Any]) -> tuple[Answer, HttpResponseBase | None]:
+    def _respond(
+        self, environ: dict[str, Any], body: bytes
+    ) -> tuple[Answer, HttpResponseBase | None]:
         """Run Django; return a download that is written while its rows are read unread."""
-        status, headers, response = self.handler.respond(environ)
+        status, headers, response = self.handler.respond(environ, body)
         if isinstance(response, StreamingHttpResponse) and not hasattr(response, "file_to_stream"):
             close_old_connections()  # Its rows are read in another thread, on that one's own.
             return Answer(status, headers, b""), response
@@ -206,8 +211,7 @@ class Front:
         """Return what is said instead of Django's answer; the connection ends with it."""
         sentence = REFUSALS[status].format(limit=limit)
         reference = f"{getrandbits(64):016x}"
-        add_body(environ, b"")
-        request = Request(environ)
+        request = ProgramRequest(environ, b"")
         note_scheme(request)
         request.id = reference  # type: ignore[attr-defined]
         if status < 500:

@@ -25,13 +25,35 @@ class Request(WSGIRequest):
             super()._set_content_type_params(meta)  # type: ignore[misc]
 
 
+class ProgramRequest(Request):
+    """A request as fast paths read it, which costs a tenth of Django's to make.
+
+    It has method, path, headers, query, content type and body: no script name, no form, no files.
+    """
+
+    def __init__(self, environ: dict[str, Any], body: bytes) -> None:
+        self.environ = self.META = environ
+        self.path_info = self.path = environ["PATH_INFO"]
+        self.method = environ["REQUEST_METHOD"]
+        self._set_content_type_params(environ)
+        self._body = body
+
+
 class Handler(WSGIHandler):
     """Django's handler, with all its layers and signals, for a request whose body is in memory."""
 
     request_class = Request
 
-    def respond(self, environ: dict[str, Any]) -> tuple[int, list[Header], HttpResponseBase]:
-        """Return status, headers and the response, which the caller has to read and close."""
+    def respond(
+        self, environ: dict[str, Any], body: bytes
+    ) -> tuple[int, list[Header], HttpResponseBase]:
+        """Return status, headers and the response, which the caller has to read and close.
+
+        `environ` is of `environ_of`, `body` the whole body that belongs to it.
+        """
+        environ["wsgi.input"] = io.BytesIO(body)
+        environ["CONTENT_LENGTH"] = str(len(body))
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
         begun: list[tuple[int, list[Header]]] = []
 
         def start_response(status: str, headers: Any, *_: Any) -> Any:
@@ -83,13 +105,6 @@ def environ_of(scope: dict[str, Any]) -> dict[str, Any]:
             text = f"{environ[variable]}{'; ' if variable == 'HTTP_COOKIE' else ','}{text}"
         environ[variable] = text
     return environ
-
-
-def add_body(environ: dict[str, Any], body: bytes) -> None:
-    """Put a body that has arrived whole into an environment."""
-    environ["wsgi.input"] = io.BytesIO(body)
-    environ["CONTENT_LENGTH"] = str(len(body))
-    environ.pop("HTTP_TRANSFER_ENCODING", None)
 
 
 @lru_cache(maxsize=256)

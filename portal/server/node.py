@@ -4,6 +4,7 @@ A module of its own without Django, because each process loads the portal for it
 """
 
 import logging
+import os
 import resource
 import signal
 import socket
@@ -45,29 +46,54 @@ RELOAD_SECONDS = 2
 
 
 class Node(MPServer):
-    """Several processes on one listening socket.
+    """Several processes, each with a listening socket of its own on one port (SO_REUSEPORT).
 
-    They share the socket, where granian gives each its own: a connection that waits in the
-    kernel is taken by whichever process has room, and outlives a process that ends.
+    The kernel spreads connections over them; of one socket for all, the process that wakes first
+    would take most. A process that is replaced hands its socket on, with the connections that
+    wait there. The socket of one that dies is closed, so that the others get what would wait.
     """
 
     @override
     def _init_shared_socket(self) -> None:
+        self.listeners: dict[int, socket.socket] = {}
+        self.spawning = 0
+        os.register_at_fork(after_in_child=self._leave_others)
+
+    @override
+    def _drop_shared_socket(self) -> None:
+        for listener in self.listeners.values():
+            listener.close()
+
+    @override
+    def _spawn_worker(self, idx: int, *args: Any, **options: Any) -> Any:
+        self.spawning = idx
+        if idx not in self.listeners:
+            self.listeners[idx] = self._listener()
+        shared: Any = self  # granian types these as what they are before
+        shared._sso = self.listeners[idx]
+        shared._shd = SocketHolder(shared._sso.fileno(), False, self.backlog)  # type: ignore[call-arg]
+        return super()._spawn_worker(idx, *args, **options)
+
+    def _listener(self) -> socket.socket:
+        """Return a socket on the address; the process listens on it when it can answer."""
         # As `portal.server.serve.refuse_taken_port` asks: the same address, of IPv4 or IPv6.
         family, kind, protocol, _, place = socket.getaddrinfo(
             self.bind_addr, self.bind_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; what is accepted inherits it (tcp(7))
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
         listener.bind(place)
-        listener.listen(self.backlog)
         listener.setblocking(False)
-        listener.set_inheritable(True)
-        shared: Any = self  # granian types these as what they are before
-        shared._sso, shared._sfd = listener, listener.fileno()
-        shared._shd = SocketHolder(listener.fileno(), False, self.backlog)  # type: ignore[call-arg]
+        return listener
+
+    def _leave_others(self) -> None:
+        """Close the sockets of the other processes in a new one: they live as long as a copy."""
+        for index, listener in self.listeners.items():
+            if index != self.spawning:
+                listener.close()
 
     @override
     def startup(self, *args: Any) -> None:
@@ -83,7 +109,11 @@ class Node(MPServer):
         A young node whose processes end by an error of their own does end with them: they cannot
         load the portal, and the reason stands in the log.
         """
-        failed = any(self.wrks[index].inner.exitcode == 1 for index in workers)
+        dead = [index for index in workers if self.wrks[index].inner.exitcode is not None]
+        failed = any(self.wrks[index].inner.exitcode == 1 for index in dead)
+        if len(dead) < len(self.wrks):  # Else connections wait for the processes that come.
+            for index in dead:
+                self.listeners.pop(index).close()
         super()._respawn_workers(workers, *args, **options)
         if not failed:
             self.respawned_wrks.clear()

@@ -8,6 +8,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from portal.accounts.models import User
+from portal.programs import limits
 from tests.support.accounts import sign_in
 from tests.support.identities import at_provider
 from tests.support.oidc import IdentityServer
@@ -17,6 +18,7 @@ from tests.support.oidc import IdentityServer
 def _fresh_limits() -> Iterator[None]:
     """Forget what the limits of earlier tests have counted."""
     cache.clear()
+    limits.clear()
     yield
     cache.clear()
 

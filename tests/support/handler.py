@@ -6,7 +6,7 @@ from wsgiref.headers import Headers
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 
-from portal.server.handler import Handler, add_body, environ_of
+from portal.server.handler import Handler, environ_of
 
 
 def ask(path: str, *, peer: str = "203.0.113.7", method: str = "GET", **headers: str) -> Any:
@@ -30,12 +30,11 @@ def ask(path: str, *, peer: str = "203.0.113.7", method: str = "GET", **headers:
             ],
         }
     )
-    add_body(environ, b"")
     # The connection is the test's own, in a transaction that is rolled back.
     request_started.disconnect(close_old_connections)
     request_finished.disconnect(close_old_connections)
     try:
-        status, told, answer = Handler().respond(environ)
+        status, told, answer = Handler().respond(environ, b"")
         body = b"".join(answer)
         answer.close()
     finally:

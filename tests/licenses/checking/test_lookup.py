@@ -1,12 +1,12 @@
-"""The read in plain SQL tells what the rows say; what a process remembers is no state."""
+"""The read in plain SQL tells what the rows say."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
 
-from licenses import tokens
-from licenses.checking import cache, lookup
+from licenses import keys, tokens
+from licenses.checking import lookup
 from licenses.checking.check import check
 from licenses.checking.lookup import Records, StoredKey
 from licenses.checking.results import Result
@@ -113,47 +113,9 @@ class TestRead:
             assert cursor.fetchone() == (1,)
 
 
-class TestRemembered:
-    @pytest.fixture(autouse=True)
-    def nothing(self) -> None:
-        cache.clear()
-
-    def test_a_token_that_verified_is_not_parsed_again(self, key: LicenseKey) -> None:
-        token = key.token or ""
-        assert cache.parse(token) is not cache.parse(token)
-        check(token, expected={})
-        assert cache.parse(token) is cache.parse(token)
-        assert cache.parse(token) == tokens.parse(token)
-
-    def test_it_is_judged_by_what_is_stored_now(self, key: LicenseKey) -> None:
-        token = key.token or ""
-        assert check(token, expected={}).result == Result.VALID
-        LicenseKey.objects.update(revoked_at=MOMENT)
-        assert check(token, expected={}).result == Result.REVOKED
-        SigningKey.objects.update(state="disabled")
-        assert check(token, expected={}).result == Result.SIGNING_KEY_UNKNOWN
-
-    def test_one_that_did_not_verify_is_forgotten(self, key: LicenseKey) -> None:
-        token = key.token or ""
-        forged = token[:-8] + ("AAAAAAAA" if token[-8:] != "AAAAAAAA" else "BBBBBBBA")
-        assert check(forged, expected={}).result == Result.SIGNATURE_INVALID
-        assert cache.parse(forged) is not cache.parse(forged)
-
-    def test_another_certificate_under_its_key_id_verifies_anew(self, key: LicenseKey) -> None:
-        from licenses import keys
-
-        token = key.token or ""
-        assert check(token, expected={}).result == Result.VALID
-        SigningKey.objects.update(certificate=bytes(keys.create().certificate))
-        SigningKey.objects.exclude(pk=key.signing_key_id).delete()
-        assert check(token, expected={}).result == Result.SIGNATURE_INVALID
-
-    def test_the_memory_is_bounded(self, key: LicenseKey, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(cache, "MAX_TOKENS", 2)
-        license = key.license
-        secondary = license.keys.get(slot=Slot.SECONDARY)
-        third = make_license(signing_key=key.signing_key).keys.get(slot=Slot.PRIMARY)
-        for each in (key, secondary, key, third):
-            check(each.token or "", expected={})
-        held = [cache.parse(k.token) is cache.parse(k.token) for k in (key, secondary, third)]
-        assert held == [True, False, True]
+def test_another_certificate_under_its_key_id_does_not_verify(key: LicenseKey) -> None:
+    token = key.token or ""
+    assert check(token, expected={}).result == Result.VALID
+    SigningKey.objects.update(certificate=bytes(keys.create().certificate))
+    SigningKey.objects.exclude(pk=key.signing_key_id).delete()
+    assert check(token, expected={}).result == Result.SIGNATURE_INVALID

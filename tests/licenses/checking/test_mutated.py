@@ -10,7 +10,6 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from licenses.checking import cache
 from licenses.checking.check import check
 from licenses.models import License, Slot
 from licenses.tokens import base64url, from_base64url
@@ -107,7 +106,6 @@ def issued(signing_key) -> list[str]:
 def test_none_of_them_is_accepted_and_memory_does_not_grow(issued):
     chance = random.Random(SEED)
     results: Counter[str] = Counter()
-    cache.clear()
     for number in range(TOKENS):
         verdict = check(mutated(chance, issued), expected={})
         results[verdict.result] += 1

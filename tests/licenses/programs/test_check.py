@@ -251,7 +251,7 @@ def test_checks_are_counted_by_key_hour_and_result(
 
 
 def test_a_late_batch_never_sets_the_last_check_back(license):
-    key, now = key_of(license), timezone.now().replace(minute=30)
+    key, now = key_of(license), timezone.now().replace(minute=30, microsecond=0)
     counts.count(key, "valid", now)
     counts.count(key, "valid", now - timedelta(minutes=5))
     row = CheckCount.objects.get()
@@ -259,7 +259,7 @@ def test_a_late_batch_never_sets_the_last_check_back(license):
 
 
 def test_what_could_not_be_written_is_written_with_the_next_count(license):
-    key, now = key_of(license), timezone.now().replace(minute=30)
+    key, now = key_of(license), timezone.now().replace(minute=30, microsecond=0)
 
     def away(proceed, sql, *arguments):
         if "licenses_checkcount" in sql:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.core.cache import cache
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
@@ -17,7 +16,8 @@ from licenses import keys
 from licenses.checking import counts, returning
 from licenses.models import CheckCount, LicenseKey, SigningKey, Slot
 from licenses.programs import check
-from portal.server.handler import Request
+from portal.programs import limits
+from portal.server.handler import ProgramRequest
 from subscriptions.models import Subscription
 from tests.support.factories import make_license
 from tests.support.terminals import body_for
@@ -31,7 +31,7 @@ URL = "/public/checklicense"
 def _nothing_kept() -> None:
     """Forget the requests that passed, and what the limits have counted."""
     returning.clear()
-    cache.clear()
+    limits.clear()
 
 
 @pytest.fixture
@@ -171,8 +171,7 @@ def test_a_check_that_the_loop_leaves_to_a_thread_counts_once(
     away = sqlite3.connect(":memory:")  # without any table
     with closing(away), pytest.raises(sqlite3.OperationalError):
         check.fast_path(away)(request)
-    again = Request(request.META)
-    again._body = request.body
+    again = ProgramRequest(request.META, request.body)
     answer = check.fast_path()(again)
     assert answer is not None
     assert answer.status == 200

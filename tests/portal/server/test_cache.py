@@ -27,10 +27,11 @@ def away(request, settings, monkeypatch) -> Iterator[None]:
         if request.param in {"hangs up", "talks nonsense"}:
             stop = _answering(listener, b"" if request.param == "hangs up" else b"HTTP/1.1 400\r\n")
         monkeypatch.setattr(server_cache, "_absence", server_cache._Absence())
+        settings.CACHE_URL = f"redis://127.0.0.1:{port}/0"
         settings.CACHES = {
             "default": {
                 "BACKEND": "portal.server.cache.SharedCache",
-                "LOCATION": [f"redis://127.0.0.1:{port}/0"],
+                "LOCATION": [settings.CACHE_URL],
             }
         }
         cache.clear()
@@ -99,10 +100,11 @@ def test_a_check_does_not_wait_until_a_cache_that_hangs_times_out(settings, monk
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(64)
+        settings.CACHE_URL = f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
         settings.CACHES = {
             "default": {
                 "BACKEND": "portal.server.cache.SharedCache",
-                "LOCATION": [f"redis://127.0.0.1:{listener.getsockname()[1]}/0"],
+                "LOCATION": [settings.CACHE_URL],
                 "OPTIONS": {"socket_timeout": 60, "socket_connect_timeout": 60},
             }
         }
