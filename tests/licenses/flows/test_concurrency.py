@@ -43,8 +43,9 @@ def no_lock(monkeypatch):
     """Take the lock away: everybody reads the subscription, then all go on together."""
     everybody = threading.Barrier(RACERS, timeout=20)
 
-    def read_only(model, pk):
-        row = model.objects.get(pk=pk)
+    def read_only(model, pk, *related):
+        rows = model.objects.select_related(*related) if related else model.objects
+        row = rows.get(pk=pk)
         if model is Subscription:
             everybody.wait()
         return row
