@@ -266,6 +266,8 @@ def country_race(subscription, contoso, operator_client):
             assert reached.wait(DEADLINE)
             if connection.vendor == "postgresql":
                 process.append(connection.connection.info.backend_pid)
+            else:
+                begun.set()  # Its turn comes after Generate, and its first statement with it.
             with connection.execute_wrapper(begins):
                 try:
                     return change()
