@@ -16,6 +16,7 @@ from portal.core.actors import Actor
 from portal.core.dates import moment
 from portal.core.locking import lock
 from portal.core.refusal import Refused
+from portal.mail import outbox
 from subscriptions.models import State, Subscription
 
 
@@ -93,10 +94,19 @@ def _sign_and_store(
     [new] = signing.signed_keys(
         license=seen.license, subscription=subscription, slots=[slot], actor=actor, now=now
     )
+    with outbox.prepare() as mails:
+        notices.notify_key_managers_of(
+            seen.license,
+            what=f"reset the {slot.label.lower()} key",
+            actor=actor,
+            consequence="Terminals with the old key need the new license file when "
+            f"{moment(overlap_end(seen, overlap, now))} has come."
+            if overlap != Overlap.NOW
+            else "The old key has stopped working: terminals with it need the new license file.",
+        )
     with signing.storing([new]):
         locked = lock(Subscription, subscription.pk)
         old, older = _resettable(license_id, locked, slot, expected_jti, now)
-        license = old.license
         if locked.ends_at != subscription.ends_at:
             raise signing.Outdated
         if overlap not in overlaps(old, now):
@@ -108,7 +118,7 @@ def _sign_and_store(
         record(
             actor=actor,
             action=Action.KEY_RESET,
-            tenant_id=license.tenant_id,
+            tenant_id=locked.tenant_id,
             subscription=locked,
             slot=slot,
             details={
@@ -118,15 +128,7 @@ def _sign_and_store(
             },
             now=now,
         )
-        notices.notify_key_managers_of(
-            license,
-            what=f"reset the {slot.label.lower()} key",
-            actor=actor,
-            consequence="Terminals with the old key need the new license file when "
-            f"{moment(overlap_end(old, overlap, now))} has come."
-            if overlap != Overlap.NOW
-            else "The old key has stopped working: terminals with it need the new license file.",
-        )
+        outbox.store(mails)
     return new
 
 
