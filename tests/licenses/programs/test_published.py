@@ -18,11 +18,12 @@ from django.utils import timezone
 
 from licenses import keys, status_list
 from licenses.checking.check import check
-from licenses.models import KeyState, License, LicenseKey, SigningKeyState, Slot
+from licenses.models import KeyState, License, LicenseKey, SigningKeyState, Slot, StatusList
 from licenses.programs import published
 from licenses.tokens import base64url
 from subscriptions.models import State
-from tests.support.factories import make_key, make_license
+from tests.support.factories import make_key, make_license, make_subscription
+from tests.support.license_flows import generated
 
 pytestmark = pytest.mark.django_db
 
@@ -227,6 +228,15 @@ def test_no_key_gets_the_place_of_a_decoy(license, monkeypatch):
     picks = iter([decoy, key_of(license).status_index, 4711])
     monkeypatch.setattr("secrets.randbelow", lambda size: next(picks))
     assert status_list.pick() == (listed, [4711])
+
+
+def test_a_list_that_is_half_assigned_is_followed_by_another(contoso, signing_key):
+    StatusList.objects.create(number=1, size=4, decoy_seed=bytes(31) + b"4")
+    lists = [
+        generated(make_subscription(tenant=contoso)).keys.values_list("status_list", flat=True)
+        for _ in range(2)
+    ]
+    assert [list(numbers) for numbers in lists] == [[1, 1], [2, 2]]
 
 
 # Built seldom, answered from memory
