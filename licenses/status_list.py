@@ -31,6 +31,9 @@ LEAVES_AFTER = timedelta(seconds=CLOCK_SKEW_SECONDS + TTL_SECONDS)
 MAX_SHARE = 0.5
 """The share of a list that is assigned to keys: random picks stay fast, and decoys have room."""
 
+COUNTED_AFTER = 64
+"""A process uses this part of what is free in a list before it counts the list's keys again."""
+
 MAX_LIST_BYTES = 1 << 20
 """The largest list in bytes, decompressed: a small text can expand to gigabytes."""
 
@@ -50,7 +53,7 @@ def pick(count: int = 1) -> tuple[StatusList, list[int]]:
     and the loser picks again.
     """
     newest = StatusList.objects.order_by("-number").first()
-    if newest is None or newest.keys.count() >= newest.size * MAX_SHARE:
+    if newest is None or not _has_room(newest, count):
         newest = _open_list((newest.number if newest else 0) + 1)
     free: set[int] = set()
     while len(free) < count:
@@ -58,6 +61,26 @@ def pick(count: int = 1) -> tuple[StatusList, list[int]]:
         drawn -= decoys(bytes(newest.decoy_seed), newest.size)
         free |= drawn - taken(newest, drawn)
     return newest, list(free)
+
+
+_room: dict[bytes, int] = {}
+"""How many keys this process may still put on a list, by its seed, before it counts them again."""
+
+
+def _has_room(newest: StatusList, count: int) -> bool:
+    """Return whether less than MAX_SHARE of the list is assigned.
+
+    All its keys are counted seldom: until then, a process uses a small part of what is free.
+    """
+    seed = bytes(newest.decoy_seed)
+    left = _room.get(seed, 0) - count
+    if left < 0:
+        free = int(newest.size * MAX_SHARE) - newest.keys.count()
+        if free <= 0:
+            return False
+        left = free // COUNTED_AFTER
+    _room[seed] = left
+    return True
 
 
 def taken(status_list: StatusList, indexes: set[int]) -> set[int]:

@@ -2,10 +2,8 @@
 
 from datetime import datetime
 from functools import partial
-from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
 from django.utils import timezone
 
 from licenses.flows import signing
@@ -17,7 +15,6 @@ from portal.core.actors import Actor
 from portal.core.dates import moment
 from portal.core.locking import lock
 from portal.core.refusal import Refused
-from portal.tenants.models import Tenant
 from subscriptions.custom_claims import completed, is_custom
 from subscriptions.models import Plan, State, Subscription
 
@@ -44,27 +41,30 @@ def generate_keys(
     already has license keys (naming who generated them and when), when the plan does not allow
     the usage, or when no key can be signed.
     """
-    now = now or timezone.now()
-    holder_name = admit(holder_name)
     return signing.until_current(
-        partial(_sign_and_store, subscription.pk, actor, usage, holder_name, now)
+        partial(
+            _sign_and_store,
+            actor=actor,
+            usage=usage,
+            holder_name=admit(holder_name),
+            now=now or timezone.now(),
+        ),
+        seen=subscription,
+        read=partial(Subscription.objects.select_related("plan", "tenant").get, pk=subscription.pk),
     )
 
 
 def _sign_and_store(
-    subscription_id: UUID, actor: Actor, usage: Usage, holder_name: str, now: datetime
+    subscription: Subscription, *, actor: Actor, usage: Usage, holder_name: str, now: datetime
 ) -> License:
-    subscriptions = Subscription.objects.select_related("plan", "tenant")
-    subscription = subscriptions.get(pk=subscription_id)
-    refuse_unless_generatable(subscription, now)
+    _refuse_unless_active(subscription, now)
     license = _frozen(subscription, actor, usage, holder_name, now)
     keys = signing.signed_keys(
         license=license, subscription=subscription, slots=Slot, actor=actor, now=now
     )
-    with transaction.atomic():
-        lock(Subscription, subscription.pk)
-        lock(Tenant, subscription.tenant_id)  # whose country is fixed from here on
-        locked = subscriptions.get(pk=subscription.pk)
+    with signing.storing(keys):
+        # With its tenant, whose country is fixed from here on.
+        locked = lock(Subscription, subscription.pk, "tenant")
         refuse_unless_generatable(locked, now)
         if _ingredients(locked) != _ingredients(subscription):
             raise signing.Outdated
@@ -76,17 +76,21 @@ def _sign_and_store(
 
 def refuse_unless_generatable(subscription: Subscription, now: datetime) -> None:
     """Raise Refused, with the reason, when no license keys can be generated now."""
+    _refuse_unless_active(subscription, now)
+    living = License.objects.not_deleted().filter(subscription=subscription)
+    if living.exists() and (existing := living.first()):
+        raise Refused(
+            f"{existing.created_by_name} generated the license keys of this subscription on "
+            f"{moment(existing.created_at)}. Nothing was generated again."
+        )
+
+
+def _refuse_unless_active(subscription: Subscription, now: datetime) -> None:
     state = subscription.state_at(now)
     if state != State.ACTIVE:
         raise Refused(
             f"This subscription is {state.label.lower()}. License keys are generated for active "
             "subscriptions only."
-        )
-    existing = License.objects.not_deleted().filter(subscription=subscription).first()
-    if existing is not None:
-        raise Refused(
-            f"{existing.created_by_name} generated the license keys of this subscription on "
-            f"{moment(existing.created_at)}. Nothing was generated again."
         )
 
 

@@ -4,19 +4,19 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import TextChoices
 from django.utils import timezone
 
 from licenses import notices
 from licenses.flows import signing
-from licenses.models import KeyState, License, LicenseKey, Slot
+from licenses.models import ANSWERED, KeyState, License, LicenseKey, Slot
 from portal.activity.actions import Action
 from portal.activity.entries import record
 from portal.core.actors import Actor
 from portal.core.dates import moment
 from portal.core.locking import lock
 from portal.core.refusal import Refused
+from portal.mail import outbox
 from subscriptions.models import State, Subscription
 
 
@@ -65,13 +65,24 @@ def reset_key(
     subscription is not active or has another plan than the license, when the overlap is not
     available, or when no key can be signed.
     """
-    now = now or timezone.now()
     return signing.until_current(
-        partial(_sign_and_store, license.pk, slot, actor, overlap, expected_jti, now)
+        partial(
+            _sign_and_store,
+            license_id=license.pk,
+            slot=slot,
+            actor=actor,
+            overlap=overlap,
+            expected_jti=expected_jti,
+            now=now or timezone.now(),
+        ),
+        seen=license.subscription,
+        read=partial(Subscription.objects.get, pk=license.subscription_id),
     )
 
 
 def _sign_and_store(
+    subscription: Subscription,
+    *,
     license_id: UUID,
     slot: Slot,
     actor: Actor,
@@ -79,28 +90,35 @@ def _sign_and_store(
     expected_jti: UUID,
     now: datetime,
 ) -> LicenseKey:
-    license = License.objects.select_related("subscription").get(pk=license_id)
-    subscription = license.subscription
-    _resettable(license, subscription, slot, expected_jti, now)
+    seen, _ = _resettable(license_id, subscription, slot, expected_jti, now)
     [new] = signing.signed_keys(
-        license=license, subscription=subscription, slots=[slot], actor=actor, now=now
+        license=seen.license, subscription=subscription, slots=[slot], actor=actor, now=now
     )
-    with transaction.atomic():
+    with outbox.prepare() as mails:
+        notices.notify_key_managers_of(
+            seen.license,
+            what=f"reset the {slot.label.lower()} key",
+            actor=actor,
+            consequence="Terminals with the old key need the new license file when "
+            f"{moment(overlap_end(seen, overlap, now))} has come."
+            if overlap != Overlap.NOW
+            else "The old key has stopped working: terminals with it need the new license file.",
+        )
+    with signing.storing([new]):
         locked = lock(Subscription, subscription.pk)
-        license.refresh_from_db()
-        old = _resettable(license, locked, slot, expected_jti, now)
+        old, older = _resettable(license_id, locked, slot, expected_jti, now)
         if locked.ends_at != subscription.ends_at:
             raise signing.Outdated
         if overlap not in overlaps(old, now):
             raise Refused(
                 "The old key is revoked or expired: it cannot be kept working.", field="overlap"
             )
-        _supersede(old, overlap, now)
+        _supersede(old, older, overlap, now)
         signing.store([new])
         record(
             actor=actor,
             action=Action.KEY_RESET,
-            tenant_id=license.tenant_id,
+            tenant_id=locked.tenant_id,
             subscription=locked,
             slot=slot,
             details={
@@ -110,15 +128,7 @@ def _sign_and_store(
             },
             now=now,
         )
-        notices.notify_key_managers_of(
-            license,
-            what=f"reset the {slot.label.lower()} key",
-            actor=actor,
-            consequence="Terminals with the old key need the new license file when "
-            f"{moment(overlap_end(old, overlap, now))} has come."
-            if overlap != Overlap.NOW
-            else "The old key has stopped working: terminals with it need the new license file.",
-        )
+        outbox.store(mails)
     return new
 
 
@@ -143,25 +153,33 @@ def refuse_unless_resettable(license: License, subscription: Subscription, now: 
 
 
 def _resettable(
-    license: License, subscription: Subscription, slot: Slot, expected_jti: UUID, now: datetime
-) -> LicenseKey:
-    """Return the slot's current key when it may be reset and is the one that was expected."""
+    license_id: UUID, subscription: Subscription, slot: Slot, expected_jti: UUID, now: datetime
+) -> tuple[LicenseKey, LicenseKey | None]:
+    """Return the slot's current key when it may be reset and is the one that was expected.
+
+    It comes with its license, and with the slot's superseded key if there is one.
+    """
+    rows = LicenseKey.objects.filter(license=license_id, slot=slot, state__in=ANSWERED)
+    keys = {key.state: key for key in rows.select_related("license")}
+    current = keys.get(KeyState.CURRENT)
+    license = current.license if current else License.objects.get(pk=license_id)
+    license.subscription = subscription
     refuse_unless_resettable(license, subscription, now)
-    current = license.keys.current().get(slot=slot)
+    assert current is not None
     if current.jti != expected_jti:
         raise Refused(
             f"{current.created_by_name} reset the {slot.label.lower()} key on "
             f"{moment(current.issued_at)}, after you opened this page. Nothing was changed; look "
             "at the new key before you reset it again."
         )
-    return current
+    return current, keys.get(KeyState.SUPERSEDED)
 
 
-def _supersede(old: LicenseKey, overlap: Overlap, now: datetime) -> None:
-    """Take the old key out of its slot; a key still in an earlier overlap stops at once."""
-    old.license.keys.filter(slot=old.slot, state=KeyState.SUPERSEDED).update(
-        state=KeyState.REPLACED
-    )
+def _supersede(old: LicenseKey, older: LicenseKey | None, overlap: Overlap, now: datetime) -> None:
+    """Take the old key out of its slot; an older one, still in its overlap, stops at once."""
+    if older is not None:
+        older.state = KeyState.REPLACED
+        older.save(update_fields=["state"])
     old.replaced_at = now
     if overlap == Overlap.NOW:
         old.state = KeyState.REPLACED

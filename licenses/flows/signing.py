@@ -1,7 +1,8 @@
 """Signing outside the transaction, storing inside it: what generate and reset share."""
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -80,32 +81,37 @@ def signed_keys(
     return signed
 
 
-def store(signed: list[LicenseKey]) -> None:
-    """Insert what `signed_keys` returned, in the caller's transaction.
+@contextmanager
+def storing(signed: list[LicenseKey]) -> Iterator[None]:
+    """Run what is inside in a transaction that stores what `signed_keys` returned.
 
-    Raises Outdated when their signing key is no longer active or a status index was taken
-    meanwhile: two subscriptions may pick the same entry at once, which only the unique
-    constraint prevents.
+    Raises Outdated when a status index was taken meanwhile: two subscriptions may pick the same
+    entry at once, which only the unique constraint prevents.
     """
-    first = signed[0]
-    active = SigningKey.objects.filter(pk=first.signing_key_id, state=SigningKeyState.ACTIVE)
-    if not active.exists():
-        raise Outdated
     try:
         with transaction.atomic():
-            LicenseKey.objects.bulk_create(signed)
+            yield
     except IntegrityError as error:
-        if status_list.taken(first.status_list, {key.status_index for key in signed}):
+        if status_list.taken(signed[0].status_list, {key.status_index for key in signed}):
             raise Outdated from error
         raise
 
 
-def until_current[T](sign_and_store: Callable[[], T]) -> T:
-    """Repeat until the signed keys are stored before their data changes; return the result."""
+def store(signed: list[LicenseKey]) -> None:
+    """Insert the keys; raises Outdated when their signing key is no longer active."""
+    active = SigningKey.objects.filter(pk=signed[0].signing_key_id, state=SigningKeyState.ACTIVE)
+    if not active.exists():
+        raise Outdated
+    LicenseKey.objects.bulk_create(signed)
+
+
+def until_current[S, T](sign_and_store: Callable[[S], T], *, seen: S, read: Callable[[], S]) -> T:
+    """Sign and store from `seen`; while that is outdated, again from what `read` returns."""
     for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
-            return sign_and_store()
+            return sign_and_store(seen)
         except Outdated:
             if attempt == MAX_ATTEMPTS:
                 raise
+            seen = read()
     raise AssertionError("unreachable")

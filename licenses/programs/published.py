@@ -20,14 +20,20 @@ from portal.programs.accept import accepts
 from portal.programs.errors import ProgramError, not_allowed
 from portal.server.answers import Answer
 
-FRESH_SECONDS = 5
+FRESH_SECONDS = 15
 """Seconds for which a process serves a list from memory before it reads the keys again."""
 
 MAX_AGE_SECONDS = 30
 """Seconds for which others may cache a list: with FRESH_SECONDS, less than a minute in all."""
 
 LIFETIME_SECONDS = 86_400
-"""Seconds for which a signed list is valid; it is signed again after half of that."""
+"""Seconds for which a signed list is valid."""
+
+SIGNED_EVERY_SECONDS = LIFETIME_SECONDS // 2
+"""A list is signed as of the last full period: all processes give out the same bytes.
+
+So they share one entity tag, and whoever has a list of one process is told so by all of them.
+"""
 
 JWKS_MAX_AGE_SECONDS = 300
 JWKS_PATH = "/.well-known/jwks.json"
@@ -142,11 +148,11 @@ def _build(number: int, known: _Signed | None) -> _Signed:
     lst = status_list.compressed(status_list.entries(row, now), row.size)
     try:
         signing_key = keys.active()
-        issued_at = int(now.timestamp())
-        if (
-            known is not None
-            and (known.lst, known.kid) == (lst, signing_key.kid)
-            and issued_at < known.issued_at + LIFETIME_SECONDS // 2
+        issued_at = int(now.timestamp()) // SIGNED_EVERY_SECONDS * SIGNED_EVERY_SECONDS
+        if known is not None and (known.lst, known.kid, known.issued_at) == (
+            lst,
+            signing_key.kid,
+            issued_at,
         ):
             return replace(known, looked_at=looked_at)
         token = keys.sign(signing_key, _claims(number, lst, issued_at), typ="statuslist+jwt")

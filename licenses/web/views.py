@@ -290,8 +290,10 @@ def _subscriptions(request: TenantRequest) -> LicensedSubscriptions:
 
 
 def _subscription(request: TenantRequest, subscription_id: UUID) -> Subscription:
-    rows = _subscriptions(request).select_related("plan", "tenant")
-    return get_object_or_404(rows, pk=subscription_id)
+    rows = _subscriptions(request).select_related("plan")
+    subscription = get_object_or_404(rows, pk=subscription_id)
+    subscription.tenant = request.member.tenant
+    return subscription
 
 
 def _license(subscription: Subscription) -> License:
@@ -299,10 +301,11 @@ def _license(subscription: Subscription) -> License:
 
     Raises Http404 when there never was one.
     """
-    licenses = License.objects.filter(subscription=subscription).select_related("tenant")
+    licenses = License.objects.filter(subscription=subscription)
     license = licenses.order_by(F("deleted_at").desc(nulls_first=True)).first()
     if license is None:
         raise Http404
+    license.subscription, license.tenant = subscription, subscription.tenant
     return license
 
 

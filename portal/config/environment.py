@@ -23,7 +23,6 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 from psycopg.conninfo import make_conninfo
-from redis import ConnectionPool, RedisError
 
 from portal.config.kept_secrets import KeptSecrets
 
@@ -473,6 +472,8 @@ def _is_sender(value: str) -> bool:
 
 def _mistake_in_redis_options(address: str, options: dict[str, str]) -> str:
     """Return what is wrong with the options behind the address of a Redis server, or nothing."""
+    from redis import ConnectionPool, RedisError  # noqa: PLC0415 (7 MB that few processes need)
+
     try:
         pool = ConnectionPool.from_url(address)
         pool.make_connection()  # which connects to nothing yet

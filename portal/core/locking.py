@@ -8,10 +8,17 @@ from typing import Any
 from django.db.models import Model
 
 
-def lock[M: Model](model: type[M], pk: Any) -> M:
+def lock[M: Model](model: type[M], pk: Any, *related: str) -> M:
     """Return the row as it is now, locked until the transaction ends.
+
+    `related` names foreign keys whose rows are read and locked with it, one after the other.
 
     On SQLite a transaction holds the write lock from its start (BEGIN IMMEDIATE) and
     `select_for_update` adds nothing. Raises the model's DoesNotExist for a row that is gone.
     """
-    return model._default_manager.select_for_update().get(pk=pk)
+    rows = model._default_manager.select_for_update()
+    if related:
+        rows = model._default_manager.select_related(*related).select_for_update(
+            of=("self", *related)
+        )
+    return rows.get(pk=pk)

@@ -7,7 +7,9 @@ worker dies between sending a mail and noting it, another sends the mail again l
 import logging
 import re
 import smtplib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any, override
 from uuid import UUID
@@ -70,7 +72,34 @@ def queue(
     text = render_to_string(f"mail/{template}.txt", context | site_context())
     mail = composed(to=to, subject=subject, text=text)
     mail.tenant_id, mail.dedupe_key = tenant_id, once
-    Outbox.objects.bulk_create([mail], ignore_conflicts=once is not None)
+    prepared = _prepared.get()
+    if prepared is None:
+        store([mail])
+    else:
+        prepared.append(mail)
+
+
+_prepared: ContextVar[list[Outbox] | None] = ContextVar("prepared", default=None)
+
+
+@contextmanager
+def prepare() -> Iterator[list[Outbox]]:
+    """Let `queue` put mails into the list that this yields, for `store`, and not into the outbox.
+
+    So they are written before a transaction and stored in it: other writers wait no longer.
+    """
+    mails: list[Outbox] = []
+    token = _prepared.set(mails)
+    try:
+        yield mails
+    finally:
+        _prepared.reset(token)
+
+
+def store(mails: list[Outbox]) -> None:
+    """Put prepared mails into the outbox, in the caller's transaction."""
+    are_once = any(mail.dedupe_key is not None for mail in mails)
+    Outbox.objects.bulk_create(mails, ignore_conflicts=are_once)
 
 
 def composed(*, to: str, subject: str, text: str) -> Outbox:

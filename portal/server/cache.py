@@ -11,10 +11,6 @@ from django.conf import settings
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.redis import RedisCache
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
-from redis.retry import Retry
 
 logger = logging.getLogger("portal.cache")
 
@@ -42,6 +38,13 @@ class SharedCache(RedisCache):
     """
 
     def __init__(self, server: str | list[str], params: dict[str, Any]) -> None:
+        # Seven megabytes that a process without a shared cache does not need.
+        from redis.backoff import NoBackoff  # noqa: PLC0415
+        from redis.exceptions import ConnectionError as RedisConnectionError  # noqa: PLC0415
+        from redis.exceptions import RedisError  # noqa: PLC0415
+        from redis.retry import Retry  # noqa: PLC0415
+
+        self._failures = (RedisError, OSError)
         options = {
             "socket_connect_timeout": TIMEOUT_SECONDS,
             "socket_timeout": TIMEOUT_SECONDS,
@@ -62,7 +65,7 @@ class SharedCache(RedisCache):
             return memory()
         try:
             return shared()
-        except (RedisError, OSError) as error:
+        except self._failures as error:
             _absence.begin(error)
             return memory()
 

@@ -39,7 +39,7 @@ class Database:
         self.folder = folder
         self.alias = f"upgrade_{uuid.uuid4().hex}"
         default = connections.settings["default"]
-        self.is_sqlite = default["ENGINE"] == "django.db.backends.sqlite3"
+        self.is_sqlite = connections["default"].vendor == "sqlite"
         self.name = str(folder / f"{self.alias}.sqlite3") if self.is_sqlite else self.alias
         options = {name: value for name, value in default["OPTIONS"].items() if name != "pool"}
         if self.is_sqlite:  # nothing must survive a power cut; without WAL the file is all there is

@@ -17,6 +17,8 @@ class Command(BaseCommand):
     """Run granian on an address of this machine, until it is stopped."""
 
     help = "Serve the portal over HTTP with granian, on loopback unless told otherwise."
+    # They are about the code: tests run them, and a start would take a third of a second longer.
+    requires_system_checks: list[str] = []
 
     @override
     def add_arguments(self, parser: CommandParser) -> None:

@@ -43,8 +43,9 @@ def no_lock(monkeypatch):
     """Take the lock away: everybody reads the subscription, then all go on together."""
     everybody = threading.Barrier(RACERS, timeout=20)
 
-    def read_only(model, pk):
-        row = model.objects.get(pk=pk)
+    def read_only(model, pk, *related):
+        rows = model.objects.select_related(*related) if related else model.objects
+        row = rows.get(pk=pk)
         if model is Subscription:
             everybody.wait()
         return row
@@ -265,6 +266,8 @@ def country_race(subscription, contoso, operator_client):
             assert reached.wait(DEADLINE)
             if connection.vendor == "postgresql":
                 process.append(connection.connection.info.backend_pid)
+            else:
+                begun.set()  # Its turn comes after Generate, and its first statement with it.
             with connection.execute_wrapper(begins):
                 try:
                     return change()

@@ -89,6 +89,23 @@ def test_nothing_is_sent_of_what_was_rolled_back(server):
     assert server.mails == []
 
 
+def test_prepared_mails_are_stored_when_it_is_time():
+    with outbox.prepare() as mails:
+        queue()
+        queue("sam@contoso.example", once="reminder:1")
+    queue("kim@contoso.example")
+    assert [mail.to for mail in Outbox.objects.all()] == ["kim@contoso.example"]
+    outbox.store(mails)
+    with outbox.prepare() as again:
+        queue("sam@contoso.example", once="reminder:1")
+    outbox.store(again)
+    assert sorted(mail.to for mail in Outbox.objects.all()) == [
+        "jane@contoso.example",
+        "kim@contoso.example",
+        "sam@contoso.example",
+    ]
+
+
 @pytest.mark.parametrize("answer", ["451 Later", "550 Nobody", "421 Going down"])
 @pytest.mark.parametrize("place", ["answer", "verdict"])
 def test_a_refusal_is_tried_again_until_it_is_out(place, answer, server):

@@ -1,0 +1,1 @@
+"""Django's backend for SQLite, with an order among those who write."""
