@@ -1,5 +1,6 @@
 """Template tags about subscriptions and their license keys; none queries the database."""
 
+from functools import cache
 from typing import Any
 
 from django import template
@@ -23,6 +24,7 @@ NO_KEYS = mark_safe('<span class="muted">No keys</span>')
 
 
 @register.simple_tag
+@cache
 def state_badge(state: str) -> SafeString:
     """Return the badge of a subscription's state."""
     state = State(state)

@@ -21,6 +21,11 @@ from subscriptions.models import Subscription
 
 SIZES = {"100": 100}
 """Rows of a page by the parameter `rows`; any other is DEFAULT_SIZE."""
+SHOWN = (
+    *("name", "labels", "note", "state", "ends_at", "created_at", "plan_id"),
+    *("plan__name", "plan__billing_period"),
+)
+"""The columns that the list shows: half of a page's time would go into reading the others."""
 DEFAULT_SIZE = 25
 
 
@@ -38,7 +43,8 @@ def listing(request: TenantRequest) -> HttpResponse:
     found = keyset_page(
         sorting.rows(rows.matching(text), narrowed_to=narrowed_to)
         .with_state()
-        .select_related("plan"),
+        .select_related("plan")
+        .only(*SHOWN),
         after=request.GET.get("after", ""),
         before=request.GET.get("before", ""),
         by=sorting.by,
