@@ -1,12 +1,15 @@
 """The license file: what Download gives and what an upload holds (contract.md section 2)."""
 
 import codecs
+import io
 import json
 import re
 import string
 import unicodedata
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -93,13 +96,23 @@ def license_file(key: LicenseKey, *, subscription_name: str) -> LicenseFile:
     return LicenseFile(name=file_name(subscription_name, Slot(key.slot)), content=content)
 
 
-def file_name(subscription_name: str, slot: Slot) -> str:
+def archive(files: Mapping[str, bytes], *, at: datetime) -> bytes:
+    """Return a ZIP archive of the files, by name; `at` is the time that it gives all of them."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for name, content in files.items():
+            member = zipfile.ZipInfo(name, at.astimezone(UTC).timetuple()[:6])
+            zipped.writestr(member, content, zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
+
+
+def file_name(subscription_name: str, slot: Slot, *, number: int = 1) -> str:
     """Return a file name that every file system accepts.
 
-    It has at most MAX_NAME_CHARACTERS, and in UTF-8 at most MAX_NAME_BYTES, which many file
-    systems count.
+    `number` tells files of subscriptions of one name apart. The name has at most
+    MAX_NAME_CHARACTERS, and in UTF-8 at most MAX_NAME_BYTES, which many file systems count.
     """
-    ending = f"-{slot.value}.json"
+    ending = f"-{slot.value}.json" if number == 1 else f"-{number}-{slot.value}.json"
     kept = "".join(
         c if c.isalnum() or unicodedata.category(c).startswith("M") else "-"
         for c in unicodedata.normalize("NFC", subscription_name)

@@ -6,7 +6,7 @@ from django.urls import include, path
 from licenses.figures.prometheus import metrics
 from licenses.programs import published
 from licenses.web import urls as license_pages
-from licenses.web.views import identifiers
+from licenses.web.lists import identifiers
 from portal.accounts.views import change_password_address
 from portal.operators import views as recovery
 from portal.server import health

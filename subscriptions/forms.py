@@ -3,7 +3,8 @@
 from django import forms
 
 from portal.core.names import NameFormField
-from subscriptions.models import State
+from subscriptions.flows.annotate import read_labels, read_note
+from subscriptions.models import MAX_LABEL, MAX_LABELS
 
 
 class RenameForm(forms.Form):
@@ -17,15 +18,27 @@ class RenameForm(forms.Form):
     )
 
 
-class FilterForm(forms.Form):
-    """The search and the filters of the list of subscriptions."""
+class AnnotateForm(forms.Form):
+    """Labels and a note on a subscription."""
 
-    q = forms.CharField(
-        label="Search",
+    labels = forms.CharField(
+        label="Labels",
         required=False,
-        max_length=200,
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Name or identifier"}),
+        help_text=f"At most {MAX_LABELS}, separated by commas, each of at most {MAX_LABEL} "
+        "characters, such as “production, Berlin”.",
     )
-    state = forms.ChoiceField(
-        label="State", required=False, choices=[("", "All states"), *State.choices]
+    note = forms.CharField(
+        label="Note",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="Members of your tenant see labels and note and find the subscription by them. "
+        "Enter no secrets.",
     )
+
+    def clean_labels(self) -> str:
+        """Return the labels as they are stored."""
+        return read_labels(self.cleaned_data["labels"])
+
+    def clean_note(self) -> str:
+        """Return the note as it is stored."""
+        return read_note(self.cleaned_data["note"])

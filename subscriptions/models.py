@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils import timezone
 
@@ -50,6 +51,14 @@ EXPIRY_NOTICE = {
 
 SOON = timedelta(days=30)
 """How long before their expiry operators see keys listed as expiring, in any billing period."""
+
+
+MAX_LABELS = 10
+"""Labels that a subscription has at most."""
+MAX_LABEL = 30
+"""Characters of the longest label."""
+MAX_NOTE = 1_000
+"""Characters of the longest note."""
 
 
 class PlanQuerySet(models.QuerySet["Plan"]):
@@ -169,17 +178,19 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
         return rows.filter(~past, state=state)
 
     def matching(self, text: str) -> Self:
-        """Return those whose name contains the text or whose identifier begins with it."""
+        """Return those with the text in name, labels or note, or at the start of the identifier."""
         text = names.seen(text)
-        if not text:
-            return self
-        found = Q(name__shows=text)
+        return self.filter(self._matches(text)) if text else self
+
+    def _matches(self, text: str) -> Q:
+        """Return the condition of `matching` for a text that is not empty."""
+        found = Q(name__shows=text) | Q(labels__shows=text) | Q(note__shows=text)
         digits = text.replace("-", "").lower()
         dashed = _dashed(digits)
         written = text.lower().rstrip("-") in {digits, dashed}
         if digits and written and set(digits) <= set("0123456789abcdef"):
             found |= Q(id__istartswith=dashed)
-        return self.filter(found)
+        return found
 
 
 def _dashed(digits: str) -> str:
@@ -216,6 +227,15 @@ class Subscription(models.Model):
         related_name="+",
     )
     is_self_started = models.BooleanField("self-started", default=False, editable=False)
+    labels = models.CharField(
+        max_length=MAX_LABELS * (MAX_LABEL + 2),
+        blank=True,
+        editable=False,
+        default="",
+        db_default="",
+        help_text="Separated by a comma and a space.",
+    )
+    note = models.TextField(blank=True, editable=False, default="", db_default="")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = SubscriptionQuerySet.as_manager()
@@ -252,6 +272,8 @@ class Subscription(models.Model):
         ]
         indexes = [
             models.Index(fields=["tenant", "-created_at", "-id"], name="subscription_listing"),
+            models.Index(F("tenant"), Lower("name"), F("id"), name="subscription_by_name"),
+            models.Index(fields=["tenant", "state", "ends_at"], name="subscription_by_state"),
             # All columns that the figures count, so that the index alone is read.
             models.Index(fields=["state", "plan", "ends_at"], name="subscription_figures"),
             models.Index(fields=["created_at", "id"], name="subscription_by_creation"),
@@ -266,6 +288,11 @@ class Subscription(models.Model):
     def get_absolute_url(self) -> str:
         """Return the address of the subscription's page."""
         return reverse("subscriptions:detail", args=[self.pk])
+
+    @property
+    def label_list(self) -> list[str]:
+        """The labels, in the order in which they were written."""
+        return self.labels.split(", ") if self.labels else []
 
     def state_at(self, now: datetime) -> State:
         """Return the effective state at that moment."""

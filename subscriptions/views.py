@@ -1,4 +1,4 @@
-"""Actions on subscriptions: activate, rename, start a community subscription."""
+"""Actions on subscriptions: activate, rename, label, start a community subscription."""
 
 from uuid import UUID
 
@@ -14,9 +14,10 @@ from portal.tenants.models import Role
 from portal.web.forms import posted, refusals_on, require_form_methods
 from portal.web.pages import done, elsewhere, form_page
 from subscriptions.flows.activate import activate_subscription
+from subscriptions.flows.annotate import annotate_subscription
 from subscriptions.flows.rename import rename_subscription
 from subscriptions.flows.start_community import start_community_subscription
-from subscriptions.forms import RenameForm
+from subscriptions.forms import AnnotateForm, RenameForm
 from subscriptions.models import Subscription
 
 CHANGED = "subscription-changed"
@@ -54,6 +55,24 @@ def rename(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
             return done(request, subscription.get_absolute_url(), event=CHANGED)
     context = {"subscription": subscription}
     return form_page(request, "subscriptions/rename.html", form, context, fragment="dialog")
+
+
+@require_form_methods
+@tenant_role(Role.MANAGER)
+def annotate(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
+    """Write labels and a note on the subscription."""
+    subscription = _subscription(request, subscription_id)
+    initial = {"labels": subscription.labels, "note": subscription.note}
+    form = AnnotateForm(posted(request), initial=initial)
+    if form.is_valid():
+        with refusals_on(form):
+            annotate_subscription(
+                subscription=subscription, actor=request.actor, **form.cleaned_data
+            )
+            messages.success(request, "Labels and note were saved.")
+            return done(request, subscription.get_absolute_url(), event=CHANGED)
+    context = {"subscription": subscription}
+    return form_page(request, "subscriptions/annotate.html", form, context, fragment="dialog")
 
 
 @require_POST

@@ -47,10 +47,10 @@ FEW = ["9" * 23, str(2**63), "abc", "\x00", "0001-01-01T00:00:00+14:00"]
 """Those that lists of the admin and paths get: there are many."""
 
 MEMBER_PARAMETERS = {
-    "/subscriptions/": ["q", "state", "after", "before"],
+    "/subscriptions/": ["q", "state", "sort", "rows", "after", "before"],
     "/logs/": ["person", "action", "subscription", "since", "until", "after", "before", "page"],
     "/logs/export/": ["person", "action", "subscription", "since", "until"],
-    "/identifiers/": ["after", "before", "page"],
+    "/identifiers/": ["q", "keys", "after", "before", "page"],
     "/subscriptions/{id}/check/": ["slot"],
     "/public/status": ["time"],
     "/accounts/login/": ["next"],

@@ -1,11 +1,14 @@
-"""Download: the license file of the key in a slot."""
+"""Download: the license file of the key in a slot, or those of several subscriptions."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 
 from django.db import transaction
 from django.utils import timezone
 
-from licenses.files import LicenseFile, license_file
+from licenses.files import LicenseFile, file_name, license_file
 from licenses.models import License, LicenseKey, Slot
 from portal.activity.actions import Action
 from portal.activity.entries import record
@@ -67,3 +70,65 @@ def download_key(
             now=now,
         )
     return license_file(key, subscription_name=subscription.name)
+
+
+@dataclass
+class Downloads:
+    """License files by their names, which differ in more than case, and what was refused."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+    contents: list[str] = field(default_factory=list)
+    """For each file, a line that says of which subscription it is."""
+
+    def add(self, subscription: Subscription, slot: Slot, content: bytes) -> None:
+        """Put a file under a name that no other has."""
+        used = {name.casefold() for name in self.files}
+        names = (file_name(subscription.name, slot, number=number) for number in count(1))
+        name = next(name for name in names if name.casefold() not in used)
+        self.files[name] = content
+        self.contents.append(f"{name}: {slot.label.lower()} key of {_told(subscription)}")
+
+    @property
+    def readme(self) -> str:
+        """What is in the archive and what is not, as text."""
+        parts = [
+            "License files. Give each terminal the file of its own subscription.",
+            *self.contents,
+        ]
+        if self.refused:
+            parts += ["", "Not included:", *self.refused]
+        return "\r\n".join([*parts, ""])
+
+
+def download_keys(
+    *,
+    subscriptions: Iterable[Subscription],
+    slots: Iterable[Slot],
+    actor: Actor,
+    now: datetime | None = None,
+) -> Downloads:
+    """Return the license files of these slots and record each download, in its own transaction."""
+    chosen, slots, downloads = list(subscriptions), list(slots), Downloads()
+    licenses = {
+        license.subscription_id: license
+        for license in License.objects.not_deleted().filter(subscription__in=chosen)
+    }
+    for subscription in chosen:
+        license = licenses.get(subscription.pk)
+        if license is None:
+            downloads.refused.append(f"{_told(subscription)}: It has no license keys.")
+            continue
+        for slot in slots:
+            try:
+                file = download_key(license=license, slot=slot, actor=actor, now=now)
+            except Refused as refusal:
+                downloads.refused.append(f"{_told(subscription)}: {refusal.sentence}")
+            else:
+                downloads.add(subscription, slot, file.content)
+    downloads.refused = list(dict.fromkeys(downloads.refused))
+    return downloads
+
+
+def _told(subscription: Subscription) -> str:
+    return f"{subscription.name} ({subscription.pk})"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, override
+from uuid import UUID
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from licenses.models.licenses import KeyState
-from subscriptions.models import SOON, Subscription, SubscriptionQuerySet
+from licenses.models.licenses import KeyState, License, LicenseKey
+from subscriptions.models import EXPIRY_NOTICE, SOON, State, Subscription, SubscriptionQuerySet
 
 
 class LicensedSubscriptions(SubscriptionQuerySet):
@@ -19,25 +20,6 @@ class LicensedSubscriptions(SubscriptionQuerySet):
     `LicensedSubscriptions(Subscription)` starts with all subscriptions.
     """
 
-    def with_license_state(self, now: datetime | None = None) -> Self:
-        """Annotate `effective_state`, `has_keys` and `keys_expire_at`.
-
-        The last is the earliest expiry of a current key that is not revoked, or None. Both come
-        from correlated subqueries, so that a page reads the keys of its own rows only.
-        """
-        current = Q(pk=OuterRef("pk"), licenses__deleted_at=None, licenses__keys__state="current")
-        # Not Exists: PostgreSQL would hash the keys of all tenants for it.
-        with_keys = Subscription.objects.filter(current).order_by()
-        # In one call: each further one would join the keys again, the replaced ones too.
-        expiries = Subscription.objects.filter(current, licenses__keys__revoked_at=None).order_by(
-            "licenses__keys__expires_at"
-        )
-        rows: Self = self.with_state(now).annotate(
-            has_keys=Coalesce(Subquery(with_keys.values(one=Value(True))[:1]), Value(False)),
-            keys_expire_at=Subquery(expiries.values("licenses__keys__expires_at")[:1]),
-        )
-        return rows
-
     def with_authorized_application_id(self) -> Self:
         """Annotate `authorized_application_id` of the license that is not deleted, or None."""
         licensed = Subscription.objects.filter(pk=OuterRef("pk"), licenses__deleted_at=None)
@@ -45,6 +27,74 @@ class LicensedSubscriptions(SubscriptionQuerySet):
             authorized_application_id=Subquery(
                 licensed.order_by().values("licenses__authorized_application_id")[:1]
             )
+        )
+
+    def licensed(self) -> Self:
+        """Return those that have license keys."""
+        return self.filter(Exists(_living_license()))
+
+    def unlicensed(self) -> Self:
+        """Return those that have no license keys, be it that they never had any."""
+        return self.filter(~Exists(_living_license()))
+
+    def by_expiry(self, among: QuerySet[LicenseKey, Any] | None = None) -> Self:
+        """Return those with a current key that is not revoked; annotate its `keys_expire_at`.
+
+        It is the key that expires first; `among` names the keys that it may be.
+        """
+        conditions: dict[str, Any] = {
+            "licenses__deleted_at": None,
+            "licenses__keys__state": KeyState.CURRENT,
+            "licenses__keys__revoked_at": None,
+            # Known already; said again for the index by tenant and expiry.
+            "licenses__keys__tenant": F("tenant"),
+        }
+        if among is not None:
+            conditions["licenses__keys__in"] = among
+        # By the names of annotations: another path through relations would be another join.
+        expires_at, slot = OuterRef("keys_expire_at"), OuterRef("key_slot")
+        earlier = LicenseKey.objects.current().filter(
+            Q(expires_at__lt=expires_at) | Q(expires_at=expires_at, slot__lt=slot),
+            license=OuterRef("key_license"),
+            revoked_at=None,
+        )
+        return (
+            self.filter(**conditions)
+            .annotate(
+                keys_expire_at=F("licenses__keys__expires_at"),
+                key_slot=F("licenses__keys__slot"),
+                key_license=F("licenses__pk"),
+            )
+            .filter(~Exists(earlier))
+        )
+
+    def expiring_soon(self, now: datetime, **among: Any) -> Self:
+        """Return the active ones whose first key to expire does so within EXPIRY_NOTICE."""
+        within = Q()
+        for period, notice in EXPIRY_NOTICE.items():
+            within |= Q(plan__billing_period=period, keys_expire_at__lte=now + notice)
+        rows = self.in_state(State.ACTIVE, now).by_expiry(**among)
+        return rows.filter(
+            within, keys_expire_at__gt=now, keys_expire_at__lte=now + max(EXPIRY_NOTICE.values())
+        )
+
+    def expired(self, now: datetime, **among: Any) -> Self:
+        """Return the active ones with an expired key."""
+        return self.in_state(State.ACTIVE, now).by_expiry(**among).filter(keys_expire_at__lte=now)
+
+    @override
+    def _matches(self, text: str) -> Q:
+        """Find whole authorized application ids and key ids (`jti`) too, also of old keys."""
+        found = super()._matches(text)
+        try:
+            id = UUID(text)
+        except ValueError:
+            return found
+        licenses = License.objects.order_by().values("subscription")
+        return (
+            found
+            | Q(pk__in=licenses.filter(authorized_application_id=id))
+            | Q(pk__in=licenses.filter(keys__jti=id))
         )
 
     def expiring(self, now: datetime | None = None) -> Self:
@@ -70,6 +120,30 @@ class LicensedSubscriptions(SubscriptionQuerySet):
 
     def _with_keys(self, **conditions: Any) -> Self:
         return self.filter(pk__in=_with_current_key(**conditions))
+
+
+def read_license_state(rows: Iterable[Any]) -> None:
+    """Set `has_keys` and `keys_expire_at` on subscriptions, by one query for all of them.
+
+    The second is the earliest expiry of a current key that is not revoked, or None.
+    """
+    by_id = {row.pk: row for row in rows}
+    for row in by_id.values():
+        row.has_keys, row.keys_expire_at = False, None
+    keys = LicenseKey.objects.current().filter(
+        license__subscription__in=by_id, license__deleted_at=None
+    )
+    for id, expires_at, revoked_at in keys.values_list(
+        "license__subscription", "expires_at", "revoked_at"
+    ):
+        row = by_id[id]
+        row.has_keys = True
+        if revoked_at is None:
+            row.keys_expire_at = min(expires_at, row.keys_expire_at or expires_at)
+
+
+def _living_license() -> QuerySet[License, License]:
+    return License.objects.not_deleted().filter(subscription=OuterRef("pk")).order_by()
 
 
 def _with_current_key(**conditions: Any) -> QuerySet[Any, Any]:

@@ -1,11 +1,12 @@
 """Template tags about subscriptions and their license keys; none queries the database."""
 
+from functools import cache
 from typing import Any
 
 from django import template
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from licenses.web import card as cards
 from subscriptions.models import EXPIRY_NOTICE, BillingPeriod, State
@@ -19,19 +20,30 @@ TONES = {
     State.ENDED: "muted",
 }
 
+NO_KEYS = mark_safe('<span class="muted">No keys</span>')
+
 
 @register.simple_tag
+@cache
 def state_badge(state: str) -> SafeString:
     """Return the badge of a subscription's state."""
     state = State(state)
     return format_html('<span class="badge" data-tone="{}">{}</span>', TONES[state], state.label)
 
 
-@register.filter
-def listed_state(subscription: Any) -> cards.KeyBadge | None:
-    """Return the badge of a subscription's license keys in the list; None without keys.
+@register.simple_tag
+def listed_badge(subscription: Any) -> SafeString:
+    """Return the badge of a subscription's license keys in the list."""
+    keys = listed_state(subscription)
+    if keys is None:
+        return NO_KEYS
+    return format_html('<span class="badge" data-tone="{}">{}</span>', keys.tone, keys.label)
 
-    The subscription must have been read with `with_license_state`.
+
+def listed_state(subscription: Any) -> cards.KeyBadge | None:
+    """Return the state of a subscription's license keys in the list; None without keys.
+
+    Needs `with_state` and `read_license_state`.
     """
     if not subscription.has_keys:
         return None
@@ -40,6 +52,8 @@ def listed_state(subscription: Any) -> cards.KeyBadge | None:
     now, expires_at = timezone.now(), subscription.keys_expire_at
     if expires_at <= now:
         return cards.EXPIRED
+    if subscription.effective_state != State.ACTIVE:
+        return cards.NOT_ACCEPTED
     if expires_at - now > EXPIRY_NOTICE[BillingPeriod(subscription.plan.billing_period)]:
         return cards.VALID
     return cards.KeyBadge(

@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 
 from licenses.models import Slot
-from licenses.web import results, views
+from licenses.web import lists, results, views
 
 
 class SlotConverter:
@@ -26,7 +26,8 @@ register_converter(results.ResultConverter, "result")
 result_pages = [path("<result:result>/", results.result_page, name="result")]
 
 subscription_pages = [
-    path("", views.listing, name="list"),
+    path("", lists.listing, name="list"),
+    path("download/", lists.download, name="download"),
     path("<uuid:subscription_id>/", views.detail, name="detail"),
 ]
 

@@ -37,10 +37,7 @@ from portal.tenants.models import Role
 from portal.web.forms import posted, refusals_on, require_form_methods
 from portal.web.large_forms import takes_large_form
 from portal.web.pages import done, elsewhere, form_page, page, wants_fragment
-from portal.web.paging import keyset_page
-from subscriptions.flows.start_community import may_start_community
-from subscriptions.forms import FilterForm
-from subscriptions.models import State, Subscription
+from subscriptions.models import Subscription
 from subscriptions.views import CHANGED
 
 MAX_EVENTS = 5
@@ -48,32 +45,6 @@ GENERATED = (
     "Both license keys were generated. Download one, and configure your terminal with the "
     "authorized application id."
 )
-
-
-@require_safe
-@tenant_role(Role.VIEWER)
-def listing(request: TenantRequest) -> HttpResponse:
-    """List the tenant's subscriptions."""
-    form = FilterForm(request.GET)
-    rows = _subscriptions(request).with_license_state()
-    if form.is_valid():
-        rows = rows.matching(form.cleaned_data["q"])
-        if form.cleaned_data["state"]:
-            rows = rows.in_state(State(form.cleaned_data["state"]))
-    found = keyset_page(
-        rows.select_related("plan"),
-        after=request.GET.get("after", ""),
-        before=request.GET.get("before", ""),
-    )
-    context = {
-        "form": form,
-        "page": found,
-        "is_filtered": any(form.data.get(name) for name in form.fields),
-        "has_any": bool(found.rows) or _subscriptions(request).exists(),
-        "may_start_community": request.member.may(Role.MANAGER)
-        and may_start_community(request.tenant),
-    }
-    return page(request, "licenses/list.html", context, fragment="rows")
 
 
 @require_safe
@@ -269,19 +240,6 @@ def delete(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
             return done(request, subscription.get_absolute_url(), event=CHANGED)
     context = {"subscription": subscription, "license": license}
     return form_page(request, "licenses/delete.html", form, context, fragment="dialog")
-
-
-@require_safe
-@tenant_role(Role.VIEWER)
-def identifiers(request: TenantRequest) -> HttpResponse:
-    """Show the identifiers that terminals are configured with: tenant, user, and subscriptions."""
-    rows = _subscriptions(request).with_authorized_application_id()
-    context = {
-        "page": keyset_page(
-            rows, after=request.GET.get("after", ""), before=request.GET.get("before", "")
-        ),
-    }
-    return page(request, "licenses/identifiers.html", context, fragment="rows")
 
 
 def _subscriptions(request: TenantRequest) -> LicensedSubscriptions:

@@ -247,6 +247,7 @@ class NameField(models.CharField):
 
 
 @models.CharField.register_lookup
+@models.TextField.register_lookup
 class Shows(IContains):
     """`name__shows`: the name holds the text as people see it, whatever its case in any script.
 

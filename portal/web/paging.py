@@ -15,32 +15,47 @@ SALT = "portal.paging"
 
 @dataclass(frozen=True)
 class Position:
-    """A row's place in an order by a moment (newest first), then identifier or number."""
+    """A row's place in an order by a moment or a text, then identifier or number.
 
-    at: datetime
+    `page` is the number of the page that begins after it, as far as it was counted.
+    """
+
+    at: datetime | str
     id: UUID | int
+    page: int = 1
 
     def __str__(self) -> str:
         id = self.id if isinstance(self.id, int) else str(self.id)
-        return signing.dumps([self.at.isoformat(), id], salt=SALT)
+        at = [self.at] if isinstance(self.at, str) else self.at.isoformat()
+        return signing.dumps([at, id, self.page], salt=SALT)
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """Return the position in an address; None for text that this portal did not write."""
+        if not text:
+            return None
         try:
-            moment, id = signing.loads(text, salt=SALT)
+            at, id, *page = signing.loads(text, salt=SALT)
         except signing.BadSignature:
             return None
-        return cls(datetime.fromisoformat(moment), id if isinstance(id, int) else UUID(id))
+        return cls(
+            datetime.fromisoformat(at) if isinstance(at, str) else at[0],
+            id if isinstance(id, int) else UUID(id),
+            *page,
+        )
 
 
 @dataclass(frozen=True)
 class KeysetPage[M: Model]:
-    """Rows of one page, and the positions that its neighbours begin after."""
+    """Rows of one page, its number, and the positions that its neighbours begin after.
+
+    `newer` leads to the rows before these in their order, whatever that is; `older` to those after.
+    """
 
     rows: list[M]
     newer: Position | None
     older: Position | None
+    number: int = 1
 
 
 def keyset_page[M: Model](
@@ -49,26 +64,41 @@ def keyset_page[M: Model](
     after: str = "",
     before: str = "",
     by: tuple[str, str] = ("created_at", "id"),
+    kind: type[datetime | str] = datetime,
+    descending: bool = True,
     size: int = 25,
 ) -> KeysetPage[M]:
-    """Return one page of rows, the newest first, ordered by the two columns of `by`.
+    """Return one page of rows, ordered by the two columns of `by`; the first is of type `kind`.
 
-    `after` and `before` are positions from an address; text that is none counts as the start.
+    `after` and `before` are positions from an address; text that is none, or one in an order by
+    something else, counts as the start.
     """
     at, id = by
-    end, start = Position.parse(after), Position.parse(before)
-
-    def position(index: int) -> Position | None:
-        return Position(*attrgetter(at, id)(shown[index])) if shown else None
-
-    if end is None and start is not None:
-        newer = Q(**{f"{at}__gt": start.at}) | Q(**{f"{id}__gt": start.id})
-        found = list(rows.filter(newer, **{f"{at}__gte": start.at}).order_by(at, id)[: size + 1])
-        more, shown = len(found) > size, found[:size][::-1]
-        return KeysetPage(shown, position(0) if more else None, position(-1))
-    if end is not None:
-        older = Q(**{f"{at}__lt": end.at}) | Q(**{f"{id}__lt": end.id})
-        rows = rows.filter(older, **{f"{at}__lte": end.at})
-    found = list(rows.order_by(f"-{at}", f"-{id}")[: size + 1])
+    end, start = (
+        position if position and isinstance(position.at, kind) else None
+        for position in map(Position.parse, (after, before))
+    )
+    is_back = end is None and start is not None
+    place = start if is_back else end
+    if place is not None:
+        further = "gt" if is_back is descending else "lt"
+        beyond = Q(**{f"{at}__{further}": place.at}) | Q(**{f"{id}__{further}": place.id})
+        rows = rows.filter(beyond, **{f"{at}__{further}e": place.at})
+    signs = "" if is_back is descending else "-"
+    found = list(rows.order_by(f"{signs}{at}", f"{signs}{id}")[: size + 1])
     more, shown = len(found) > size, found[:size]
-    return KeysetPage(shown, position(0) if end else None, position(-1) if more else None)
+    if is_back:
+        shown.reverse()
+    # Rows that came meanwhile may lie before the first page that was counted.
+    number = max(place.page, 1) if place else 1
+
+    def position(index: int, page: int) -> Position | None:
+        return Position(*attrgetter(at, id)(shown[index]), page) if shown else None
+
+    has_newer, has_older = (more, True) if is_back else (end is not None, more)
+    return KeysetPage(
+        shown,
+        position(0, number - 1) if has_newer else None,
+        position(-1, number + 1) if has_older else None,
+        number,
+    )

@@ -1,10 +1,11 @@
 // Forms that are sent only once, and labels that follow a choice.
 
 // A second press while the first is under way would send the form twice.
-// Forms that read (GET) may be sent again at will.
+// Forms that read (GET) or are answered by a file may be sent again at will.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (event.defaultPrevented || form.method === "get" || form.method === "dialog") return;
+  if (form.hasAttribute("data-download")) return;
   form.classList.add("htmx-request");
   const own = form.querySelectorAll("button[type=submit], button:not([type])");
   const buttons = [...own, event.submitter].filter(Boolean);

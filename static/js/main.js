@@ -6,5 +6,6 @@ import "./copy.js";
 import "./dialog.js";
 import "./requests.js";
 import "./forms.js";
+import "./choose.js";
 import "./menus.js";
 import "./passkeys.js";

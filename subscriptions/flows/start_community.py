@@ -1,6 +1,7 @@
 """Start a tenant's one free community subscription."""
 
 from datetime import datetime
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import Exists
@@ -11,16 +12,16 @@ from portal.activity.entries import record
 from portal.core.actors import Actor
 from portal.core.refusal import Refused
 from portal.tenants.models import Tenant
-from subscriptions.models import Plan, State, Subscription
+from subscriptions.models import Plan, PlanQuerySet, State, Subscription
 
 COMMUNITY_PLAN = "community"
 """The code of the plan that tenants may start themselves."""
 
 
-def may_start_community(tenant: Tenant) -> bool:
-    """Return whether the tenant could start one: it is offered, and none was started before."""
-    started = tenant.subscriptions.filter(is_self_started=True)
-    return Plan.objects.offered().filter(~Exists(started), code=COMMUNITY_PLAN).exists()
+def startable_plans(tenant_id: UUID) -> PlanQuerySet:
+    """Return the community plan, if it is offered and the tenant has not started one before."""
+    started = Subscription.objects.filter(tenant=tenant_id, is_self_started=True)
+    return Plan.objects.offered().filter(~Exists(started), code=COMMUNITY_PLAN)
 
 
 def start_community_subscription(

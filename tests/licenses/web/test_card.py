@@ -11,6 +11,7 @@ import time_machine
 from django.urls import reverse
 
 from licenses.models import KeyState, License, LicensedSubscriptions, Slot
+from licenses.models.subscriptions import read_license_state
 from licenses.web import card as cards
 from licenses.web.license_tags import listed_state
 from portal.tenants.models import Role, Tenant
@@ -378,12 +379,9 @@ def test_suggested_names_come_without_braces(contoso, manager, client_for):
 
 
 def listed(subscription: Subscription) -> str | None:
-    row = (
-        LicensedSubscriptions(Subscription)
-        .with_license_state()
-        .select_related("plan")
-        .get(pk=subscription.pk)
-    )
+    rows = LicensedSubscriptions(Subscription).with_state().select_related("plan")
+    row = rows.get(pk=subscription.pk)
+    read_license_state([row])
     state = listed_state(row)
     return state.label if state else None
 

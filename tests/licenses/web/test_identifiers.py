@@ -45,7 +45,10 @@ def test_nothing_of_others(license, viewer_client, fabrikam):
 
 def test_deleted_license_keys_leave_no_authorized_application_id(license, viewer_client):
     delete_keys(license=license, actor=SYSTEM)
-    assert rows(viewer_client) == [("Shop", None)]
+    assert rows(viewer_client) == []
+    without = viewer_client.get(IDENTIFIERS, {"keys": "none"})
+    assert [row.name for row in without.context["page"].rows] == ["Shop"]
+    assert "Authorized application id" not in without.content.decode()
     new = make_license(subscription=license.subscription)
     assert rows(viewer_client) == [("Shop", new.authorized_application_id)]
 
@@ -53,7 +56,17 @@ def test_deleted_license_keys_leave_no_authorized_application_id(license, viewer
 def test_pages(contoso, viewer_client, django_assert_num_queries):
     for _ in range(30):
         make_subscription(tenant=contoso)
-    first = viewer_client.get(IDENTIFIERS).context["page"]
-    assert (len(first.rows), len(rows(viewer_client, after=str(first.older)))) == (25, 5)
+    without = {"keys": "none"}
+    first = viewer_client.get(IDENTIFIERS, without).context["page"]
+    second = viewer_client.get(IDENTIFIERS, without | {"after": str(first.older)})
+    assert (len(first.rows), len(second.context["page"].rows)) == (25, 5)
     with django_assert_num_queries(5):
         viewer_client.get(IDENTIFIERS)
+
+
+def test_a_search_narrows_them(license, viewer_client, contoso):
+    make_license(subscription=make_subscription(tenant=contoso, name="Lab"))
+    for text in ("shop", str(license.authorized_application_id), license.subscription_id.hex[:9]):
+        assert [name for name, _ in rows(viewer_client, q=text)] == ["Shop"]
+    nothing = viewer_client.get(IDENTIFIERS, {"q": "nothing"}).content.decode()
+    assert nothing.count("Nothing matches") == 1

@@ -208,6 +208,8 @@ class TestStartCommunity:
             "activated_at": NOW,
             "activated_by_id": ada.user_id,
             "is_self_started": True,
+            "labels": "",
+            "note": "",
         }
         [entry] = log()
         told = (entry["at"], entry["action"], entry["subscription_name"])

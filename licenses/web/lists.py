@@ -1,0 +1,125 @@
+"""The tenant's subscriptions in a list, the files of several at once, and their identifiers."""
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from licenses.files import archive
+from licenses.flows.download import download_keys
+from licenses.models import LicensedSubscriptions
+from licenses.models.subscriptions import read_license_state
+from licenses.web.first_visit import STEPS, first_visit
+from licenses.web.list_forms import DownloadForm, IdentifierForm, ListForm
+from licenses.web.triage import NEEDS, heads, narrowed, order, overview
+from portal.tenants.access import TenantRequest, hidden_from_support, tenant_role
+from portal.tenants.models import Role
+from portal.web.pages import elsewhere, page
+from portal.web.paging import keyset_page
+from subscriptions.models import Subscription
+
+SIZES = {"100": 100}
+"""Rows of a page by the parameter `rows`; any other is DEFAULT_SIZE."""
+SHOWN = (
+    *("name", "labels", "note", "state", "ends_at", "created_at", "plan_id"),
+    *("plan__name", "plan__billing_period"),
+)
+"""The columns that the list shows: half of a page's time would go into reading the others."""
+DEFAULT_SIZE = 25
+
+
+@require_safe
+@tenant_role(Role.VIEWER)
+def listing(request: TenantRequest) -> HttpResponse:
+    """List the tenant's subscriptions."""
+    form, rows, known = ListForm(request.GET), _subscriptions(request), overview(request.tenant)
+    form.full_clean()
+    text, narrowed_to = (form.cleaned_data.get(name, "") for name in ("q", "state"))
+    sorting = order(request.GET.get("sort", ""), narrowed_to=narrowed_to)
+    if narrowed_to:
+        rows = narrowed(rows, narrowed_to, timezone.now())
+    size = SIZES.get(request.GET.get("rows", ""), DEFAULT_SIZE)
+    found = keyset_page(
+        sorting.rows(rows.matching(text), narrowed_to=narrowed_to)
+        .with_state()
+        .select_related("plan")
+        .only(*SHOWN),
+        after=request.GET.get("after", ""),
+        before=request.GET.get("before", ""),
+        by=sorting.by,
+        kind=sorting.kind,
+        descending=sorting.descending,
+        size=size,
+    )
+    read_license_state(found.rows)
+    total = None if text else known.counts.get(narrowed_to)
+    context = {
+        "form": form,
+        "page": found,
+        "pages": total.pages(size) if total else " ",
+        "order": sorting,
+        "sort": request.GET.get("sort", ""),
+        "heads": heads(sorting),
+        "narrowed_to": narrowed_to,
+        "needs": [(name, label, tone, known.counts[name]) for name, (label, tone) in NEEDS.items()],
+        "all": known.counts[""],
+        "has_any": bool(found.rows) or known.counts[""].number > 0,
+        "is_filtered": bool(text or narrowed_to),
+        "may_manage": request.member.may(Role.MANAGER),
+        "may_start_community": request.member.may(Role.MANAGER) and known.may_start_community,
+        "may_download": not request.support_view,
+        "first_visit": first_visit(request.tenant, known.counts[""].number),
+        "steps": STEPS,
+    }
+    return page(request, "licenses/list.html", context, fragment="rows")
+
+
+@require_POST
+@tenant_role(Role.VIEWER)
+@hidden_from_support
+def download(request: TenantRequest) -> HttpResponse:
+    """Send the license files of the chosen subscriptions as one archive."""
+    form, now = DownloadForm(request.POST, tenant=request.tenant), timezone.now()
+    if not form.is_valid():
+        messages.error(request, str(next(iter(form.errors.values()))[0]))
+        return elsewhere(request, reverse("subscriptions:list"))
+    chosen, slots = form.cleaned_data["subscription"], form.cleaned_data["keys"]
+    taken = download_keys(subscriptions=chosen, slots=slots, actor=request.actor, now=now)
+    if not taken.files:
+        messages.error(request, f"There is no file to download. {' '.join(taken.refused[:3])}")
+        return elsewhere(request, reverse("subscriptions:list"))
+    files = archive({**taken.files, "README.txt": taken.readme.encode()}, at=now)
+    response = HttpResponse(files, content_type="application/zip")
+    response["Content-Disposition"] = f'attachment; filename="license-files-{now:%Y-%m-%d}.zip"'
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@require_safe
+@tenant_role(Role.VIEWER)
+def identifiers(request: TenantRequest) -> HttpResponse:
+    """Show what terminals are configured with: identifiers of tenant, user, and subscriptions.
+
+    Subscriptions without license keys, of which there may be many, are on a page of their own.
+    """
+    form, without_keys = IdentifierForm(request.GET), request.GET.get("keys") == "none"
+    form.full_clean()
+    text = form.cleaned_data.get("q", "")
+    rows = _subscriptions(request).matching(text)
+    context = {
+        "form": form,
+        "page": keyset_page(
+            rows.unlicensed() if without_keys else rows.licensed().with_authorized_application_id(),
+            after=request.GET.get("after", ""),
+            before=request.GET.get("before", ""),
+        ),
+        "without_keys": without_keys,
+        "is_filtered": bool(text),
+    }
+    return page(request, "licenses/identifiers.html", context, fragment="rows")
+
+
+def _subscriptions(request: TenantRequest) -> LicensedSubscriptions:
+    """Return the subscriptions of the member's tenant alone."""
+    return LicensedSubscriptions(Subscription).for_tenant(request.tenant)
