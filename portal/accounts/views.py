@@ -53,6 +53,7 @@ from portal.accounts.providers import ask_for_proof, configured_provider, sign_o
 from portal.accounts.requests import actor_of, signed_in, signed_in_user
 from portal.accounts.totp import LAST_STEP
 from portal.core.actors import Actor, ActorKind
+from portal.core.browsers import browser_in_words
 from portal.core.locking import lock
 from portal.core.refusal import Refused
 from portal.programs.client_address import client_address
@@ -88,6 +89,8 @@ class SessionsView(ListUserSessionsView):
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         found = sessions.of(signed_in_user(self.request), timezone.now())
+        for session in found:
+            session.browser = browser_in_words(session.user_agent)  # type: ignore[attr-defined]
         context: dict[str, Any] = FormView.get_context_data(self, **kwargs)
         return context | {"sessions": found, "session_count": len(found)}
 

@@ -58,3 +58,21 @@ class Action(TextChoices):
     SUPPORT_VIEW_ENDED = "support_view.ended", "Support view ended"
     RECORD_ADDED = "record.added", "Record added"
     RECORD_CHANGED = "record.changed", "Record changed"
+
+
+GROUPS = {
+    "Subscriptions": ("subscription.",),
+    "License keys": ("license_key.", "license_keys."),
+    "Tenant and members": ("tenant.", "member.", "invitation."),
+    "People and sign-in": ("person.",),
+    "Operators": ("support_view.", "change.", "record.", "log."),
+}
+"""How the actions of a tenant's log are grouped: by the beginnings of their values."""
+
+
+def grouped_choices() -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the actions that a tenant's log may hold as grouped choices of a form."""
+    return [
+        (group, [(str(a.value), str(a.label)) for a in Action if a.value.startswith(beginnings)])
+        for group, beginnings in GROUPS.items()
+    ]

@@ -9,7 +9,7 @@ from django.contrib.auth.password_validation import validate_password
 from portal.accounts.forms import MAX_PASSWORD, PASSWORD_RULE
 from portal.accounts.models import User
 from portal.accounts.pending_identity import PendingIdentity
-from portal.activity.actions import Action
+from portal.activity.actions import grouped_choices
 from portal.activity.models import LogEntry
 from portal.core.dates import DayFormField
 from portal.core.email_addresses import EmailAddressFormField
@@ -152,7 +152,7 @@ class LogFilterForm(forms.Form):
 
     person = forms.UUIDField(label="Person", required=False)
     action = forms.ChoiceField(
-        label="Action", required=False, choices=[("", "Everything"), *Action.choices]
+        label="Action", required=False, choices=[("", "Everything"), *grouped_choices()]
     )
     subscription = forms.UUIDField(
         label="Subscription",
