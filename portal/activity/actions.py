@@ -36,6 +36,7 @@ class Action(TextChoices):
     PASSKEY_REMOVED = "person.passkey_removed", "Passkey removed"
     RECOVERY_CODES_MADE = "person.recovery_codes_made", "Recovery codes made"
     RECOVERY_CODES_REMOVED = "person.recovery_codes_removed", "Recovery codes removed"
+    ACCOUNT_DELETED = "person.account_deleted", "Account deleted"
     IDENTITY_CONNECTED = "person.identity_connected", "Identity provider connected"
     IDENTITY_DISCONNECTED = "person.identity_disconnected", "Identity provider disconnected"
     TENANT_CREATED = "tenant.created", "Tenant created"

@@ -144,6 +144,26 @@ class HandOverForm(forms.Form):
         self.fields["to"].queryset = others.order_by("user__name", "pk")  # type: ignore[attr-defined]
 
 
+class DeleteAccountForm(forms.Form):
+    """One's own email address, typed as a confirmation."""
+
+    confirmation = forms.CharField(
+        required=False, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+        self.fields["confirmation"].label = f"To confirm, type {user.email}"
+
+    def clean_confirmation(self) -> str:
+        """Refuse anything but the address."""
+        typed: str = self.cleaned_data["confirmation"]
+        if typed.casefold() != self.user.email.casefold():
+            raise forms.ValidationError(f"That does not match. Type {self.user.email}.")
+        return typed
+
+
 DAY = {"type": "date"}
 
 

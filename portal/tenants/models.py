@@ -99,6 +99,13 @@ class MemberQuerySet(models.QuerySet["Member"]):
         """Return the owners who may sign in."""
         return self.filter(role=Role.OWNER, user__is_active=True)
 
+    def last_owners(self) -> MemberQuerySet:
+        """Return the owners without whom their tenant would have none who may sign in."""
+        others = (
+            Member.objects.owners().filter(tenant=OuterRef("tenant")).exclude(pk=OuterRef("pk"))
+        )
+        return self.filter(~Exists(others), role=Role.OWNER)
+
 
 class Member(models.Model):
     """A user in a tenant, with a role."""
