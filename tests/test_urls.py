@@ -61,6 +61,7 @@ TABLE = {
     "tenant:detail": ("302 200 200 200 200 403", NO_SUCH_METHOD),
     "tenant:edit": ("302 200 403 403 200 403", "302 422 403 403 422 403"),
     "tenant:invite": ("302 200 403 403 200 403", "302 422 403 403 422 403"),
+    "tenant:resend_invitation": ("302 404 403 403 200 403", "302 404 403 403 302 403"),
     "tenant:revoke_invitation": ("302 404 403 403 200 403", "302 404 403 403 302 403"),
     "tenant:change_role": ("302 404 403 403 200 403", "302 404 403 403 422 403"),
     "tenant:remove_member": ("302 404 403 403 200 403", "302 404 403 403 302 403"),
@@ -112,6 +113,7 @@ SUPPORT = {
     "tenant:detail": (200, 403),
     "tenant:edit": (403, 403),
     "tenant:invite": (403, 403),
+    "tenant:resend_invitation": (403, 403),
     "tenant:revoke_invitation": (403, 403),
     "tenant:change_role": (403, 403),
     "tenant:remove_member": (403, 403),
@@ -193,6 +195,7 @@ def subscription(contoso, signing_key) -> Subscription:
 def address(name: str, subscription: Subscription) -> str:
     tenant = subscription.tenant
     named = {
+        "tenant:resend_invitation": [tenant.invitations.pending().get().pk],
         "tenant:revoke_invitation": [tenant.invitations.get().pk],
         "tenant:change_role": [tenant.memberships.earliest("pk").pk],
         "tenant:remove_member": [tenant.memberships.earliest("pk").pk],

@@ -140,8 +140,8 @@ class HandOverForm(forms.Form):
 
     def __init__(self, *args: Any, member: Member, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        others = member.tenant.memberships.exclude(pk=member.pk).select_related("user")
-        self.fields["to"].queryset = others.order_by("user__name", "pk")  # type: ignore[attr-defined]
+        others = member.tenant.memberships.exclude(pk=member.pk).filter(user__is_active=True)
+        self.fields["to"].queryset = others.select_related("user").order_by("user__name", "pk")  # type: ignore[attr-defined]
 
 
 class DeleteAccountForm(forms.Form):

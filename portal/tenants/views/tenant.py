@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from portal.accounts.proof import kept_form, recent_proof
 from portal.tenants.access import TenantRequest, hidden_from_support, switch_to, tenant_role
-from portal.tenants.flows.invitations import invite_member, revoke_invitation
+from portal.tenants.flows.invitations import invite_member, resend_invitation, revoke_invitation
 from portal.tenants.flows.members import change_role, hand_over, leave_tenant, remove_member
 from portal.tenants.flows.tenants import update_tenant
 from portal.tenants.forms import HandOverForm, InviteForm, RoleForm, TenantForm
@@ -35,19 +35,22 @@ class Words:
     text: str
     button: str
     is_dangerous: bool = False
+    leads_to: str = ""
+    """Address of what must be done first; the button is a link to it then."""
 
 
 @require_safe
 @tenant_role(Role.VIEWER)
 def detail(request: TenantRequest) -> HttpResponse:
-    """Show the tenant with its members and, to owners, the open invitations."""
+    """Show the tenant with its members and, to owners, the invitations that nobody accepted."""
     is_owner = request.member.may(Role.OWNER)
+    members = request.tenant.memberships.select_related("user").order_by("user__name", "pk")
+    invitations = request.tenant.invitations.pending().select_related("invited_by").order_by("pk")
     context = {
-        "members": request.tenant.memberships.select_related("user").order_by("user__name", "pk"),
-        "invitations": request.tenant.invitations.open().select_related("invited_by").order_by("pk")
-        if is_owner
-        else [],
+        "members": members.with_sign_in() if is_owner else members,
+        "invitations": invitations.with_openness() if is_owner else [],
         "is_owner": is_owner,
+        "is_last_owner": is_owner and request.member.is_last_owner(),
     }
     return page(request, "tenant/detail.html", context, fragment="tenant")
 
@@ -78,7 +81,8 @@ def edit(request: TenantRequest) -> HttpResponse:
 @recent_proof
 def invite(request: TenantRequest) -> HttpResponse:
     """Invite somebody by email."""
-    form = InviteForm(_posted(request), initial=kept_form(request) or {})
+    initial = kept_form(request) or {"role": request.GET.get("role", Role.VIEWER)}
+    form = InviteForm(_posted(request), initial=initial)
     if form.is_valid():
         with refusals_on(form):
             invite_member(
@@ -110,6 +114,26 @@ def revoke(request: TenantRequest, invitation_id: int) -> HttpResponse:
         text=f"The link that was sent to {invitation.email} stops working.",
         button="Revoke invitation",
         is_dangerous=True,
+    )
+    return _dialog(request, form, words)
+
+
+@require_form_methods
+@tenant_role(Role.OWNER)
+@recent_proof
+def resend(request: TenantRequest, invitation_id: int) -> HttpResponse:
+    """Send an invitation once more, with a new link."""
+    invitation = get_object_or_404(request.tenant.invitations.pending(), pk=invitation_id)
+    form = ConfirmForm(_posted(request))
+    if form.is_valid():
+        with refusals_on(form):
+            resend_invitation(invitation=invitation, actor=request.actor)
+            return _done(request, f"A new invitation is on its way to {invitation.email}.")
+    words = Words(
+        title="Send invitation again",
+        text=f"{invitation.email} gets a new link that works for 7 days. The link that was sent "
+        "before stops working.",
+        button="Send invitation again",
     )
     return _dialog(request, form, words)
 
@@ -162,13 +186,26 @@ def hand_over_ownership(request: TenantRequest) -> HttpResponse:
         with refusals_on(form):
             hand_over(to=form.cleaned_data["to"], actor=request.actor)
             return _done(request, "The ownership was handed over. You are a manager now.")
+    if not form.fields["to"].queryset.exists():  # type: ignore[attr-defined]
+        return _dialog(request, form, _invite_first(request))
     words = Words(
         title=f"Hand over {request.tenant}",
-        text="You become a manager. Only an owner can make you an owner again.",
+        text="The member that you choose is an owner then, and you become a manager. Only an owner "
+        "can make you an owner again.",
         button="Hand over ownership",
         is_dangerous=True,
     )
     return _dialog(request, form, words)
+
+
+def _invite_first(request: TenantRequest) -> Words:
+    return Words(
+        title=f"Hand over {request.tenant}",
+        text="Nobody else is a member yet. Invite the next owner; once they have joined, hand over "
+        "or leave.",
+        button="Invite the next owner…",
+        leads_to=reverse("tenant:invite", query={"role": Role.OWNER}),
+    )
 
 
 @hidden_from_support
@@ -183,12 +220,17 @@ def leave(request: TenantRequest) -> HttpResponse:
             leave_tenant(tenant=request.tenant, actor=request.actor)
             messages.success(request, f"You have left {request.tenant}.")
             return elsewhere(request, reverse("home"))
-    words = Words(
-        title=f"Leave {request.tenant}",
-        text="You lose access at once. Only an owner can invite you again.",
-        button="Leave tenant",
-        is_dangerous=True,
-    )
+    title = f"Leave {request.tenant}"
+    if request.member.is_last_owner():
+        words = Words(
+            title=title,
+            text="You are the last owner, and a tenant always has one. Hand over, then leave.",
+            button="Hand over ownership…",
+            leads_to=reverse("tenant:hand_over"),
+        )
+    else:
+        text = "You lose access at once. Only an owner can invite you again."
+        words = Words(title=title, text=text, button="Leave tenant", is_dangerous=True)
     return _dialog(request, form, words)
 
 
