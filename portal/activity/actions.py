@@ -34,6 +34,8 @@ class Action(TextChoices):
     TWO_FACTOR_OFF = "person.two_factor_off", "Authenticator app removed"
     PASSKEY_ADDED = "person.passkey_added", "Passkey added"
     PASSKEY_REMOVED = "person.passkey_removed", "Passkey removed"
+    SECURITY_KEY_ADDED = "person.security_key_added", "Security key added"
+    SECURITY_KEY_REMOVED = "person.security_key_removed", "Security key removed"
     RECOVERY_CODES_MADE = "person.recovery_codes_made", "Recovery codes made"
     RECOVERY_CODES_REMOVED = "person.recovery_codes_removed", "Recovery codes removed"
     ACCOUNT_DELETED = "person.account_deleted", "Account deleted"

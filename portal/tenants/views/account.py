@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from portal.accounts.models import User
-from portal.accounts.proof import kept_form, recent_proof
+from portal.accounts.proof import kept_form, purpose, recent_proof
 from portal.accounts.requests import actor_of, signed_in
 from portal.tenants.flows.delete_account import delete_account, last_owner_of
 from portal.tenants.forms import DeleteAccountForm
@@ -20,6 +20,7 @@ from portal.web.pages import HtmxRequest, elsewhere, form_page, uncached
 @require_form_methods
 @signed_in
 @recent_proof
+@purpose(lambda _request: "export your data")
 def export(request: HtmxRequest) -> HttpResponse:
     """Send what is stored about the user as JSON."""
     form = ConfirmForm(posted(request))
@@ -35,6 +36,7 @@ def export(request: HtmxRequest) -> HttpResponse:
 @require_form_methods
 @signed_in
 @recent_proof
+@purpose(lambda _request: "delete your account")
 def delete(request: HtmxRequest) -> HttpResponse:
     """Delete the user's own account."""
     user = get_object_or_404(User, pk=request.user.pk)

@@ -10,13 +10,13 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from portal.accounts.proof import kept_form, recent_proof
+from portal.accounts.proof import kept_form, purpose, recent_proof
 from portal.tenants.access import TenantRequest, hidden_from_support, switch_to, tenant_role
 from portal.tenants.flows.invitations import invite_member, resend_invitation, revoke_invitation
 from portal.tenants.flows.members import change_role, hand_over, leave_tenant, remove_member
 from portal.tenants.flows.tenants import update_tenant
 from portal.tenants.forms import HandOverForm, InviteForm, RoleForm, TenantForm
-from portal.tenants.models import Role
+from portal.tenants.models import Member, Role
 from portal.web.forms import ConfirmForm, posted, refusals_on, require_form_methods
 from portal.web.pages import done, elsewhere, form_page, page
 
@@ -58,6 +58,7 @@ def detail(request: TenantRequest) -> HttpResponse:
 @require_form_methods
 @tenant_role(Role.OWNER)
 @recent_proof
+@purpose(lambda request: f"change {request.tenant}")
 def edit(request: TenantRequest) -> HttpResponse:
     """Change the tenant's name, country and rules."""
     kept = kept_form(request)
@@ -79,6 +80,7 @@ def edit(request: TenantRequest) -> HttpResponse:
 @require_form_methods
 @tenant_role(Role.OWNER)
 @recent_proof
+@purpose(lambda request: f"invite somebody to {request.tenant}")
 def invite(request: TenantRequest) -> HttpResponse:
     """Invite somebody by email."""
     initial = kept_form(request) or {"role": request.GET.get("role", Role.VIEWER)}
@@ -101,6 +103,7 @@ def invite(request: TenantRequest) -> HttpResponse:
 @require_form_methods
 @tenant_role(Role.OWNER)
 @recent_proof
+@purpose(lambda request, **_: f"revoke an invitation to {request.tenant}")
 def revoke(request: TenantRequest, invitation_id: int) -> HttpResponse:
     """Revoke an invitation that was not accepted yet."""
     invitation = get_object_or_404(request.tenant.invitations.pending(), pk=invitation_id)
@@ -121,6 +124,7 @@ def revoke(request: TenantRequest, invitation_id: int) -> HttpResponse:
 @require_form_methods
 @tenant_role(Role.OWNER)
 @recent_proof
+@purpose(lambda request, **_: f"send an invitation to {request.tenant} again")
 def resend(request: TenantRequest, invitation_id: int) -> HttpResponse:
     """Send an invitation once more, with a new link."""
     invitation = get_object_or_404(request.tenant.invitations.pending(), pk=invitation_id)
@@ -141,9 +145,10 @@ def resend(request: TenantRequest, invitation_id: int) -> HttpResponse:
 @require_form_methods
 @tenant_role(Role.OWNER)
 @recent_proof
+@purpose(lambda request, member_id: f"change the role of {_member(request, member_id).user}")
 def change(request: TenantRequest, member_id: int) -> HttpResponse:
     """Give a member another role."""
-    member = get_object_or_404(request.tenant.memberships.select_related("user"), pk=member_id)
+    member = _member(request, member_id)
     form = RoleForm(_posted(request), initial=kept_form(request) or {"role": member.role})
     if form.is_valid():
         with refusals_on(form):
@@ -157,9 +162,10 @@ def change(request: TenantRequest, member_id: int) -> HttpResponse:
 @require_form_methods
 @tenant_role(Role.OWNER)
 @recent_proof
+@purpose(lambda request, member_id: f"remove {_member(request, member_id).user}")
 def remove(request: TenantRequest, member_id: int) -> HttpResponse:
     """Remove a member."""
-    member = get_object_or_404(request.tenant.memberships.select_related("user"), pk=member_id)
+    member = _member(request, member_id)
     form = ConfirmForm(_posted(request))
     if form.is_valid():
         with refusals_on(form):
@@ -178,6 +184,7 @@ def remove(request: TenantRequest, member_id: int) -> HttpResponse:
 @require_form_methods
 @tenant_role(Role.OWNER)
 @recent_proof
+@purpose(lambda request: f"hand over {request.tenant}")
 def hand_over_ownership(request: TenantRequest) -> HttpResponse:
     """Make another member an owner, and oneself a manager."""
     kept = kept_form(request) or {}
@@ -212,6 +219,7 @@ def _invite_first(request: TenantRequest) -> Words:
 @require_form_methods
 @tenant_role(Role.VIEWER)
 @recent_proof
+@purpose(lambda request: f"leave {request.tenant}")
 def leave(request: TenantRequest) -> HttpResponse:
     """End one's own membership."""
     form = ConfirmForm(_posted(request))
@@ -249,6 +257,10 @@ def switch(request: TenantRequest) -> HttpResponse:
         to, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
     return redirect(to if is_ours else reverse("home"))
+
+
+def _member(request: TenantRequest, member_id: int) -> Member:
+    return get_object_or_404(request.tenant.memberships.select_related("user"), pk=member_id)
 
 
 def _posted(request: TenantRequest) -> QueryDict | None:
