@@ -190,6 +190,15 @@ class AddPasskeyForm(AddWebAuthnForm):
     name = forms.CharField(required=False, max_length=MAX_NAME)
     credential = CredentialField()
     passwordless = None  # type: ignore[assignment]
+    usual_name = "Passkey"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["name"] = self.usual_name
+
+    @override
+    def clean_name(self) -> str:
+        return self.cleaned_data["name"] or self.usual_name
 
     @override
     def clean(self) -> dict[str, Any]:
@@ -208,6 +217,8 @@ class AddSecurityKeyForm(AddPasskeyForm):
 
     It is stored as no passkey, whatever the browser says of it.
     """
+
+    usual_name = "Security key"
 
     @override
     def clean(self) -> dict[str, Any]:

@@ -89,11 +89,12 @@ MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)
 
 @dataclass(frozen=True, kw_only=True)
 class Particular:
-    """One detail of a row; with `before`, a change."""
+    """One detail of a row: with `before` a change, with `is_subject` what the row is about."""
 
     label: str
     value: Value
     before: Value | None = None
+    is_subject: bool = False
 
 
 def particulars(action: str, details: Mapping[str, Any]) -> list[Particular]:
@@ -130,17 +131,18 @@ def _subject(plain: dict[str, Any]) -> tuple[Particular | None, dict[str, Any]]:
     """Return whom or what the row is about, and the other details."""
     rest = dict(plain)
     if "record" in rest:
-        label = _label(str(rest.pop("record")))
-        return Particular(label=label, value=_words("name", rest.pop("name", ""))), rest
+        label, value = _label(str(rest.pop("record"))), _words("name", rest.pop("name", ""))
+        return Particular(label=label, value=value, is_subject=True), rest
     if name := rest.get("name"):
         email = rest.get("email")
         rest = {key: value for key, value in rest.items() if key not in {"name", "email"}}
-        label = "Person" if email else "Name"
-        return Particular(label=label, value=f"{name} ({email})" if email else str(name)), rest
+        label, value = ("Person", f"{name} ({email})") if email else ("Name", str(name))
+        return Particular(label=label, value=value, is_subject=True), rest
     for key in ("email", "of", "user", "account"):
         if address := rest.get(key):
             del rest[key]
-            return Particular(label="Person", value=str(address)), rest
+            label = "Person" if "@" in str(address) else "Concerns"
+            return Particular(label=label, value=str(address), is_subject=True), rest
     return None, rest
 
 

@@ -244,7 +244,8 @@ def test_the_pages_of_people_are_for_everybody(
     member = Member.objects.get(user=viewer, tenant=contoso)
     invitation = contoso.invitations.get()
     pages += [f"{TENANT}members/{member.pk}/{name}/" for name in ("role", "remove")]
-    pages += [f"{TENANT}invitations/{invitation.pk}/revoke/", link]
+    pages += [f"{TENANT}invitations/{invitation.pk}/{name}/" for name in ("resend", "revoke")]
+    pages.append(link)
     for where in pages:
         page.goto(where)
         faultless(page, where)

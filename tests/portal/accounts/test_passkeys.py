@@ -487,4 +487,4 @@ def test_the_second_step_offers_what_one_has_and_a_way_out(types, offered, owner
     page = client.get(SECOND_STEP).content.decode()
     marks = {"code": 'name="code"', "key": 'name="credential"', "recovery code": "recovery codes."}
     assert {name for name, mark in marks.items() if mark in page} == offered
-    assert page.count("I have lost all of these") == 1
+    assert page.count("I have lost my second factor") == 1

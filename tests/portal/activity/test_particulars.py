@@ -96,7 +96,7 @@ def test_a_person_reads_the_same_in_each_of_its_shapes(details, person):
         (
             "change.asked",
             {"of": "Contoso", "before": {}, "after": {"due": ["2027-01-31T23:59:59Z"]}},
-            [("Person", "Contoso"), ("Due", "31 Jan 2027 at 23:59 UTC")],
+            [("Concerns", "Contoso"), ("Due", "31 Jan 2027 at 23:59 UTC")],
         ),
         ("log.pruned", {}, []),
     ],
