@@ -10,7 +10,7 @@ from licenses.web.lists import identifiers
 from portal.accounts.views import change_password_address
 from portal.operators import views as recovery
 from portal.server import health
-from portal.tenants.views import home, invitations, logs, sign_up
+from portal.tenants.views import account, home, invitations, logs, sign_up
 from portal.web.views import server_error
 from subscriptions import urls as subscription_pages
 
@@ -35,6 +35,8 @@ urlpatterns = [
     path("objections/<str:secret>/", recovery.open_cancellation, name="open_cancellation"),
     path("logs/", logs.listing, name="logs"),
     path("logs/export/", logs.export, name="export_logs"),
+    path("profile/delete/", account.delete, name="delete_account"),
+    path("profile/export/", account.export, name="export_account"),
     path("profile/", include("portal.accounts.profile_urls")),
     path("accounts/signup/", sign_up.sign_up, name="account_signup"),
     path("accounts/signup/complete/", sign_up.complete_sign_up, name="complete_sign_up"),

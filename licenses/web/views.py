@@ -29,7 +29,7 @@ from licenses.models import License, LicensedSubscriptions, LicenseKey, Slot
 from licenses.web.card import license_card
 from licenses.web.forms import CheckForm, DeleteForm, GenerateForm, ResetForm
 from licenses.web.inspection import inspect
-from portal.accounts.proof import kept_form, recent_proof
+from portal.accounts.proof import kept_form, purpose, recent_proof
 from portal.activity.models import LogEntry
 from portal.core.refusal import Refused
 from portal.tenants.access import TenantRequest, hidden_from_support, tenant_role
@@ -160,6 +160,11 @@ def claims(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpRes
 @require_form_methods
 @tenant_role(Role.MANAGER)
 @recent_proof
+@purpose(
+    lambda request, subscription_id, slot: (
+        f"reset the {slot} key of {_name(request, subscription_id)}"
+    )
+)
 def reset(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResponse:
     """Replace the key of one slot."""
     subscription, now = _subscription(request, subscription_id), timezone.now()
@@ -220,6 +225,7 @@ def end_overlap(request: TenantRequest, subscription_id: UUID, slot: Slot) -> Ht
 @require_form_methods
 @tenant_role(Role.MANAGER)
 @recent_proof
+@purpose(lambda request, subscription_id: f"delete both keys of {_name(request, subscription_id)}")
 def delete(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
     """Delete both license keys for good."""
     subscription = _subscription(request, subscription_id)
@@ -252,6 +258,10 @@ def _subscription(request: TenantRequest, subscription_id: UUID) -> Subscription
     subscription = get_object_or_404(rows, pk=subscription_id)
     subscription.tenant = request.member.tenant
     return subscription
+
+
+def _name(request: TenantRequest, subscription_id: UUID) -> str:
+    return _subscription(request, subscription_id).name
 
 
 def _license(subscription: Subscription) -> License:

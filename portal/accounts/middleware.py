@@ -14,20 +14,21 @@ from portal.core.http import GetResponse
 from portal.web.pages import uncached
 
 PROOF_FIRST = {
-    "account_change_password",
-    "account_email",
-    "account_set_password",
-    "mfa_activate_totp",
-    "mfa_add_webauthn",
-    "mfa_deactivate_totp",
-    "mfa_download_recovery_codes",
-    "mfa_edit_webauthn",
-    "mfa_generate_recovery_codes",
-    "mfa_remove_webauthn",
-    "mfa_view_recovery_codes",
-    "socialaccount_connections",
+    "account_change_password": "change your password",
+    "account_email": "change your email address",
+    "account_set_password": "set a password",
+    "mfa_activate_totp": "set up an authenticator app",
+    "mfa_add_security_key": "add a security key",
+    "mfa_add_webauthn": "add a passkey",
+    "mfa_deactivate_totp": "remove your authenticator app",
+    "mfa_download_recovery_codes": "see your recovery codes",
+    "mfa_edit_webauthn": "rename a passkey or security key",
+    "mfa_generate_recovery_codes": "make new recovery codes",
+    "mfa_remove_webauthn": "remove a passkey or security key",
+    "mfa_view_recovery_codes": "see your recovery codes",
+    "socialaccount_connections": "manage your identity providers",
 }
-"""Names of allauth's pages that show or change credentials."""
+"""Names of allauth's pages that show or change credentials, with what they are for."""
 
 SHOW_SECRETS = {"mfa_activate_totp", "mfa_view_recovery_codes"}
 """Names of pages that show a secret once: compressed, their length would tell of it."""
@@ -84,4 +85,4 @@ class ProofMiddleware:
         if proof.is_recently_proven(request):
             return None
         messages.info(request, "Please confirm that it is you.")
-        return redirect(proof.proof_address(request.path))
+        return redirect(proof.ask_for_proof_of(request, to=PROOF_FIRST[match.url_name]))

@@ -4,6 +4,7 @@ import hashlib
 import struct
 from datetime import timedelta
 from typing import Any, override
+from uuid import UUID
 
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
@@ -189,6 +190,15 @@ class AddPasskeyForm(AddWebAuthnForm):
     name = forms.CharField(required=False, max_length=MAX_NAME)
     credential = CredentialField()
     passwordless = None  # type: ignore[assignment]
+    usual_name = "Passkey"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["name"] = self.usual_name
+
+    @override
+    def clean_name(self) -> str:
+        return self.cleaned_data["name"] or self.usual_name
 
     @override
     def clean(self) -> dict[str, Any]:
@@ -202,15 +212,45 @@ class AddPasskeyForm(AddWebAuthnForm):
         return cleaned
 
 
+class AddSecurityKeyForm(AddPasskeyForm):
+    """A security key for the second step of sign-in: it need not know its user, nor keep anything.
+
+    It is stored as no passkey, whatever the browser says of it.
+    """
+
+    usual_name = "Security key"
+
+    @override
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if credential := cleaned.get("credential"):
+            credential["clientExtensionResults"] = {"credProps": {"rk": False}}
+        return cleaned
+
+
+def is_security_key(factor: Authenticator) -> bool:
+    """Return whether this is a second factor alone, and no passkey that signs in by itself."""
+    return factor.type == Authenticator.Type.WEBAUTHN and factor.wrap().is_passwordless is False
+
+
+def security_keys_and_passkeys(user_id: UUID) -> tuple[list[Authenticator], list[Authenticator]]:
+    """Return the user's security keys, and the user's passkeys."""
+    factors = Authenticator.objects.filter(user_id=user_id, type=Authenticator.Type.WEBAUTHN)
+    both = list(factors.order_by("pk"))
+    return [f for f in both if is_security_key(f)], [f for f in both if not is_security_key(f)]
+
+
 class _Checked(AuthenticateWebAuthnForm):
     """Our origin exactly, and a count that does not regress (WebAuthn Level 3, 7.2 step 22).
 
-    With `must_verify`, the device verified its user, whatever page asked. What is refused is
-    recorded as a failed sign-in, by the `way`.
+    The device of a passkey verified its user, whatever page asked, unless `must_verify` is off;
+    that of a security key need not where `takes_security_keys` is set, and in place of the password
+    it is refused. What is refused is recorded as a failed sign-in, by the `way`.
     """
 
     credential = CredentialField()
     must_verify = True
+    takes_security_keys = False
     way: str
 
     @override
@@ -219,7 +259,9 @@ class _Checked(AuthenticateWebAuthnForm):
             parsed = _parsed(parse_authentication_response, self.cleaned_data["credential"])
             passkey: Authenticator = super().clean_credential()
             data = parsed.response.authenticator_data
-            if self.must_verify and not data.is_user_verified():
+            is_key = is_security_key(passkey)
+            must_verify = self.must_verify and not (is_key and self.takes_security_keys)
+            if (is_key and self.passwordless) or (must_verify and not data.is_user_verified()):
                 raise get_adapter().validation_error("incorrect_code")
             if not _use_count(passkey, data.counter):
                 raise get_adapter().validation_error("incorrect_code")
@@ -263,8 +305,9 @@ class LoginPasskeyForm(_Checked, LoginWebAuthnForm):
 
 
 class ProofPasskeyForm(_Checked, ReauthenticateWebAuthnForm):
-    """As a proof of identity in a signed-in session."""
+    """As a proof of identity in a signed-in session; a security key is enough, like a code."""
 
+    takes_security_keys = True
     way = "passkey at a proof"
 
 

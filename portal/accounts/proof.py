@@ -22,6 +22,21 @@ MAX_PROOF_AGE = timedelta(minutes=15)
 """How long a proof of identity counts."""
 
 KEPT_FORM = "kept_form"
+ASKED_FOR = "proof_asked_for"
+"""Session key of what the last proof was asked for: `path`, and `purpose` in words."""
+
+type Purpose = Callable[..., str]
+"""Takes the request and the view's arguments; returns what the proof page puts behind "to"."""
+
+
+def purpose[V: Callable[..., HttpResponseBase]](words: Purpose) -> Callable[[V], V]:
+    """Let the proof page say what the view below `recent_proof` is about to do."""
+
+    def declare(view: V) -> V:
+        view.purpose = words  # type: ignore[attr-defined]
+        return view
+
+    return declare
 
 
 def recent_proof[**P](
@@ -36,7 +51,8 @@ def recent_proof[**P](
     @wraps(view)
     def guarded(request: HtmxRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if request.method == "POST" and not is_recently_proven(request):
-            return _ask_for_proof(request)
+            words = getattr(view, "purpose", None)
+            return _ask_for_proof(request, words(request, *args, **kwargs) if words else "")
         return view(request, *args, **kwargs)
 
     return guarded
@@ -72,11 +88,17 @@ def proof_address(then: str) -> str:
     return reverse("account_reauthenticate", query={"next": then})
 
 
-def _ask_for_proof(request: HtmxRequest) -> HttpResponse:
+def ask_for_proof_of(request: HttpRequest, *, to: str) -> str:
+    """Note what a proof is asked for, and return the address of the proof page."""
+    request.session[ASKED_FOR] = {"path": request.path, "purpose": to}
+    return proof_address(request.path)
+
+
+def _ask_for_proof(request: HtmxRequest, to: str) -> HttpResponse:
     typed = {k: v for k, v in request.POST.lists() if k != "csrfmiddlewaretoken"}
     request.session[KEPT_FORM] = {"path": request.path, "values": typed}
     messages.info(request, "Please confirm that it is you. What you chose is kept.")
-    address = proof_address(request.path)
+    address = ask_for_proof_of(request, to=to)
     return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
 
 

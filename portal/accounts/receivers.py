@@ -25,6 +25,7 @@ from portal.accounts.flows.failed_sign_ins import (
 )
 from portal.accounts.flows.second_step import tell_recovery_code_used
 from portal.accounts.models import User
+from portal.accounts.passkeys import is_security_key
 from portal.accounts.requests import ways_used
 from portal.accounts.sessions import STARTED
 from portal.activity.actions import Action
@@ -97,7 +98,9 @@ def email_changed(
 @receiver([mfa.authenticator_added, mfa.authenticator_reset])
 def factor_added(request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
     """Record a new second factor, or new recovery codes."""
-    _record(request, user, ADDED[Authenticator.Type(authenticator.type)])
+    is_key = is_security_key(authenticator)
+    action = Action.SECURITY_KEY_ADDED if is_key else ADDED[Authenticator.Type(authenticator.type)]
+    _record(request, user, action)
     end_what_waits(user=user)
 
 
@@ -116,7 +119,9 @@ def factor_removed(
     request: HttpRequest, user: User, authenticator: Authenticator, **_: Any
 ) -> None:
     """Record that a second factor, or the recovery codes, were removed."""
-    _record(request, user, REMOVED[Authenticator.Type(authenticator.type)])
+    is_key = is_security_key(authenticator)
+    kind = Authenticator.Type(authenticator.type)
+    _record(request, user, Action.SECURITY_KEY_REMOVED if is_key else REMOVED[kind])
     end_what_waits(user=user)
 
 

@@ -3,19 +3,24 @@
 from uuid import UUID
 
 from allauth.mfa.models import Authenticator
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from portal.accounts.allauth_internals import get_authentication_records
 from portal.accounts.models import User
 
 
-def has_second_factor(user_id: UUID | None) -> bool:
-    """Return whether sign-in asks this user for more than a password.
+def second_factors() -> QuerySet[Authenticator]:
+    """Return the second factors of all users.
 
-    Recovery codes alone do not count: they stand in for a factor that was lost.
+    Recovery codes are none: they stand in for a factor that was lost.
     """
-    factors = Authenticator.objects.filter(user=user_id)
-    return factors.exclude(type=Authenticator.Type.RECOVERY_CODES).exists()
+    return Authenticator.objects.exclude(type=Authenticator.Type.RECOVERY_CODES)
+
+
+def has_second_factor(user_id: UUID | None) -> bool:
+    """Return whether sign-in asks this user for more than a password."""
+    return second_factors().filter(user=user_id).exists()
 
 
 def proof_page(user: User) -> str:

@@ -29,8 +29,15 @@ urlpatterns = [
         name="prove_at_provider",
     ),
     path("identity/put-aside/", pending_identity.put_aside, name="put_aside_identity"),
+    path("2fa/", views.SecondFactorsView.as_view(), name="mfa_index"),
+    path("2fa/authenticate/", views.SecondStepView.as_view(), name="mfa_authenticate"),
     path("2fa/totp/activate/", views.ActivateAppView.as_view(), name="mfa_activate_totp"),
     path("2fa/webauthn/add/", views.AddPasskeyView.as_view(), name="mfa_add_webauthn"),
+    path(
+        "2fa/webauthn/add-security-key/",
+        views.AddPasskeyView.as_view(is_security_key=True),
+        name="mfa_add_security_key",
+    ),
     path("2fa/webauthn/login/", views.SignInWithPasskeyView.as_view(), name="mfa_login_webauthn"),
     path(
         "2fa/webauthn/reauthenticate/",

@@ -11,6 +11,7 @@ from allauth.account.views import (
     ConfirmEmailView,
     PasswordResetFromKeyView,
 )
+from allauth.mfa.base.views import AuthenticateView, IndexView
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.views import ActivateTOTPView
 from allauth.mfa.webauthn.views import (
@@ -48,11 +49,19 @@ from portal.accounts.flows.accounts import rename_user
 from portal.accounts.flows.email_change import by_token, revoke_email_change
 from portal.accounts.forms import ActivateAppForm, NameForm
 from portal.accounts.models import EmailChange, User
-from portal.accounts.passkeys import CHALLENGE, ask_for_sign_in, take_challenge
+from portal.accounts.passkeys import (
+    CHALLENGE,
+    AddPasskeyForm,
+    AddSecurityKeyForm,
+    ask_for_sign_in,
+    security_keys_and_passkeys,
+    take_challenge,
+)
 from portal.accounts.providers import ask_for_proof, configured_provider, sign_out_to_go_on
 from portal.accounts.requests import actor_of, signed_in, signed_in_user
 from portal.accounts.totp import LAST_STEP
 from portal.core.actors import Actor, ActorKind
+from portal.core.browsers import browser_in_words
 from portal.core.locking import lock
 from portal.core.refusal import Refused
 from portal.programs.client_address import client_address
@@ -72,10 +81,11 @@ def profile(request: HtmxRequest) -> HttpResponse:
             rename_user(user=signed_in_user(request), name=name, actor=actor_of(request))
             messages.success(request, "Your name is saved.")
             return uncached(redirect("profile:detail"))
-    factors = Authenticator.objects.filter(user=user)
+    security_keys, passkeys = security_keys_and_passkeys(user.pk)
     context = {
-        "has_app": factors.filter(type=Authenticator.Type.TOTP).exists(),
-        "passkeys": factors.filter(type=Authenticator.Type.WEBAUTHN).count(),
+        "has_app": Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists(),
+        "security_keys": len(security_keys),
+        "passkeys": len(passkeys),
         "sessions": len(sessions.of(user, timezone.now())),
         "identities": SocialAccount.objects.filter(user=user).count(),
     }
@@ -88,6 +98,9 @@ class SessionsView(ListUserSessionsView):
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         found = sessions.of(signed_in_user(self.request), timezone.now())
+        found.sort(key=lambda row: (row.is_current(), row.last_seen_at), reverse=True)
+        for session in found:
+            session.browser = browser_in_words(session.user_agent)  # type: ignore[attr-defined]
         context: dict[str, Any] = FormView.get_context_data(self, **kwargs)
         return context | {"sessions": found, "session_count": len(found)}
 
@@ -210,14 +223,45 @@ class ActivateAppView(ActivateTOTPView):
         return response
 
 
-class AddPasskeyView(AddWebAuthnView):
-    """Add a passkey for sign-in, which also counts as a proof of identity."""
+class SecondFactorsView(IndexView):
+    """What one has besides a password: app, security keys, passkeys, recovery codes."""
 
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        options = begin_registration(signed_in_user(self.request), passwordless=True)
+        keys, passkeys = security_keys_and_passkeys(signed_in_user(self.request).pk)
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        return context | {"security_keys": keys, "passkeys": passkeys}
+
+
+@method_decorator(login_not_required, name="dispatch")
+class SecondStepView(AuthenticateView):
+    """The second step of sign-in, which offers what the person has."""
+
+    @override
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        types = Authenticator.objects.filter(user_id=self.stage.login.user.pk)
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        return context | {"has": set(types.values_list("type", flat=True))}
+
+
+class AddPasskeyView(AddWebAuthnView):
+    """Add a passkey for sign-in, which also counts as a proof of identity."""
+
+    is_security_key = False
+
+    @override
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        user = signed_in_user(self.request)
+        options = begin_registration(user, passwordless=not self.is_security_key)
         context = FormView.get_context_data(self, **kwargs)
-        return context | {"js_data": {"creation_options": options}}
+        return context | {
+            "js_data": {"creation_options": options},
+            "is_security_key": self.is_security_key,
+        }
+
+    @override
+    def get_form_class(self) -> type[forms.Form]:
+        return AddSecurityKeyForm if self.is_security_key else AddPasskeyForm
 
     @override
     def form_valid(self, form: forms.Form) -> HttpResponse:
@@ -262,6 +306,9 @@ class ProveWithPasskeyView(ReauthenticateWebAuthnView):
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(**kwargs)
+        security_keys, _ = security_keys_and_passkeys(signed_in_user(self.request).pk)
+        if security_keys:  # they may know no PIN; the form asks passkeys for more
+            return context
         set_state((get_state() or {}) | {"user_verification": "required"})
         public_key = dict(context["js_data"]["request_options"]["publicKey"])
         public_key["userVerification"] = "required"

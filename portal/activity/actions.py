@@ -34,13 +34,17 @@ class Action(TextChoices):
     TWO_FACTOR_OFF = "person.two_factor_off", "Authenticator app removed"
     PASSKEY_ADDED = "person.passkey_added", "Passkey added"
     PASSKEY_REMOVED = "person.passkey_removed", "Passkey removed"
+    SECURITY_KEY_ADDED = "person.security_key_added", "Security key added"
+    SECURITY_KEY_REMOVED = "person.security_key_removed", "Security key removed"
     RECOVERY_CODES_MADE = "person.recovery_codes_made", "Recovery codes made"
     RECOVERY_CODES_REMOVED = "person.recovery_codes_removed", "Recovery codes removed"
+    ACCOUNT_DELETED = "person.account_deleted", "Account deleted"
     IDENTITY_CONNECTED = "person.identity_connected", "Identity provider connected"
     IDENTITY_DISCONNECTED = "person.identity_disconnected", "Identity provider disconnected"
     TENANT_CREATED = "tenant.created", "Tenant created"
     TENANT_CHANGED = "tenant.changed", "Tenant changed"
     MEMBER_INVITED = "member.invited", "Member invited"
+    INVITATION_RESENT = "invitation.resent", "Invitation sent again"
     INVITATION_REVOKED = "invitation.revoked", "Invitation revoked"
     MEMBER_JOINED = "member.joined", "Member joined"
     MEMBER_ROLE_CHANGED = "member.role_changed", "Role changed"
@@ -58,3 +62,21 @@ class Action(TextChoices):
     SUPPORT_VIEW_ENDED = "support_view.ended", "Support view ended"
     RECORD_ADDED = "record.added", "Record added"
     RECORD_CHANGED = "record.changed", "Record changed"
+
+
+GROUPS = {
+    "Subscriptions": ("subscription.",),
+    "License keys": ("license_key.", "license_keys."),
+    "Tenant and members": ("tenant.", "member.", "invitation."),
+    "People and sign-in": ("person.",),
+    "Operators": ("support_view.", "change.", "record.", "log."),
+}
+"""How the actions of a tenant's log are grouped: by the beginnings of their values."""
+
+
+def grouped_choices() -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the actions that a tenant's log may hold as grouped choices of a form."""
+    return [
+        (group, [(str(a.value), str(a.label)) for a in Action if a.value.startswith(beginnings)])
+        for group, beginnings in GROUPS.items()
+    ]

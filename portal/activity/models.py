@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, date, datetime, time
-from typing import Any
 
 from django.db import models
 
 from portal.activity.actions import Action
+from portal.activity.particulars import Particular, particulars
 from portal.core.actors import ActorKind
 
 VENDOR = uuid.UUID(int=0)
@@ -118,21 +118,6 @@ class LogEntry(models.Model):
         label = LABELS.get(self.action, self.action)
         return f"{self.slot.capitalize()} {label.lower()}" if self.slot else label
 
-    def particulars(self) -> list[tuple[str, str]]:
-        """Return the details as (name, value) for people; a change is "before → after"."""
-        details = dict(self.details)
-        if isinstance(details.get("before"), dict) and isinstance(details.get("after"), dict):
-            before, after = details.pop("before"), details.pop("after")
-            for name in {**before, **after}:
-                details[name] = {"before": before.get(name), "after": after.get(name)}
-        return [(name.replace("_", " "), _plain(value)) for name, value in details.items()]
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict) and value.keys() == {"before", "after"}:
-        return f"{_plain(value['before'])} → {_plain(value['after'])}"
-    if isinstance(value, list):
-        return ", ".join(map(_plain, value))
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "none" if value in (None, "") else str(value)
+    def particulars(self) -> list[Particular]:
+        """Return the details for people."""
+        return particulars(self.action, self.details)

@@ -9,7 +9,7 @@ from django.contrib.auth.password_validation import validate_password
 from portal.accounts.forms import MAX_PASSWORD, PASSWORD_RULE
 from portal.accounts.models import User
 from portal.accounts.pending_identity import PendingIdentity
-from portal.activity.actions import Action
+from portal.activity.actions import grouped_choices
 from portal.activity.models import LogEntry
 from portal.core.dates import DayFormField
 from portal.core.email_addresses import EmailAddressFormField
@@ -140,8 +140,28 @@ class HandOverForm(forms.Form):
 
     def __init__(self, *args: Any, member: Member, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        others = member.tenant.memberships.exclude(pk=member.pk).select_related("user")
-        self.fields["to"].queryset = others.order_by("user__name", "pk")  # type: ignore[attr-defined]
+        others = member.tenant.memberships.exclude(pk=member.pk).filter(user__is_active=True)
+        self.fields["to"].queryset = others.select_related("user").order_by("user__name", "pk")  # type: ignore[attr-defined]
+
+
+class DeleteAccountForm(forms.Form):
+    """One's own email address, typed as a confirmation."""
+
+    confirmation = forms.CharField(
+        required=False, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+        self.fields["confirmation"].label = f"To confirm, type {user.email}"
+
+    def clean_confirmation(self) -> str:
+        """Refuse anything but the address."""
+        typed: str = self.cleaned_data["confirmation"]
+        if typed.casefold() != self.user.email.casefold():
+            raise forms.ValidationError(f"That does not match. Type {self.user.email}.")
+        return typed
 
 
 DAY = {"type": "date"}
@@ -152,7 +172,7 @@ class LogFilterForm(forms.Form):
 
     person = forms.UUIDField(label="Person", required=False)
     action = forms.ChoiceField(
-        label="Action", required=False, choices=[("", "Everything"), *Action.choices]
+        label="Action", required=False, choices=[("", "Everything"), *grouped_choices()]
     )
     subscription = forms.UUIDField(
         label="Subscription",

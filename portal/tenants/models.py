@@ -7,13 +7,15 @@ from datetime import datetime, timedelta
 from functools import cache
 
 import pycountry
+from allauth.usersessions.models import UserSession
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
-from django.db.models.functions import Lower
+from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
 
 from portal.accounts.models import User
+from portal.accounts.second_factor import second_factors
 from portal.core import names
 from portal.core.email_addresses import EmailAddressField
 from portal.core.names import NameField
@@ -99,6 +101,22 @@ class MemberQuerySet(models.QuerySet["Member"]):
         """Return the owners who may sign in."""
         return self.filter(role=Role.OWNER, user__is_active=True)
 
+    def last_owners(self) -> MemberQuerySet:
+        """Return the owners without whom their tenant would have none who may sign in."""
+        others = (
+            Member.objects.owners().filter(tenant=OuterRef("tenant")).exclude(pk=OuterRef("pk"))
+        )
+        return self.filter(~Exists(others), role=Role.OWNER)
+
+    def with_sign_in(self) -> MemberQuerySet:
+        """Annotate `last_seen_at`, None if never, and `has_second_factor` of their users."""
+        sessions = UserSession.objects.filter(user=OuterRef("user")).order_by("-last_seen_at")
+        last_seen = Subquery(sessions.values("last_seen_at")[:1])
+        return self.annotate(
+            last_seen_at=Coalesce(last_seen, "user__last_login"),
+            has_second_factor=Exists(second_factors().filter(user=OuterRef("user"))),
+        )
+
 
 class Member(models.Model):
     """A user in a tenant, with a role."""
@@ -127,6 +145,10 @@ class Member(models.Model):
         """Return whether this member may do what needs `role`."""
         return RANKS[Role(self.role)] >= RANKS[role]
 
+    def is_last_owner(self) -> bool:
+        """Return whether the tenant would have no owner who may sign in without this member."""
+        return Member.objects.last_owners().filter(pk=self.pk).exists()
+
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     """Invitations, by whether they can be accepted."""
@@ -144,6 +166,10 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         return self.pending().filter(
             Q(Exists(owner)) | operator, expires_at__gt=now or timezone.now()
         )
+
+    def with_openness(self) -> InvitationQuerySet:
+        """Annotate `is_open`: whether it can still be accepted."""
+        return self.annotate(is_open=Exists(Invitation.objects.open().filter(pk=OuterRef("pk"))))
 
 
 class Invitation(models.Model):

@@ -11,6 +11,7 @@ urlpatterns = [
     path("edit/", views.edit, name="edit"),
     path("invite/", views.invite, name="invite"),
     path("invitations/<id:invitation_id>/revoke/", views.revoke, name="revoke_invitation"),
+    path("invitations/<id:invitation_id>/resend/", views.resend, name="resend_invitation"),
     path("members/<id:member_id>/role/", views.change, name="change_role"),
     path("members/<id:member_id>/remove/", views.remove, name="remove_member"),
     path("hand-over/", views.hand_over_ownership, name="hand_over"),

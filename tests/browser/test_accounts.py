@@ -308,11 +308,14 @@ def test_the_account_pages_are_for_everybody(
     faultless(page, "recovery codes")
     for where in (
         "/profile/",
+        "/profile/export/",
+        "/profile/delete/",
         "/accounts/email/",
         "/accounts/password/change/",
         "/accounts/2fa/",
         "/accounts/2fa/totp/activate/",
         "/accounts/2fa/webauthn/",
+        "/accounts/2fa/webauthn/add-security-key/",
         "/accounts/2fa/recovery-codes/generate/",
         "/accounts/sessions/",
         "/accounts/3rdparty/",

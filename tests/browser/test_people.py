@@ -106,7 +106,7 @@ def test_invite_accept_and_act_in_each_role(
         dialog(page).get_by_label("Role").select_option(label=label)
         press(page, "Save role")
         expect_message(page, f"The role of {NAME} was changed.")
-        expect(row(page, NAME).locator(".badge")).to_have_text(label)
+        expect(row(page, NAME).locator(".badge").first).to_have_text(label)
         assert may(colleague, subscription) == expected
     # The new owner is in charge, and the old one is removed while signed in.
     colleague.goto(TENANT)
@@ -118,10 +118,8 @@ def test_invite_accept_and_act_in_each_role(
     heading(page, "You are not allowed to do this")
     colleague.goto(TENANT)
     follow(colleague, "Leave tenant…", javascript=javascript)
-    press(colleague, "Leave tenant")
-    expect(dialog(colleague).get_by_role("alert")).to_have_text(
-        f"{NAME} is the last owner of Contoso. Make somebody else an owner first."
-    )
+    expect(dialog(colleague)).to_contain_text("You are the last owner")
+    expect(dialog(colleague).get_by_role("link", name="Hand over ownership…")).to_be_visible()
 
 
 @WITH_AND_WITHOUT
@@ -144,6 +142,27 @@ def test_a_tenant_is_renamed_and_handed_over(javascript, open_page, owner, manag
     follow(page, "Leave tenant…", javascript=javascript)
     press(page, "Leave tenant")
     heading(page, "You are not allowed to do this")
+
+
+def test_the_last_owner_hands_over_and_deletes_the_account(open_page, owner, manager, contoso):
+    page = open_page(user=owner)
+    page.goto("/profile/")
+    page.get_by_role("link", name="Delete my account…").click()
+    heading(page, "Delete my account")
+    page.get_by_role("link", name="Hand over… Contoso").click()
+    dialog(page).get_by_label("New owner").select_option(label="Manager (Manager)")
+    press(page, "Hand over ownership")
+    expect_message(page, "The ownership was handed over. You are a manager now.")
+    page.goto("/profile/delete/")
+    button = page.get_by_role("button", name="Delete my account")
+    button.click()
+    expect(page.locator("#id_confirmation_error")).to_contain_text("That does not match.")
+    page.get_by_label("To confirm, type owner@contoso.example").fill("owner@contoso.example")
+    button.click()
+    heading(page, "Sign in")
+    expect_message(page, "The account of owner@contoso.example was deleted.")
+    assert [*contoso.members.all()] == [manager]
+    assert contoso.memberships.get().role == Role.OWNER
 
 
 @WITH_AND_WITHOUT
@@ -225,7 +244,8 @@ def test_the_pages_of_people_are_for_everybody(
     member = Member.objects.get(user=viewer, tenant=contoso)
     invitation = contoso.invitations.get()
     pages += [f"{TENANT}members/{member.pk}/{name}/" for name in ("role", "remove")]
-    pages += [f"{TENANT}invitations/{invitation.pk}/revoke/", link]
+    pages += [f"{TENANT}invitations/{invitation.pk}/{name}/" for name in ("resend", "revoke")]
+    pages.append(link)
     for where in pages:
         page.goto(where)
         faultless(page, where)

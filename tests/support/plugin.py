@@ -37,6 +37,7 @@ DATABASE = (
     "tests/portal/operators/test_site.py",
     "tests/portal/server/test_database.py",
     "tests/portal/tenants/test_invitations.py",
+    "tests/portal/tenants/test_delete_account.py",
     "tests/portal/tenants/test_log_views.py",
     "tests/portal/tenants/test_members.py",
     "tests/subscriptions/flows/",

@@ -115,6 +115,35 @@ def revoke_invitation(
 
 
 @transaction.atomic
+def resend_invitation(
+    *, invitation: Invitation, actor: Actor, now: datetime | None = None
+) -> Invitation:
+    """Replace an invitation by a new one with another link, mail it, and return it.
+
+    Raises Refused when the actor is no longer an owner, when it was accepted or revoked meanwhile,
+    and as `offer` does.
+    """
+    now = now or timezone.now()
+    tenant = lock(Tenant, invitation.tenant_id)
+    refuse_unless_owner(tenant, actor)
+    locked = tenant.invitations.pending().filter(pk=invitation.pk).first()
+    if locked is None:
+        raise Refused(f"The invitation of {invitation.email} was used or revoked meanwhile.")
+    locked.revoked_at = now
+    locked.save(update_fields=["revoked_at"])
+    role = Role(locked.role)
+    new = offer(tenant=tenant, email=locked.email, role=role, actor=actor, now=now)
+    record(
+        actor=actor,
+        action=Action.INVITATION_RESENT,
+        tenant_id=tenant.pk,
+        details={"email": new.email, "role": new.role},
+        now=now,
+    )
+    return new
+
+
+@transaction.atomic
 def join_as_user(
     *, invitation: Invitation, user: User, actor: Actor, now: datetime | None = None
 ) -> Member:
@@ -201,9 +230,9 @@ def _refuse_unless_invitable(tenant: Tenant, email: str, now: datetime) -> None:
 
 
 def _queue_mail(invitation: Invitation, secret: str, actor: Actor) -> None:
-    """Put the mail with the link into the outbox. It names the sender by the verified address."""
+    """Put the mail with the link into the outbox. It names the sender with the verified address."""
     context = {
-        "inviter": actor.email,
+        "inviter": f"{actor.name} ({actor.email})",
         "tenant": invitation.tenant.name,
         "role": invitation.get_role_display().lower(),
         "email": invitation.email,

@@ -14,7 +14,7 @@ from portal.tenants.access import TenantRequest, hidden_from_support, tenant_rol
 from portal.tenants.forms import LogFilterForm
 from portal.tenants.models import Role
 from portal.web.csv_files import csv_answer
-from portal.web.pages import page
+from portal.web.pages import page, wants_fragment
 from portal.web.paging import keyset_page
 
 HEADS = (
@@ -47,6 +47,7 @@ def listing(request: TenantRequest) -> HttpResponse:
 def _page(request: TenantRequest, form: LogFilterForm, *, status: int = 200) -> HttpResponse:
     context = {
         "form": form,
+        "is_fragment": wants_fragment(request),
         "page": keyset_page(
             _rows(request, form),
             after=request.GET.get("after", ""),

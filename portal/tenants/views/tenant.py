@@ -10,13 +10,13 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from portal.accounts.proof import kept_form, recent_proof
+from portal.accounts.proof import kept_form, purpose, recent_proof
 from portal.tenants.access import TenantRequest, hidden_from_support, switch_to, tenant_role
-from portal.tenants.flows.invitations import invite_member, revoke_invitation
+from portal.tenants.flows.invitations import invite_member, resend_invitation, revoke_invitation
 from portal.tenants.flows.members import change_role, hand_over, leave_tenant, remove_member
 from portal.tenants.flows.tenants import update_tenant
 from portal.tenants.forms import HandOverForm, InviteForm, RoleForm, TenantForm
-from portal.tenants.models import Role
+from portal.tenants.models import Member, Role
 from portal.web.forms import ConfirmForm, posted, refusals_on, require_form_methods
 from portal.web.pages import done, elsewhere, form_page, page
 
@@ -35,19 +35,22 @@ class Words:
     text: str
     button: str
     is_dangerous: bool = False
+    leads_to: str = ""
+    """Address of what must be done first; the button is a link to it then."""
 
 
 @require_safe
 @tenant_role(Role.VIEWER)
 def detail(request: TenantRequest) -> HttpResponse:
-    """Show the tenant with its members and, to owners, the open invitations."""
+    """Show the tenant with its members and, to owners, the invitations that nobody accepted."""
     is_owner = request.member.may(Role.OWNER)
+    members = request.tenant.memberships.select_related("user").order_by("user__name", "pk")
+    invitations = request.tenant.invitations.pending().select_related("invited_by").order_by("pk")
     context = {
-        "members": request.tenant.memberships.select_related("user").order_by("user__name", "pk"),
-        "invitations": request.tenant.invitations.open().select_related("invited_by").order_by("pk")
-        if is_owner
-        else [],
+        "members": members.with_sign_in() if is_owner else members,
+        "invitations": invitations.with_openness() if is_owner else [],
         "is_owner": is_owner,
+        "is_last_owner": is_owner and request.member.is_last_owner(),
     }
     return page(request, "tenant/detail.html", context, fragment="tenant")
 
@@ -55,6 +58,7 @@ def detail(request: TenantRequest) -> HttpResponse:
 @require_form_methods
 @tenant_role(Role.OWNER)
 @recent_proof
+@purpose(lambda request: f"change {request.tenant}")
 def edit(request: TenantRequest) -> HttpResponse:
     """Change the tenant's name, country and rules."""
     kept = kept_form(request)
@@ -76,9 +80,11 @@ def edit(request: TenantRequest) -> HttpResponse:
 @require_form_methods
 @tenant_role(Role.OWNER)
 @recent_proof
+@purpose(lambda request: f"invite somebody to {request.tenant}")
 def invite(request: TenantRequest) -> HttpResponse:
     """Invite somebody by email."""
-    form = InviteForm(_posted(request), initial=kept_form(request) or {})
+    initial = kept_form(request) or {"role": request.GET.get("role", Role.VIEWER)}
+    form = InviteForm(_posted(request), initial=initial)
     if form.is_valid():
         with refusals_on(form):
             invite_member(
@@ -97,6 +103,7 @@ def invite(request: TenantRequest) -> HttpResponse:
 @require_form_methods
 @tenant_role(Role.OWNER)
 @recent_proof
+@purpose(lambda request, **_: f"revoke an invitation to {request.tenant}")
 def revoke(request: TenantRequest, invitation_id: int) -> HttpResponse:
     """Revoke an invitation that was not accepted yet."""
     invitation = get_object_or_404(request.tenant.invitations.pending(), pk=invitation_id)
@@ -117,9 +124,31 @@ def revoke(request: TenantRequest, invitation_id: int) -> HttpResponse:
 @require_form_methods
 @tenant_role(Role.OWNER)
 @recent_proof
+@purpose(lambda request, **_: f"send an invitation to {request.tenant} again")
+def resend(request: TenantRequest, invitation_id: int) -> HttpResponse:
+    """Send an invitation once more, with a new link."""
+    invitation = get_object_or_404(request.tenant.invitations.pending(), pk=invitation_id)
+    form = ConfirmForm(_posted(request))
+    if form.is_valid():
+        with refusals_on(form):
+            resend_invitation(invitation=invitation, actor=request.actor)
+            return _done(request, f"A new invitation is on its way to {invitation.email}.")
+    words = Words(
+        title="Send invitation again",
+        text=f"{invitation.email} gets a new link that works for 7 days. The link that was sent "
+        "before stops working.",
+        button="Send invitation again",
+    )
+    return _dialog(request, form, words)
+
+
+@require_form_methods
+@tenant_role(Role.OWNER)
+@recent_proof
+@purpose(lambda request, member_id: f"change the role of {_member(request, member_id).user}")
 def change(request: TenantRequest, member_id: int) -> HttpResponse:
     """Give a member another role."""
-    member = get_object_or_404(request.tenant.memberships.select_related("user"), pk=member_id)
+    member = _member(request, member_id)
     form = RoleForm(_posted(request), initial=kept_form(request) or {"role": member.role})
     if form.is_valid():
         with refusals_on(form):
@@ -133,9 +162,10 @@ def change(request: TenantRequest, member_id: int) -> HttpResponse:
 @require_form_methods
 @tenant_role(Role.OWNER)
 @recent_proof
+@purpose(lambda request, member_id: f"remove {_member(request, member_id).user}")
 def remove(request: TenantRequest, member_id: int) -> HttpResponse:
     """Remove a member."""
-    member = get_object_or_404(request.tenant.memberships.select_related("user"), pk=member_id)
+    member = _member(request, member_id)
     form = ConfirmForm(_posted(request))
     if form.is_valid():
         with refusals_on(form):
@@ -154,6 +184,7 @@ def remove(request: TenantRequest, member_id: int) -> HttpResponse:
 @require_form_methods
 @tenant_role(Role.OWNER)
 @recent_proof
+@purpose(lambda request: f"hand over {request.tenant}")
 def hand_over_ownership(request: TenantRequest) -> HttpResponse:
     """Make another member an owner, and oneself a manager."""
     kept = kept_form(request) or {}
@@ -162,19 +193,33 @@ def hand_over_ownership(request: TenantRequest) -> HttpResponse:
         with refusals_on(form):
             hand_over(to=form.cleaned_data["to"], actor=request.actor)
             return _done(request, "The ownership was handed over. You are a manager now.")
+    if not form.fields["to"].queryset.exists():  # type: ignore[attr-defined]
+        return _dialog(request, form, _invite_first(request))
     words = Words(
         title=f"Hand over {request.tenant}",
-        text="You become a manager. Only an owner can make you an owner again.",
+        text="The member that you choose is an owner then, and you become a manager. Only an owner "
+        "can make you an owner again.",
         button="Hand over ownership",
         is_dangerous=True,
     )
     return _dialog(request, form, words)
 
 
+def _invite_first(request: TenantRequest) -> Words:
+    return Words(
+        title=f"Hand over {request.tenant}",
+        text="Nobody else is a member yet. Invite the next owner; once they have joined, hand over "
+        "or leave.",
+        button="Invite the next owner…",
+        leads_to=reverse("tenant:invite", query={"role": Role.OWNER}),
+    )
+
+
 @hidden_from_support
 @require_form_methods
 @tenant_role(Role.VIEWER)
 @recent_proof
+@purpose(lambda request: f"leave {request.tenant}")
 def leave(request: TenantRequest) -> HttpResponse:
     """End one's own membership."""
     form = ConfirmForm(_posted(request))
@@ -183,12 +228,17 @@ def leave(request: TenantRequest) -> HttpResponse:
             leave_tenant(tenant=request.tenant, actor=request.actor)
             messages.success(request, f"You have left {request.tenant}.")
             return elsewhere(request, reverse("home"))
-    words = Words(
-        title=f"Leave {request.tenant}",
-        text="You lose access at once. Only an owner can invite you again.",
-        button="Leave tenant",
-        is_dangerous=True,
-    )
+    title = f"Leave {request.tenant}"
+    if request.member.is_last_owner():
+        words = Words(
+            title=title,
+            text="You are the last owner, and a tenant always has one. Hand over, then leave.",
+            button="Hand over ownership…",
+            leads_to=reverse("tenant:hand_over"),
+        )
+    else:
+        text = "You lose access at once. Only an owner can invite you again."
+        words = Words(title=title, text=text, button="Leave tenant", is_dangerous=True)
     return _dialog(request, form, words)
 
 
@@ -207,6 +257,10 @@ def switch(request: TenantRequest) -> HttpResponse:
         to, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
     return redirect(to if is_ours else reverse("home"))
+
+
+def _member(request: TenantRequest, member_id: int) -> Member:
+    return get_object_or_404(request.tenant.memberships.select_related("user"), pk=member_id)
 
 
 def _posted(request: TenantRequest) -> QueryDict | None:

@@ -17,6 +17,7 @@ from portal.accounts.models import User
 from portal.activity.models import LogEntry
 from tests.support.accounts import PASSWORD, TOTP_SECRET, sign_in, stale
 from tests.support.answers import messages_of
+from tests.support.factories import make_license, make_subscription
 from tests.support.mails import mails
 
 pytestmark = pytest.mark.django_db
@@ -191,6 +192,26 @@ def test_a_password_proves_and_leads_back(owner):
     asked = client.get(EMAIL)["Location"]
     assert client.post(asked, {"password": PASSWORD})["Location"] == EMAIL
     assert client.get(EMAIL).status_code == 200
+
+
+def test_the_proof_page_names_what_it_is_for(owner, manager, contoso, signing_key):
+    subscription = make_subscription(tenant=contoso, name="Shop & more")
+    make_license(subscription=subscription)
+    client = sign_in(Client(), owner, at=stale())
+    reset = reverse("licenses:reset", args=[subscription.pk, "primary"])
+
+    def about(answer):
+        page = client.get(answer["Location"]).content.decode()
+        return re.findall("You are about to <strong>(.*?)</strong>", page)
+
+    assert about(client.get(EMAIL)) == ["change your email address"]
+    assert about(client.post(reset)) == ["reset the primary key of Shop &amp; more"]
+    remove = reverse("tenant:remove_member", args=[manager.memberships.get().pk])
+    asked = client.post(remove)
+    assert about(asked) == ["remove Manager"]
+    wrong = client.post(asked["Location"], {"password": "x", "next": remove}).content.decode()
+    assert wrong.count("<strong>remove Manager</strong>") == 1
+    assert about({"Location": reverse("account_reauthenticate", query={"next": "/logs/"})}) == []
 
 
 def test_a_wrong_password_proves_nothing(owner):

@@ -411,3 +411,80 @@ def test_the_name_of_a_passkey_has_a_length(owner_client, registered):
     edit = reverse("mfa_edit_webauthn", args=[passkey.pk])
     assert owner_client.post(edit, {"name": "x" * 101}).status_code == 200
     assert owner_client.post(edit, {"name": "x" * 100}).status_code == 302
+
+
+# Security keys: a second factor, and no passkey
+
+
+ADD_KEY = reverse("mfa_add_security_key")
+
+
+@pytest.fixture
+def security_key(owner, key) -> SecurityKey:
+    """The owner's security key, which does not know who touches it."""
+    client = sign_in(Client(), owner)
+    page = client.get(ADD_KEY)
+    options = jsonable(page.context["js_data"]["creation_options"]["publicKey"])
+    wanted = options["authenticatorSelection"]
+    assert (wanted["residentKey"], wanted["userVerification"]) == ("discouraged", "preferred")
+    credential = json.dumps(key.register(options, verified=False))
+    assert client.post(ADD_KEY, {"credential": credential}).status_code == 302
+    return key
+
+
+def test_a_security_key_is_stored_as_one(owner, security_key, contoso):
+    page = sign_in(Client(), owner).get(reverse("mfa_index"))
+    counts = [len(page.context[name]) for name in ("security_keys", "passkeys")]
+    assert counts == [1, 0]
+    assert LogEntry.objects.get(tenant_id=contoso.pk).action == "person.security_key_added"
+
+
+def test_a_security_key_is_asked_for_after_the_password_and_proves(owner, security_key):
+    client = Client()
+    client.post(reverse("account_login"), {"login": owner.email, "password": PASSWORD})
+    options = jsonable(client.get(SECOND_STEP).context["js_data"]["request_options"]["publicKey"])
+    credential = json.dumps(security_key.answer(options, verified=False))
+    client.post(SECOND_STEP, {"credential": credential})
+    assert is_signed_in(client)
+    old = sign_in(Client(), owner, at=stale())
+    answer = proves(old, security_key, then="/profile/", verified=False)
+    assert (answer["Location"], said(answer)) == ("/profile/", [])
+
+
+def test_a_security_key_alone_signs_nobody_in(security_key):
+    client = Client()
+    signs_in(client, security_key)
+    assert not is_signed_in(client)
+
+
+def test_a_passkey_beside_a_security_key_still_verifies_its_user(owner, security_key):
+    passkey, client = SecurityKey(OURS), sign_in(Client(), owner)
+    proves(client, security_key, then=ADD, verified=False)
+    assert adds(client, passkey).status_code == 302
+    old = sign_in(Client(), owner, at=stale())
+    assert said(proves(old, passkey, then="/profile/", verified=False)) == [NOT_CONFIRMED]
+    assert proves(old, passkey, then="/profile/")["Location"] == "/profile/"
+
+
+# What the second step offers
+
+
+@pytest.mark.parametrize(
+    ("types", "offered"),
+    [
+        ({"totp"}, {"code"}),
+        ({"totp", "recovery_codes"}, {"code", "recovery code"}),
+        ({"webauthn"}, {"key"}),
+        ({"webauthn", "recovery_codes"}, {"key", "code", "recovery code"}),
+        ({"webauthn", "totp"}, {"key", "code"}),
+    ],
+)
+def test_the_second_step_offers_what_one_has_and_a_way_out(types, offered, owner, security_key):
+    TOTP.activate(owner, TOTP_SECRET)
+    Authenticator.objects.filter(user=owner).exclude(type__in=types).delete()
+    client = Client()
+    client.post(reverse("account_login"), {"login": owner.email, "password": PASSWORD})
+    page = client.get(SECOND_STEP).content.decode()
+    marks = {"code": 'name="code"', "key": 'name="credential"', "recovery code": "recovery codes."}
+    assert {name for name, mark in marks.items() if mark in page} == offered
+    assert page.count("I have lost my second factor") == 1

@@ -17,6 +17,7 @@ from portal.tenants.flows.invitations import (
     join_as_new_person,
     join_as_user,
     offer,
+    resend_invitation,
     revoke_invitation,
 )
 from portal.tenants.flows.members import change_role, remove_member
@@ -39,7 +40,8 @@ def test_an_invitation_is_mailed_and_only_a_hash_of_its_secret_kept(owner, conto
     assert (invitation.email, mail.to) == (NEW, NEW)
     assert mail.subject == "Invitation to Contoso"
     assert mail.text.startswith(
-        "owner@contoso.example invites you to become manager of Contoso in the License Portal."
+        "Owner (owner@contoso.example) invites you to become manager of Contoso in the License "
+        "Portal."
     )
     secret = secret_of(invitation)
     assert mail.html.count(f"/invitations/{secret}/") == 2
@@ -290,3 +292,32 @@ def test_many_invitations_of_one_address_at_once_are_one(owner, contoso):
     outcomes = race(lambda: invited(contoso, owner), 6)
     assert sum(isinstance(outcome, Invitation) for outcome in outcomes) == 1, outcomes
     assert Outbox.objects.count() == 1
+
+
+# Once more
+
+
+def test_an_invitation_that_is_sent_again_has_another_link(owner, contoso):
+    first = invited(contoso, owner)
+    second = resend_invitation(invitation=first, actor=member_actor(owner))
+    first.refresh_from_db()
+    assert (first.revoked_at is None, second.role, second.email) == (False, "manager", NEW)
+    assert second.token_sha256 != first.token_sha256
+    assert [action for action, _ in log(contoso)] == ["invitation.resent", "member.invited"]
+
+
+def test_what_was_revoked_is_not_sent_again(owner, contoso):
+    invitation = invited(contoso, owner)
+    revoke_invitation(invitation=invitation, actor=member_actor(owner))
+    sentence = refusal(lambda: resend_invitation(invitation=invitation, actor=member_actor(owner)))
+    assert sentence == f"The invitation of {NEW} was used or revoked meanwhile."
+    assert Outbox.objects.count() == 1
+
+
+def test_sending_again_counts_as_an_invitation(owner, contoso):
+    invitation = invited(contoso, owner)
+    for _ in range(MAX_A_DAY - 1):
+        invitation = resend_invitation(invitation=invitation, actor=member_actor(owner))
+    sentence = refusal(lambda: resend_invitation(invitation=invitation, actor=member_actor(owner)))
+    assert sentence == "Contoso has sent 20 invitations in 24 hours. Wait a day."
+    assert contoso.invitations.pending().get() == invitation

@@ -139,6 +139,15 @@ def test_a_position_of_something_else_breaks_nothing(position, rows, viewer_clie
 # CSV
 
 
+def test_the_link_to_the_export_follows_the_filter(rows, viewer_client):
+    link = f'href="{EXPORT}?action=license_keys.deleted"'
+    page = viewer_client.get(LOGS, {"action": "license_keys.deleted"}).content.decode()
+    assert (page.count(link), page.count("hx-swap-oob")) == (1, 0)
+    fragment = viewer_client.get(LOGS, {"action": "license_keys.deleted"}, headers=HTMX)
+    assert fragment.content.decode().count(link) == 1
+    assert fragment.content.decode().count("hx-swap-oob") == 1
+
+
 def exported(client, **query):
     answer = client.get(EXPORT, query)
     assert answer["Content-Type"] == "text/csv; charset=utf-8"

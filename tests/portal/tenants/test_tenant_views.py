@@ -1,10 +1,14 @@
 """The pages of a tenant: what each role is offered, proofs, and switching to another tenant."""
 
+from datetime import timedelta
 from urllib.parse import unquote
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from portal.accounts.allauth_internals import TOTP
 from portal.mail.models import Outbox
@@ -46,11 +50,11 @@ def test_the_page_costs_the_same_with_any_number_of_members(
     owner_client, contoso, django_assert_num_queries
 ):
     owner_client.get(TENANT)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         owner_client.get(TENANT)
     for number in range(20):
         make_member(tenant=contoso, role=Role.VIEWER, email=f"m{number}@contoso.example")
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         owner_client.get(TENANT)
 
 
@@ -87,6 +91,41 @@ def test_an_owner_revokes(owner_client, contoso):
     assert owner_client.post(address)["Location"] == TENANT
     assert not contoso.invitations.open().exists()
     assert owner_client.get(address).status_code == 404
+
+
+def test_an_owner_sends_an_invitation_again_also_one_that_is_too_old(owner_client, contoso):
+    owner_client.post("/tenant/invite/", {"email": "new@contoso.example", "role": "manager"})
+    contoso.invitations.update(expires_at=timezone.now() - timedelta(days=1))
+    [shown] = owner_client.get(TENANT).context["invitations"]
+    assert not shown.is_open
+    answer = owner_client.post(f"/tenant/invitations/{shown.pk}/resend/")
+    assert messages_of(answer) == ["A new invitation is on its way to new@contoso.example."]
+    [again] = owner_client.get(TENANT).context["invitations"]
+    assert (again.is_open, again.role, again.pk != shown.pk) == (True, "manager", True)
+    assert Outbox.objects.count() == 2
+    assert owner_client.get(f"/tenant/invitations/{shown.pk}/resend/").status_code == 404
+
+
+def test_owners_see_who_has_a_second_factor_and_who_was_there(owner_client, viewer_client, viewer):
+    Authenticator.objects.create(user=viewer, type=Authenticator.Type.RECOVERY_CODES, data={})
+    viewer_client.get(TENANT)
+    own, theirs = owner_client.get(TENANT).context["members"]
+    assert (own.has_second_factor, theirs.has_second_factor) == (False, False)
+    assert theirs.last_seen_at == UserSession.objects.get(user=viewer).last_seen_at
+    TOTP.activate(viewer, TOTP_SECRET)
+    assert [m.has_second_factor for m in owner_client.get(TENANT).context["members"]] == [
+        False,
+        True,
+    ]
+    assert not hasattr(viewer_client.get(TENANT).context["members"][0], "last_seen_at")
+
+
+def test_who_is_alone_is_led_to_invite_the_next_owner(owner_client, owner):
+    assert 'href="/tenant/hand-over/"' in owner_client.get("/tenant/leave/").content.decode()
+    page = owner_client.get("/tenant/hand-over/").content.decode()
+    assert (page.count('href="/tenant/invite/?role=owner"'), page.count("<select")) == (1, 0)
+    form = owner_client.get("/tenant/invite/?role=owner").context["form"]
+    assert form["role"].value() == "owner"
 
 
 def test_an_owner_changes_a_role_in_a_dialog(owner_client, viewer):
