@@ -38,7 +38,8 @@ if (all) {
 }
 
 // Select2 names its box after what is chosen alone: add the label of the select behind it.
-addEventListener("load", () => {
+// jQuery calls this once Select2 has made the box, which may be after the page's load event.
+window.django?.jQuery?.(() => {
   for (const select of document.querySelectorAll("select.admin-autocomplete")) {
     const label = document.querySelector(`label[for="${select.id}"]`);
     const box = select.nextElementSibling?.querySelector(".select2-selection");

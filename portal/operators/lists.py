@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, override
 
 from django.contrib import admin
-from django.contrib.admin.utils import lookup_field
+from django.contrib.admin.utils import lookup_field, quote
 from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR, ChangeList
 from django.core.cache import cache
 from django.core.exceptions import FieldDoesNotExist, ValidationError
@@ -109,7 +109,7 @@ class Listing(ChangeList):
         back = f"?{self.preserved_filters}" if self.preserved_filters else ""
         for row in self.result_list:
             value, below = first(row)
-            address = self.url_for_result(row) + back
+            address = f"{quote(row.pk)}/change/{back}"  # relative: cheaper than `reverse` for each
             head = format_html(ROW_HEAD, address, value, below)
             yield row, [head, *(format_html(CELL, *read(row)) for read in others)]
 

@@ -66,12 +66,16 @@ def reader(name: str, page: Any, *, clock: bool, linked: bool = True) -> Callabl
         return lambda row: displayed(read(row), clock=clock, linked=linked)
     if field.many_to_many:
         return lambda row: ", ".join(map(str, getattr(row, name).all())) or NOTHING
-    labels = dict(field.flatchoices)
+    labels, known = dict(field.flatchoices), {}
 
     def of_column(row: Any) -> Any:
         value = getattr(row, name)
         if value in (None, ""):
             return NOTHING
+        if field.is_relation:  # many rows of a list name the same one
+            if value.pk not in known:
+                known[value.pk] = displayed(value, linked=linked)
+            return known[value.pk]
         label = labels.get(value, value) if labels else value
         if tones:
             return badge(displayed(label), tones.get(value, "muted"))

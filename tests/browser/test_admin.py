@@ -30,8 +30,9 @@ HIDDEN_PART = """() => {
 
 @pytest.mark.sweep
 @pytest.mark.browser
-@pytest.mark.parametrize("colours", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 768, 1280, 1920])
+@pytest.mark.parametrize(
+    ("width", "colours"), [(390, "dark"), (768, "light"), (1280, "light"), (1920, "dark")]
+)
 def test_every_page_keeps_the_content_policy_and_is_accessible(
     width: int, colours: str, open_page: Callable[..., Page], operator: User
 ) -> None:
