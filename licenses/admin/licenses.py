@@ -10,15 +10,25 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import path, reverse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from licenses.admin.actions import REVOKE_KEY, REVOKE_LICENSE
 from licenses.admin.finding import find_view
 from licenses.checking.results import Result
-from licenses.models import CheckCount, License, LicenseKey, LicenseKeyQuerySet, StatusList
+from licenses.models import (
+    ANSWERED,
+    CheckCount,
+    KeyState,
+    License,
+    LicenseKey,
+    LicenseKeyQuerySet,
+    StatusList,
+)
 from portal.operators.actions import ActionsAdmin
-from portal.operators.lists import CountryFilter, choice_filter, word_filter
+from portal.operators.lists import CountryFilter, choice_filter, empty_filter, word_filter
 from portal.operators.model_admin import ReadOnlyAdmin, links, listing
+from portal.operators.values import Shown, badge
 from portal.web.large_forms import takes_large_form
 
 
@@ -57,17 +67,19 @@ class LicenseAdmin(RevokingAdmin):
         "deleted_by_name",
         "belongings",
     )
-    list_display = (
-        "holder_name",
-        "tenant",
-        "subscription",
-        "plan",
+    list_display = ("holder_name", "tenant", "subscription", "created_at", "deleted_at")
+    below = {
+        "holder_name": "authorized_application_id",
+        "tenant": "usage",
+        "subscription": "plan",
+        "deleted_at": "deleted_by_name",
+    }
+    codes = ("plan_urn", "issuer", "tenant_audience", "authorized_party")
+    list_filter = (
         "usage",
-        "created_at",
-        "deleted_at",
-        "authorized_application_id",
+        ("deleted_at", empty_filter("deleted", "Not deleted", "Deleted")),
+        CountryFilter,
     )
-    list_filter = ("usage", ("deleted_at", admin.EmptyFieldListFilter), CountryFilter)
     # Prefetched: with a join the database would sort all rows with all columns for each page.
     list_select_related = ()
     search_fields = (
@@ -131,21 +143,20 @@ class LicenseKeyAdmin(RevokingAdmin):
         "last_downloaded_at",
         "belongings",
     )
-    list_display = (
-        "jti",
-        "tenant",
-        "holder",
-        "slot",
-        "state",
-        "issued_at",
-        "expires_at",
-        "accepted_until",
-        "revoked_at",
-    )
+    list_display = ("jti", "tenant", "state_now", "issued_at", "expires_at")
+    below = {
+        "jti": "slot",
+        "tenant": "holder",
+        "state_now": "revoked_at",
+        "issued_at": "last_downloaded_at",
+        "expires_at": "accepted_until",
+    }
+    badges = {"state": {KeyState.CURRENT: "good", KeyState.SUPERSEDED: "warn"}}
+    codes = ("token_sha256",)
     list_filter = (
         "state",
         "slot",
-        ("revoked_at", admin.EmptyFieldListFilter),
+        ("revoked_at", empty_filter("revoked", "Not revoked", "Revoked")),
         word_filter("expiry", "expiring", "Within 30 days", LicenseKeyQuerySet.expiring),
         word_filter("download", "downloaded", "Never", LicenseKeyQuerySet.never_downloaded),
         word_filter("check", "checked", "Never", LicenseKeyQuerySet.never_checked),
@@ -200,6 +211,15 @@ class LicenseKeyAdmin(RevokingAdmin):
             "slot__exact": obj.slot,
         }
 
+    @admin.display(description="state now", ordering="state")
+    def state_now(self, obj: LicenseKey) -> Shown:
+        """Return the stored state, unless the key was revoked or has expired."""
+        if obj.revoked_at:
+            return badge("Revoked", "bad")
+        if obj.state in ANSWERED and obj.expires_at <= timezone.now():
+            return badge("Expired", "bad")
+        return badge(obj.get_state_display(), self.badges["state"].get(obj.state, "muted"))
+
     @admin.display(description="holder's name", ordering="license__holder_name")
     def holder(self, obj: LicenseKey) -> str:
         """Return the name in the key's audience."""
@@ -225,7 +245,10 @@ class CheckCountAdmin(ReadOnlyAdmin):
     """Checks by terminals, by key, hour and result."""
 
     fields = ("hour", "tenant", "license_key", "result", "count", "last_at")
-    list_display = ("hour", "tenant", "license_key", "result", "count", "last_at")
+    list_display = ("hour", "tenant", "license_key", "result", "count")
+    below = {"count": "last_at"}
+    badges = {"result": {r: "good" if r.passes else "bad" for r in Result}}
+    clocks = ("hour",)
     list_filter = (choice_filter("result", "result", Result),)
     list_select_related = ("tenant", "license_key")
     search_fields = ("tenant__name",)

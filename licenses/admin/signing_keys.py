@@ -94,15 +94,10 @@ class SigningKeyAdmin(ActionsAdmin, ReadOnlyAdmin):
         "accepted",
         "belongings",
     )
-    list_display = (
-        "kid",
-        "state",
-        "valid_from",
-        "valid_until",
-        "activated_at",
-        "signed",
-        "accepted",
-    )
+    list_display = ("kid", "state", "activated_at", "valid_until", "signed")
+    below = {"valid_until": "valid_from", "signed": "accepted"}
+    badges = {"state": {SigningKeyState.ACTIVE: "good", SigningKeyState.DISABLED: "bad"}}
+    codes = ("kid",)
     list_filter = ("state",)
     search_fields = ("kid",)
     secrets = ("private_key",)

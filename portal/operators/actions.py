@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any, override
 
 from django.contrib import admin, messages
-from django.contrib.admin.options import ActionLocation
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -43,9 +42,9 @@ class OperatorAction:
     the row matters for the decision. `permission` names the `has_..._permission` of the admin
     class. `done` is the result of a row that went through.
 
-    Where `on_page` is set it has an address below each row that `is_possible`, and a link on its
-    page; where `makes_new` is set, `flow` takes no row and returns the new one. All others are
-    chosen from the list and take many rows at once.
+    Where `on_page` is set it has an address below each row; where `makes_new` is set, `flow` takes
+    no row and returns the new one. All others are chosen from the list and take many rows at once.
+    The page of a row offers those that are `is_possible` for it.
     """
 
     name: str
@@ -84,7 +83,6 @@ class ActionsAdmin(PlainAdmin):
     """Offers operator actions."""
 
     operator_actions: tuple[OperatorAction, ...] = ()
-    change_form_template = "admin/change_form_with_actions.html"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -124,16 +122,28 @@ class ActionsAdmin(PlainAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Offer, on the page of a row, the actions that have an address of their own."""
+        """Offer, on the page of a row, the actions that are possible."""
         row = self.get_object(request, unquote(object_id))
         offered = [
-            (f"{action.label}…", reverse(f"admin:{self._name(action.name)}", args=[row.pk]))
+            (action, self._page_address(action, row))
             for action in self.operator_actions
-            if row and action.on_page and action.is_possible(row)
+            if row and not action.makes_new and action.is_possible(row)
             if self._may(request, action, [row])
         ]
-        context = {"page_actions": offered, **(extra_context or {})}
+        context = {"offered": offered, "list": self.list_address(), **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
+
+    @override
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Offer the actions that take many rows."""
+        offered = [action for action in self._listed() if self._may(request, action, [])]
+        return super().changelist_view(request, {"offered": offered, **(extra_context or {})})
+
+    def _page_address(self, action: OperatorAction, row: Any) -> str:
+        """Return the address of the action below the row; empty where the list has it."""
+        return reverse(f"admin:{self._name(action.name)}", args=[row.pk]) if action.on_page else ""
 
     def list_action_view(self, request: HttpRequest, name: str) -> HttpResponse:
         """Run the action for every row of a confirmation page, each in its own transaction."""
@@ -279,5 +289,4 @@ def _as_action(action: OperatorAction) -> Callable[..., HttpResponse]:
     return admin.action(
         permissions=[action.permission],
         description=action.label,
-        location=[ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM],
     )(chosen)

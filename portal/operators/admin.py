@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from portal.accounts.flows.accounts import edit_user
@@ -24,14 +25,15 @@ from portal.operators.account_actions import (
 )
 from portal.operators.actions import ActionsAdmin
 from portal.operators.importing import ImportsAdmin
-from portal.operators.lists import CountryFilter, choice_filter
+from portal.operators.lists import CountryFilter, choice_filter, empty_filter
 from portal.operators.model_admin import EditedAdmin, ReadOnlyAdmin, RecordForm, links, listing
-from portal.operators.models import PendingChange
+from portal.operators.models import Outcome, PendingChange
 from portal.operators.support import START_SUPPORT_VIEW, SupportViewAdmin
 from portal.operators.tenant_rows import TENANTS
+from portal.operators.values import Shown, badge
 from portal.tenants.country import is_country_fixed
 from portal.tenants.flows.tenants import open_tenant, update_tenant
-from portal.tenants.models import Member, Tenant, country_choices
+from portal.tenants.models import Member, Role, Tenant, country_choices
 
 
 class TenantForm(RecordForm):
@@ -61,7 +63,8 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
 
     form = TenantForm
     fields = ("id", "name", "country", "requires_two_factor", "created_at", "belongings")
-    list_display = ("name", "country", "requires_two_factor", "created_at", "id")
+    list_display = ("name", "country_code", "requires_two_factor", "created_at")
+    below = {"name": "id"}
     list_filter = ("requires_two_factor", CountryFilter)
     search_fields = ("name",)
     search_help_text = (
@@ -114,6 +117,11 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
     def log_filter(self, obj: Tenant) -> dict[str, Any]:
         return {"tenant_id__exact": obj.pk}
 
+    @admin.display(description="country", ordering="country")
+    def country_code(self, obj: Tenant) -> Shown:
+        """Return the country: its name on pages, in exports the code that imports take."""
+        return Shown(obj.country, format_html("{}", obj.get_country_name()))
+
     @admin.display(description="belongings")
     def belongings(self, obj: Tenant) -> SafeString:
         """Return links to what belongs to the tenant."""
@@ -146,7 +154,9 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
         "last_login",
         "belongings",
     )
-    list_display = ("email", "name", "is_active", "is_staff", "date_joined")
+    list_display = ("email", "is_active", "is_staff", "date_joined")
+    below = {"email": "name", "date_joined": "last_login"}
+    badges = {"is_active": {True: "good", False: "bad"}, "is_staff": {True: "info"}}
     list_filter = ("is_active", "is_staff")
     search_fields = ("email", "name")
     search_help_text = (
@@ -197,7 +207,9 @@ class MemberAdmin(ReadOnlyAdmin):
     """Who belongs to which tenant: only the owners change that."""
 
     fields = ("tenant", "user", "role", "joined_at")
-    list_display = ("user", "email", "tenant", "role", "joined_at")
+    list_display = ("user", "tenant", "role", "joined_at")
+    below = {"user": "email"}
+    badges = {"role": {Role.OWNER: "info"}}
     list_filter = ("role",)
     list_select_related = ("tenant", "user")
     search_fields = ("user__email", "user__name", "tenant__name")
@@ -230,12 +242,22 @@ class PendingChangeAdmin(ActionsAdmin, ReadOnlyAdmin):
         "outcome_reason",
         "finished_at",
     )
-    list_display = ("kind", "user", "tenant", "email", "requested_by", "due_at", "outcome")
+    list_display = ("kind", "whose", "requested_by", "due_at", "outcome")
+    below = {"whose": "email", "requested_by": "reason", "outcome": "finished_at"}
+    badges = {
+        "outcome": {Outcome.WAITING: "warn", Outcome.DONE: "good", Outcome.REFUSED: "bad"},
+    }
+    clocks = ("due_at",)
     list_filter = ("outcome", "kind")
     list_select_related = ("user", "tenant", "requested_by")
     search_fields = ("user__email", "tenant__name", "email")
     identifiers = ("tenant_id", "user_id")
     secrets = ("token_sha256",)
+
+    @admin.display(description="person or tenant")
+    def whose(self, obj: PendingChange) -> User | Tenant | None:
+        """Return whom the change is about."""
+        return obj.user or obj.tenant
 
     def has_stop_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the operator may stop a waiting change."""
@@ -266,17 +288,16 @@ class LogEntryAdmin(ReadOnlyAdmin):
         "previous",
         "hash",
     )
-    list_display = (
-        "at",
-        "tenant_name",
-        "actor_name",
-        "actor_kind",
-        "what",
-        "subscription_name",
-        "slot",
-        "result",
-        "address",
-    )
+    list_display = ("at", "what", "actor_name", "tenant_name", "result")
+    below = {
+        "at": "address",
+        "what": "reason",
+        "actor_name": "actor_kind",
+        "tenant_name": "subscription_name",
+        "result": "slot",
+    }
+    clocks = ("at",)
+    codes = ("previous", "hash", "address")
     list_filter = ("actor_kind", choice_filter("action", "action", Action))
     search_fields = ("actor_email", "actor_name", "subscription_name")
     search_help_text = (
@@ -313,22 +334,33 @@ class LogEntryAdmin(ReadOnlyAdmin):
 class OutboxAdmin(ReadOnlyAdmin):
     """Mail that must go out or went out, without its text: links in it are for one person."""
 
-    list_display = (
-        "created_at",
+    list_display = ("subject", "created_at", "state", "attempts")
+    below = {"subject": "to", "state": "sent_at", "attempts": "last_error"}
+    clocks = ("created_at",)
+    fields = (
         "to",
         "subject",
+        "state",
+        "created_at",
+        "send_after",
         "attempts",
         "last_error",
         "sent_at",
         "given_up_at",
     )
-    fields = (*list_display, "send_after")
     list_filter = (
-        ("sent_at", admin.EmptyFieldListFilter),
-        ("given_up_at", admin.EmptyFieldListFilter),
+        ("sent_at", empty_filter("sent", "Not sent", "Sent")),
+        ("given_up_at", empty_filter("given up", "No", "Yes")),
     )
     search_fields = ("to",)
     search_help_text = "Email address, or whole identifier of the tenant"
     ordering = ("-id",)
     identifiers = ("tenant_id",)
     secrets = ("text", "html", "dedupe_key")
+
+    @admin.display(description="state")
+    def state(self, obj: Outbox) -> Shown:
+        """Return whether the mail went out."""
+        if obj.sent_at:
+            return badge("Sent", "good")
+        return badge("Given up", "bad") if obj.given_up_at else badge("Waiting", "warn")

@@ -6,6 +6,19 @@ from typing import Any
 from django import forms
 
 
+class SplitMoment(forms.SplitDateTimeWidget):
+    """Day and time (UTC) in the browser's own pickers."""
+
+    def __init__(self, attrs: Any = None) -> None:
+        super().__init__(
+            attrs,
+            date_attrs={"type": "date", "aria-label": "Day"},
+            time_attrs={"type": "time", "step": "1", "aria-label": "Time (UTC)"},
+            date_format="%Y-%m-%d",
+            time_format="%H:%M:%S",
+        )
+
+
 def reason_field() -> forms.CharField:
     """Return the field in which operators say why they do something."""
     return forms.CharField(

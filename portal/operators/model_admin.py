@@ -13,9 +13,9 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
-from django.db import DataError
+from django.db import DataError, models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
@@ -24,6 +24,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 from portal.accounts.proof import kept_post, recent_proof
 from portal.accounts.requests import actor_of
@@ -33,8 +34,17 @@ from portal.core.actors import Actor
 from portal.core.numbers import is_key
 from portal.core.refusal import Refused
 from portal.operators import search
-from portal.operators.forms import reason_field
-from portal.operators.lists import LOOKUPS, CappedPaginator, column_of, exported, is_understood
+from portal.operators.forms import SplitMoment, reason_field
+from portal.operators.lists import (
+    LOOKUPS,
+    CappedPaginator,
+    Listing,
+    chosen,
+    column_of,
+    exported,
+    is_understood,
+)
+from portal.operators.values import facts
 from portal.web.csv_files import csv_answer
 
 LOG = "admin:portal_logentry_changelist"
@@ -55,11 +65,23 @@ class PlainAdmin(admin.ModelAdmin):
     other_lookups: tuple[str, ...] = ()
     """What an address may ask beside LOOKUPS: parts of JSON columns."""
 
-    list_per_page = 50
+    below: dict[str, str] = {}
+    """The second line of a column: what is shown, and exported, below what."""
+    badges: dict[str, dict[Any, str]] = {}
+    """Columns that are shown as badges, with the tone of each value; others are muted."""
+    codes: tuple[str, ...] = ()
+    """Columns of text that are identifiers."""
+    clocks: tuple[str, ...] = ()
+    """Columns of the list that show the time beside the day."""
+
+    list_per_page = 25
     paginator = CappedPaginator
     show_full_result_count = False
     view_on_site = False
     show_facets = admin.ShowFacets.NEVER  # a count of all rows for each choice of a filter
+    formfield_overrides = {
+        models.DateTimeField: {"form_class": forms.SplitDateTimeField, "widget": SplitMoment}
+    }
 
     @override
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -116,15 +138,28 @@ class PlainAdmin(admin.ModelAdmin):
         return [route, *super().get_urls()]
 
     @override
-    def action_checkbox(self, obj: Any) -> SafeString:
-        """Return Django's checkbox of a row, without rendering a template for each."""
-        return format_html(
-            '<input type="checkbox" name="{}" value="{}" class="action-select"'
-            ' aria-label="Select this object for an action - {}">',
-            ACTION_CHECKBOX_NAME,
-            obj.pk,
-            obj,
-        )
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Listing]:
+        return Listing
+
+    @override
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Add what is only read, and the fields that can be changed."""
+        lines = [field for fieldset in context["adminform"] for line in fieldset for field in line]
+        fixed = [line.field["name"] for line in lines if line.is_readonly]
+        row = context.get("original")
+        context["facts"] = facts(fixed, row, self) if row else []
+        context["fields"] = [line.field for line in lines if not line.is_readonly]
+        context["back"] = f"{self.list_address()}{self._kept_filters(request)}"
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_history"
+        context["history"] = reverse(name, args=[quote(row.pk)]) if row else ""
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def _kept_filters(self, request: HttpRequest) -> str:
+        """Return the filters of the list from which somebody came, as a query string."""
+        kept = request.GET.get("_changelist_filters", "")
+        return f"?{kept}" if kept else ""
 
     def other_links(self, request: HttpRequest) -> list[tuple[str, str]]:
         """Return (label, address) of what else the list leads to."""
@@ -158,11 +193,13 @@ class PlainAdmin(admin.ModelAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Add a link to the export of what the list shows."""
-        chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
-        if not all(is_key(self.model, text) for text in chosen):
+        ticked = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        if not all(is_key(self.model, text) for text in ticked):
             return render(request, "400.html", status=400)
+        request.GET = chosen(request.GET)
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_export"
         context = {
+            "title": capfirst(self.opts.verbose_name_plural),
             "export": reverse(name, query=request.GET),
             "other_links": self.other_links(request),
             **(extra_context or {}),
@@ -173,6 +210,7 @@ class PlainAdmin(admin.ModelAdmin):
         """Return the whole filtered list as CSV; 400 for a filter that is not understood."""
         if not self.has_view_permission(request):
             raise PermissionDenied
+        request.GET = chosen(request.GET)
         changelist = self._understood_list(request)
         if changelist is None:
             return render(request, "400.html", {"sentence": BAD_FILTER}, status=400)

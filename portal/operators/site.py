@@ -13,6 +13,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.text import capfirst
 
 from portal.accounts.second_factor import has_second_factor, is_two_factor_session, proof_page
 from portal.operators.groups import APPS
@@ -27,6 +28,11 @@ class OperatorSite(admin.AdminSite):
 
     start_page: Callable[[], Any] | None = None
     """What the start page shows besides the lists; set by the app that provides it."""
+
+    enable_nav_sidebar = False
+
+    foremost = ("tenant", "subscription", "licensekey", "user", "logentry")
+    """The lists that the menu names at once; the others are behind "More"."""
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
@@ -58,6 +64,30 @@ class OperatorSite(admin.AdminSite):
         """Add the figures of the business."""
         figures = {"figures": self.start_page()} if self.start_page else {}
         return super().index(request, {**figures, **(extra_context or {})})
+
+    @override
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Return the context of every page: with a menu in place of Django's list of all models.
+
+        That list asks for four permissions and three addresses of each model.
+        """
+        lists = {
+            str(model._meta.model_name): (
+                capfirst(model._meta.verbose_name_plural),
+                reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"),
+            )
+            for model, page in self._registry.items()
+            if page.has_view_permission(request)
+        }
+        return {
+            "site_header": self.site_header,
+            "site_title": self.site_title,
+            "has_permission": self.has_permission(request),
+            "is_popup": False,
+            "is_nav_sidebar_enabled": False,
+            "menu": [lists.pop(name) for name in self.foremost if name in lists],
+            "more": sorted(lists.values()),
+        }
 
     @override
     def has_permission(self, request: HttpRequest) -> bool:

@@ -5,17 +5,16 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
-from django.contrib.admin.widgets import AdminSplitDateTime
 from django.utils import timezone
 
 from portal.core.dates import moment
 from portal.operators.actions import OperatorAction
-from portal.operators.forms import ReasonForm
+from portal.operators.forms import ReasonForm, SplitMoment
 from subscriptions.flows import suspend_resume_end
 from subscriptions.flows.activate import activate_subscription
 from subscriptions.flows.change_plan import CONSEQUENCE, change_subscription_plan
 from subscriptions.flows.extend import extend_subscription
-from subscriptions.models import Plan, Subscription
+from subscriptions.models import Plan, State, Subscription
 
 
 class EndForm(ReasonForm):
@@ -24,7 +23,7 @@ class EndForm(ReasonForm):
     ends_at = forms.SplitDateTimeField(
         label="End (UTC)",
         required=False,
-        widget=AdminSplitDateTime,
+        widget=SplitMoment,
         help_text="Empty: no end.",
     )
 
@@ -43,6 +42,10 @@ def _at_present(subscription: Subscription) -> str:
 def _end(subscription: Subscription) -> str:
     at: datetime | None = subscription.ends_at
     return f"end {moment(at)}" if at else "no end"
+
+
+def _is(state: State) -> Callable[[Subscription], bool]:
+    return lambda subscription: subscription.state_at(timezone.now()) == state
 
 
 def _action(
@@ -64,6 +67,7 @@ ACTIONS = (
         "Activate",
         "Pending subscriptions become active: the customer can generate license keys.",
         activate_subscription,
+        is_possible=_is(State.PENDING),
     ),
     _action(
         "suspend",
@@ -71,12 +75,14 @@ ACTIONS = (
         "Active subscriptions are suspended: every check of their license keys is refused, and "
         "terminals do not start, until they resume.",
         suspend_resume_end.suspend_subscription,
+        is_possible=_is(State.ACTIVE),
     ),
     _action(
         "resume",
         "Resume",
         "Suspended subscriptions become active again: their license keys pass checks again.",
         suspend_resume_end.resume_subscription,
+        is_possible=_is(State.SUSPENDED),
     ),
     _action(
         "extend",
@@ -101,5 +107,6 @@ ACTIONS = (
         "nothing brings it back.",
         suspend_resume_end.end_subscription,
         is_dangerous=True,
+        is_possible=lambda subscription: subscription.state != State.ENDED,
     ),
 )

@@ -60,15 +60,10 @@ class PlanAdmin(EditedAdmin):
         "is_offered",
         "custom_claims",
     )
-    list_display = (
-        "name",
-        "code",
-        "edition",
-        "billing_period",
-        "is_offered",
-        "urn",
-        "client_generations",
-    )
+    list_display = ("name", "edition", "is_offered", "urn")
+    below = {"name": "code", "edition": "billing_period", "urn": "client_generations"}
+    badges = {"is_offered": {True: "good"}}
+    codes = ("urn", "code")
     list_filter = ("edition", "billing_period", "is_offered")
     search_fields = ("name", "code", "urn")
 

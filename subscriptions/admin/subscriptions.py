@@ -14,11 +14,19 @@ from portal.operators.actions import ActionsAdmin
 from portal.operators.importing import ImportsAdmin
 from portal.operators.lists import CountryFilter, choice_filter
 from portal.operators.model_admin import EditedAdmin, RecordForm, links, listing
+from portal.operators.values import Shown, badge
 from subscriptions.admin.actions import ACTIONS
 from subscriptions.admin.rows import SUBSCRIPTIONS
 from subscriptions.flows.add import add_subscription
 from subscriptions.flows.edit import edit_subscription
 from subscriptions.models import Plan, State, Subscription, SubscriptionQuerySet
+
+TONES = {
+    State.PENDING: "info",
+    State.ACTIVE: "good",
+    State.SUSPENDED: "warn",
+    State.ENDED: "muted",
+}
 
 
 class SubscriptionForm(RecordForm):
@@ -79,15 +87,8 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
         "created_at",
         "belongings",
     )
-    list_display = (
-        "name",
-        "tenant",
-        "plan",
-        "state_now",
-        "starts_at",
-        "ends_at",
-        "id",
-    )
+    list_display = ("name", "tenant", "plan", "state_now", "ends_at")
+    below = {"name": "id", "tenant": "beneficiary_email", "ends_at": "starts_at"}
     list_filter: ClassVar[Any] = (
         choice_filter("state", "effective_state", State),
         "is_self_started",
@@ -147,9 +148,10 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
         return {"tenant_id__exact": obj.tenant_id, "subscription_id__exact": obj.pk}
 
     @admin.display(description="effective state")
-    def state_now(self, obj: Subscription) -> str:
+    def state_now(self, obj: Subscription) -> Shown:
         """Return the state: ended also when the end date has passed."""
-        return str(obj.state_at(timezone.now()).label)
+        state = obj.state_at(timezone.now())
+        return badge(state.label, TONES[state])
 
     @admin.display(description="belongings")
     def belongings(self, obj: Subscription) -> SafeString:

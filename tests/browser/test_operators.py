@@ -31,7 +31,7 @@ def test_a_signing_key_is_created_activated_and_the_old_one_disabled(
     page.get_by_role("link", name="Create signing key…").click()
     looks(page)
     page.get_by_role("button", name="Create signing key").click()
-    expect(page.locator(".errorlist")).to_have_text("Write why you do this.")
+    expect(page.locator(".error")).to_have_text("Write why you do this.")
     page.get_by_label("Reason").fill("Yearly")
     page.get_by_role("button", name="Create signing key").click()
     result = page.get_by_role("row").last
@@ -40,7 +40,7 @@ def test_a_signing_key_is_created_activated_and_the_old_one_disabled(
     page.get_by_role("link", name="Activate signing key…").click()
     page.get_by_label("Reason").fill("Leaked")
     page.get_by_role("button", name="Activate signing key").click()
-    expect(page.locator(".errorlist")).to_contain_text("was published too recently")
+    expect(page.get_by_role("alert")).to_contain_text("was published too recently")
     assert keys.active() == signing_key
     expect(page.get_by_label("Reason")).to_have_value("Leaked")
     page.get_by_label("Emergency").check()
@@ -52,7 +52,7 @@ def test_a_signing_key_is_created_activated_and_the_old_one_disabled(
     page.get_by_label("Reason").fill("Leaked")
     page.get_by_label("Confirmation").fill("wrong")
     page.get_by_role("button", name="Disable signing key").click()
-    expect(page.locator(".errorlist")).to_contain_text(f"Type {signing_key.kid[:8]}")
+    expect(page.locator(".error")).to_contain_text(f"Type {signing_key.kid[:8]}")
     page.get_by_label("Confirmation").fill(signing_key.kid[:8])
     page.get_by_role("button", name="Disable signing key").click()
     expect(page.get_by_role("row").last).to_contain_text("The signing key is disabled.")

@@ -15,7 +15,7 @@ def looks(page: Page) -> None:
     for colours in THEMES:
         page.emulate_media(color_scheme=colours)
         page.evaluate(AWAIT_TRANSITIONS)
-        axe(page, without=("label-title-only", "aria-input-field-name"))  # see test_admin
+        axe(page)
 
 
 AWAIT_TRANSITIONS = """async () => {

@@ -248,7 +248,7 @@ def test_the_list_filters_by_the_state_that_counts(operator_client: Client) -> N
     rows = operator_client.get(url, {"effective_state": "ended"}).context["cl"].result_list
     assert [row.name for row in rows] == ["Over"]
     assert (
-        '<td class="field-state_now">Ended</td>'
+        '<span class="badge" data-tone="muted">Ended</span>'
         in operator_client.get(url, {"effective_state": "ended"}).content.decode()
     )
 
