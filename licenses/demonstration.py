@@ -1,7 +1,8 @@
-"""The demonstration: two tenants, their people, and subscriptions in every state."""
+"""The demonstration: three tenants, their people, and a year of what happened to them."""
 
 import json
 import secrets
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,27 +17,50 @@ from django.db import transaction
 from django.utils import timezone
 
 from licenses import keys
+from licenses.checking.results import Result
+from licenses.flows.download import download_key
 from licenses.flows.generate import generate_keys
-from licenses.models import Usage
+from licenses.flows.reset import Overlap, reset_key
+from licenses.flows.signing_keys import rotate_signing_key
+from licenses.models import CheckCount, License, LicenseKey, Slot, Usage
 from portal.accounts.allauth_internals import TOTP, generate_totp_secret
 from portal.accounts.models import User
+from portal.activity.actions import Action
+from portal.activity.models import LogEntry
 from portal.config.kept_secrets import write_private
-from portal.core.actors import SYSTEM, Actor, ActorKind
+from portal.core.actors import Actor
+from portal.mail.models import Outbox
+from portal.mail.outbox import MAX_KEPT_FOR
+from portal.operators.flows.recovery import replace_owner
+from portal.tenants.flows.invitations import invite_member
 from portal.tenants.models import Member, Role, Tenant
 from subscriptions.flows import suspend_resume_end
-from subscriptions.models import Plan, State, Subscription
+from subscriptions.flows.activate import activate_subscription
+from subscriptions.flows.add import add_subscription
+from subscriptions.models import Plan, Subscription
 
 OPERATOR = "operator"
+CONTOSO, FABRIKAM, KITAKAZE = "Contoso Ltd", "Fabrikam GmbH", "北風計測株式会社"
 PEOPLE = [
-    ("owner@contoso.example", "Dana Ruiz", "Contoso Ltd", Role.OWNER.value),
-    ("manager@contoso.example", "Milan Novak", "Contoso Ltd", Role.MANAGER.value),
-    ("viewer@contoso.example", "Vera Lindqvist", "Contoso Ltd", Role.VIEWER.value),
-    ("owner@fabrikam.example", "Felix Braun", "Fabrikam GmbH", Role.OWNER.value),
+    ("owner@contoso.example", "Dana Ruiz", CONTOSO, Role.OWNER.value),
+    ("manager@contoso.example", "Milan Novak", CONTOSO, Role.MANAGER.value),
+    ("viewer@contoso.example", "Vera Lindqvist", CONTOSO, Role.VIEWER.value),
+    ("owner@fabrikam.example", "Felix Braun", FABRIKAM, Role.OWNER.value),
+    ("owner@kitakaze.example", "北村 春香", KITAKAZE, Role.OWNER.value),
     ("operator@operator.example", "Oona Salo", None, OPERATOR),
 ]
-SIGNING_KEY_AGE = timedelta(days=150)
-"""Older than every sample key, so that its certificate covers them, the expired ones too."""
-COUNTRIES = {"Contoso Ltd": "USA", "Fabrikam GmbH": "DEU"}
+COUNTRIES = {CONTOSO: "USA", FABRIKAM: "DEU", KITAKAZE: "JPN"}
+BUYERS = {
+    CONTOSO: "manager@contoso.example",
+    FABRIKAM: "owner@fabrikam.example",
+    KITAKAZE: "owner@kitakaze.example",
+}
+DAY = timedelta(days=1)
+FIRST_SIGNING_KEY = 400 * DAY
+"""Age of the first signing key: older than every sample key, so that its certificate covers them,
+the expired ones too."""
+ROTATION = 150
+"""Days since the second signing key signs; it was published two days earlier."""
 
 
 @dataclass(frozen=True)
@@ -52,30 +76,126 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A subscription to create: bought `age` days ago, with keys generated `keys_age` days ago."""
+    """A subscription with its history, told in days before now.
+
+    `resets` are (days, slot, overlap); `busy` is how many checks terminals make in an hour of
+    work.
+    """
 
     name: str
     plan: str
-    age: int
-    state: State = State.ACTIVE
-    keys_age: int | None = None
+    bought: int
+    is_pending: bool = False
+    keys: int | None = None
+    resets: tuple[tuple[int, Slot, Overlap], ...] = ()
+    suspended: int | None = None
+    ended: int | None = None
+    ends_in: int | None = None
+    reason: str = ""
     usage: Usage = Usage.ORGANIZATIONAL
+    busy: int = 0
 
 
-CONTOSO = [
-    Sample(name="Data pipeline", plan="isv-monthly", age=140, keys_age=130, state=State.ENDED),
-    Sample(name="Student lab", plan="community", age=120, keys_age=100, usage=Usage.EDUCATIONAL),
-    Sample(name="Research cluster", plan="community", age=90, keys_age=85, usage=Usage.RESEARCH),
-    Sample(name="Build farm", plan="micro-yearly", age=60, keys_age=45, state=State.SUSPENDED),
-    Sample(name="Shop analytics", plan="enterprise-yearly", age=30, keys_age=20),
-    Sample(name="Field tools", plan="smb-monthly", age=12, keys_age=3),
-    Sample(name="Release automation", plan="smb-yearly", age=5),
-    Sample(name="Partner toolkit", plan="isvu-monthly", age=1, state=State.PENDING),
-]
-FABRIKAM = [
-    Sample(name="Werkzeugkette", plan="enterprise-yearly", age=40, keys_age=10),
-    Sample(name="Messplatz", plan="micro-monthly", age=4),
-]
+def _both(*ages: int) -> tuple[tuple[int, Slot, Overlap], ...]:
+    """Return resets of both slots: first the secondary, two days later the primary key."""
+    return tuple(
+        reset
+        for age in ages
+        for reset in (
+            (age + 2, Slot.SECONDARY, Overlap.NOW),
+            (age, Slot.PRIMARY, Overlap.WEEK),
+        )
+    )
+
+
+SAMPLES = {
+    CONTOSO: [
+        Sample(
+            name="Data pipeline",
+            plan="isv-monthly",
+            bought=220,
+            keys=218,
+            resets=_both(188, 159, 130),
+            ended=100,
+            reason="Not renewed",
+            busy=20,
+        ),
+        Sample(
+            name="Student lab",
+            plan="community",
+            bought=290,
+            keys=275,
+            resets=_both(188, 100),
+            usage=Usage.EDUCATIONAL,
+            busy=4,
+        ),
+        Sample(
+            name="Research cluster",
+            plan="community",
+            bought=175,
+            keys=172,
+            resets=_both(85),
+            usage=Usage.RESEARCH,
+            busy=15,
+        ),
+        Sample(
+            name="Build farm",
+            plan="micro-yearly",
+            bought=330,
+            keys=310,
+            suspended=3,
+            reason="Invoice 2041 has been overdue for 30 days",
+            busy=12,
+        ),
+        Sample(
+            name="Shop analytics",
+            plan="enterprise-yearly",
+            bought=300,
+            keys=299,
+            resets=_both(40),
+            busy=60,
+        ),
+        Sample(
+            name="Field tools",
+            plan="smb-monthly",
+            bought=95,
+            keys=94,
+            resets=_both(72, 48, 25, 3),
+            busy=9,
+        ),
+        Sample(name="Release automation", plan="smb-yearly", bought=5),
+        Sample(name="Partner toolkit", plan="isvu-monthly", bought=1, is_pending=True),
+    ],
+    FABRIKAM: [
+        Sample(
+            name="Werkzeugkette",
+            plan="enterprise-yearly",
+            bought=200,
+            keys=199,
+            resets=_both(10),
+            busy=35,
+        ),
+        Sample(
+            name="Fertigungsstraßensteuerung Halle 3, Außenstelle Villingen-Schwenningen",
+            plan="smb-yearly",
+            bought=361,
+            keys=360,
+            ends_in=4,
+            busy=6,
+        ),
+        Sample(name="Messplatz", plan="micro-monthly", bought=4),
+    ],
+    KITAKAZE: [
+        Sample(
+            name="計測端末",
+            plan="smb-monthly",
+            bought=125,
+            keys=124,
+            resets=_both(94, 64),
+            busy=5,
+        ),
+    ],
+}
 
 
 def accounts_file() -> Path:
@@ -100,7 +220,7 @@ def prepare(*, now: datetime | None = None) -> list[Account]:
     if drafted:
         _write(draft_file(), accounts)
     now = now or timezone.now()
-    keys.ensure_active(now=now - SIGNING_KEY_AGE)
+    keys.ensure_active(now=now - FIRST_SIGNING_KEY)
     with transaction.atomic():
         users = {account.email: _user(account, renew=drafted) for account in accounts}
         if not Tenant.objects.filter(name__in=COUNTRIES).exists():
@@ -182,62 +302,228 @@ def _user(account: Account, *, renew: bool) -> User:
 
 def _fill(users: dict[str, User], now: datetime) -> None:
     tenants = {
-        name: Tenant.objects.create(name=name, country=country)
+        name: Tenant.objects.create(name=name, country=country, created_at=now - 365 * DAY)
         for name, country in COUNTRIES.items()
     }
     for email, _, tenant, role in PEOPLE:
         if tenant is not None:
-            Member.objects.create(tenant=tenants[tenant], user=users[email], role=role)
-    _buy(tenants["Contoso Ltd"], users["manager@contoso.example"], CONTOSO, now)
-    _buy(tenants["Fabrikam GmbH"], users["owner@fabrikam.example"], FABRIKAM, now)
-
-
-def _buy(tenant: Tenant, buyer: User, samples: list[Sample], now: datetime) -> None:
-    """Create the subscriptions, then run what happens to them in the order of the dates."""
-    actor = Actor(kind=ActorKind.MEMBER, name=buyer.name, user_id=buyer.pk, email=buyer.email)
-    events: list[tuple[datetime, Any]] = []
-    for sample in samples:
-        subscription = _subscription(tenant, buyer, sample, now - timedelta(days=sample.age))
-        if sample.keys_age is not None:
-            at = now - timedelta(days=sample.keys_age)
-            generate = partial(
-                generate_keys,
-                subscription=subscription,
-                actor=actor,
-                usage=sample.usage,
-                holder_name=tenant.name,
-                now=at,
+            Member.objects.create(
+                tenant=tenants[tenant], user=users[email], role=role, joined_at=now - 365 * DAY
             )
-            events.append((at, generate))
-        change = {
-            State.SUSPENDED: suspend_resume_end.suspend_subscription,
-            State.ENDED: suspend_resume_end.end_subscription,
-        }.get(sample.state)
-        if change is not None:
-            at = now - timedelta(days=2)
-            reason = "Payment overdue" if sample.state == State.SUSPENDED else "Not renewed"
-            events.append(
-                (
-                    at,
-                    partial(change, subscription=subscription, actor=SYSTEM, reason=reason, now=at),
-                )
-            )
-    for _, happen in sorted(events, key=lambda event: event[0]):
-        happen()
+    actors = {email: user.as_actor("") for email, user in users.items()}
+    events = _events(tenants, actors, now)
+    for at, happen in sorted(events, key=lambda event: event[0]):
+        happen(now=at)
+        _post(at, now)
+    _check(now)
 
 
-def _subscription(tenant: Tenant, buyer: User, sample: Sample, bought: datetime) -> Subscription:
-    pending = sample.state == State.PENDING
-    return Subscription.objects.create(
+type Event = tuple[datetime, Callable[..., Any]]
+"""When something happens, and the flow for it, which takes that moment as `now`."""
+
+
+def _events(tenants: dict[str, Tenant], actors: dict[str, Actor], now: datetime) -> list[Event]:
+    operator = actors["operator@operator.example"]
+    rotate = partial(rotate_signing_key, actor=operator, reason="Twice a year")
+    events: list[Event] = [
+        (now - (ROTATION + 2) * DAY, rotate),
+        (now - ROTATION * DAY, rotate),
+        (
+            now - 3 * DAY,
+            partial(
+                invite_member,
+                tenant=tenants[CONTOSO],
+                email="accounting@contoso.example",
+                role=Role.VIEWER,
+                actor=actors["owner@contoso.example"],
+            ),
+        ),
+        (
+            now - timedelta(hours=3),
+            partial(
+                replace_owner,
+                tenant=tenants[KITAKAZE],
+                email="director@kitakaze.example",
+                actor=operator,
+                reason="The owner has left the company; ticket 812",
+            ),
+        ),
+    ]
+    for name, samples in SAMPLES.items():
+        for sample in samples:
+            events += _bought(sample, tenants[name], actors[BUYERS[name]], operator, now)
+    return events
+
+
+def _bought(
+    sample: Sample, tenant: Tenant, buyer: Actor, operator: Actor, now: datetime
+) -> list[Event]:
+    """Return what happens to a subscription from the day it is bought."""
+    bought = now - sample.bought * DAY
+    subscription = Subscription(
         tenant=tenant,
         plan=Plan.objects.get(code=sample.plan),
         name=sample.name,
-        state=State.PENDING if pending else State.ACTIVE,
         starts_at=bought,
+        ends_at=None if sample.ends_in is None else now + sample.ends_in * DAY,
         created_at=bought,
         beneficiary_tenant_id=tenant.pk,
-        beneficiary_object_id=buyer.pk,
+        beneficiary_object_id=buyer.user_id,
         beneficiary_email=buyer.email,
-        activated_at=None if pending else bought,
-        activated_by=None if pending else buyer,
     )
+    its: dict[str, Any] = {"subscription": subscription}
+    add = partial(add_subscription, **its, actor=operator, reason="Bought in the marketplace")
+    events: list[Event] = [(bought, add)]
+    if not sample.is_pending:
+        activate = partial(activate_subscription, **its, actor=buyer)
+        events.append((bought + timedelta(hours=1), activate))
+    if sample.keys is not None:
+        at = now - sample.keys * DAY
+        generate = partial(
+            generate_keys, **its, actor=buyer, usage=sample.usage, holder_name=tenant.name
+        )
+        events += [(at, generate), *_downloads(subscription, Slot, buyer, at)]
+    for days, slot, overlap in sample.resets:
+        at = now - days * DAY
+        events += [
+            (at, partial(_reset, subscription, slot, buyer, overlap)),
+            *_downloads(subscription, [slot], buyer, at),
+        ]
+    for ago, flow in (
+        (sample.suspended, suspend_resume_end.suspend_subscription),
+        (sample.ended, suspend_resume_end.end_subscription),
+    ):
+        if ago is not None:
+            change = partial(flow, **its, actor=operator, reason=sample.reason)
+            events.append((now - ago * DAY, change))
+    return events
+
+
+def _downloads(
+    subscription: Subscription, slots: Iterable[Slot], actor: Actor, at: datetime
+) -> list[Event]:
+    return [
+        (at + timedelta(minutes=5 * place), partial(_download, subscription, slot, actor))
+        for place, slot in enumerate(slots, 1)
+    ]
+
+
+def _download(subscription: Subscription, slot: Slot, actor: Actor, *, now: datetime) -> None:
+    license = License.objects.not_deleted().get(subscription=subscription)
+    download_key(license=license, slot=slot, actor=actor, now=now)
+
+
+def _reset(
+    subscription: Subscription, slot: Slot, actor: Actor, overlap: Overlap, *, now: datetime
+) -> None:
+    license = License.objects.not_deleted().get(subscription=subscription)
+    old = license.keys.current().get(slot=slot)
+    reset_key(
+        license=license,
+        slot=slot,
+        actor=actor,
+        overlap=overlap,
+        expected_jti=old.jti,
+        now=now,
+    )
+
+
+def _post(at: datetime, now: datetime) -> None:
+    """Let the mail of an event have been sent at its time; nobody keeps it for longer than a month.
+
+    One to an address that is gone was given up, so that operators see what that looks like.
+    """
+    waiting = Outbox.objects.waiting()
+    if now - at > MAX_KEPT_FOR:
+        waiting.delete()
+    sent = {"created_at": at, "send_after": at, "attempts": 1, "text": "", "html": ""}
+    gone = waiting.filter(to="accounting@contoso.example")
+    error = "550 5.1.1 The address does not exist"
+    gone.update(**sent, last_error=error, given_up_at=at + timedelta(hours=1))
+    waiting.update(**sent, sent_at=at)
+
+
+BY_HOUR = [
+    5,
+    5,
+    5,
+    5,
+    5,
+    10,
+    25,
+    60,
+    95,
+    100,
+    100,
+    95,
+    75,
+    90,
+    100,
+    95,
+    85,
+    60,
+    35,
+    20,
+    15,
+    10,
+    8,
+    5,
+]
+"""How busy each hour of a day is (UTC), in percent."""
+
+BY_DAY = [95, 100, 100, 100, 85, 30, 20]
+"""How busy each day of a week is, Monday first, in percent."""
+
+HOURLY = 31 * DAY
+"""How far back checks are counted by the hour: the charts go no further. Before, one row a day."""
+
+
+def _check(now: datetime) -> None:
+    """Store the checks by terminals, in bulk: they are counters, and no flow of their own."""
+    present = now.replace(minute=0, second=0, microsecond=0)
+    hours = [present - timedelta(hours=ago) for ago in range(HOURLY // timedelta(hours=1))]
+    noons = [hours[-1].replace(hour=12) - day * DAY for day in range(1, 330)]
+    busy = {sample.name: sample.busy for samples in SAMPLES.values() for sample in samples}
+    changed = LogEntry.objects.filter(action=Action.SUBSCRIPTION_CHANGED)
+    stops = {row.subscription_id: (row.at, row.details["after"]["state"]) for row in changed}
+    counts = [
+        CheckCount(
+            tenant_id=key.tenant_id,
+            license_key=key,
+            hour=hour,
+            result=result,
+            count=count,
+            last_at=min(hour + timedelta(minutes=59), now),
+        )
+        for key in LicenseKey.objects.defer("token").select_related("license__subscription")
+        for hour in (*hours, *noons)
+        if hour >= key.issued_at
+        for result, share in _heard(key, hour, *stops.get(key.license.subscription_id, (None, "")))
+        if (count := _rhythm(busy[key.license.subscription.name] * share, key.pk, hour)) > 0
+    ]
+    CheckCount.objects.bulk_create(counts, batch_size=2_000)
+
+
+def _heard(
+    key: LicenseKey, at: datetime, stopped: datetime | None, state: str
+) -> list[tuple[Result, float]]:
+    """Return what terminals with the key heard at that time, and how much of its checks."""
+    slot = 0.8 if key.slot == Slot.PRIMARY else 0.2
+    end = key.accepted_until or key.replaced_at
+    if end is not None and at >= end:
+        return [(Result.REPLACED, slot / 20)] if at < end + 6 * DAY else []
+    if stopped is not None and at >= stopped:
+        word = {"suspended": Result.SUBSCRIPTION_SUSPENDED, "ended": Result.SUBSCRIPTION_ENDED}
+        return [(word[state], slot / 4)] if at < stopped + 20 * DAY else []
+    if at >= key.expires_at:
+        return [(Result.EXPIRED, slot / 3)] if at < key.expires_at + 90 * DAY else []
+    if key.replaced_at is not None and at >= key.replaced_at:
+        return [(Result.SUPERSEDED, slot / 3)]
+    stranger = (Result.APPLICATION_NOT_AUTHORIZED, slot / 50)
+    return [(Result.VALID, slot), *([stranger] if at.hour == 14 else [])]
+
+
+def _rhythm(checks: float, seed: int, hour: datetime) -> int:
+    """Return how many checks an hour has by hour and day of the week, a little uneven."""
+    uneven = 80 + (seed * 37 + hour.timetuple().tm_yday * 17 + hour.hour * 29) % 41
+    return round(checks * BY_HOUR[hour.hour] * BY_DAY[hour.weekday()] * uneven / 1_000_000)

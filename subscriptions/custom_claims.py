@@ -45,6 +45,28 @@ PRICES = ("monthly_price", "yearly_price")
 NAMES = (*LIMITS, *SWITCHES, *SWITCH_COPIES, *HANDLERS, "currency", *PRICES)
 
 
+TEMPLATE: dict[str, Any] = {
+    **dict.fromkeys(LIMITS, 0),
+    "terminal_limit": 5,
+    "root_command_limit": 10,
+    "grouped_command_limit": 50,
+    "sub_command_limit": 200,
+    "argument_limit": 500,
+    "option_limit": 500,
+    **dict.fromkeys((*SWITCHES, *SWITCH_COPIES), True),
+    "data_type_handlers": "default",
+    "text_handlers": "unicode ascii",
+    "error_handlers": "default",
+    "store_handlers": "in-memory json",
+    "service_handlers": "default",
+    "license_handlers": "online online-license offline offline-license",
+    "currency": "USD",
+    "monthly_price": 0,
+    "yearly_price": 0,
+}
+"""Claims to start a custom plan from: every one that there must be, with values that are valid."""
+
+
 def is_custom(plan_urn: str) -> bool:
     """Return whether keys of this plan carry custom claims: its URN ends in `:plan:custom`."""
     return plan_urn.endswith(":plan:custom")

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from licenses.admin.actions import REVOKE_KEY, REVOKE_LICENSE
-from licenses.admin.finding import find_view
+from licenses.admin.finding import check_view, find_view
 from licenses.checking.results import Result
 from licenses.models import (
     ANSWERED,
@@ -194,7 +194,10 @@ class LicenseKeyAdmin(RevokingAdmin):
     @override
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(takes_large_form(partial(find_view, self)))
-        return [path("find/", view, name="licenses_licensekey_find"), *super().get_urls()]
+        find = path("find/", view, name="licenses_licensekey_find")
+        check = self.admin_site.admin_view(partial(check_view, self))
+        hears = path("<path:object_id>/check/", check, name="licenses_licensekey_check")
+        return [find, hears, *super().get_urls()]
 
     @override
     def other_links(self, request: HttpRequest) -> list[tuple[str, str]]:

@@ -1,27 +1,48 @@
 """What license keys add to the admin's start page and its pages of tenants and subscriptions."""
 
+from functools import partial
 from typing import Any, override
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import path
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
+from licenses.admin.customer import customer_view
+from licenses.admin.searching import MOST, customer_address, search_view
 from licenses.figures.charts import start_page
 from licenses.models import LicensedSubscriptions
+from portal.operators.actions import ActionsAdmin
 from portal.operators.admin import TenantAdmin
 from portal.operators.lists import word_filter
+from portal.operators.model_admin import links
 from portal.operators.site import OperatorSite
 from portal.tenants.models import Tenant
 from subscriptions.admin import SubscriptionAdmin
 from subscriptions.models import Subscription
 
 OperatorSite.start_page = staticmethod(start_page)
+OperatorSite.search_page = staticmethod(search_view)
 
 admin.site.unregister([Tenant, Subscription])
 
 
+class LeadsToCustomers(ActionsAdmin):
+    """Leads, after an operator action, to the customers that it was about."""
+
+    @override
+    def leads_on(self, rows: list[Any]) -> list[tuple[str, str]]:
+        tenants = {row if isinstance(row, Tenant) else row.tenant for row in rows}
+        return [
+            (f"Back to {tenant}", customer_address(tenant.pk))
+            for tenant in sorted(tenants, key=str)[:MOST]
+        ]
+
+
 @admin.register(Tenant)
-class LicensedTenantAdmin(TenantAdmin):
+class LicensedTenantAdmin(LeadsToCustomers, TenantAdmin):
     """Tenants, with search and links by what was issued to them."""
 
     identifiers = (
@@ -40,9 +61,23 @@ class LicensedTenantAdmin(TenantAdmin):
         ("License keys", "licenses_licensekey"),
     )
 
+    @override
+    def get_urls(self) -> list[Any]:
+        """Add the page that shows everything of a customer."""
+        view = self.admin_site.admin_view(partial(customer_view, self))
+        route = path("<path:object_id>/customer/", view, name="portal_tenant_customer")
+        return [route, *super().get_urls()]
+
+    @override
+    @admin.display(description="belongings")
+    def belongings(self, obj: Tenant) -> SafeString:
+        """Lead first to the page that shows everything of the customer."""
+        customer = links(("Everything on one page", customer_address(obj.pk)))
+        return format_html("{} · {}", customer, super().belongings(obj))
+
 
 @admin.register(Subscription)
-class LicensedSubscriptionAdmin(SubscriptionAdmin):
+class LicensedSubscriptionAdmin(LeadsToCustomers, SubscriptionAdmin):
     """Subscriptions, with search, filters and links by their license keys."""
 
     list_filter = (

@@ -3,13 +3,14 @@
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count as powers
 from typing import Any
 
 from django.utils import timezone
 
 from licenses.checking.results import Result
-from licenses.checks import warnings_of
 from licenses.figures import snapshot
+from licenses.figures.needs import Need, needs
 from licenses.figures.snapshot import KEY_STATES, RECENT, Numbers, hours, passed
 from licenses.models import KeyState, SigningKey, SigningKeyState
 from portal.operators.model_admin import listing
@@ -49,7 +50,14 @@ class Columns:
 
     columns: list[Column]
     width: int
+    ticks: list[int]
+    """Values of the axis from the top: its end, its middle, 0."""
     sentence: str
+
+    @property
+    def middle(self) -> Column:
+        """The column in the middle, whose time the axis names."""
+        return self.columns[len(self.columns) // 2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,16 +80,24 @@ class StartPage:
     mails_address: str
     signing_key: SigningKey | None
     signing_key_days: int
-    signing_key_warnings: list[str]
+    expiring_soon: int
+    expiring_address: str
+    checked: int
+    refused: int
+    refused_address: str
+    checks_address: str
+    active_address: str
+    needs: list[Need]
 
 
 def start_page() -> StartPage:
-    """Return the start page; only the stored figures and one key are read from the database."""
+    """Return the start page: the stored figures, and of what needs somebody a few rows."""
     figures = snapshot.current()
     now, numbers = figures.taken_at, figures.numbers
     active = SigningKey.objects.defer("private_key").filter(state=SigningKeyState.ACTIVE).first()
     since = active.activated_at if active else None
-    oldest = numbers["oldest_mail"]
+    oldest, hours_ = numbers["oldest_mail"], numbers["checks"]
+    since_hour = _iso(hours(now)[0])
     return StartPage(
         taken_at=now,
         active=_active(numbers),
@@ -99,9 +115,18 @@ def start_page() -> StartPage:
         mails_address=listing("portal_outbox", sent_at__isempty=1, given_up_at__isempty=1),
         signing_key=active,
         signing_key_days=(timezone.now() - since).days if since else 0,
-        signing_key_warnings=[str(warning.msg) for warning in warnings_of(active)]
-        if active
-        else [],
+        expiring_soon=numbers.get("expiring_soon", 0),
+        expiring_address=listing("licenses_licensekey", expiring="yes"),
+        checked=sum(sum(checks.values()) for checks in hours_.values()),
+        refused=sum(sum(checks.values()) - passed(checks) for checks in hours_.values()),
+        refused_address=listing(
+            "licenses_checkcount",
+            hour__gte=since_hour,
+            result__in=",".join(each.value for each in Result if not each.passes),
+        ),
+        checks_address=listing("licenses_checkcount", hour__gte=since_hour),
+        active_address=_subscriptions(effective_state="active"),
+        needs=needs(active, timezone.now()),
     )
 
 
@@ -161,7 +186,7 @@ def _expiring(numbers: Numbers) -> Columns:
         for week in numbers["expiring"]
     ]
     total = sum(count for _, count, _, _ in weeks)
-    return _columns(weeks, f"{total} current license keys expire in the next {len(weeks)} weeks.")
+    return columns(weeks, f"{total} current license keys expire in the next {len(weeks)} weeks.")
 
 
 def _checks(numbers: Numbers) -> Columns:
@@ -176,7 +201,7 @@ def _checks(numbers: Numbers) -> Columns:
     ]
     total = sum(count for _, count, _, _ in by_hour)
     refused = sum(count for _, _, count, _ in by_hour)
-    return _columns(
+    return columns(
         by_hour, f"{total} checks in the last {len(by_hour)} hours, {refused} of them refused."
     )
 
@@ -204,14 +229,14 @@ def _bars(rows: Any) -> list[Bar]:
     ]
 
 
-def _columns(rows: list[tuple[datetime, int, int, str]], sentence: str) -> Columns:
+def columns(rows: list[tuple[datetime, int, int, str]], sentence: str) -> Columns:
     """Return a column for each (start, count, number of refused, address)."""
-    highest = max((count for _, count, _, _ in rows), default=0)
-    columns = []
+    highest = _round(max((count for _, count, _, _ in rows), default=0))
+    made = []
     for place, (start, count, refused, address) in enumerate(rows):
         whole = _share(count, highest, HEIGHT)
         upper = _share(refused, highest, HEIGHT)
-        columns.append(
+        made.append(
             Column(
                 start=start,
                 x=place * 10 + 1,
@@ -224,7 +249,22 @@ def _columns(rows: list[tuple[datetime, int, int, str]], sentence: str) -> Colum
                 refused_height=upper,
             )
         )
-    return Columns(columns=columns, width=len(rows) * 10, sentence=sentence)
+    return Columns(
+        columns=made,
+        width=len(rows) * 10,
+        ticks=[highest, highest // 2, 0],
+        sentence=sentence,
+    )
+
+
+def _round(highest: int) -> int:
+    """Return the end of an axis: an even number, so that the middle is whole too."""
+    ends = (
+        digits * 10**power
+        for power in powers()
+        for digits in (2, 4, 6, 8, 10, 12, 16, 20, 30, 40, 50, 60, 80)
+    )
+    return next(end for end in ends if end >= highest)
 
 
 def _share(count: int, of: int, units: int) -> int:

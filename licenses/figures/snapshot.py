@@ -8,7 +8,7 @@ copied from the previous figures, since their checks no longer change.
 from collections import Counter
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from django.core.cache import cache
 from django.db.models import Count, Min, Q, QuerySet, Sum
@@ -78,6 +78,7 @@ class Numbers(TypedDict):
     ended: int
     keys: dict[str, int]
     expiring: list[WeekFigure]
+    expiring_soon: NotRequired[int]
     checks: dict[str, dict[str, int]]
     pending_mails: int
     oldest_mail: str | None
@@ -118,6 +119,7 @@ def count(*, now: datetime, known: dict[str, dict[str, int]] | None = None) -> N
         "ended": _ended(now),
         "keys": _keys(by_signing_key),
         "expiring": _expiring(now),
+        "expiring_soon": LicenseKey.objects.expiring(now).count(),
         "checks": _checks(now, known or {}),
         "pending_mails": waiting["n"],
         "oldest_mail": waiting["at"].isoformat() if waiting["at"] else None,

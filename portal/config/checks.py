@@ -13,7 +13,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.db.utils import DatabaseError
 
-DEMONSTRATION_DOMAINS = ("@contoso.example", "@fabrikam.example", "@operator.example")
+DEMONSTRATION_DOMAINS = (
+    "@contoso.example",
+    "@fabrikam.example",
+    "@kitakaze.example",
+    "@operator.example",
+)
 
 SENTENCE = "This database holds the accounts of the demonstration."
 HINT = "Use an empty database, or set DEMONSTRATION=true on your own machine."

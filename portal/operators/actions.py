@@ -267,8 +267,17 @@ class ActionsAdmin(PlainAdmin):
     def _result_page(
         self, request: HttpRequest, action: OperatorAction, results: list[RowResult]
     ) -> HttpResponse:
-        context = {"title": f"{action.label}: result", "results": results}
+        rows = [result.row for result in results]
+        context = {
+            "title": f"{action.label}: result",
+            "results": results,
+            "leads_on": self.leads_on(rows),
+        }
         return self.page(request, "admin/result.html", context)
+
+    def leads_on(self, rows: list[Any]) -> list[tuple[str, str]]:
+        """Return (label, address) of where to go after an action on these rows."""
+        return []
 
     def _guarded(self, view: Callable[..., HttpResponse]) -> Any:
         return self.admin_site.admin_view(recent_proof(view))

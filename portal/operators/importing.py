@@ -16,6 +16,7 @@ from typing import Any, override
 from django import forms
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 
@@ -39,7 +40,7 @@ class Import:
     """What a file may hold: a form that reads one row, and the flow that stores it."""
 
     row: type[forms.Form]
-    store: Callable[..., object]
+    store: Callable[..., Model]
 
     @property
     def columns(self) -> dict[str, forms.Field]:
@@ -68,6 +69,8 @@ class ImportedRow:
     understood: list[tuple[str, str]]
     text: str
     refused: bool
+    address: str = ""
+    """Page of the row that was added."""
 
 
 class ImportForm(ReasonForm):
@@ -200,6 +203,8 @@ class ImportsAdmin(PlainAdmin):
             "title": f"Import {self.opts.verbose_name_plural}",
             "columns": self.imported.columns,
             "results": results,
+            "refused_first": sorted(results, key=lambda result: not result.refused),
+            "again": request.path,
             "good": sum(not result.refused for result in results),
             "is_done": is_done,
             "text": form.cleaned_data.get("text", "") if results else "",
@@ -223,10 +228,13 @@ class ImportsAdmin(PlainAdmin):
                 name, [sentence, *_] = next(iter(form.errors.items()))
                 raise Refused(f"{name}: {sentence}")
             with transaction.atomic():
-                self.imported.store(actor=actor, reason=reason, **form.cleaned_data)
+                made = self.imported.store(actor=actor, reason=reason, **form.cleaned_data)
         except Refused as refusal:
             return ImportedRow(row.line, cells, understood, refusal.sentence, refused=True)
-        return ImportedRow(row.line, cells, understood, "Added", refused=False)
+        address = reverse(
+            f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[made.pk]
+        )
+        return ImportedRow(row.line, cells, understood, "Added", refused=False, address=address)
 
 
 def _understood(form: forms.Form) -> list[tuple[str, str]]:

@@ -28,7 +28,7 @@ def conditions(
 
     What looks like a domain may be a name as well, so `texts` are searched too.
     """
-    found = _identifier(term)
+    found = identifier(term)
     if found is not None:
         return _any(model, identifiers, "", found)
     if KEY_ID.fullmatch(term) and key_ids:
@@ -41,7 +41,8 @@ def conditions(
     return _any(model, emails, "__iexact", term) if "@" in term else None
 
 
-def _identifier(term: str) -> uuid.UUID | None:
+def identifier(term: str) -> uuid.UUID | None:
+    """Return the term as an identifier, None for other text."""
     try:
         return uuid.UUID(term)
     except ValueError:

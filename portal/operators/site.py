@@ -8,10 +8,10 @@ from typing import Any, override
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin, messages
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.text import capfirst
 
@@ -33,6 +33,9 @@ class OperatorSite(admin.AdminSite):
 
     foremost = ("tenant", "subscription", "licensekey", "user", "logentry")
     """The lists that the menu names at once; the others are behind "More"."""
+
+    search_page: Callable[[HttpRequest], HttpResponse] | None = None
+    """The search over everything; set by the app that provides it."""
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
@@ -56,6 +59,18 @@ class OperatorSite(admin.AdminSite):
         )
         ours = [model for model in models if model._meta.app_label in APPS]
         super().register(ours, admin_class, **options)
+
+    @override
+    def get_urls(self) -> list[Any]:
+        """Add the address of the search."""
+        route = path("search/", self.admin_view(self.search_view), name="search")
+        return [route, *super().get_urls()]
+
+    def search_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the search over everything."""
+        if self.search_page is None:
+            raise Http404
+        return self.search_page(request)
 
     @override
     def index(

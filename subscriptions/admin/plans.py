@@ -6,13 +6,14 @@ from typing import Any, override
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.urls import reverse
 
 from portal.core.actors import Actor
 from portal.operators.model_admin import EditedAdmin, RecordForm
 from subscriptions import custom_claims
 from subscriptions.catalogue import generations
 from subscriptions.flows.plans import add_plan, edit_plan
-from subscriptions.models import Plan
+from subscriptions.models import BillingPeriod, Edition, Plan
 
 
 class ClaimsField(forms.JSONField):
@@ -66,6 +67,27 @@ class PlanAdmin(EditedAdmin):
     codes = ("urn", "code")
     list_filter = ("edition", "billing_period", "is_offered")
     search_fields = ("name", "code", "urn")
+
+    @override
+    def other_links(self, request: HttpRequest) -> list[tuple[str, str]]:
+        """Offer a custom plan that starts from a template of its claims."""
+        links = super().other_links(request)
+        if self.has_add_permission(request):
+            add = reverse("admin:subscriptions_plan_add", query={"template": "custom"})
+            links.append(("Add custom plan", add))
+        return links
+
+    @override
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Fill in what every custom plan has."""
+        if request.GET.get("template") != "custom":
+            return {}
+        return {
+            "edition": Edition.COMMERCIAL,
+            "billing_period": BillingPeriod.YEARLY,
+            "urn": "urn:oneimlx:lic:plan:custom",
+            "custom_claims": custom_claims.TEMPLATE,
+        }
 
     @override
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:

@@ -1,5 +1,7 @@
 """Add a subscription that a tenant bought."""
 
+from datetime import datetime
+
 from django.db import transaction
 
 from portal.activity.actions import Action
@@ -24,7 +26,9 @@ RECORDED = (
 
 
 @transaction.atomic
-def add_subscription(*, subscription: Subscription, actor: Actor, reason: str) -> Subscription:
+def add_subscription(
+    *, subscription: Subscription, actor: Actor, reason: str, now: datetime | None = None
+) -> Subscription:
     """Store a new, pending subscription and return it.
 
     Raises Refused when its plan is not offered, or when its fields are inconsistent.
@@ -41,5 +45,6 @@ def add_subscription(*, subscription: Subscription, actor: Actor, reason: str) -
         subscription=subscription,
         reason=reason,
         details=addition(subscription, RECORDED),
+        now=now,
     )
     return subscription

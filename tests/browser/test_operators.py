@@ -127,6 +127,7 @@ def test_the_start_page_tells_its_figures(
     expect(checks).to_be_visible()
     heights = [float(bar.get_attribute("height") or 0) for bar in checks.locator("rect").all()]
     assert sorted(heights)[-2:] == [20, 80]
+    expect(checks.locator("title").last).to_have_text(re.compile(": [0-9]+ refused"))
     page.get_by_text("Checks by terminals, by hour as a table").click()
     row = page.get_by_role("row").filter(has=page.get_by_role("cell", name="50", exact=True))
     expect(row.get_by_role("cell")).to_have_text(["50", "10"])

@@ -37,10 +37,10 @@ def test_a_fresh_folder_becomes_a_demonstration(first_prepared, prepared):
     assert (told["url"], len(told["metrics_token"])) == (first_prepared.url, 64)
     everybody, operators = ["email", "password", "tenant", "role"], ["totp_secret"]
     assert [list(account) for account in told["accounts"]] == [
-        *[everybody] * 4,
+        *[everybody] * 5,
         everybody + operators,
     ]
-    assert len({account["password"] for account in told["accounts"]}) == 5
+    assert len({account["password"] for account in told["accounts"]}) == 6
     assert min(len(account["password"]) for account in told["accounts"]) == 16
     out = (folder.parents[2].with_name("first.txt")).read_text()
     lines = [line.split() for line in out.splitlines()]

@@ -23,20 +23,22 @@ PEOPLE = [
     ("manager@contoso.example", "Contoso Ltd", "manager"),
     ("viewer@contoso.example", "Contoso Ltd", "viewer"),
     ("owner@fabrikam.example", "Fabrikam GmbH", "owner"),
+    ("owner@kitakaze.example", "北風計測株式会社", "owner"),
     ("operator@operator.example", None, "operator"),
 ]
 SUBSCRIPTIONS = [
     # tenant, plan, state, days until the keys expire (None: no keys)
-    ("Contoso Ltd", "community", "active", -10),
-    ("Contoso Ltd", "community", "active", 5),
-    ("Contoso Ltd", "enterprise-yearly", "active", 345),
-    ("Contoso Ltd", "isv-monthly", "ended", -99),
+    ("Contoso Ltd", "community", "active", -12),
+    ("Contoso Ltd", "community", "active", 3),
+    ("Contoso Ltd", "enterprise-yearly", "active", 323),
+    ("Contoso Ltd", "isv-monthly", "ended", -101),
     ("Contoso Ltd", "isvu-monthly", "pending", None),
-    ("Contoso Ltd", "micro-yearly", "suspended", 320),
-    ("Contoso Ltd", "smb-monthly", "active", 28),
+    ("Contoso Ltd", "micro-yearly", "suspended", 55),
+    ("Contoso Ltd", "smb-monthly", "active", 26),
     ("Contoso Ltd", "smb-yearly", "active", None),
-    ("Fabrikam GmbH", "enterprise-yearly", "active", 355),
+    ("Fabrikam GmbH", "enterprise-yearly", "active", 353),
     ("Fabrikam GmbH", "micro-monthly", "active", None),
+    ("北風計測株式会社", "smb-monthly", "active", -35),
 ]
 
 
@@ -125,7 +127,12 @@ class Demonstration:
         ]
         assert wrong == []
         assert self.subscriptions() == SUBSCRIPTIONS
-        assert self.query("SELECT state FROM licenses_signingkey") == [("active",)]
+        states = self.query("SELECT state FROM licenses_signingkey ORDER BY created_at")
+        assert states == [("passive",), ("active",)]
+        hours = "SELECT count(DISTINCT hour), count(DISTINCT result) FROM licenses_checkcount"
+        [(hours_counted, results)] = self.query(hours)
+        assert (hours_counted > 700, results) == (True, 7)
+        assert self.query("SELECT count(*) FROM portal_outbox WHERE text != ''") == [(0,)]
 
     def subscriptions(self) -> list[tuple[str, str, str, int | None]]:
         rows = self.query(

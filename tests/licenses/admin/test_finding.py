@@ -26,7 +26,7 @@ def key(contoso, signing_key):
 
 
 def page_of(key):
-    return address(LicenseKey, "change", key.pk)
+    return address(LicenseKey, "check", key.pk)
 
 
 def test_a_pasted_key_leads_to_its_page(operator_client, key):

@@ -49,6 +49,7 @@ def test_a_dry_run_shows_every_row_result_and_stores_nothing(operator_client, co
         (4, "country: Select a valid choice. XXX is not one of the available choices."),
         (5, "There is a tenant Contoso in this country already."),
     ]
+    assert [row.line for row in response.context["refused_first"]] == [4, 5, 2, 3]
     assert Tenant.objects.get() == contoso
     left = LogEntry.objects.count(), Outbox.objects.count(), Invitation.objects.count()
     assert left == (0, 0, 0)

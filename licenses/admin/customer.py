@@ -1,0 +1,210 @@
+"""A customer on one page, as support needs it on the phone."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, Q, Sum
+from django.db.models.functions import TruncDay
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+
+from licenses.admin.finding import check_address
+from licenses.checking.results import PASSING
+from licenses.figures.charts import Columns, columns
+from licenses.models import ANSWERED, CheckCount, KeyState, LicenseKey
+from portal.activity.models import LogEntry
+from portal.core.numbers import is_key
+from portal.mail.models import Outbox
+from portal.operators.account_actions import SET_OPERATOR
+from portal.operators.actions import ActionsAdmin, OperatorAction
+from portal.operators.model_admin import PlainAdmin, listing
+from portal.operators.models import PendingChange
+from portal.tenants.models import Member, Role, Tenant
+from subscriptions.models import SOON, State, Subscription
+
+MOST = 25
+"""Subscriptions and members on the page; the lists have all."""
+EVENTS = 12
+DAYS = 30
+ORDER = {State.SUSPENDED: 0, State.PENDING: 1, State.ACTIVE: 2, State.ENDED: 3}
+TONES = {
+    State.PENDING: "info",
+    State.ACTIVE: "good",
+    State.SUSPENDED: "warn",
+    State.ENDED: "muted",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """What the operator may do to one row: links and, through its list, buttons."""
+
+    row: Model
+    at: str
+    """Address of the list, which starts the actions that have none of their own."""
+    actions: list[tuple[OperatorAction, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyLine:
+    """One license key of a subscription: a badge, and the page that says what a terminal hears."""
+
+    key: LicenseKey
+    label: str
+    tone: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubscriptionLine:
+    """One subscription with its license keys."""
+
+    subscription: Subscription
+    state: State
+    tone: str
+    why: LogEntry | None
+    keys: list[KeyLine]
+    address: str
+    offer: Offer
+
+
+def customer_view(page: PlainAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
+    """Show the tenant; 404 if there is none, 403 for operators who may not see tenants."""
+    if not page.has_view_permission(request):
+        raise PermissionDenied
+    tenant = Tenant.objects.filter(pk=object_id).first() if is_key(Tenant, object_id) else None
+    if tenant is None:
+        raise Http404
+    now, its = timezone.now(), {"tenant__id__exact": tenant.pk}
+    members = tenant.memberships.select_related("user").order_by("role", "joined_at")
+    context = {
+        "title": str(tenant),
+        "tenant": tenant,
+        "offer": _offer(request, tenant),
+        "edit": reverse("admin:portal_tenant_change", args=[tenant.pk]),
+        "subscriptions": _subscriptions(request, tenant, now),
+        "all_subscriptions": listing("subscriptions_subscription", **its),
+        "subscription_count": tenant.subscriptions.count(),
+        "members": [(member, _offer(request, member.user)) for member in _owners_first(members)],
+        "all_members": listing("portal_member", **its),
+        "invitations": tenant.invitations.pending().select_related("invited_by"),
+        "waiting": [(change, _offer(request, change)) for change in _waiting(tenant)],
+        "mails": _failing(tenant),
+        "events": LogEntry.objects.for_tenant(tenant.pk)[:EVENTS],
+        "log": listing("portal_logentry", tenant_id__exact=tenant.pk),
+        "checks": _checks(tenant, now),
+        "now": now,
+    }
+    return page.page(request, "admin/customer.html", context)
+
+
+def _offer(request: HttpRequest, row: Any) -> Offer:
+    """Return the operator's actions on the row that are possible now and allowed to them."""
+    page, opts = admin.site.get_model_admin(type(row)), row._meta
+    assert isinstance(page, ActionsAdmin)
+    name = f"admin:{opts.app_label}_{opts.model_name}"
+    offered = [
+        (action, reverse(f"{name}_{action.name}", args=[row.pk]) if action.on_page else "")
+        for action in page.operator_actions
+        if not action.makes_new and action != SET_OPERATOR and action.is_possible(row)
+        if getattr(page, f"has_{action.permission}_permission")(request, row)
+    ]
+    return Offer(row=row, at=reverse(f"{name}_changelist"), actions=offered)
+
+
+def _subscriptions(request: HttpRequest, tenant: Tenant, now: datetime) -> list[SubscriptionLine]:
+    """Return the newest subscriptions: what needs somebody first, what has ended last."""
+    newest = list(tenant.subscriptions.select_related("plan", "tenant")[:MOST])
+    keys: dict[Any, list[LicenseKey]] = {}
+    answered = LicenseKey.objects.filter(
+        tenant=tenant, license__subscription__in=newest, state__in=ANSWERED
+    )
+    for key in answered.defer("token").select_related("license").order_by("slot", "-issued_at"):
+        if key.state == KeyState.CURRENT or (key.accepted_until and key.accepted_until > now):
+            keys.setdefault(key.license.subscription_id, []).append(key)
+    lines = [
+        _line(request, subscription, keys.get(subscription.pk, []), now) for subscription in newest
+    ]
+    return sorted(lines, key=lambda line: ORDER[line.state])
+
+
+def _line(
+    request: HttpRequest, subscription: Subscription, keys: Iterable[LicenseKey], now: datetime
+) -> SubscriptionLine:
+    state = subscription.state_at(now)
+    about = LogEntry.objects.for_tenant(subscription.tenant_id).for_subscription(subscription.pk)
+    is_stopped = state == State.SUSPENDED or subscription.state == State.ENDED
+    return SubscriptionLine(
+        subscription=subscription,
+        state=state,
+        tone=TONES[state],
+        why=about.exclude(reason="").first() if is_stopped else None,
+        keys=[_key(key, subscription, now) for key in keys],
+        address=reverse("admin:subscriptions_subscription_change", args=[subscription.pk]),
+        offer=_offer(request, subscription),
+    )
+
+
+def _key(key: LicenseKey, subscription: Subscription, now: datetime) -> KeyLine:
+    label, tone = "Valid", "good"
+    if key.revoked_at:
+        label, tone = "Revoked", "bad"
+    elif key.expires_at <= now:
+        label, tone = "Expired", "bad"
+    elif subscription.state_at(now) != State.ACTIVE:
+        label, tone = "Refused", "warn"
+    elif key.state == KeyState.SUPERSEDED:
+        label, tone = "Superseded", "info"
+    elif key.expires_at <= now + SOON:
+        days = (key.expires_at - now).days
+        label, tone = (f"Expires in {days} day{'' if days == 1 else 's'}", "warn")
+    return KeyLine(key=key, label=label, tone=tone, address=check_address(key))
+
+
+def _owners_first(members: Any) -> list[Member]:
+    found = list(members[: MOST + 1])
+    ranks = list(Role)
+    return sorted(found[:MOST], key=lambda member: ranks.index(Role(member.role)))
+
+
+def _waiting(tenant: Tenant) -> list[PendingChange]:
+    """Return the changes that wait for the tenant or one of its members."""
+    people = tenant.memberships.values("user")
+    waiting = PendingChange.objects.waiting().select_related("user", "tenant", "requested_by")
+    return list(waiting.filter(Q(tenant=tenant) | Q(user__in=people)).order_by("due_at"))
+
+
+def _failing(tenant: Tenant) -> list[Outbox]:
+    """Return mail to the tenant's people that was tried and did not go out yet."""
+    waiting = Outbox.objects.waiting().defer("text", "html")
+    return list(waiting.filter(tenant_id=tenant.pk, attempts__gt=0)[:MOST])
+
+
+def _checks(tenant: Tenant, now: datetime) -> Columns:
+    """Return the chart of the tenant's checks by day (UTC), today last."""
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    days = [today - timedelta(days=ago) for ago in reversed(range(DAYS))]
+    counts = CheckCount.objects.filter(tenant=tenant, hour__gte=days[0])
+    refused = ~Q(result__in=PASSING)
+    by_day = {
+        row["day"]: (row["all"], row["refused"] or 0)
+        for row in counts.order_by()
+        .values(day=TruncDay("hour", tzinfo=UTC))
+        .annotate(all=Sum("count"), refused=Sum("count", filter=refused))
+    }
+    rows = [
+        (day, *by_day.get(day, (0, 0)), _checks_address(tenant, day, day + timedelta(days=1)))
+        for day in days
+    ]
+    total, bad = sum(row[1] for row in rows), sum(row[2] for row in rows)
+    return columns(rows, f"{total} checks in the last {DAYS} days, {bad} of them refused.")
+
+
+def _checks_address(tenant: Tenant, start: datetime, end: datetime) -> str:
+    hours = {"hour__gte": start.isoformat(), "hour__lt": end.isoformat()}
+    return listing("licenses_checkcount", tenant__id__exact=tenant.pk, **hours)

@@ -1,0 +1,141 @@
+"""What needs one of the operators today: asked of the rows themselves, a few of each, by index."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Exists, Model, OuterRef, Q
+from django.urls import reverse
+
+from licenses.checks import warnings_of
+from licenses.models import LicenseKey, SigningKey
+from portal.core.dates import moment
+from portal.mail.models import Outbox
+from portal.operators.model_admin import listing
+from portal.operators.models import PendingChange
+from subscriptions.models import State, Subscription
+
+MOST = 5
+"""Rows of each kind: the lists have the others."""
+READ = 200
+"""License keys that are read to find the tenants that have nothing but expired ones."""
+WEEK = timedelta(days=7)
+LAPSED = timedelta(days=90)
+"""How long a customer whose keys have all expired is worth a call."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """Something to look at: a row by its name, what about it, and its page."""
+
+    kind: str
+    tone: str
+    name: str
+    about: str
+    address: str
+
+
+def needs(signing_key: SigningKey | None, now: datetime) -> list[Need]:
+    """Return what needs somebody, the most urgent first."""
+    return [
+        *_signing_key(signing_key),
+        *_pending(),
+        *_mails(),
+        *_ending(now),
+        *_lapsed(now),
+    ]
+
+
+def _signing_key(active: SigningKey | None) -> Iterator[Need]:
+    if active is None:
+        yield Need(
+            kind="Signing key",
+            tone="bad",
+            name="None is active",
+            about="No license keys can be generated or reset.",
+            address=listing("licenses_signingkey"),
+        )
+        return
+    for warning in warnings_of(active):
+        yield Need(
+            kind="Signing key",
+            tone="warn",
+            name=active.kid[:8],
+            about=str(warning.msg),
+            address=_page(active),
+        )
+
+
+def _pending() -> Iterator[Need]:
+    waiting = PendingChange.objects.waiting().select_related("user", "tenant", "requested_by")
+    for change in waiting.order_by("due_at")[:MOST]:
+        yield Need(
+            kind="Recovery",
+            tone="warn",
+            name=str(change),
+            about=f"Asked for by {change.requested_by}, due {moment(change.due_at)}.",
+            address=_page(change),
+        )
+
+
+def _mails() -> Iterator[Need]:
+    failing = Outbox.objects.waiting().filter(attempts__gt=0).defer("text", "html")
+    for mail in failing.order_by("send_after")[:MOST]:
+        yield Need(
+            kind="Mail",
+            tone="bad",
+            name=f"{mail.subject} to {mail.to}",
+            about=f"Tried {mail.attempts} time{'s' if mail.attempts > 1 else ''}: "
+            f"{mail.last_error}",
+            address=_page(mail),
+        )
+
+
+def _ending(now: datetime) -> Iterator[Need]:
+    ending = Subscription.objects.filter(ends_at__gt=now, ends_at__lte=now + WEEK)
+    ending = ending.exclude(state=State.ENDED).select_related("tenant")
+    for subscription in ending.order_by("ends_at")[:MOST]:
+        assert subscription.ends_at is not None
+        yield Need(
+            kind="Ends",
+            tone="warn",
+            name=f"{subscription} of {subscription.tenant}",
+            about=f"Ends {moment(subscription.ends_at)}.",
+            address=_customer(subscription.tenant_id),
+        )
+
+
+def _lapsed(now: datetime) -> Iterator[Need]:
+    """Yield tenants with an active subscription and with no current key that has not expired."""
+    running = Q(license__subscription__ends_at=None) | Q(license__subscription__ends_at__gt=now)
+    current = LicenseKey.objects.current().filter(revoked_at=None)
+    good = current.filter(tenant=OuterRef("tenant"), expires_at__gt=now)
+    expired = current.filter(
+        running,
+        ~Exists(good),
+        expires_at__lte=now,
+        expires_at__gt=now - LAPSED,
+        license__subscription__state=State.ACTIVE,
+    )
+    newest = expired.defer("token").select_related("tenant").order_by("-expires_at")[:READ]
+    seen: dict[UUID, LicenseKey] = {}
+    for key in newest:
+        seen.setdefault(key.tenant_id, key)
+    for key in list(seen.values())[:MOST]:
+        yield Need(
+            kind="All keys expired",
+            tone="bad",
+            name=str(key.tenant),
+            about=f"The last one expired {moment(key.expires_at)}.",
+            address=_customer(key.tenant_id),
+        )
+
+
+def _page(row: Model) -> str:
+    opts = row._meta
+    return reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[row.pk])
+
+
+def _customer(tenant_id: object) -> str:
+    return reverse("admin:portal_tenant_customer", args=[tenant_id])

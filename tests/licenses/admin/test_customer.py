@@ -1,0 +1,272 @@
+"""The page that shows everything of a customer, what a terminal hears, and the search to both."""
+
+import re
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from licenses.admin import searching
+from licenses.figures.needs import needs
+from licenses.flows.revoke import revoke_key
+from licenses.models import CheckCount, KeyState
+from portal.activity.models import LogEntry
+from portal.core.actors import SYSTEM
+from portal.mail.models import Outbox
+from portal.operators.flows.recovery import replace_owner
+from portal.tenants.models import Invitation, Role, Tenant
+from subscriptions.flows import suspend_resume_end
+from subscriptions.models import State, Subscription
+from tests.support.accounts import make_member
+from tests.support.database import plan_of
+from tests.support.factories import make_license, make_subscription
+from tests.support.operator_actions import do, operator_of
+
+SEARCH = "/admin/search/"
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def license(contoso, owner, signing_key):
+    return make_license(subscription=make_subscription(tenant=contoso, name="Shop analytics"))
+
+
+@pytest.fixture
+def primary(license):
+    return license.keys.get(slot="primary")
+
+
+def page_of(tenant):
+    return reverse("admin:portal_tenant_customer", args=[tenant.pk])
+
+
+def text_of(response):
+    assert response.status_code == 200
+    return " ".join(response.content.decode().split())
+
+
+# A customer on one page
+
+
+def test_one_page_shows_all_that_support_asks_for(
+    operator_client, operator, contoso, owner, license, primary
+):
+    now = timezone.now()
+    suspend_resume_end.suspend_subscription(
+        subscription=make_subscription(tenant=contoso, name="Build farm"),
+        actor=operator.as_actor(""),
+        reason="Invoice 7 is overdue",
+    )
+    Invitation.objects.create(
+        tenant=contoso, email="new@contoso.example", role=Role.VIEWER, invited_by=owner
+    )
+    replace_owner(
+        tenant=contoso, email="next@x.example", actor=operator.as_actor(""), reason="Left"
+    )
+    Outbox.objects.filter(to="next@x.example").update(attempts=3, last_error="550 unknown")
+    for result, count in (("valid", 40), ("expired", 2)):
+        CheckCount.objects.create(
+            tenant=contoso,
+            license_key=primary,
+            hour=now - 2 * DAY,
+            result=result,
+            count=count,
+            last_at=now,
+        )
+    shown = text_of(operator_client.get(page_of(contoso)))
+    for part in (
+        "Invoice 7 is overdue",
+        "Shop analytics",
+        "owner@contoso.example",
+        "new@contoso.example",
+        "Replace the last owner: Contoso by next@x.example",
+        "3 attempts: 550 unknown",
+        "42 checks in the last 30 days, 2 of them refused.",
+        "Subscription changed: Build farm",
+    ):
+        assert part in shown, part
+    assert shown.index("Build farm") < shown.index("Shop analytics")
+    assert primary.token not in shown
+
+
+@pytest.mark.parametrize(
+    ("group", "offered"),
+    [
+        ("support", {"start_support_view"}),
+        ("sales", {"suspend", "end", "change_plan", "extend"}),
+        ("security", {"replace_owner", "end_sessions", "remove_second_factor"}),
+    ],
+)
+def test_operators_are_offered_what_they_may_do(group, offered, contoso, license):
+    response = operator_of(group).get(page_of(contoso))
+    lines = response.context["subscriptions"]
+    offers = [response.context["offer"], lines[0].offer, response.context["members"][0][1]]
+    names = {action.name for offer in offers for action, _ in offer.actions}
+    assert names - {"activate", "resume"} == offered
+
+
+@pytest.mark.parametrize("rows", [1, 8])
+def test_the_page_costs_the_same_with_more_subscriptions(rows, operator_client, contoso, license):
+    for _ in range(rows - 1):
+        make_license(subscription=make_subscription(tenant=contoso))
+    operator_client.get(page_of(contoso))
+    with CaptureQueriesContext(connection) as captured:
+        assert operator_client.get(page_of(contoso)).status_code == 200
+    assert len(captured) <= 20
+
+
+@pytest.mark.parametrize("pk", [uuid4(), "x", "1"])
+def test_a_customer_that_is_not_there_is_not_found(pk, operator_client):
+    assert operator_client.get(f"/admin/portal/tenant/{pk}/customer/").status_code == 404
+
+
+def test_an_action_leads_back_to_its_customer(operator_client, contoso, license):
+    response = do(operator_client, [license.subscription], "suspend")
+    assert response.context["leads_on"] == [("Back to Contoso", page_of(contoso))]
+    assert Subscription.objects.get().state == State.SUSPENDED
+
+
+# What a terminal hears
+
+
+def revoke(key):
+    revoke_key(key=key, actor=SYSTEM, reason="Leaked")
+
+
+def delete(key):
+    type(key).objects.filter(pk=key.pk).update(
+        state=KeyState.DELETED, deleted_at=timezone.now(), token=None
+    )
+
+
+def suspend(key):
+    suspend_resume_end.suspend_subscription(
+        subscription=key.license.subscription, actor=SYSTEM, reason="Unpaid"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "result"),
+    [
+        (lambda key: None, "valid"),
+        (revoke, "revoked"),
+        (suspend, "subscription_suspended"),
+        (delete, "deleted"),
+    ],
+    ids=["valid", "revoked", "suspended", "deleted"],
+)
+def test_the_page_of_a_found_key_says_what_a_terminal_hears(
+    change, result, operator_client, primary
+):
+    change(primary)
+    address = reverse("admin:licenses_licensekey_check", args=[primary.pk])
+    rows = LogEntry.objects.count()
+    response = operator_client.get(address)
+    assert response.context["verdict"].result == result
+    starts = "starts." if result == "valid" else "does not start."
+    assert f"A terminal with this key {starts}" in text_of(response)
+    assert LogEntry.objects.count() == rows
+
+
+# The search over everything
+
+
+def test_everything_that_customers_quote_leads_to_the_customer(
+    operator_client, contoso, owner, license, primary
+):
+    make_license()  # somebody else's
+    for quoted in (
+        contoso.pk,
+        license.pk,
+        license.subscription_id,
+        license.authorized_application_id,
+        primary.jti,
+        owner.pk,
+    ):
+        answer = operator_client.get(SEARCH, {"q": str(quoted)})
+        assert answer.headers["Location"] == page_of(contoso), quoted
+    for quoted in ("OWNER@contoso.example", "contoso.example", "ntos", "shop ana"):
+        hits = operator_client.get(SEARCH, {"q": quoted}).context["hits"]
+        assert {tenant for hit in hits for tenant in hit.customers} == {contoso}, quoted
+
+
+def test_what_is_typed_becomes_an_address_and_a_pasted_key_never_does(operator_client, primary):
+    typed = operator_client.post(SEARCH, {"q": "shop"})
+    assert typed.headers["Location"] == f"{SEARCH}?q=shop"
+    pasted = operator_client.post(SEARCH, {"q": f" {primary.token}\n"})
+    found = reverse("admin:licenses_licensekey_check", args=[primary.pk])
+    assert pasted.headers["Location"] == found
+    forged = operator_client.post(SEARCH, {"q": primary.token[:-20] + "A" * 20})
+    assert "but it is not this one" in text_of(forged)
+    assert primary.token[:-20] not in forged.content.decode()
+
+
+@pytest.mark.parametrize("term", ["", " ", "x" * 501, "a\x00b", "%", "@", "a@", "nobody here"])
+def test_a_search_that_finds_nothing_says_so(term, operator_client, license):
+    assert operator_client.get(SEARCH, {"q": term}).context["hits"] == []
+
+
+def scans(statements):
+    """Return the plans that read a whole table, where the database has no other way."""
+    marks = {"sqlite": r"SCAN \w+(?! USING)\b", "postgresql": "Seq Scan"}
+    plans = [plan_of(sql["sql"]) for sql in statements]
+    return [plan for plan in plans if re.search(marks[connection.vendor], plan)]
+
+
+@pytest.fixture
+def _index_or_nothing(db):
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_index_or_nothing")
+@pytest.mark.parametrize("term", [str(uuid4()), "jane@contoso.example", "k" * 43])
+def test_identifiers_and_addresses_are_looked_up_by_an_index(term, operator):
+    request = RequestFactory().get(SEARCH)
+    request.user = operator
+    with CaptureQueriesContext(connection) as captured:
+        list(searching.found(term, request))
+    statements = [sql for sql in captured if "portal_invitation" not in sql["sql"]]
+    assert statements
+    assert scans(statements) == []
+
+
+@pytest.mark.database
+@pytest.mark.usefixtures("_index_or_nothing")
+def test_what_needs_somebody_is_read_by_indexes(signing_key):
+    with CaptureQueriesContext(connection) as captured:
+        assert needs(signing_key, timezone.now()) == []
+    assert scans(captured) == []
+
+
+# What needs somebody today
+
+
+def test_the_start_page_tells_what_needs_somebody(operator, contoso, owner, signing_key):
+    now = timezone.now().replace(microsecond=0)
+    fabrikam = Tenant.objects.create(name="Fabrikam", country="DEU")
+    ending = make_subscription(tenant=contoso, name="Build farm", ends_at=now + 3 * DAY)
+    make_subscription(tenant=contoso, ends_at=now + 8 * DAY)
+    make_license(subscription=ending)
+    lapsed = make_subscription(tenant=fabrikam)
+    make_license(subscription=lapsed, issued_at=now - DAY / 2, expires_at=now - DAY / 4)
+    replace_owner(tenant=contoso, email="n@x.example", actor=operator.as_actor(""), reason="Left")
+    Outbox.objects.filter(to="n@x.example").update(attempts=1, last_error="550 unknown")
+    told = [(need.kind, need.name) for need in needs(signing_key, now)]
+    assert told == [
+        ("Recovery", "Replace the last owner: Contoso"),
+        ("Mail", told[1][1]),
+        ("Ends", "Build farm of Contoso"),
+        ("All keys expired", "Fabrikam"),
+    ]
+    assert told[1][1].endswith(" to n@x.example")
+    make_member(tenant=fabrikam, role=Role.OWNER, email="f@fabrikam.example")
+    make_license(subscription=make_subscription(tenant=fabrikam))
+    assert "Fabrikam" not in [need.name for need in needs(signing_key, now)]
