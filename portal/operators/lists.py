@@ -15,7 +15,8 @@ from django.db.models import Choices, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, QueryDict
 
-from portal.tenants.models import Tenant, country_choices
+from portal.core.countries import country_choices
+from portal.tenants.models import Tenant
 
 MAX_LISTED = 5_000
 """Rows that the pages of a list show; nobody reads further, and counting more would be slow."""
