@@ -17,6 +17,8 @@ from portal.core.dates import zone_label
 from portal.programs.limits import Limit
 
 THEMES = {"dark", "light"}
+DESCRIPTION = "Generate, download, check and reset the license keys of your subscriptions."
+"""What search engines and cards of links say of a page that says nothing else."""
 
 
 class HtmxRequest(HttpRequest):
@@ -30,6 +32,8 @@ def site_context(request: HttpRequest) -> dict[str, Any]:
     theme = request.COOKIES.get("theme", "")
     return {
         "portal_name": settings.PORTAL_NAME,
+        "portal_description": DESCRIPTION,
+        "public_url": settings.PUBLIC_URL,
         "buy_url": settings.BUY_URL,
         "open_sign_up": settings.OPEN_SIGN_UP,
         "has_identity_providers": bool(settings.OIDC_PROVIDERS),
@@ -124,7 +128,7 @@ def too_many(request: HttpRequest, limit: Limit) -> HttpResponse | None:
     seconds = limit.exceeded(request)
     if not seconds:
         return None
-    response = uncached(render(request, "429.html", status=429))
+    response = uncached(render(request, "429.html", {"seconds": seconds}, status=429))
     response["Retry-After"] = str(seconds)
     return response
 

@@ -51,13 +51,15 @@ def country(code: str) -> str:
 
 @register.simple_tag
 def support_links() -> SafeString:
-    """Return how to reach the vendor's support, as the settings have it, or nothing."""
+    """Return how to reach the vendor and where its state stands, as the settings have it."""
     links = []
     if settings.SUPPORT_URL:
         links.append(format_html('<a href="{}" rel="noopener">Get help</a>', settings.SUPPORT_URL))
     if settings.SUPPORT_EMAIL:
         address = settings.SUPPORT_EMAIL
         links.append(format_html('Write to <a href="mailto:{}">{}</a>', address, address))
+    if settings.STATUS_URL:
+        links.append(format_html('<a href="{}" rel="noopener">Status</a>', settings.STATUS_URL))
     return format_html_join(" · ", "{}", ((link,) for link in links))
 
 
