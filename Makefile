@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make run` and `make test`. `make help` lists the others.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-reset test test-all bench chaos lint format lock chromium wrk clean
+.PHONY: help run demo-reset test test-all bench chaos screenshots lint format lock chromium wrk clean
 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
@@ -37,6 +37,9 @@ bench: .venv/dev.stamp wrk ## Measure checks, pages and changes (BENCH="--quick"
 
 chaos: .venv/dev.stamp ## Disturb a running portal, and see that it serves (CHAOS="--quick")
 	@$(BIN)/python -m tests.chaos $(CHAOS)
+
+screenshots: .venv/dev.stamp chromium ## Draw every page into var/screenshots, and those of the README
+	@$(BIN)/python -m tests.screenshots $(SCREENSHOTS)
 
 lint: .venv/dev.stamp ## Check format, rules, types, layers, templates, migrations, settings
 	$(BIN)/ruff format --check .

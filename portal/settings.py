@@ -40,6 +40,12 @@ HTTPS = PUBLIC_URL.startswith("https://")
 if not HTTPS and not DEMONSTRATION:
     env.refuse("PUBLIC_URL", "must begin with https:// outside the demonstration.")
 OPEN_SIGN_UP = env.boolean("OPEN_SIGN_UP", default=True)
+# What the footer leads to, and where customers get help; nothing is shown of what is not set
+SUPPORT_URL = env.page("SUPPORT_URL")
+SUPPORT_EMAIL = env.email_address("SUPPORT_EMAIL")
+TERMS_URL = env.page("TERMS_URL")
+PRIVACY_URL = env.page("PRIVACY_URL")
+STATUS_URL = env.page("STATUS_URL")
 BUY_URL = env.address("BUY_URL", "https://perpetualintelligence.com/products")
 
 # Licenses (contract.md section 1)
@@ -109,6 +115,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "portal.accounts.middleware.SessionMiddleware",
+    "portal.web.time_zones.TimeZoneMiddleware",
     "portal.tenants.middleware.TenantMiddleware",
     "portal.tenants.middleware.SupportViewMiddleware",
     "portal.accounts.middleware.ProofMiddleware",

@@ -39,6 +39,7 @@ from portal.accounts.models import User
 from portal.accounts.requests import actor_of, signed_in_user
 from portal.accounts.totp import step_of, use_code
 from portal.programs.client_address import client_address
+from portal.web.time_zones import places
 
 PASSWORD_RULE = (
     "At least 10 characters, not easy to guess, "  # noqa: S105 (a hint)
@@ -102,8 +103,15 @@ class SignInForm(LoginForm):
         return address_in_use(super().clean_login())
 
 
-class NameForm(forms.ModelForm):
-    """The name that others see."""
+class ProfileForm(forms.ModelForm):
+    """The name that others see, and the zone of the times that the person sees."""
+
+    time_zone = forms.ChoiceField(
+        label="Time zone",
+        required=False,
+        choices=lambda: [("", "The browser’s zone"), ("UTC", "UTC"), *places()],
+        help_text="Pages show times in this zone. Mails are in UTC.",
+    )
 
     class Meta:
         model = User

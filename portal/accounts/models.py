@@ -60,6 +60,14 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = NameField(max_length=150, in_mails=True)
     is_staff = models.BooleanField("operator", default=False, help_text="May enter the admin.")
     is_active = models.BooleanField("active", default=True, help_text="May sign in.")
+    time_zone = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Name of the zone in which pages show times; empty: the browser's.",
+    )
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
     session_epoch = models.PositiveIntegerField(
         default=0,

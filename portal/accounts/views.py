@@ -45,9 +45,9 @@ from portal.accounts.allauth_internals import (
     post_authentication,
     set_state,
 )
-from portal.accounts.flows.accounts import rename_user
+from portal.accounts.flows.accounts import choose_time_zone, rename_user
 from portal.accounts.flows.email_change import by_token, revoke_email_change
-from portal.accounts.forms import ActivateAppForm, NameForm
+from portal.accounts.forms import ActivateAppForm, ProfileForm
 from portal.accounts.models import EmailChange, User
 from portal.accounts.passkeys import (
     CHALLENGE,
@@ -72,14 +72,15 @@ from portal.web.pages import HtmxRequest, form_page, uncached
 @require_form_methods
 @signed_in
 def profile(request: HtmxRequest) -> HttpResponse:
-    """Show how the user signs in and the name that others see; change the name."""
+    """Show how the user signs in, the name that others see, and the time zone; change these."""
     user = get_object_or_404(User, pk=request.user.pk)
-    form = NameForm(posted(request), instance=user)
+    form = ProfileForm(posted(request), instance=user, initial={"time_zone": user.time_zone})
     if form.is_valid():
         with refusals_on(form):
-            name = form.cleaned_data["name"]
-            rename_user(user=signed_in_user(request), name=name, actor=actor_of(request))
-            messages.success(request, "Your name is saved.")
+            wanted, person, actor = form.cleaned_data, signed_in_user(request), actor_of(request)
+            rename_user(user=person, name=wanted["name"], actor=actor)
+            choose_time_zone(user=person, name=wanted["time_zone"], actor=actor)
+            messages.success(request, "Your profile is saved.")
             return uncached(redirect("profile:detail"))
     security_keys, passkeys = security_keys_and_passkeys(user.pk)
     context = {

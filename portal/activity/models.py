@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time
 
 from django.db import models
+from django.utils import timezone
 
 from portal.activity.actions import Action
 from portal.activity.particulars import Particular, particulars
@@ -55,12 +56,12 @@ class LogEntryQuerySet(models.QuerySet["LogEntry"]):
         return self.filter(action=action)
 
     def on_days(self, first: date | None, last: date | None) -> LogEntryQuerySet:
-        """Return the rows from the first to the last day (UTC), both included."""
-        rows = self
+        """Return the rows from the first to the last day in the active zone, both included."""
+        rows, zone = self, timezone.get_current_timezone()
         if first:
-            rows = rows.filter(at__gte=datetime.combine(first, time(), UTC))
+            rows = rows.filter(at__gte=datetime.combine(first, time(), zone))
         if last:
-            rows = rows.filter(at__lte=datetime.combine(last, time.max, UTC))
+            rows = rows.filter(at__lte=datetime.combine(last, time.max, zone))
         return rows
 
 

@@ -196,6 +196,19 @@ class Environment:
             self._mistake(name, "must be an address such as https://shop.example.com.")
         return value
 
+    def page(self, name: str) -> str:
+        """Return the address of a page, https://… or http://…; empty when there is none."""
+        return self.address(name, "") if self.text(name, "") else ""
+
+    def email_address(self, name: str) -> str:
+        """Return an email address, name@example.com; empty when there is none."""
+        value = self.text(name, "")
+        try:
+            validate_email(value or "name@example.com")
+        except ValidationError:
+            self._mistake(name, "must be an email address such as support@example.com.")
+        return value
+
     def origin(self, name: str, default: str | None = None) -> str:
         """Return an address as browsers write it: scheme://host[:port], nothing after it.
 

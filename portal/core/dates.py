@@ -1,13 +1,14 @@
-"""Moments as people read and write them; times are UTC everywhere."""
+"""Moments as people read and write them: read in the active zone, which is UTC but for pages."""
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, override
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils import timezone
 
 FIRST, LAST = date(1970, 1, 1), date(9998, 12, 31)
 """Days that people may enter: what is computed from them, in any zone, stays a date."""
@@ -18,16 +19,37 @@ ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:
 END_OF_DAY = timedelta(days=1, seconds=-1)
 DAY_LENGTH = len("2027-01-31")
 
+MINUS = "\N{MINUS SIGN}"
+"""Unlike a hyphen, no place to break a line."""
+
 OUT_OF_RANGE = f"Enter a date from {FIRST} to {LAST}."
 NOT_ISO = (
     "Enter a day such as 2027-01-31, or a moment with its offset such as 2027-01-31T12:00:00Z."
 )
 
 
-def moment(at: datetime) -> str:
-    """Return a moment as text for a sentence: "23 Nov 2026 at 14:02 UTC"."""
-    at = at.astimezone(UTC)
-    return f"{at.day} {at:%b %Y} at {at:%H:%M} UTC"
+def moment(at: datetime, zone: tzinfo | None = None) -> str:
+    """Return a moment as text for a sentence: "23 Nov 2026 at 15:02 UTC+1".
+
+    In the zone of whoever reads the page, unless a zone is given: mails to others are in UTC.
+    """
+    at = timezone.localtime(at, zone)
+    return f"{day(at)} at {at:%H:%M} {zone_label(at)}"
+
+
+def day(at: datetime) -> str:
+    """Return the day of a moment in its own zone: "23 Nov 2026"."""
+    return f"{at.day} {at:%b %Y}"
+
+
+def zone_label(at: datetime) -> str:
+    """Return how far the zone of a moment is ahead of UTC: "UTC", "UTC+1", "UTC+5:30"."""
+    minutes = (at.utcoffset() or timedelta()) // timedelta(minutes=1)
+    if not minutes:
+        return "UTC"
+    hours, minutes_left = divmod(abs(minutes), 60)
+    sign = "+" if minutes > 0 else MINUS
+    return f"UTC{sign}{hours}" + (f":{minutes_left:02}" if minutes_left else "")
 
 
 class DayFormField(forms.DateField):

@@ -14,6 +14,7 @@ from portal.accounts.models import User
 from portal.activity.actions import Action
 from portal.activity.models import VENDOR, LogEntry
 from portal.core.actors import Actor
+from portal.core.countries import country_choices
 from portal.core.email_addresses import EmailAddressFormField
 from portal.mail.models import Outbox
 from portal.operators.account_actions import (
@@ -33,7 +34,7 @@ from portal.operators.tenant_rows import TENANTS
 from portal.operators.values import Shown, badge
 from portal.tenants.country import is_country_fixed
 from portal.tenants.flows.tenants import open_tenant, update_tenant
-from portal.tenants.models import Member, Role, Tenant, country_choices
+from portal.tenants.models import Member, Role, Tenant
 
 
 class TenantForm(RecordForm):

@@ -20,8 +20,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
+from portal.core.countries import country_choices
 from portal.operators.values import NOTHING, label_of, reader
-from portal.tenants.models import Tenant, country_choices
+from portal.tenants.models import Tenant
 
 MAX_LISTED = 5_000
 """Rows that the pages of a list show; nobody reads further, and counting more would be slow."""

@@ -5,12 +5,13 @@ from typing import Any, override
 from django import forms
 
 from portal.core.actors import Actor
+from portal.core.countries import country_choices
 from portal.core.email_addresses import EmailAddressFormField
 from portal.core.names import NameFormField
 from portal.core.refusal import Refused
 from portal.operators.importing import Import
 from portal.tenants.flows.tenants import open_tenant
-from portal.tenants.models import Tenant, country_choices
+from portal.tenants.models import Tenant
 
 
 class CodeField(forms.TypedChoiceField):

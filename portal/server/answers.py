@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils.csp import build_policy
 
 type Header = tuple[bytes, bytes]
 
@@ -30,6 +32,18 @@ type FastPath = Callable[[HttpRequest], Answer | None]
 def encoded(headers: Iterable[tuple[str, str]]) -> list[Header]:
     """Return headers as bytes: names in lower case, and Latin-1 (RFC 9110 section 5.5)."""
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+def for_pages() -> list[Header]:
+    """Return the headers of a page that is made without Django's layers."""
+    policy: Any = settings.SECURE_CSP
+    headers = {
+        "Content-Type": "text/html; charset=utf-8",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": build_policy(policy),
+    }
+    return encoded(headers.items())
 
 
 def for_programs() -> list[Header]:

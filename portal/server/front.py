@@ -19,11 +19,12 @@ from django.conf import settings
 from django.db import close_old_connections
 from django.http.request import split_domain_port, validate_host
 from django.http.response import HttpResponseBase, StreamingHttpResponse
+from django.template.loader import render_to_string
 
 from portal.programs.errors import ProgramError, refusal
 from portal.programs.middleware import PREFIXES, as_refusal
 from portal.server import bodies, health
-from portal.server.answers import Answer, FastPath, encoded, for_programs
+from portal.server.answers import Answer, FastPath, for_pages, for_programs
 from portal.server.bodies import Receive
 from portal.server.database import bound_queries
 from portal.server.handler import Handler, ProgramRequest, environ_of
@@ -70,9 +71,11 @@ REFUSALS = {
 """What is said about bodies that did not arrive, and where Django itself failed."""
 
 PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{sentence}</title></head>
-<body><h1>{status}</h1><p>{sentence}</p></body></html>
+<html lang="en"><head><meta charset="utf-8"><title>The portal failed</title></head>
+<body><h1>The portal failed</h1><p>The fault is ours. Look at the present state before you try
+again, and tell the reference to whoever runs the portal: {reference}</p></body></html>
 """
+"""What people see where Django itself failed, so that its templates may fail too."""
 
 
 class Front:
@@ -183,11 +186,13 @@ class Front:
             answer = Answer.of(refusal(request, as_refusal(request, error)))
         finally:
             request_id.reset(token)
-        return None if answer is None else self._completed(answer, request, reference)
+        if answer is None:
+            return None
+        answer.headers.extend(self.headers)
+        return self._completed(answer, request, reference)
 
     def _completed(self, answer: Answer, request: ProgramRequest, reference: str) -> Answer:
-        """Return an answer with the headers that Django's layers give to one to a program."""
-        answer.headers.extend(self.headers)
+        """Return an answer with the headers that Django's layers give to every one."""
         answer.headers.append((b"x-request-id", reference.encode()))
         value = hsts(request)
         if value is not None:
@@ -222,10 +227,9 @@ class Front:
         if environ["PATH_INFO"].startswith(PREFIXES):
             error = "server_error" if status == 500 else "invalid_request"
             answer = Answer.of(refusal(request, ProgramError(error, status, sentence)))
+            answer.headers.extend(self.headers)
         else:
-            page = PAGE.format(status=status, sentence=sentence).encode()
-            kinds = {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-store"}
-            answer = Answer(status, encoded(kinds.items()), page)
+            answer = Answer(status, for_pages(), _page(status, limit, reference))
         answer.headers.append((b"connection", b"close"))
         return self._completed(answer, request, reference)
 
@@ -263,6 +267,14 @@ class Front:
         finally:
             watching.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _page(status: int, limit: int, reference: str) -> bytes:
+    """Return what people see of a refusal."""
+    if status == 500:
+        return PAGE.format(reference=reference).encode()
+    context = {"limit": limit, "request_id": reference}
+    return render_to_string(f"{status}.html", context).encode()
 
 
 def _threads(name: str, count: int, query_seconds: float) -> ThreadPoolExecutor:

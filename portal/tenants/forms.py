@@ -11,11 +11,12 @@ from portal.accounts.models import User
 from portal.accounts.pending_identity import PendingIdentity
 from portal.activity.actions import grouped_choices
 from portal.activity.models import LogEntry
+from portal.core.countries import country_choices
 from portal.core.dates import DayFormField
 from portal.core.email_addresses import EmailAddressFormField
 from portal.core.names import NameFormField
 from portal.tenants.country import is_country_fixed
-from portal.tenants.models import Member, Role, Tenant, country_choices
+from portal.tenants.models import Member, Role, Tenant
 
 
 class SignUpForm(forms.Form):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta
-from functools import cache
 
 import pycountry
 from allauth.usersessions.models import UserSession
@@ -17,6 +16,7 @@ from django.utils import timezone
 from portal.accounts.models import User
 from portal.accounts.second_factor import second_factors
 from portal.core import names
+from portal.core.countries import country_name
 from portal.core.email_addresses import EmailAddressField
 from portal.core.names import NameField
 
@@ -33,13 +33,6 @@ def validate_tenant_name(value: str) -> None:
     """Raise ValidationError for a name that must not appear in a mail to strangers."""
     names.validate_no_address(value)
     names.validate(names.normalised(value))
-
-
-@cache
-def country_choices() -> tuple[tuple[str, str], ...]:
-    """Return (alpha-3 code, name) of every country, by name."""
-    countries = ((c.alpha_3, c.name) for c in pycountry.countries)
-    return tuple(sorted(countries, key=lambda pair: pair[1]))
 
 
 def invitation_end() -> datetime:
@@ -79,7 +72,7 @@ class Tenant(models.Model):
 
     def get_country_name(self) -> str:
         """Return the country's name for people."""
-        return dict(country_choices()).get(self.country, self.country)
+        return country_name(self.country)
 
 
 class Role(models.TextChoices):

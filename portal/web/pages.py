@@ -8,13 +8,17 @@ from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 from django_htmx.middleware import HtmxDetails
 
+from portal.core.dates import zone_label
 from portal.programs.limits import Limit
 
 THEMES = {"dark", "light"}
+DESCRIPTION = "Generate, download, check and reset the license keys of your subscriptions."
+"""What search engines and cards of links say of a page that says nothing else."""
 
 
 class HtmxRequest(HttpRequest):
@@ -24,15 +28,32 @@ class HtmxRequest(HttpRequest):
 
 
 def site_context(request: HttpRequest) -> dict[str, Any]:
-    """Context of every page: the portal's name, the shop's address, the chosen theme."""
+    """Context of every page: name of the portal, links of header and footer, theme, zone."""
     theme = request.COOKIES.get("theme", "")
     return {
         "portal_name": settings.PORTAL_NAME,
+        "portal_description": DESCRIPTION,
+        "public_url": settings.PUBLIC_URL,
         "buy_url": settings.BUY_URL,
         "open_sign_up": settings.OPEN_SIGN_UP,
         "has_identity_providers": bool(settings.OIDC_PROVIDERS),
+        "footer_links": _footer_links(),
+        "zone": timezone.get_current_timezone_name().replace("_", " "),
+        "zone_label": zone_label(timezone.localtime()),
         "theme": theme if theme in THEMES else "",
     }
+
+
+def _footer_links() -> list[tuple[str, str]]:
+    """Return text and address of each link that the settings have."""
+    email = settings.SUPPORT_EMAIL and f"mailto:{settings.SUPPORT_EMAIL}"
+    links = [
+        ("Help", settings.SUPPORT_URL or email),
+        ("Status", settings.STATUS_URL),
+        ("Terms", settings.TERMS_URL),
+        ("Privacy", settings.PRIVACY_URL),
+    ]
+    return [(text, address) for text, address in links if address]
 
 
 def wants_fragment(request: HtmxRequest) -> bool:
@@ -107,7 +128,7 @@ def too_many(request: HttpRequest, limit: Limit) -> HttpResponse | None:
     seconds = limit.exceeded(request)
     if not seconds:
         return None
-    response = uncached(render(request, "429.html", status=429))
+    response = uncached(render(request, "429.html", {"seconds": seconds}, status=429))
     response["Retry-After"] = str(seconds)
     return response
 

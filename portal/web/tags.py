@@ -7,10 +7,15 @@ from datetime import UTC, datetime
 from functools import cache
 
 from django import template
+from django.conf import settings
 from django.template.loader import render_to_string
-from django.utils.html import format_html
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
+
+from portal.core.countries import country_name
+from portal.core.dates import day, zone_label
 
 register = template.Library()
 
@@ -24,15 +29,38 @@ def icon(name: str) -> str:
 
 @register.simple_tag
 def moment(at: datetime, *, clock: bool = False) -> SafeString:
-    """Return the day of a moment, and its time if `clock`; the title has both to the second."""
+    """Return the day of a moment in the reader's zone, and its time with the zone if `clock`.
+
+    The title has both in UTC, to the second.
+    """
     at = at.astimezone(UTC)
-    day = f"{at.day} {at:%b %Y}"
+    local = timezone.localtime(at)
     return format_html(
         '<time datetime="{}"\n    title="{} UTC"\n    >{}</time>',
         at.isoformat(),
-        f"{day}, {at:%H:%M:%S}",
-        f"{day}, {at:%H:%M} UTC" if clock else day,
+        f"{day(at)}, {at:%H:%M:%S}",
+        f"{day(local)}, {local:%H:%M} {zone_label(local)}" if clock else day(local),
     )
+
+
+@register.filter
+def country(code: str) -> str:
+    """Return the name of a country by its code."""
+    return country_name(code)
+
+
+@register.simple_tag
+def support_links() -> SafeString:
+    """Return how to reach the vendor and where its state stands, as the settings have it."""
+    links = []
+    if settings.SUPPORT_URL:
+        links.append(format_html('<a href="{}" rel="noopener">Get help</a>', settings.SUPPORT_URL))
+    if settings.SUPPORT_EMAIL:
+        address = settings.SUPPORT_EMAIL
+        links.append(format_html('Write to <a href="mailto:{}">{}</a>', address, address))
+    if settings.STATUS_URL:
+        links.append(format_html('<a href="{}" rel="noopener">Status</a>', settings.STATUS_URL))
+    return format_html_join(" · ", "{}", ((link,) for link in links))
 
 
 @register.simple_tag

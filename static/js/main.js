@@ -2,6 +2,7 @@
 // it the same links and forms lead to full pages.
 
 import "./theme-button.js";
+import "./time-zone.js";
 import "./copy.js";
 import "./dialog.js";
 import "./requests.js";

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from subscriptions.models import Subscription
 from tests.support.appearance import WIDE_LIGHT_AND_NARROW_DARK, faultless
-from tests.support.browser import sign_in_browser
+from tests.support.browser import axe, sign_in_browser
 from tests.support.scenes import address, dialog, every_state
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -87,7 +87,13 @@ def test_the_pages_are_for_everybody(states, walk, viewer, stranger, contoso):
     faultless(page, "message")
 
     page = walk(None)
-    for where in ("/", "/accounts/password/reset/", "/accounts/signup/"):
+    for where in (
+        "/",
+        "/accounts/password/reset/",
+        "/accounts/signup/",
+        "/results/revoked/",
+        "/no-such-page/",
+    ):
         page.goto(where)
         faultless(page, where)
     page.goto("/accounts/login/")
@@ -96,6 +102,33 @@ def test_the_pages_are_for_everybody(states, walk, viewer, stranger, contoso):
     page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("alert")).to_be_visible()
     faultless(page, "failed sign-in")
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_forced_colours_leave_an_edge_to_what_is_pressed_or_a_state(
+    states, open_page, owner, colours
+):
+    page = open_page(colours=colours, user=owner, forced_colors="active")
+    for where in ("/subscriptions/", address(states["overlap"]), "/results/expired/"):
+        page.goto(where)
+        axe(page, without=("color-contrast",))  # the system's colours, which axe-core cannot see
+        without = page.evaluate("""() => [...document.querySelectorAll("main :is(.btn, .badge)")]
+            .filter((e) => e.checkVisibility() && !e.matches("[data-variant=ghost]"))
+            .filter((e) => getComputedStyle(e).borderTopWidth === "0px")
+            .map((e) => e.outerHTML.slice(0, 100))""")
+        assert (where, without) == (where, [])
+
+
+@pytest.mark.sweep
+def test_paper_shows_what_is_known_and_nothing_to_press(states, open_page, owner):
+    page = open_page(colours="dark", user=owner)
+    for where in (address(states["valid"]), "/logs/"):
+        page.goto(where)
+        page.emulate_media(media="print")
+        assert page.locator(".btn:visible, nav:visible, form:visible").count() == 0
+        assert page.locator("body").evaluate("(e) => getComputedStyle(e).color") == "rgb(0, 0, 0)"
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
 
 
 @pytest.mark.sweep

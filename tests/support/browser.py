@@ -129,7 +129,7 @@ def open_page(
             viewport={"width": width, "height": 900 if width > 600 else 640},
             reduced_motion="reduce",
             locale="en-US",
-            timezone_id="UTC",
+            timezone_id=options.pop("timezone_id", "UTC"),
             **options,
         )
         contexts.append(context)

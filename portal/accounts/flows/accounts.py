@@ -79,6 +79,18 @@ def rename_user(*, user: User, name: str, actor: Actor) -> User:
     return user
 
 
+def choose_time_zone(*, user: User, name: str, actor: Actor) -> User:
+    """Set the zone in which pages show times to the user (empty: the browser's); return the user.
+
+    No log has a row of it: it changes nothing for anybody else. Raises Refused for anybody but
+    the user.
+    """
+    if actor.user_id != user.pk:
+        raise Refused("Only the person can choose the zone of their times.")
+    change(user, {"time_zone": name})
+    return user
+
+
 @transaction.atomic
 def edit_user(*, user: User, changes: Mapping[str, object], actor: Actor, reason: str) -> User:
     """Change the name of a person or whether they may sign in, as an operator; return the user.

@@ -3,7 +3,7 @@
 A waiting change counts only while the user's credentials are as they were at the request.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from allauth.account.models import EmailAddress
 from django.core import signing
@@ -78,7 +78,7 @@ def finish_email_change(
         context={
             "change": change,
             "link": revoking_link(change),
-            "until": moment(change.done_at + TAKE_BACK_WITHIN),
+            "until": moment(change.done_at + TAKE_BACK_WITHIN, UTC),
         },
     )
     return change

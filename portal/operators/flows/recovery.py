@@ -1,7 +1,7 @@
 """Changes that wait for a day: request one, stop it, do those that are due."""
 
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -259,7 +259,7 @@ def _tenants(change: PendingChange) -> list[UUID]:
 def _queue_announcement(change: PendingChange, secret: str) -> None:
     """Queue the mail that says what will happen and how to stop it."""
     link = public_link(reverse("open_cancellation", args=[secret]))
-    _mail(change, "pending_change", due=moment(change.due_at), link=link)
+    _mail(change, "pending_change", due=moment(change.due_at, UTC), link=link)
 
 
 def _mail(change: PendingChange, template: str, **context: Any) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
@@ -236,7 +236,7 @@ def _queue_mail(invitation: Invitation, secret: str, actor: Actor) -> None:
         "tenant": invitation.tenant.name,
         "role": invitation.get_role_display().lower(),
         "email": invitation.email,
-        "until": moment(invitation.expires_at),
+        "until": moment(invitation.expires_at, UTC),
         "link": public_link(reverse("open_invitation", args=[secret])),
     }
     outbox.queue(

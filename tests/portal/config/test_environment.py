@@ -103,6 +103,21 @@ def test_a_secret_of_few_different_characters_is_refused(secret):
     assert env.mistakes == ["S must be a random secret: it has fewer than 5 different characters."]
 
 
+def test_a_page_and_an_email_address_may_be_left_out_but_not_be_wrong():
+    env = environment()
+    assert (env.page("A"), env.email_address("B"), env.mistakes) == ("", "", [])
+    env = environment(A="https://help.example.com", B="support@example.com")
+    assert env.page("A") == "https://help.example.com"
+    assert (env.email_address("B"), env.mistakes) == ("support@example.com", [])
+    env = environment(A="javascript:alert(1)", B="https://help.example.com")
+    env.page("A")
+    env.email_address("B")
+    assert env.mistakes == [
+        "A must be an address such as https://shop.example.com.",
+        "B must be an email address such as support@example.com.",
+    ]
+
+
 def test_a_secret_that_is_not_needed_may_be_left_out_but_not_be_short():
     assert environment().secret("S", kept=None, is_needed=False) == ""
     env = environment(S="short")

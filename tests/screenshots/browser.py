@@ -1,0 +1,22 @@
+"""Chromium, for pictures."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, sync_playwright
+
+ARGUMENTS = ("--no-sandbox", "--headless=new", "--disable-gpu", "--hide-scrollbars")
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Start Chromium, and end it."""
+    path = shutil.which("chromium")
+    if path is None:
+        sys.exit("Chromium is missing: `make chromium` installs it.")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
