@@ -41,6 +41,8 @@ if not HTTPS and not DEMONSTRATION:
     env.refuse("PUBLIC_URL", "must begin with https:// outside the demonstration.")
 OPEN_SIGN_UP = env.boolean("OPEN_SIGN_UP", default=True)
 BUY_URL = env.address("BUY_URL", "https://perpetualintelligence.com/products")
+SUPPORT_URL = env.address("SUPPORT_URL", "")
+SUPPORT_EMAIL = env.email("SUPPORT_EMAIL", "")
 
 # Licenses (contract.md section 1)
 LICENSE_ISSUER = env.text("LICENSE_ISSUER", "https://api.perpetualintelligence.com")

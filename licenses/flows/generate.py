@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from licenses import notices
 from licenses.flows import signing
 from licenses.holder_name import admit
 from licenses.models import License, LicenseKey, Slot, Usage
@@ -147,4 +148,11 @@ def _record(
             "jti": [str(key.jti) for key in keys],
         },
         now=now,
+    )
+    notices.notify_of_keys(
+        license,
+        what=f"License keys of {subscription.name} were generated",
+        actor=actor,
+        consequence="Terminals start on them once they have the license file and the authorized "
+        "application id.",
     )

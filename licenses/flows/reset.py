@@ -110,12 +110,12 @@ def _sign_and_store(
             },
             now=now,
         )
-        notices.notify_key_managers_of(
+        notices.notify_of_keys(
             license,
-            what=f"reset the {slot.label.lower()} key",
+            what=f"{slot.label} key of {locked.name} was reset",
             actor=actor,
-            consequence="Terminals with the old key need the new license file when "
-            f"{moment(overlap_end(old, overlap, now))} has come."
+            consequence="Terminals with the old key need the new license file before "
+            f"{moment(overlap_end(old, overlap, now))}."
             if overlap != Overlap.NOW
             else "The old key has stopped working: terminals with it need the new license file.",
         )

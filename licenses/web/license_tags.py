@@ -8,7 +8,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from licenses.web import card as cards
-from subscriptions.models import EXPIRY_NOTICE, BillingPeriod, State
+from portal.core.dates import days_until
+from subscriptions.models import State
 
 register = template.Library()
 
@@ -40,11 +41,11 @@ def listed_state(subscription: Any) -> cards.KeyBadge | None:
     now, expires_at = timezone.now(), subscription.keys_expire_at
     if expires_at <= now:
         return cards.EXPIRED
-    if expires_at - now > EXPIRY_NOTICE[BillingPeriod(subscription.plan.billing_period)]:
+    if subscription.effective_state != State.ACTIVE:
+        return cards.NOT_ACCEPTED
+    if not subscription.plan.expires_soon(expires_at, now):
         return cards.VALID
-    return cards.KeyBadge(
-        label=f"Expires in {days(cards.days_until(expires_at, now))}", tone="warn"
-    )
+    return cards.KeyBadge(label=f"Expires in {days(days_until(expires_at, now))}", tone="warn")
 
 
 @register.filter

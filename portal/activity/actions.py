@@ -40,6 +40,7 @@ class Action(TextChoices):
     IDENTITY_DISCONNECTED = "person.identity_disconnected", "Identity provider disconnected"
     TENANT_CREATED = "tenant.created", "Tenant created"
     TENANT_CHANGED = "tenant.changed", "Tenant changed"
+    NOTIFICATIONS_CHANGED = "tenant.notifications_changed", "Notifications changed"
     MEMBER_INVITED = "member.invited", "Member invited"
     INVITATION_REVOKED = "invitation.revoked", "Invitation revoked"
     MEMBER_JOINED = "member.joined", "Member joined"

@@ -190,8 +190,10 @@ class Environment:
         return path
 
     def address(self, name: str, default: str) -> str:
-        """Return the address of a page, https://… or http://…."""
+        """Return the address of a page, https://… or http://…; empty where the default is."""
         value = self.text(name, default)
+        if not value:
+            return value
         parts = self._split(name, value, "must be an address such as https://shop.example.com.")
         if parts and (parts.scheme not in DEFAULT_PORTS or not _host(parts) or " " in value):
             self._mistake(name, "must be an address such as https://shop.example.com.")
@@ -364,6 +366,13 @@ class Environment:
         value = self.text(name, default)
         if value and not _is_sender(value):
             self._mistake(name, "must be an address such as Licenses <licenses@example.com>.")
+        return value
+
+    def email(self, name: str, default: str) -> str:
+        """Return an email address without a name."""
+        value = self.text(name, default)
+        if value and (not _is_sender(value) or "<" in value):
+            self._mistake(name, "must be an address such as support@example.com.")
         return value
 
     def mailer(self, name: str, *, console: bool) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """Moments as people read and write them; times are UTC everywhere."""
 
+import math
 import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, override
@@ -28,6 +29,11 @@ def moment(at: datetime) -> str:
     """Return a moment as text for a sentence: "23 Nov 2026 at 14:02 UTC"."""
     at = at.astimezone(UTC)
     return f"{at.day} {at:%b %Y} at {at:%H:%M} UTC"
+
+
+def days_until(at: datetime, now: datetime) -> int:
+    """Return the days left, rounded up as in `expires_in`; 0 once the moment has come."""
+    return max(math.ceil((at - now) / timedelta(days=1)), 0)
 
 
 class DayFormField(forms.DateField):

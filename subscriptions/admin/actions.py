@@ -17,6 +17,8 @@ from subscriptions.flows.change_plan import CONSEQUENCE, change_subscription_pla
 from subscriptions.flows.extend import extend_subscription
 from subscriptions.models import Plan, Subscription
 
+TOLD = "Owners and managers get a mail with the reason."
+
 
 class EndForm(ReasonForm):
     """When the subscription ends."""
@@ -69,28 +71,29 @@ ACTIONS = (
         "suspend",
         "Suspend",
         "Active subscriptions are suspended: every check of their license keys is refused, and "
-        "terminals do not start, until they resume.",
+        f"terminals do not start, until they resume. {TOLD}",
         suspend_resume_end.suspend_subscription,
     ),
     _action(
         "resume",
         "Resume",
-        "Suspended subscriptions become active again: their license keys pass checks again.",
+        "Suspended subscriptions become active again: their license keys pass checks again. "
+        f"{TOLD}",
         suspend_resume_end.resume_subscription,
     ),
     _action(
         "extend",
         "Set the end date",
         "The subscription ends at this date. One whose end date has passed comes back to life. "
-        "License keys that exist keep their expiry; Reset signs keys up to the new end.",
+        "License keys that exist keep their expiry; Reset signs keys up to the new end. "
+        f"{TOLD}",
         extend_subscription,
         form=EndForm,
     ),
     _action(
         "change_plan",
         "Change the plan",
-        f"The subscription gets another plan. {CONSEQUENCE} Owners and managers get a mail that "
-        "says so.",
+        f"The subscription gets another plan. {CONSEQUENCE} {TOLD}",
         change_subscription_plan,
         form=PlanForm,
     ),
@@ -98,7 +101,7 @@ ACTIONS = (
         "end",
         "End",
         "The subscription ends now, for good: every check of its license keys is refused, and "
-        "nothing brings it back.",
+        f"nothing brings it back. {TOLD}",
         suspend_resume_end.end_subscription,
         is_dangerous=True,
     ),

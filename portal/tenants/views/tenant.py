@@ -48,6 +48,7 @@ def detail(request: TenantRequest) -> HttpResponse:
         if is_owner
         else [],
         "is_owner": is_owner,
+        "may_manage": request.member.may(Role.MANAGER),
     }
     return page(request, "tenant/detail.html", context, fragment="tenant")
 
