@@ -95,7 +95,7 @@ def composed(*, to: str, subject: str, text: str) -> Outbox:
     context = {
         "name": settings.PORTAL_NAME,
         "subject": subject,
-        "blocks": _blocks(body),
+        "blocks": _blocks(body.removeprefix(f"{subject}.")),  # stands in the heading
         "footer": _lines(footer),
     }
     html = render_to_string("mail/base.html", context)

@@ -161,7 +161,7 @@ class NotificationsForm(forms.Form):
         choices=Topic,
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="To every owner and manager, but never to the one who did it.",
+        help_text="They go to every owner and manager but the one who did it.",
     )
     expiry_days = forms.TypedMultipleChoiceField(
         label="Days before license keys expire",
@@ -169,8 +169,8 @@ class NotificationsForm(forms.Form):
         coerce=int,
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="And when they have expired. Monthly plans have mails from 7 days on, the "
-        "community plan from 30 days on.",
+        help_text="One more comes when they have expired. On monthly plans the first comes 7 days "
+        "before, on the community plan 30 days before.",
     )
     recipients = forms.CharField(
         label="Also send them to",
@@ -178,7 +178,7 @@ class NotificationsForm(forms.Form):
         max_length=MAX_RECIPIENTS * 256,
         widget=forms.Textarea(attrs={"rows": 4, "autocomplete": "off", "spellcheck": "false"}),
         help_text=f"Addresses that need no account, such as a mailing list: one on each line, at "
-        f"most {MAX_RECIPIENTS}. Each gets a mail with a link that stops all of them.",
+        f"most {MAX_RECIPIENTS}. Each mail to them has a link that stops all of them.",
     )
 
     def clean_recipients(self) -> list[str]:

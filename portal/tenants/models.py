@@ -183,7 +183,10 @@ class Topic(models.TextChoices):
 
     EXPIRY = "expiry", "License keys expire"
     KEYS = "keys", "License keys are generated, reset, deleted or revoked"
-    SUBSCRIPTION = "subscription", "A subscription is suspended, resumed or ended, or its plan"
+    SUBSCRIPTION = (
+        "subscription",
+        "A subscription is suspended, resumed or ended, or its plan or end date changes",
+    )
     MEMBERS = "members", "Members join or leave, or their roles change"
 
 
