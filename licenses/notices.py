@@ -1,24 +1,28 @@
-"""Mails about license keys: owners and managers learn what was done to them."""
+"""Mails about license keys: what was done to them, and what is to do now."""
 
 from licenses.models import License
 from portal.core.actors import Actor
 from portal.core.links import public_link
-from portal.tenants.notices import notify_key_managers
+from portal.tenants.models import Topic
+from portal.tenants.notices import by, notify
 
 
-def notify_key_managers_of(license: License, *, what: str, actor: Actor, consequence: str) -> None:
+def notify_of_keys(
+    license: License, *, what: str, actor: Actor, consequence: str, reason: str = ""
+) -> None:
     """Queue a mail about a change to the keys, in the flow's transaction.
 
-    `what` completes "<actor> ...", such as "reset the primary key".
+    `what` is the news but for who did it, such as "Primary key of Field tools was reset".
     """
-    subscription = license.subscription
-    notify_key_managers(
+    news = f"{what} by {by(actor)}"
+    notify(
         license.tenant_id,
-        subject=f"{subscription.name}: {what}",
-        template="license_keys",
-        actor=actor.name,
-        what=what,
+        topic=Topic.KEYS,
+        actor=actor,
+        subject=news,
+        what=f"{news}.",
+        reason=reason,
         consequence=consequence,
-        subscription=subscription.name,
-        link=public_link(subscription.get_absolute_url()),
+        lead="Open the subscription",
+        link=public_link(license.subscription.get_absolute_url()),
     )

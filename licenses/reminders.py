@@ -1,29 +1,59 @@
-"""Mails before license keys expire: one for each tenant and day, each step mentioned once."""
+"""Mails before and when license keys expire: one for each tenant and day, each step told once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
+from django.urls import reverse
 from django.utils import timezone
 
 from licenses.models import LicenseKey, LicenseKeyQuerySet, Slot
+from portal.core.dates import days_until, moment
 from portal.core.links import public_link
 from portal.mail.worker import do_each
-from portal.tenants.models import Tenant
-from portal.tenants.notices import notify_key_managers, were_notified
-from subscriptions.models import BillingPeriod, State
+from portal.tenants.models import EXPIRY_DAYS, Tenant, Topic
+from portal.tenants.notices import notify, preferences_of, were_notified
+from subscriptions.models import EXPIRY_NOTICE, BillingPeriod, State, Subscription
+
+EXPIRED = 0
+"""The step at the expiry itself."""
 
 STEPS = {
-    BillingPeriod.YEARLY: (60, 30, 14, 7, 3, 1, 0),
-    BillingPeriod.COMMUNITY: (30, 14, 7, 3, 1, 0),
-    BillingPeriod.MONTHLY: (7, 3, 1, 0),
+    period: (*(days for days in EXPIRY_DAYS if timedelta(days) <= notice), EXPIRED)
+    for period, notice in EXPIRY_NOTICE.items()
 }
-"""Days before the expiry, in UTC, on which owners and managers are reminded."""
+"""Days before the expiry at which a mail is due, by the plan: the first is when pages turn amber.
+
+The days a tenant left out are skipped; the mail at the expiry comes with those before it.
+"""
 
 MAX_STEP = max(max(steps) for steps in STEPS.values())
+MAX_LATE = timedelta(days=2)
+"""How long after an expiry it is still news."""
+
+
+def which_keys(slots: Sequence[Slot]) -> str:
+    """Return "Both keys" or "The primary key"."""
+    return "Both keys" if len(slots) > 1 else f"The {slots[0].label.lower()} key"
+
+
+def in_days(days: int) -> str:
+    """Return "in 1 day" or "in 5 days"."""
+    return f"in {days} day{'' if days == 1 else 's'}"
+
+
+def what_to_do(slots: Sequence[Slot], *, plan_changed: bool, with_subscription: bool) -> str:
+    """Return what to do about keys that expire or have expired, for mails and pages."""
+    if plan_changed:
+        return "The plan has changed: delete both keys and generate new ones."
+    if with_subscription:
+        return "The subscription ends then too, and no new key lasts longer: renew it first."
+    if len(slots) > 1:
+        return "Reset one, install it, check it, reset the other."
+    return "Reset it, install the new license file and check it."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +62,37 @@ class Expiring:
 
     subscription: str
     link: str
-    slots: str
+    slots: list[Slot]
     expires_at: datetime
     days: int
+    """Days left, begun ones whole; 0 once expired."""
     with_subscription: bool
+    plan_changed: bool
+
+    @property
+    def which(self) -> str:
+        """The keys, to begin a sentence with."""
+        return which_keys(self.slots)
+
+    @property
+    def verb(self) -> str:
+        """What they do."""
+        return "expires" if len(self.slots) == 1 else "expire"
+
+    @property
+    def when(self) -> str:
+        """The news, such as "Both keys expire on 2 Dec 2026 at 09:30 UTC, in 5 days."."""
+        at = moment(self.expires_at)
+        if self.days == EXPIRED:
+            return f"{self.which} expired on {at}."
+        return f"{self.which} {self.verb} on {at}, {in_days(self.days)}."
+
+    @property
+    def to_do(self) -> str:
+        """What to do about it, in the words of the subscription's page."""
+        return what_to_do(
+            self.slots, plan_changed=self.plan_changed, with_subscription=self.with_subscription
+        )
 
 
 def send(*, now: datetime | None = None) -> int:
@@ -55,7 +112,10 @@ def due(now: datetime) -> LicenseKeyQuerySet:
     reminder_due = Q()
     for period, steps in STEPS.items():
         for step in steps:
-            near = Q(license__plan__billing_period=period, expires_at__lt=_end_of_day(now, step))
+            near = Q(
+                license__subscription__plan__billing_period=period,
+                expires_at__lte=now + timedelta(days=step),
+            )
             reminder_due |= near & _not_reminded(step)
     return LicenseKey.objects.current().filter(
         running,
@@ -63,8 +123,8 @@ def due(now: datetime) -> LicenseKeyQuerySet:
         license__deleted_at=None,
         license__subscription__state=State.ACTIVE,
         revoked_at=None,
-        expires_at__gt=now,
-        expires_at__lt=_end_of_day(now, MAX_STEP),
+        expires_at__gt=now - MAX_LATE,
+        expires_at__lte=now + timedelta(days=MAX_STEP),
     )
 
 
@@ -76,26 +136,38 @@ def _remind(tenant_id: UUID, now: datetime) -> bool:
         if were_notified(tenant_id, once=once):
             return False
         keys = due(now).filter(tenant_id=tenant_id)
-        keys = keys.select_related("license__plan", "license__subscription")
-        expiring = _by_subscription([key for key in keys if _take(key, now)], now)
+        keys = keys.select_related("license__subscription__plan")
+        wanted = preferences_of(tenant_id)
+        chosen = {*wanted.expiry_days, EXPIRED} if Topic.EXPIRY in wanted.topics else set()
+        expiring = _by_subscription([key for key in keys if _take(key, chosen, now)], now)
         if not expiring:
             return False
-        notify_key_managers(
+        notify(
             tenant_id,
+            topic=Topic.EXPIRY,
             subject=_subject(expiring),
             template="expiry",
             once=once,
             expiring=expiring,
+            is_one=len({each.link for each in expiring}) == 1,
+            link=expiring[0].link,
+            all=public_link(reverse("subscriptions:list")),
         )
     return True
 
 
-def _take(key: LicenseKey, now: datetime) -> bool:
-    """Record the key's step as mentioned, unless its slot was reset or deleted meanwhile."""
-    steps = STEPS[BillingPeriod(key.license.plan.billing_period)]
-    reached = min(step for step in steps if step >= _days_left(key, now))
+def _take(key: LicenseKey, chosen: set[int], now: datetime) -> bool:
+    """Record the step that the key has reached; return whether one of the chosen was not told yet.
+
+    One that was mentioned meanwhile, or whose slot was reset or deleted, is left out.
+    """
+    left, told = days_until(key.expires_at, now), key.reminded_days
+    steps = STEPS[BillingPeriod(key.license.subscription.plan.billing_period)]
+    reached = min(step for step in steps if step >= left)
     unmentioned = LicenseKey.objects.current().filter(_not_reminded(reached), pk=key.pk)
-    return bool(unmentioned.update(reminded_days=reached))
+    if not unmentioned.update(reminded_days=reached):
+        return False
+    return any(left <= step and (told is None or step < told) for step in chosen & {*steps})
 
 
 def _not_reminded(step: int) -> Q:
@@ -106,17 +178,17 @@ def _by_subscription(keys: Iterable[LicenseKey], now: datetime) -> list[Expiring
     """Return what to say, by expiry; keys of a license that expire on one day share an entry."""
     groups: dict[tuple[UUID, int], list[LicenseKey]] = {}
     for key in sorted(keys, key=lambda key: (key.expires_at, key.slot)):
-        place = (key.license.subscription_id, _days_left(key, now))
+        place = (key.license.subscription_id, days_until(key.expires_at, now))
         groups.setdefault(place, []).append(key)
     return [
         Expiring(
             subscription=found[0].license.subscription.name,
             link=public_link(found[0].license.subscription.get_absolute_url()),
-            slots=" and ".join(Slot(key.slot).label.lower() for key in found)
-            + (" key expires" if len(found) == 1 else " keys expire"),
+            slots=[Slot(key.slot) for key in found],
             expires_at=found[0].expires_at,
             days=days,
-            with_subscription=_ends_with(found[0]),
+            with_subscription=ends_with(found[0], found[0].license.subscription),
+            plan_changed=found[0].license.plan_id != found[0].license.subscription.plan_id,
         )
         for (_, days), found in groups.items()
     ]
@@ -124,27 +196,17 @@ def _by_subscription(keys: Iterable[LicenseKey], now: datetime) -> list[Expiring
 
 def _subject(expiring: list[Expiring]) -> str:
     subscriptions = len({each.link for each in expiring})
-    if subscriptions > 1:
-        return f"License keys of {subscriptions} subscriptions expire"
     first = expiring[0]
-    return f"{first.subscription}: license keys expire {_in_days(first.days)}"
+    when = in_days(first.days)
+    if subscriptions > 1:
+        begun = "have expired" if first.days == EXPIRED else f"expire, the first {when}"
+        return f"License keys of {subscriptions} subscriptions {begun}"
+    expired = "has expired" if len(first.slots) == 1 else "have expired"
+    verb = expired if first.days == EXPIRED else f"{first.verb} {when}"
+    return f"{first.which} of {first.subscription} {verb}"
 
 
-def _ends_with(key: LicenseKey) -> bool:
+def ends_with(key: LicenseKey, subscription: Subscription) -> bool:
     """Return whether a reset would give a key that expires no later."""
-    ends_at = key.license.subscription.ends_at
+    ends_at = subscription.ends_at
     return ends_at is not None and ends_at.replace(microsecond=0) <= key.expires_at
-
-
-def _days_left(key: LicenseKey, now: datetime) -> int:
-    return (key.expires_at.date() - now.date()).days
-
-
-def _end_of_day(now: datetime, days: int) -> datetime:
-    """Return the midnight that ends the day so many days ahead."""
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight + timedelta(days=days + 1)
-
-
-def _in_days(days: int) -> str:
-    return {0: "today", 1: "tomorrow"}.get(days, f"in {days} days")

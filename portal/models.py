@@ -4,7 +4,13 @@ from portal.accounts.models import EmailChange, PasskeyCredential, User
 from portal.activity.models import LogChain, LogEntry
 from portal.mail.models import Outbox
 from portal.operators.models import PendingChange
-from portal.tenants.models import Invitation, Member, Tenant
+from portal.tenants.models import (
+    Invitation,
+    Member,
+    NotificationPreferences,
+    Recipient,
+    Tenant,
+)
 
 __all__ = [
     "EmailChange",
@@ -12,9 +18,11 @@ __all__ = [
     "LogChain",
     "LogEntry",
     "Member",
+    "NotificationPreferences",
     "Outbox",
     "PasskeyCredential",
     "PendingChange",
+    "Recipient",
     "Tenant",
     "User",
 ]

@@ -41,11 +41,11 @@ if not HTTPS and not DEMONSTRATION:
     env.refuse("PUBLIC_URL", "must begin with https:// outside the demonstration.")
 OPEN_SIGN_UP = env.boolean("OPEN_SIGN_UP", default=True)
 # What the footer leads to, and where customers get help; nothing is shown of what is not set
-SUPPORT_URL = env.page("SUPPORT_URL")
+SUPPORT_URL = env.address("SUPPORT_URL", "")
 SUPPORT_EMAIL = env.email_address("SUPPORT_EMAIL")
-TERMS_URL = env.page("TERMS_URL")
-PRIVACY_URL = env.page("PRIVACY_URL")
-STATUS_URL = env.page("STATUS_URL")
+TERMS_URL = env.address("TERMS_URL", "")
+PRIVACY_URL = env.address("PRIVACY_URL", "")
+STATUS_URL = env.address("STATUS_URL", "")
 BUY_URL = env.address("BUY_URL", "https://perpetualintelligence.com/products")
 
 # Licenses (contract.md section 1)

@@ -10,7 +10,7 @@ from licenses.web.lists import identifiers
 from portal.accounts.views import change_password_address
 from portal.operators import views as recovery
 from portal.server import health
-from portal.tenants.views import account, home, invitations, logs, sign_up
+from portal.tenants.views import account, home, invitations, logs, notifications, sign_up
 from portal.web.views import server_error
 from subscriptions import urls as subscription_pages
 
@@ -31,6 +31,7 @@ urlpatterns = [
     path("tenant/", include("portal.tenants.urls")),
     path("invitations/accept/", invitations.accept_invitation, name="accept_invitation"),
     path("invitations/<str:secret>/", invitations.open_invitation, name="open_invitation"),
+    path("notifications/stop/<str:token>/", notifications.stop, name="stop_notifications"),
     path("objections/", recovery.cancel_change, name="cancel_change"),
     path("objections/<str:secret>/", recovery.open_cancellation, name="open_cancellation"),
     path("logs/", logs.listing, name="logs"),

@@ -133,6 +133,11 @@ class Plan(models.Model):
         """Days from signing to expiry of the plan's license keys."""
         return DAYS[BillingPeriod(self.billing_period)]
 
+    def expires_soon(self, expires_at: datetime, now: datetime) -> bool:
+        """Return whether a key that expires then is shown, and mailed about, as expiring soon."""
+        notice = EXPIRY_NOTICE[BillingPeriod(self.billing_period)]
+        return now < expires_at <= now + notice
+
     @property
     def is_community(self) -> bool:
         """Whether the plan is of the community edition."""
@@ -225,6 +230,15 @@ class Subscription(models.Model):
         blank=True,
         editable=False,
         related_name="+",
+    )
+    state_since = models.DateTimeField(null=True, blank=True, editable=False)
+    state_reason = models.CharField(
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Why an operator suspended, resumed or ended it; customers read it.",
     )
     is_self_started = models.BooleanField("self-started", default=False, editable=False)
     labels = models.CharField(

@@ -65,6 +65,8 @@ TABLE = {
     "tenant:revoke_invitation": ("302 404 403 403 200 403", "302 404 403 403 302 403"),
     "tenant:change_role": ("302 404 403 403 200 403", "302 404 403 403 422 403"),
     "tenant:remove_member": ("302 404 403 403 200 403", "302 404 403 403 302 403"),
+    "tenant:notifications": ("302 200 403 200 200 403", "302 302 403 302 302 403"),
+    "stop_notifications": ("404 404 404 404 404 404", "404 404 404 404 404 404"),
     "tenant:hand_over": ("302 200 403 403 200 403", "302 422 403 403 422 403"),
     "tenant:leave": (
         "302 200 200 200 200 403",
@@ -119,6 +121,8 @@ SUPPORT = {
     "tenant:revoke_invitation": (403, 403),
     "tenant:change_role": (403, 403),
     "tenant:remove_member": (403, 403),
+    "tenant:notifications": (403, 403),
+    "stop_notifications": (403, 403),
     "tenant:hand_over": (403, 403),
     "tenant:leave": (403, 403),
     "tenant:switch": (405, 403),
@@ -205,6 +209,7 @@ def address(name: str, subscription: Subscription) -> str:
         "tenant:remove_member": [tenant.memberships.earliest("pk").pk],
         "open_invitation": ["secret"],
         "open_cancellation": ["secret"],
+        "stop_notifications": ["secret"],
         "profile:end_session": [0],
         "result": [Result.REVOKED],
     }

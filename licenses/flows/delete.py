@@ -44,9 +44,9 @@ def delete_keys(*, license: License, actor: Actor, now: datetime | None = None) 
         },
         now=now,
     )
-    notices.notify_key_managers_of(
+    notices.notify_of_keys(
         license,
-        what="deleted both license keys",
+        what=f"License keys of {subscription.name} were deleted",
         actor=actor,
         consequence="Terminals do not start until they have new keys and the new authorized "
         "application id.",

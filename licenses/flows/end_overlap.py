@@ -5,6 +5,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
+from licenses import notices
 from licenses.models import KeyState, License, LicenseKey, Slot
 from portal.activity.actions import Action
 from portal.activity.entries import record
@@ -40,5 +41,11 @@ def end_key_overlap(
         slot=slot,
         details={"jti": str(old.jti)},
         now=now,
+    )
+    notices.notify_of_keys(
+        license,
+        what=f"Old {slot.label.lower()} key of {subscription.name} was stopped",
+        actor=actor,
+        consequence="Terminals with the old key do not start until they have the new license file.",
     )
     return old

@@ -6,6 +6,7 @@ from functools import partial
 from django.conf import settings
 from django.utils import timezone
 
+from licenses import notices
 from licenses.flows import signing
 from licenses.holder_name import admit
 from licenses.models import License, LicenseKey, Slot, Usage
@@ -15,6 +16,7 @@ from portal.core.actors import Actor
 from portal.core.dates import moment
 from portal.core.locking import lock
 from portal.core.refusal import Refused
+from portal.mail import outbox
 from subscriptions.custom_claims import completed, is_custom
 from subscriptions.models import Plan, State, Subscription
 
@@ -62,6 +64,14 @@ def _sign_and_store(
     keys = signing.signed_keys(
         license=license, subscription=subscription, slots=Slot, actor=actor, now=now
     )
+    with outbox.prepare() as mails:
+        notices.notify_of_keys(
+            license,
+            what=f"License keys of {subscription.name} were generated",
+            actor=actor,
+            consequence="Terminals start on them once they have the license file and the authorized "
+            "application id.",
+        )
     with signing.storing(keys):
         # With its tenant, whose country is fixed from here on.
         locked = lock(Subscription, subscription.pk, "tenant")
@@ -71,6 +81,7 @@ def _sign_and_store(
         license.save(force_insert=True)
         signing.store(keys)
         _record(license, keys, locked, actor, now)
+        outbox.store(mails)
     return license
 
 

@@ -1,6 +1,6 @@
 """Reset one slot: a new key for it, while terminals use the other."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -95,12 +95,12 @@ def _sign_and_store(
         license=seen.license, subscription=subscription, slots=[slot], actor=actor, now=now
     )
     with outbox.prepare() as mails:
-        notices.notify_key_managers_of(
+        notices.notify_of_keys(
             seen.license,
-            what=f"reset the {slot.label.lower()} key",
+            what=f"{slot.label} key of {subscription.name} was reset",
             actor=actor,
-            consequence="Terminals with the old key need the new license file when "
-            f"{moment(overlap_end(seen, overlap, now))} has come."
+            consequence="Terminals with the old key need the new license file before "
+            f"{moment(overlap_end(seen, overlap, now), UTC)}."
             if overlap != Overlap.NOW
             else "The old key has stopped working: terminals with it need the new license file.",
         )

@@ -48,10 +48,12 @@ def revoke_keys(
     revoked = [key for key, is_new in found if is_new]
     slots = [slot for slot in Slot if any(key.slot == slot for key in revoked)]
     if slots:
-        names = " and ".join(slot.label.lower() for slot in slots)
-        notices.notify_key_managers_of(
-            revoked[0].license,
-            what=f"revoked the {names} key{'s' if slots[1:] else ''}",
+        license = revoked[0].license
+        which = "Both keys" if slots[1:] else f"{slots[0].label} key"
+        notices.notify_of_keys(
+            license,
+            what=f"{which} of {license.subscription.name} {'were' if slots[1:] else 'was'} revoked",
+            reason=reason,
             actor=actor,
             consequence=CONSEQUENCES if slots[1:] else CONSEQUENCE,
         )

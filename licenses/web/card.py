@@ -1,8 +1,7 @@
 """What the License Keys card shows and offers."""
 
-import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.utils import timezone
 
@@ -11,9 +10,10 @@ from licenses.flows.signing import expiry
 from licenses.holder_name import has_braces
 from licenses.models import License, LicenseKey, Slot
 from licenses.web.configuration import Configuration, configurations
+from portal.core.dates import days_until
 from portal.core.refusal import Refused
 from portal.tenants.models import Member, Role
-from subscriptions.models import EXPIRY_NOTICE, BillingPeriod, State, Subscription
+from subscriptions.models import State, Subscription
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,13 +128,8 @@ def key_state(key: LicenseKey, subscription: Subscription, now: datetime) -> Key
         return EXPIRED
     if subscription.state_at(now) != State.ACTIVE:
         return NOT_ACCEPTED
-    notice = EXPIRY_NOTICE[BillingPeriod(subscription.plan.billing_period)]
-    return EXPIRES_SOON if key.expires_at - now <= notice else VALID
-
-
-def days_until(moment: datetime, now: datetime) -> int:
-    """Return the days left, rounded up as in `expires_in`; 0 once the moment has passed."""
-    return max(math.ceil((moment - now) / timedelta(days=1)), 0)
+    soon = subscription.plan.expires_soon(key.expires_at, now)
+    return EXPIRES_SOON if soon else VALID
 
 
 def worst(states: list[KeyBadge]) -> KeyBadge:

@@ -9,7 +9,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from licenses.web import card as cards
-from subscriptions.models import EXPIRY_NOTICE, BillingPeriod, State
+from portal.core.dates import days_until
+from subscriptions.models import State
 
 register = template.Library()
 
@@ -54,11 +55,9 @@ def listed_state(subscription: Any) -> cards.KeyBadge | None:
         return cards.EXPIRED
     if subscription.effective_state != State.ACTIVE:
         return cards.NOT_ACCEPTED
-    if expires_at - now > EXPIRY_NOTICE[BillingPeriod(subscription.plan.billing_period)]:
+    if not subscription.plan.expires_soon(expires_at, now):
         return cards.VALID
-    return cards.KeyBadge(
-        label=f"Expires in {days(cards.days_until(expires_at, now))}", tone="warn"
-    )
+    return cards.KeyBadge(label=f"Expires in {days(days_until(expires_at, now))}", tone="warn")
 
 
 @register.filter

@@ -29,6 +29,7 @@ from licenses.models import License, LicensedSubscriptions, LicenseKey, Slot
 from licenses.web.card import license_card
 from licenses.web.forms import CheckForm, DeleteForm, GenerateForm, ResetForm
 from licenses.web.inspection import inspect
+from licenses.web.need import need_of
 from portal.accounts.proof import kept_form, purpose, recent_proof
 from portal.activity.models import LogEntry
 from portal.core.refusal import Refused
@@ -56,9 +57,11 @@ def detail(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
         pk=subscription_id,
     )
     events = LogEntry.objects.for_tenant(request.tenant.pk).for_subscription(subscription.pk)
+    card = license_card(subscription, request.member, hands_out=not request.support_view)
     context = {
         "subscription": subscription,
-        "card": license_card(subscription, request.member, hands_out=not request.support_view),
+        "card": card,
+        "need": need_of(subscription, card, request.member),
         "events": events[:MAX_EVENTS],
         "may_manage": request.member.may(Role.MANAGER),
     }

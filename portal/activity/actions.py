@@ -43,6 +43,7 @@ class Action(TextChoices):
     IDENTITY_DISCONNECTED = "person.identity_disconnected", "Identity provider disconnected"
     TENANT_CREATED = "tenant.created", "Tenant created"
     TENANT_CHANGED = "tenant.changed", "Tenant changed"
+    NOTIFICATIONS_CHANGED = "tenant.notifications_changed", "Notifications changed"
     MEMBER_INVITED = "member.invited", "Member invited"
     INVITATION_RESENT = "invitation.resent", "Invitation sent again"
     INVITATION_REVOKED = "invitation.revoked", "Invitation revoked"

@@ -189,16 +189,14 @@ class Environment:
         return path
 
     def address(self, name: str, default: str) -> str:
-        """Return the address of a page, https://… or http://…."""
+        """Return the address of a page, https://… or http://…; empty where the default is."""
         value = self.text(name, default)
+        if not value:
+            return value
         parts = self._split(name, value, "must be an address such as https://shop.example.com.")
         if parts and (parts.scheme not in DEFAULT_PORTS or not _host(parts) or " " in value):
             self._mistake(name, "must be an address such as https://shop.example.com.")
         return value
-
-    def page(self, name: str) -> str:
-        """Return the address of a page, https://… or http://…; empty when there is none."""
-        return self.address(name, "") if self.text(name, "") else ""
 
     def email_address(self, name: str) -> str:
         """Return an email address, name@example.com; empty when there is none."""

@@ -1,5 +1,6 @@
 """Moments as people read and write them: read in the active zone, which is UTC but for pages."""
 
+import math
 import re
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, override
@@ -50,6 +51,11 @@ def zone_label(at: datetime) -> str:
     hours, minutes_left = divmod(abs(minutes), 60)
     sign = "+" if minutes > 0 else MINUS
     return f"UTC{sign}{hours}" + (f":{minutes_left:02}" if minutes_left else "")
+
+
+def days_until(at: datetime, now: datetime) -> int:
+    """Return the days left, rounded up as in `expires_in`; 0 once the moment has come."""
+    return max(math.ceil((at - now) / timedelta(days=1)), 0)
 
 
 class DayFormField(forms.DateField):

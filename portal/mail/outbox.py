@@ -10,6 +10,7 @@ import smtplib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, override
 from uuid import UUID
@@ -40,6 +41,12 @@ MAX_TRIED_FOR = timedelta(days=7)
 MAX_KEPT_FOR = timedelta(days=30)
 """How long the record of a mail that was sent or given up is kept, without its text."""
 
+FOOTER = "\n\n-- \n"
+"""What stands between a mail and its footer (RFC 3676 4.3)."""
+
+MAX_LABEL = 40
+"""Most characters of a line that labels the button below it."""
+
 MAX_BATCH = 100
 """Most mails over one connection: servers close connections that last too long."""
 
@@ -61,16 +68,19 @@ def queue(
     subject: str,
     template: str,
     context: dict[str, Any],
+    footer: str = "",
     tenant_id: UUID | None = None,
     once: str | None = None,
 ) -> None:
     """Put one mail into the outbox, in the caller's transaction.
 
-    `template` names `templates/mail/<template>.txt`, which gets `site_context` too.
-    `once` names what is sent only once: a second mail of that name is not made.
+    `template` names `templates/mail/<template>.txt`, which gets `site_context` too; `footer` says
+    below it why somebody gets the mail, otherwise it says where it comes from. `once` names what is
+    sent only once: a second mail of that name is not made.
     """
     text = render_to_string(f"mail/{template}.txt", context | site_context())
-    mail = composed(to=to, subject=subject, text=text)
+    footer = footer or f"{settings.PORTAL_NAME}\n{settings.PUBLIC_URL}"
+    mail = composed(to=to, subject=subject, text=f"{text.strip()}{FOOTER}{footer}")
     mail.tenant_id, mail.dedupe_key = tenant_id, once
     prepared = _prepared.get()
     if prepared is None:
@@ -105,17 +115,53 @@ def store(mails: list[Outbox]) -> None:
 def composed(*, to: str, subject: str, text: str) -> Outbox:
     """Return a mail, not stored yet, as text and as the same in HTML.
 
-    Only links to the portal become links in the HTML, so that a name that somebody chose cannot
-    pose as one. A subject is cut to the length of its column: names in it may be long.
+    A paragraph that is only a link becomes a button, labelled by the line before it ("Open the
+    subscription:"). Only links to the portal become links in the HTML, so that a name that somebody
+    chose cannot pose as one. A subject is cut to the length of its column: names in it may be long.
     """
     subject, text = Truncator(" ".join(subject.split())).chars(200), text.strip()
-    blocks = [
-        (block, block.startswith(f"{settings.PUBLIC_URL}/") and not re.search(r"\s", block))
-        for block in re.split(r"\n\s*\n", text)
-    ]
-    context = {"name": settings.PORTAL_NAME, "subject": subject, "blocks": blocks}
+    body, _, footer = text.partition(FOOTER)
+    context = {
+        "name": settings.PORTAL_NAME,
+        "subject": subject,
+        "blocks": _blocks(body.removeprefix(f"{subject}.")),  # stands in the heading
+        "footer": _lines(footer),
+    }
     html = render_to_string("mail/base.html", context)
     return Outbox(to=to, subject=subject, text=text, html=html)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A paragraph of a mail in HTML: a button to `link`, or lines of which some are links.
+
+    `label` is the button's, or that of the button that follows the lines.
+    """
+
+    link: str = ""
+    label: str = ""
+    lines: list[tuple[str, bool]] = field(default_factory=list)
+
+
+def _blocks(text: str) -> list[Block]:
+    blocks: list[Block] = []
+    for paragraph in re.split(r"\n\s*\n", text.strip()):
+        lines = _lines(paragraph)
+        if len(lines) == 1 and lines[0][1]:
+            label = blocks.pop().label if blocks and blocks[-1].label else ""
+            blocks.append(Block(link=lines[0][0], label=label))
+        else:
+            lead = lines[0][0] if len(lines) == 1 else ""
+            label = lead[:-1] if lead.endswith(":") and len(lead) <= MAX_LABEL else ""
+            blocks.append(Block(lines=lines, label=label))
+    return blocks
+
+
+def _lines(paragraph: str) -> list[tuple[str, bool]]:
+    """Return the lines with whether each is a link to the portal."""
+    site = f"{settings.PUBLIC_URL}/"
+    lines = [line.strip() for line in paragraph.strip().splitlines()]
+    return [(line, line.startswith(site) and not re.search(r"\s", line)) for line in lines]
 
 
 class QueuedMail(EmailMultiAlternatives):

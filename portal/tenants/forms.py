@@ -11,12 +11,13 @@ from portal.accounts.models import User
 from portal.accounts.pending_identity import PendingIdentity
 from portal.activity.actions import grouped_choices
 from portal.activity.models import LogEntry
+from portal.core import email_addresses
 from portal.core.countries import country_choices
 from portal.core.dates import DayFormField
 from portal.core.email_addresses import EmailAddressFormField
 from portal.core.names import NameFormField
 from portal.tenants.country import is_country_fixed
-from portal.tenants.models import Member, Role, Tenant
+from portal.tenants.models import EXPIRY_DAYS, MAX_RECIPIENTS, Member, Role, Tenant, Topic
 
 
 class SignUpForm(forms.Form):
@@ -163,6 +164,52 @@ class DeleteAccountForm(forms.Form):
         if typed.casefold() != self.user.email.casefold():
             raise forms.ValidationError(f"That does not match. Type {self.user.email}.")
         return typed
+
+
+class NotificationsForm(forms.Form):
+    """Which mails the tenant gets, before an expiry how often, and who gets them besides."""
+
+    topics = forms.MultipleChoiceField(
+        label="Send mails when",
+        choices=Topic,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="They go to every owner and manager but the one who did it.",
+    )
+    expiry_days = forms.TypedMultipleChoiceField(
+        label="Days before license keys expire",
+        choices=[(days, f"{days} day{'' if days == 1 else 's'}") for days in EXPIRY_DAYS],
+        coerce=int,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="One more comes when they have expired. On monthly plans the first comes 7 days "
+        "before, on the community plan 30 days before.",
+    )
+    recipients = forms.CharField(
+        label="Also send them to",
+        required=False,
+        max_length=MAX_RECIPIENTS * 256,
+        widget=forms.Textarea(attrs={"rows": 4, "autocomplete": "off", "spellcheck": "false"}),
+        help_text=f"Addresses that need no account, such as a mailing list: one on each line, at "
+        f"most {MAX_RECIPIENTS}. Each mail to them has a link that stops all of them.",
+    )
+
+    def clean_recipients(self) -> list[str]:
+        """Return the addresses in the form in which they are stored, each once."""
+        text = self.cleaned_data["recipients"].replace(",", "\n").replace(";", "\n")
+        found = [line.strip() for line in text.splitlines() if line.strip()]
+        wrong = [line for line in found if not _is_address(line)]
+        if wrong:
+            raise forms.ValidationError(f"No mail can be sent to {wrong[0][:100]}.")
+        return list(dict.fromkeys(email_addresses.normalised(line).lower() for line in found))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        email_addresses.normalised(text)
+    except forms.ValidationError:
+        return False
+    return True
 
 
 DAY = {"type": "date"}

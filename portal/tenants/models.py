@@ -195,3 +195,82 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.email} to {self.tenant}"
+
+
+class Topic(models.TextChoices):
+    """What a tenant's mails are about; owners and managers choose which they want."""
+
+    EXPIRY = "expiry", "License keys expire"
+    KEYS = "keys", "License keys are generated, reset, deleted or revoked"
+    SUBSCRIPTION = (
+        "subscription",
+        "A subscription is suspended, resumed or ended, or its plan or end date changes",
+    )
+    MEMBERS = "members", "Members join or leave, or their roles change"
+
+
+EXPIRY_DAYS = (60, 30, 14, 7, 3, 1)
+"""Days before an expiry on which a mail can be sent; the longest that suit the plan count."""
+
+
+def all_topics() -> list[str]:
+    """Return the topics of a tenant that has chosen nothing."""
+    return list(Topic.values)
+
+
+def all_expiry_days() -> list[int]:
+    """Return the days of a tenant that has chosen nothing."""
+    return list(EXPIRY_DAYS)
+
+
+class NotificationPreferences(models.Model):
+    """Which mails the owners and managers of a tenant get; without a row all of them."""
+
+    tenant = models.OneToOneField(
+        Tenant, on_delete=models.CASCADE, primary_key=True, related_name="notification_preferences"
+    )
+    topics = models.JSONField(default=all_topics, blank=True)
+    expiry_days = models.JSONField(default=all_expiry_days, blank=True)
+
+    class Meta:
+        verbose_name_plural = "notification preferences"
+
+    def __str__(self) -> str:
+        return f"Notifications of {self.tenant}"
+
+
+MAX_RECIPIENTS = 10
+"""Addresses of a tenant that get its mails without an account."""
+
+
+class RecipientQuerySet(models.QuerySet["Recipient"]):
+    """Recipients, by whether they still get mails."""
+
+    def active(self) -> RecipientQuerySet:
+        """Return those that were neither removed nor have stopped the mails."""
+        return self.filter(ended_at=None).order_by("pk")
+
+
+class Recipient(models.Model):
+    """An address that gets a tenant's mails without an account, such as a mailing list."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="recipients")
+    email = EmailAddressField()
+    added_at = models.DateTimeField(default=timezone.now, editable=False)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RecipientQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                F("tenant"),
+                Lower("email"),
+                condition=Q(ended_at=None),
+                name="recipient_once",
+                violation_error_message="This address gets the mails already.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.email

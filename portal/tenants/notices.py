@@ -1,13 +1,36 @@
-"""Mails about events in a tenant, to the owners and managers who manage its license keys."""
+"""Mails about events in a tenant: to its owners and managers, and to whom they named besides."""
 
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.core import signing
 from django.db.models import QuerySet
+from django.urls import reverse
 
+from portal.core.actors import Actor, ActorKind
+from portal.core.links import public_link
 from portal.mail import outbox
 from portal.mail.models import Outbox
-from portal.tenants.models import Member, Role
+from portal.tenants.models import (
+    Member,
+    NotificationPreferences,
+    Recipient,
+    Role,
+    Tenant,
+    Topic,
+)
+
+SALT = "portal.notifications.stop"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """Who gets a mail, and the footer that says why; `name` is their own among all notices."""
+
+    email: str
+    footer: str
+    name: str
 
 
 def key_managers(tenant_id: UUID) -> QuerySet[Member]:
@@ -17,29 +40,115 @@ def key_managers(tenant_id: UUID) -> QuerySet[Member]:
     ).select_related("user")
 
 
-def notify_key_managers(
-    tenant_id: UUID, *, subject: str, template: str, once: str | None = None, **context: Any
-) -> None:
-    """Queue a mail to each owner and manager, in the caller's transaction.
+def by(actor: Actor) -> str:
+    """Return who acted, as customers know them."""
+    unnamed = {ActorKind.OPERATOR: "the vendor", ActorKind.SYSTEM: "the portal"}
+    return unnamed.get(actor.kind, actor.name)
 
-    `once` names a notice that each of them gets only once.
+
+def notify(
+    tenant_id: UUID,
+    *,
+    topic: Topic | None,
+    subject: str,
+    template: str = "news",
+    actor: Actor | None = None,
+    once: str | None = None,
+    **context: Any,
+) -> None:
+    """Queue a mail to everybody who gets mails of this topic, in the caller's transaction.
+
+    Whoever acted gets none. Without a topic it goes to all owners and managers, and to nobody
+    besides. `once` names a notice that each of them gets only once.
     """
-    for member in key_managers(tenant_id):
+    preferences = preferences_of(tenant_id)
+    if topic is not None and topic not in preferences.topics:
+        return
+    readers = _members(preferences.tenant, without=actor.user_id if actor else None)
+    if topic is not None:
+        readers += _recipients(preferences.tenant)
+    for reader in readers:
         outbox.queue(
-            to=member.user.email,
+            to=reader.email,
             subject=subject,
             template=template,
             context=context,
+            footer=reader.footer,
             tenant_id=tenant_id,
-            once=once and _name(once, member),
+            once=once and f"{once}:{reader.name}",
         )
 
 
+def notify_of_members(tenant: Tenant, news: str, *, actor: Actor) -> None:
+    """Queue a mail that somebody joined, left, or has another role."""
+    notify(
+        tenant.pk,
+        topic=Topic.MEMBERS,
+        actor=actor,
+        subject=news,
+        what=f"{news}.",
+        lead="See the members",
+        link=public_link(reverse("tenant:detail")),
+    )
+
+
+def preferences_of(tenant_id: UUID) -> NotificationPreferences:
+    """Return what the tenant has chosen, or the defaults, not stored."""
+    tenant = Tenant.objects.select_related("notification_preferences").get(pk=tenant_id)
+    try:
+        return tenant.notification_preferences
+    except NotificationPreferences.DoesNotExist:
+        return NotificationPreferences(tenant=tenant)
+
+
 def were_notified(tenant_id: UUID, *, once: str) -> bool:
-    """Return whether a current owner or manager got the notice that `once` names."""
-    names = [_name(once, member) for member in key_managers(tenant_id)]
+    """Return whether anybody who gets the tenant's mails now got the notice that `once` names."""
+    tenant = Tenant.objects.get(pk=tenant_id)
+    readers = _members(tenant, without=None) + _recipients(tenant)
+    names = [f"{once}:{reader.name}" for reader in readers]
     return Outbox.objects.filter(dedupe_key__in=names).exists()
 
 
-def _name(once: str, member: Member) -> str:
-    return f"{once}:{member.user_id}"
+def _members(tenant: Tenant, *, without: UUID | None) -> list[Reader]:
+    choose = public_link(reverse("tenant:notifications"))
+    return [
+        Reader(
+            email=member.user.email,
+            footer=f"You get this mail as {'an' if member.role == Role.OWNER else 'a'} "
+            f"{member.role} of {tenant}. Choose which mails are sent:\n{choose}",
+            name=str(member.user_id),
+        )
+        for member in key_managers(tenant.pk)
+        if member.user_id != without
+    ]
+
+
+def _recipients(tenant: Tenant) -> list[Reader]:
+    return [
+        Reader(
+            email=recipient.email,
+            footer=stop_footer(recipient, tenant),
+            name=f"recipient {recipient.pk}",
+        )
+        for recipient in Recipient.objects.active().filter(tenant=tenant)
+    ]
+
+
+def stop_footer(recipient: Recipient, tenant: Tenant) -> str:
+    """Return the footer of a mail to somebody who needs no account to stop it."""
+    link = public_link(reverse("stop_notifications", args=[signed(recipient)]))
+    return f"{tenant} chose to have this mail sent to {recipient.email}. Stop these mails:\n{link}"
+
+
+def signed(recipient: Recipient) -> str:
+    """Return what a link to stop the mails holds: it names the recipient and cannot be guessed."""
+    return signing.dumps(recipient.pk, salt=SALT)
+
+
+def recipient_of(token: str) -> Recipient | None:
+    """Return the recipient that a link names, or None if the link or the recipient is no more."""
+    try:
+        key = signing.loads(token, salt=SALT)
+    except signing.BadSignature:
+        return None
+    return Recipient.objects.active().select_related("tenant").filter(pk=key).first()

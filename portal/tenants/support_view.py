@@ -91,18 +91,21 @@ def end(request: HttpRequest, *, actor: Actor, how: str) -> Tenant | None:
     return ended.tenant
 
 
+CLOSED = ("accounts/", "invitations/", "notifications/", "objections/")
+"""How addresses begin that are open to everybody, and closed in a support view."""
+
+
 def is_unaffected(request: HttpRequest, view: Any) -> bool:
     """Return whether an address is the same with and without a support view.
 
     The admin is the operator's own work, and signing out is always possible. Pages that are open
-    to everybody show no tenant, except account pages, invitations and the pages that cancel a
-    change.
+    to everybody show no tenant, except account pages and those that links of mails lead to.
     """
     match = request.resolver_match
     if match is None or match.app_names[:1] == ["admin"] or match.view_name == "account_logout":
         return True
     is_open = not getattr(view, "login_required", True)
-    return is_open and not match.route.startswith(("accounts/", "invitations/", "objections/"))
+    return is_open and not match.route.startswith(CLOSED)
 
 
 def may_answer(request: HttpRequest, view: Any) -> bool:

@@ -3,6 +3,7 @@
 from django.urls import path
 
 import portal.core.numbers  # noqa: F401 (makes <id:...>)
+from portal.tenants.views import notifications
 from portal.tenants.views import tenant as views
 
 app_name = "tenant"
@@ -15,6 +16,7 @@ urlpatterns = [
     path("members/<id:member_id>/role/", views.change, name="change_role"),
     path("members/<id:member_id>/remove/", views.remove, name="remove_member"),
     path("hand-over/", views.hand_over_ownership, name="hand_over"),
+    path("notifications/", notifications.choose, name="notifications"),
     path("leave/", views.leave, name="leave"),
     path("switch/", views.switch, name="switch"),
 ]

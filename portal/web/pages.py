@@ -14,6 +14,7 @@ from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 from django_htmx.middleware import HtmxDetails
 
 from portal.core.dates import zone_label
+from portal.core.links import support_link
 from portal.programs.limits import Limit
 
 THEMES = {"dark", "light"}
@@ -46,9 +47,8 @@ def site_context(request: HttpRequest) -> dict[str, Any]:
 
 def _footer_links() -> list[tuple[str, str]]:
     """Return text and address of each link that the settings have."""
-    email = settings.SUPPORT_EMAIL and f"mailto:{settings.SUPPORT_EMAIL}"
     links = [
-        ("Help", settings.SUPPORT_URL or email),
+        ("Help", support_link()),
         ("Status", settings.STATUS_URL),
         ("Terms", settings.TERMS_URL),
         ("Privacy", settings.PRIVACY_URL),

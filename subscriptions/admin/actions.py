@@ -16,6 +16,8 @@ from subscriptions.flows.change_plan import CONSEQUENCE, change_subscription_pla
 from subscriptions.flows.extend import extend_subscription
 from subscriptions.models import Plan, State, Subscription
 
+TOLD = "Owners and managers get a mail with the reason."
+
 
 class EndForm(ReasonForm):
     """When the subscription ends."""
@@ -73,14 +75,15 @@ ACTIONS = (
         "suspend",
         "Suspend",
         "Active subscriptions are suspended: every check of their license keys is refused, and "
-        "terminals do not start, until they resume.",
+        f"terminals do not start, until they resume. {TOLD}",
         suspend_resume_end.suspend_subscription,
         is_possible=_is(State.ACTIVE),
     ),
     _action(
         "resume",
         "Resume",
-        "Suspended subscriptions become active again: their license keys pass checks again.",
+        "Suspended subscriptions become active again: their license keys pass checks again. "
+        f"{TOLD}",
         suspend_resume_end.resume_subscription,
         is_possible=_is(State.SUSPENDED),
     ),
@@ -88,15 +91,15 @@ ACTIONS = (
         "extend",
         "Set the end date",
         "The subscription ends at this date. One whose end date has passed comes back to life. "
-        "License keys that exist keep their expiry; Reset signs keys up to the new end.",
+        "License keys that exist keep their expiry; Reset signs keys up to the new end. "
+        f"{TOLD}",
         extend_subscription,
         form=EndForm,
     ),
     _action(
         "change_plan",
         "Change the plan",
-        f"The subscription gets another plan. {CONSEQUENCE} Owners and managers get a mail that "
-        "says so.",
+        f"The subscription gets another plan. {CONSEQUENCE} {TOLD}",
         change_subscription_plan,
         form=PlanForm,
     ),
@@ -104,7 +107,7 @@ ACTIONS = (
         "end",
         "End",
         "The subscription ends now, for good: every check of its license keys is refused, and "
-        "nothing brings it back.",
+        f"nothing brings it back. {TOLD}",
         suspend_resume_end.end_subscription,
         is_dangerous=True,
         is_possible=lambda subscription: subscription.state != State.ENDED,

@@ -6,11 +6,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from portal.core.actors import Actor
-from portal.core.links import public_link
 from portal.core.locking import lock
 from portal.core.refusal import Refused
-from portal.tenants.notices import notify_key_managers
-from subscriptions.flows.changes import change_and_record
+from subscriptions.flows.changes import change_and_record, notify_of_subscription
 from subscriptions.models import Plan, State, Subscription
 
 CONSEQUENCE = (
@@ -42,13 +40,11 @@ def change_subscription_plan(
         raise Refused(f"The plan {plan} is not offered. Choose another.", field="plan")
     before = locked.plan
     change_and_record(locked, {"plan": plan}, actor=actor, reason=reason, now=now)
-    notify_key_managers(
-        locked.tenant_id,
-        subject=f"{locked.name}: another plan",
-        template="plan",
-        subscription=locked,
-        before=before,
+    notify_of_subscription(
+        locked,
+        what=f"Plan of {locked.name} was changed from {before.name} to {plan.name}",
+        actor=actor,
+        reason=reason,
         consequence=CONSEQUENCE,
-        link=public_link(locked.get_absolute_url()),
     )
     return locked

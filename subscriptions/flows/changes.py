@@ -1,4 +1,4 @@
-"""What all flows that change a subscription end with."""
+"""What flows that change a subscription end with: the log row, and the mail."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,6 +7,9 @@ from portal.activity.actions import Action
 from portal.activity.changes import change
 from portal.activity.entries import record
 from portal.core.actors import Actor
+from portal.core.links import public_link, support_link
+from portal.tenants.models import Topic
+from portal.tenants.notices import by, notify
 from subscriptions.models import Subscription
 
 
@@ -33,3 +36,25 @@ def change_and_record(
             details=details,
             now=now,
         )
+
+
+def notify_of_subscription(
+    locked: Subscription, *, what: str, actor: Actor, reason: str, consequence: str
+) -> None:
+    """Queue a mail about a change of the subscription, in the flow's transaction.
+
+    `what` is the news but for who did it, such as "Subscription Field tools was suspended".
+    """
+    news = f"{what} by {by(actor)}"
+    notify(
+        locked.tenant_id,
+        topic=Topic.SUBSCRIPTION,
+        actor=actor,
+        subject=news,
+        what=f"{news}.",
+        reason=reason,
+        consequence=consequence,
+        support=support_link().removeprefix("mailto:"),
+        lead="Open the subscription",
+        link=public_link(locked.get_absolute_url()),
+    )

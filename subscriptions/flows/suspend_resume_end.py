@@ -8,8 +8,19 @@ from django.utils import timezone
 from portal.core.actors import Actor
 from portal.core.locking import lock
 from portal.core.refusal import Refused
-from subscriptions.flows.changes import change_and_record
+from subscriptions.flows.changes import change_and_record, notify_of_subscription
 from subscriptions.models import State, Subscription
+
+WORDS = {State.SUSPENDED: "suspended", State.ACTIVE: "resumed", State.ENDED: "ended"}
+
+CONSEQUENCES = {
+    State.SUSPENDED: "Terminals do not start, because every check of its license keys is refused. "
+    "The same keys pass again once the subscription is resumed.",
+    State.ACTIVE: "Its license keys pass checks again, and terminals start on them.",
+    State.ENDED: "Terminals do not start on its license keys any more, and nothing brings it back. "
+    "To go on, buy a subscription, generate its license keys and install them.",
+}
+"""What a customer should know, and do, after the change to each state."""
 
 
 def suspend_subscription(
@@ -64,4 +75,13 @@ def _move(
     if after == State.SUSPENDED and locked.state_at(now) == State.ENDED:
         raise Refused("This subscription has ended; it cannot be suspended.")
     change_and_record(locked, {"state": after}, actor=actor, reason=reason, now=now)
+    locked.state_since, locked.state_reason = now, reason
+    locked.save(update_fields=["state_since", "state_reason"])
+    notify_of_subscription(
+        locked,
+        what=f"Subscription {locked.name} was {WORDS[after]}",
+        actor=actor,
+        reason=reason,
+        consequence=CONSEQUENCES[after],
+    )
     return locked

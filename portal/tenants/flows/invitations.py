@@ -31,6 +31,7 @@ from portal.tenants.models import (
     Tenant,
     validate_tenant_name,
 )
+from portal.tenants.notices import notify_of_members
 
 MAX_A_DAY = 20
 """Invitations of one tenant in 24 hours: its owners must not send mail to the whole world."""
@@ -169,6 +170,8 @@ def join_as_user(
         details={"email": locked.email, "role": locked.role},
         now=now,
     )
+    news = f"{user} joined {tenant} as {member.get_role_display().lower()}"
+    notify_of_members(tenant, news, actor=actor)
     return member
 
 
@@ -230,7 +233,10 @@ def _refuse_unless_invitable(tenant: Tenant, email: str, now: datetime) -> None:
 
 
 def _queue_mail(invitation: Invitation, secret: str, actor: Actor) -> None:
-    """Put the mail with the link into the outbox. It names the sender with the verified address."""
+    """Put the mail with the link into the outbox.
+
+    It names the sender by the verified address too: anybody may call themselves anything.
+    """
     context = {
         "inviter": f"{actor.name} ({actor.email})",
         "tenant": invitation.tenant.name,
@@ -241,7 +247,7 @@ def _queue_mail(invitation: Invitation, secret: str, actor: Actor) -> None:
     }
     outbox.queue(
         to=invitation.email,
-        subject=f"Invitation to {invitation.tenant.name}",
+        subject=f"{actor.name} invites you to {invitation.tenant.name}",
         template="invitation",
         context=context,
         tenant_id=invitation.tenant_id,

@@ -9,6 +9,7 @@ from portal.core.actors import Actor, ActorKind
 from portal.core.locking import lock
 from portal.core.refusal import Refused
 from portal.tenants.models import Member, Role, Tenant
+from portal.tenants.notices import by, notify_of_members
 
 
 @transaction.atomic
@@ -28,6 +29,8 @@ def change_role(*, member: Member, role: Role, actor: Actor) -> Member:
         tenant_id=locked.tenant_id,
         details=_who(locked) | changes,
     )
+    news = f"Role of {locked.user} in {locked.tenant} was changed to {role.label.lower()}"
+    notify_of_members(locked.tenant, f"{news} by {by(actor)}", actor=actor)
     return locked
 
 
@@ -42,6 +45,8 @@ def remove_member(*, member: Member, actor: Actor) -> None:
     details = _who(locked) | {"role": locked.role}
     locked.delete()
     record(actor=actor, action=Action.MEMBER_REMOVED, tenant_id=locked.tenant_id, details=details)
+    news = f"{locked.user} was removed from {locked.tenant} by {by(actor)}"
+    notify_of_members(locked.tenant, news, actor=actor)
 
 
 @transaction.atomic
@@ -53,6 +58,7 @@ def leave_tenant(*, tenant: Tenant, actor: Actor) -> None:
     details = _who(own) | {"role": own.role}
     own.delete()
     record(actor=actor, action=Action.MEMBER_LEFT, tenant_id=tenant.pk, details=details)
+    notify_of_members(own.tenant, f"{own.user} left {own.tenant}", actor=actor)
 
 
 @transaction.atomic
@@ -77,6 +83,8 @@ def hand_over(*, to: Member, actor: Actor) -> Member:
         tenant_id=new.tenant_id,
         details=_who(new),
     )
+    news = f"{new.tenant} was handed over to {new.user} by {by(actor)}"
+    notify_of_members(new.tenant, news, actor=actor)
     return new
 
 

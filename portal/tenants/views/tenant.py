@@ -51,6 +51,7 @@ def detail(request: TenantRequest) -> HttpResponse:
         "invitations": invitations.with_openness() if is_owner else [],
         "is_owner": is_owner,
         "is_last_owner": is_owner and request.member.is_last_owner(),
+        "may_manage": request.member.may(Role.MANAGER),
     }
     return page(request, "tenant/detail.html", context, fragment="tenant")
 

@@ -14,6 +14,7 @@ from licenses.models import KeyState, License, LicensedSubscriptions, Slot
 from licenses.models.subscriptions import read_license_state
 from licenses.web import card as cards
 from licenses.web.license_tags import listed_state
+from portal.core.dates import days_until
 from portal.tenants.models import Role, Tenant
 from subscriptions.models import Plan, State, Subscription
 from tests.support.answers import ids
@@ -229,7 +230,7 @@ def test_the_card_shows_the_worse_of_its_two_keys(secondary, expected, make_issu
     ],
 )
 def test_begun_days_are_counted_whole(left, days):
-    assert cards.days_until(NOW + left, NOW) == days
+    assert days_until(NOW + left, NOW) == days
 
 
 class Text(HTMLParser):
@@ -261,68 +262,6 @@ def test_the_card_says_when_a_key_expires(left, expected, make_issued, viewer_cl
     address = reverse("subscriptions:detail", args=[license.subscription_id])
     text = str(Text(viewer_client.get(address).content.decode()))
     assert text.count(expected) == 2
-
-
-# A subscription that was renewed
-
-
-RENEWED = "The subscription was renewed after this key was signed"
-
-
-@pytest.fixture
-def cut_short(clock, contoso, signing_key_of_may) -> License:
-    """Keys of 9 days, since the subscription ended then, of a plan of 31."""
-    subscription = make_subscription(tenant=contoso, ends_at=NOW + timedelta(days=9))
-    return make_license(
-        subscription=subscription, issued_at=NOW, expires_at=NOW + timedelta(days=9)
-    )
-
-
-def text_of(client, license: License) -> str:
-    return str(Text(client.get(license.subscription.get_absolute_url()).content.decode()))
-
-
-@pytest.mark.parametrize(
-    ("ends_at", "expected"),
-    [
-        (NOW + timedelta(days=20), "21 Jun 2026"),
-        (NOW + timedelta(days=300), "2 Jul 2026"),
-        (None, "2 Jul 2026"),
-    ],
-)
-def test_after_a_renewal_each_key_says_that_a_reset_gives_the_longer_date(
-    ends_at, expected, cut_short, manager, viewer, client_for
-):
-    assert RENEWED not in text_of(client_for(manager), cut_short)
-    Subscription.objects.update(ends_at=ends_at)
-    told = (
-        f"{RENEWED} The key keeps its expiry. A reset of this slot gives one that expires "
-        f"{expected} ."
-    )
-    managers, viewers = (text_of(client_for(user), cut_short) for user in (manager, viewer))
-    assert managers.count(told) == viewers.count(told) == 2
-    who = "A manager or owner of Contoso can reset it."
-    assert (managers.count(who), viewers.count(who)) == (0, 2)
-
-
-def test_a_renewed_subscription_says_so_where_a_reset_is_possible_and_is_of_use(
-    cut_short, manager, client_for
-):
-    client = client_for(manager)
-    Subscription.objects.update(ends_at=NOW + timedelta(days=20))
-    primary = cut_short.keys.filter(slot=Slot.PRIMARY)
-    primary.update(issued_at=NOW - timedelta(days=1), expires_at=NOW)
-    assert text_of(client, cut_short).count(RENEWED) == 2
-    primary.update(revoked_at=NOW)
-    assert text_of(client, cut_short).count(RENEWED) == 1
-    for change in (
-        {"ends_at": NOW + timedelta(days=8)},
-        {"ends_at": NOW},
-        {"state": State.SUSPENDED, "ends_at": None},
-        {"state": State.ACTIVE, "plan": Plan.objects.get(code="smb-yearly")},
-    ):
-        Subscription.objects.update(**change)
-        assert RENEWED not in text_of(client, cut_short)
 
 
 # Names with braces, from before they were refused

@@ -13,8 +13,8 @@ from django.utils import timezone
 from licenses.management.commands.run_worker import tasks
 from portal.mail import outbox
 from portal.mail.models import Outbox
-from portal.tenants.models import Role
-from portal.tenants.notices import notify_key_managers
+from portal.tenants.models import Role, Topic
+from portal.tenants.notices import notify
 from tests.support.accounts import make_member
 from tests.support.races import race
 from tests.support.smtp import MailServer
@@ -32,13 +32,12 @@ def server() -> Iterator[MailServer]:
 
 def queue(to: str = "jane@contoso.example", **more: Any) -> None:
     context = {
-        "actor": "Dana Ruiz",
-        "what": "reset the primary key",
-        "subscription": "Zoë <b>&</b> evil.example",
+        "what": "Primary key of Zoë <b>&</b> evil.example was reset by Dana Ruiz.",
         "consequence": "The old key has stopped working.",
+        "lead": "Open the subscription",
         "link": "http://localhost:8000/subscriptions/1/",
     }
-    outbox.queue(to=to, subject="Keys\nreset", template="license_keys", context=context, **more)
+    outbox.queue(to=to, subject="Keys\nreset", template="news", context=context, **more)
 
 
 def again() -> None:
@@ -182,7 +181,7 @@ def test_a_mail_is_given_up_after_a_week_and_operators_see_it(caplog):
 
 
 def test_a_subject_with_a_long_name_is_cut():
-    outbox.queue(to="jane@contoso.example", subject="N" * 300, template="license_keys", context={})
+    outbox.queue(to="jane@contoso.example", subject="N" * 300, template="news", context={})
     assert Outbox.objects.get().subject == "N" * 199 + "…"
 
 
@@ -272,7 +271,7 @@ def test_owners_and_managers_are_told_and_nobody_else(contoso, fabrikam):
     gone = make_member(tenant=contoso, role=Role.OWNER, email="gone@contoso.example")
     gone.is_active = False
     gone.save()
-    notify_key_managers(contoso.pk, subject="Hello", template="license_keys", link="")
+    notify(contoso.pk, topic=Topic.KEYS, subject="Hello")
     told = sorted(Outbox.objects.values_list("to", "tenant_id"))
     assert told == [
         ("manager@contoso.example", contoso.pk),

@@ -169,7 +169,7 @@ def test_another_plan_is_told_to_owners_and_managers(
     assert [mail.to for mail in mails] == ["manager@contoso.example", "owner@contoso.example"]
     assert "Reset is refused until they are deleted" in mails[0].text
     page = owner_client.get(reverse("subscriptions:detail", args=[row.pk])).content.decode()
-    assert "The plan has changed since these keys were generated" in page
+    assert "The plan has changed: delete both keys and generate new ones." in page
     assert license.keys.filter(revoked_at=None).count() == 2
 
 
@@ -204,20 +204,19 @@ def test_keys_of_a_license_are_revoked(slots, revoked, operator_client, signing_
 
 
 @pytest.mark.parametrize(
-    ("slots", "what"),
+    ("slots", "subject"),
     [
-        ("both", "revoked the primary and secondary keys"),
-        ("secondary", "revoked the secondary key"),
+        ("both", "Both keys of Field tools were revoked by the vendor"),
+        ("secondary", "Secondary key of Field tools was revoked by the vendor"),
     ],
 )
 def test_one_mail_tells_of_all_keys_that_were_revoked(
-    slots, what, operator_client, contoso, owner, signing_key
+    slots, subject, operator_client, contoso, owner, signing_key
 ):
     license = make_license(subscription=make_subscription(tenant=contoso, name="Field tools"))
     do(operator_client, [license], "revoke", slots=slots)
-    assert list(Outbox.objects.values_list("to", "subject")) == [
-        (owner.email, f"Field tools: {what}")
-    ]
+    assert list(Outbox.objects.values_list("to", "subject")) == [(owner.email, subject)]
+    assert f"Reason: {WHY}" in Outbox.objects.get().text
     do(operator_client, [license], "revoke", slots=slots)
     assert Outbox.objects.count() == 1
 

@@ -38,7 +38,7 @@ def test_an_invitation_is_mailed_and_only_a_hash_of_its_secret_kept(owner, conto
     invitation = invited(contoso, owner, "New@Contoso.Example")
     mail = Outbox.objects.get()
     assert (invitation.email, mail.to) == (NEW, NEW)
-    assert mail.subject == "Invitation to Contoso"
+    assert mail.subject == "Owner invites you to Contoso"
     assert mail.text.startswith(
         "Owner (owner@contoso.example) invites you to become manager of Contoso in the License "
         "Portal."
@@ -56,7 +56,7 @@ def test_a_name_is_text_in_the_mail_and_no_markup(owner, contoso):
     invited(contoso, owner)
     mail = Outbox.objects.get()
     assert (mail.subject, "of A & B <b>Ltd</b> in" in mail.text) == (
-        "Invitation to A & B <b>Ltd</b>",
+        "Owner invites you to A & B <b>Ltd</b>",
         True,
     )
     assert "of A &amp; B &lt;b&gt;Ltd&lt;/b&gt; in" in mail.html

@@ -174,7 +174,8 @@ class TestStanding:
         if after is None:
             assert (row(subscription), log()) == (before, [])
             return
-        assert row(subscription) == before | {"state": after}
+        why = {"state_since": NOW, "state_reason": "Late."}
+        assert row(subscription) == before | {"state": after} | why
         assert log() == [
             {
                 "at": NOW,
@@ -208,6 +209,8 @@ class TestStartCommunity:
             "activated_at": NOW,
             "activated_by_id": ada.user_id,
             "is_self_started": True,
+            "state_since": None,
+            "state_reason": "",
             "labels": "",
             "note": "",
         }

@@ -1,0 +1,235 @@
+"""What a subscription needs most: a sentence, and the one action that helps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils import timezone
+
+from licenses.models import Slot
+from licenses.reminders import ends_with, in_days, what_to_do, which_keys
+from licenses.web.card import Card, SlotView
+from portal.core.dates import days_until
+from portal.core.links import support_link
+from portal.tenants.models import Member, Role
+from subscriptions.models import State, Subscription
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """The action of a banner: `opens` a dialog, `posts` at once, or follows a link."""
+
+    label: str
+    address: str
+    opens: bool = False
+    posts: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """The banner on top of a subscription's page.
+
+    Its title is `title`, then the moment `at`, if there is one, then `rest`.
+    """
+
+    kind: str
+    tone: str
+    title: str
+    sentence: str
+    at: datetime | None = None
+    rest: str = ""
+    reason: str = ""
+    action: Step | None = None
+
+
+def need_of(
+    subscription: Subscription, card: Card, member: Member, *, now: datetime | None = None
+) -> Need | None:
+    """Return the gravest of what the member should know or do, or None when all is well."""
+    now = now or timezone.now()
+    state = subscription.state_at(now)
+    if state == State.ENDED:
+        return _ended(subscription, card, now)
+    if state == State.SUSPENDED:
+        return _suspended(subscription, card)
+    manages = member.may(Role.MANAGER)
+    if state == State.PENDING:
+        need: Need | None = _pending(subscription)
+    else:
+        need = _of_keys(subscription, card, now)
+    if need is None or manages:
+        return need
+    sentence = f"{need.sentence} A manager or owner of {member.tenant} can do that."
+    helps = need.action if need.action and not (need.action.opens or need.action.posts) else None
+    return replace(need, sentence=sentence, action=helps)
+
+
+def _ended(subscription: Subscription, card: Card, now: datetime) -> Need:
+    ends = [subscription.ends_at] if subscription.ends_at and subscription.ends_at <= now else []
+    is_stored = subscription.state == State.ENDED
+    if is_stored and subscription.state_since:
+        ends.append(subscription.state_since)
+    at = min(ends, default=None)
+    keys = "Terminals do not start on its license keys. " if card.license else ""
+    return Need(
+        kind="ended",
+        tone="bad",
+        title="This subscription ended on" if at else "This subscription has ended",
+        at=at,
+        sentence=f"{keys}To go on, buy a subscription, generate its license keys and install them.",
+        reason=subscription.state_reason if is_stored else "",
+        action=Step(label="Buy a subscription", address=settings.BUY_URL),
+    )
+
+
+def _suspended(subscription: Subscription, card: Card) -> Need:
+    since, help_at = subscription.state_since, support_link()
+    return Need(
+        kind="suspended",
+        tone="bad",
+        title="The vendor suspended this subscription on"
+        if since
+        else "The vendor suspended this subscription",
+        at=since,
+        sentence="Terminals do not start, because every check of its license keys is refused. The "
+        "same keys pass again once the subscription is resumed."
+        if card.license
+        else "License keys can be generated once the subscription is resumed.",
+        reason=subscription.state_reason if since else "",
+        action=Step(label="Ask for help", address=help_at) if help_at else None,
+    )
+
+
+def _pending(subscription: Subscription) -> Need:
+    return Need(
+        kind="pending",
+        tone="info",
+        title="Please confirm your subscription details and activate it",
+        sentence="License keys can be generated once the subscription is active.",
+        action=Step(
+            label="Activate my Subscription",
+            address=reverse("subscriptions:activate", args=[subscription.pk]),
+            posts=True,
+        ),
+    )
+
+
+def _of_keys(subscription: Subscription, card: Card, now: datetime) -> Need | None:
+    revoked = [view for view in card.slots if view.key.revoked_at is not None]
+    good = [view for view in card.slots if view.key.revoked_at is None]
+    expired = [view for view in good if view.key.expires_at <= now]
+    soon = [v for v in good if subscription.plan.expires_soon(v.key.expires_at, now)]
+    if expired:
+        return _lost(subscription, card, expired, "expired")
+    if revoked:
+        return _lost(subscription, card, revoked, "revoked")
+    if soon:
+        return _expiring(subscription, card, soon, now)
+    if card.plan_changed:
+        return Need(
+            kind="plan_changed",
+            tone="warn",
+            title="The plan has changed since these keys were generated",
+            sentence="They work until they expire and cannot be reset. Delete them and generate "
+            f"new ones to get keys of the plan {subscription.plan.name}.",
+            action=_delete(subscription),
+        )
+    return _renewed(subscription, [view for view in card.slots if view.resets_until])
+
+
+def _lost(subscription: Subscription, card: Card, views: list[SlotView], how: str) -> Need:
+    """Return what to do about keys on which no terminal starts."""
+    keys, slots = [view.key for view in views], [view.slot for view in views]
+    moments = [key.expires_at if how == "expired" else key.revoked_at for key in keys]
+    was = "" if how == "expired" else "were " if slots[1:] else "was "
+    to_do = what_to_do(slots, plan_changed=card.plan_changed, with_subscription=False)
+    return Need(
+        kind=how,
+        tone="bad",
+        title=f"{which_keys(slots)} {was}{how} on",
+        at=max(at for at in moments if at is not None),
+        sentence=f"Terminals do not start on {'them' if slots[1:] else 'it'}. {to_do}",
+        action=_delete(subscription) if card.plan_changed else _reset(subscription, views),
+    )
+
+
+def _expiring(subscription: Subscription, card: Card, soon: list[SlotView], now: datetime) -> Need:
+    days = min(days_until(view.key.expires_at, now) for view in soon)
+    views = [view for view in soon if days_until(view.key.expires_at, now) == days]
+    slots, at = [view.slot for view in views], min(view.key.expires_at for view in views)
+    with_subscription = ends_with(views[0].key, subscription)
+    to_do = what_to_do(slots, plan_changed=card.plan_changed, with_subscription=with_subscription)
+    if card.plan_changed:
+        action: Step | None = _delete(subscription)
+    elif with_subscription:
+        action = Step(label="Renew the subscription", address=settings.BUY_URL)
+    else:
+        action = _reset(subscription, views)
+        to_do, action = _other_first(subscription, card, soon, (to_do, action))
+    return Need(
+        kind="expiring",
+        tone="warn",
+        title=f"{which_keys(slots)} {'expire' if slots[1:] else 'expires'} on",
+        at=at,
+        rest=f", {in_days(days)}",
+        sentence=to_do,
+        action=action,
+    )
+
+
+def _other_first(
+    subscription: Subscription,
+    card: Card,
+    soon: Sequence[SlotView],
+    otherwise: tuple[str, Step | None],
+) -> tuple[str, Step | None]:
+    """Return that the other key is to be in use first, if it is new and no terminal has it yet."""
+    others = [view for view in card.slots if view not in soon]
+    if not others or others[0].key.last_checked_at is not None:
+        return otherwise
+    other, old = others[0].slot, others[0].slot.other
+    name, then = other.label.lower(), f"then reset the {old.label.lower()} key."
+    if others[0].key.last_downloaded_at is not None or not others[0].can_download:
+        return f"Install the new {name} key and check it; {then}", otherwise[1]
+    address = reverse("licenses:download", args=[subscription.pk, other])
+    return (
+        f"Download the new {name} key, install it and check it; {then}",
+        Step(label=f"Download {other.label}", address=address),
+    )
+
+
+def _renewed(subscription: Subscription, views: list[SlotView]) -> Need | None:
+    if not views:
+        return None
+    slots = [view.slot for view in views]
+    to_do = what_to_do(slots, plan_changed=False, with_subscription=False)
+    keep = (
+        "keep the expiry with which they were"
+        if slots[1:]
+        else "keeps the expiry with which it was"
+    )
+    return Need(
+        kind="renewed",
+        tone="info",
+        title="The subscription was renewed: a reset gives a key that expires on",
+        at=views[0].resets_until,
+        sentence=f"{which_keys(slots)} {keep} signed. {to_do}",
+        action=_reset(subscription, views),
+    )
+
+
+def _reset(subscription: Subscription, views: Sequence[SlotView]) -> Step:
+    """Return the reset of the slot that terminals miss least: not in use, or not for longest."""
+    least = min(views, key=lambda view: (view.key.last_checked_at or NEVER, view.slot))
+    slot = Slot(least.slot)
+    address = reverse("licenses:reset", args=[subscription.pk, slot])
+    return Step(label=f"Reset {slot.label}…", address=address, opens=True)
+
+
+def _delete(subscription: Subscription) -> Step:
+    address = reverse("licenses:delete", args=[subscription.pk])
+    return Step(label="Delete license keys…", address=address, opens=True)

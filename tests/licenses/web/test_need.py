@@ -1,0 +1,319 @@
+"""The banner on top of a subscription's page: what is the matter, and the one action that helps."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.urls import reverse
+
+from licenses import reminders
+from licenses.models import CheckCount, License, LicensedSubscriptions, Slot
+from licenses.web.card import license_card
+from licenses.web.license_tags import listed_state
+from licenses.web.need import Need, Step, need_of
+from portal.core.actors import SYSTEM
+from portal.mail.models import Outbox
+from portal.tenants.models import Member
+from subscriptions.flows.suspend_resume_end import (
+    end_subscription,
+    resume_subscription,
+    suspend_subscription,
+)
+from subscriptions.models import EXPIRY_NOTICE, BillingPeriod, Plan, State, Subscription
+from tests.support.factories import make_license, make_signing_key, make_subscription
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
+PLANS = {"smb-yearly": 60, "community": 30, "smb-monthly": 7}
+
+
+@pytest.fixture(autouse=True)
+def clock():
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+@pytest.fixture
+def license(contoso) -> License:
+    make_signing_key(created_at=NOW - 90 * DAY)
+    subscription = make_subscription(tenant=contoso, plan="smb-yearly", name="Field tools")
+    return make_license(subscription=subscription, issued_at=NOW - 65 * DAY)
+
+
+def the_need(license: License, user: Any) -> Need | None:
+    subscription = Subscription.objects.select_related("plan").get(pk=license.subscription_id)
+    member = Member.objects.get(user=user)
+    return need_of(subscription, license_card(subscription, member), member)
+
+
+def expire(license: License, left: timedelta, *slots: Slot) -> None:
+    keys = license.keys.filter(slot__in=slots or list(Slot))
+    keys.update(issued_at=NOW - 365 * DAY, expires_at=NOW + left)
+
+
+def opens(name: str, license: License, *slot: Slot, label: str) -> Step:
+    address = reverse(f"licenses:{name}", args=[license.subscription_id, *slot])
+    return Step(label=label, address=address, opens=True)
+
+
+# List, page and mails
+
+
+def lefts(days: int) -> list[tuple[timedelta, str, str]]:
+    """Return time left, the badge in the list, and the kind of the banner."""
+    return [
+        (timedelta(days=days, seconds=1), "Valid", ""),
+        (timedelta(days=days), f"Expires in {days} days", "expiring"),
+        (timedelta(days=days) - SECOND, f"Expires in {days} days", "expiring"),
+        (timedelta(days=5, seconds=-1), "Expires in 5 days", "expiring"),
+        (DAY, "Expires in 1 day", "expiring"),
+        (SECOND, "Expires in 1 day", "expiring"),
+        (timedelta(0), "Expired", "expired"),
+        (-DAY, "Expired", "expired"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("plan", "left", "badge", "kind"),
+    [(plan, *case) for plan, days in PLANS.items() for case in lefts(days)],
+)
+def test_list_page_and_mails_agree(plan, left, badge, kind, license, owner):
+    Subscription.objects.update(plan=Plan.objects.get(code=plan))
+    License.objects.update(plan=Plan.objects.get(code=plan))
+    expire(license, left)
+    row = LicensedSubscriptions(Subscription).with_license_state().select_related("plan").get()
+    listed = listed_state(row)
+    card = license_card(row, Member.objects.get())
+    need = the_need(license, owner)
+    assert listed is not None
+    assert card.state is not None
+    assert (listed.label, listed.tone) == (badge, card.state.tone)
+    assert (need.kind if need else "") == kind
+    assert reminders.send() == (1 if kind else 0)
+    if kind == "expiring":
+        assert need is not None
+        assert need.rest == badge.replace("Expires", ",")
+        assert Outbox.objects.get().subject.endswith(f" {badge.removeprefix('Expires ')}")
+        assert need.sentence in Outbox.objects.get().text
+    if kind == "expired":
+        assert Outbox.objects.get().subject == "Both keys of Field tools have expired"
+
+
+def test_mails_begin_when_pages_turn_amber():
+    assert {period: timedelta(days=steps[0]) for period, steps in reminders.STEPS.items()} == (
+        EXPIRY_NOTICE
+    )
+    assert set(EXPIRY_NOTICE) == set(BillingPeriod)
+
+
+def test_what_is_not_accepted_is_not_valid_in_the_list(license, owner):
+    Subscription.objects.update(state=State.SUSPENDED)
+    row = LicensedSubscriptions(Subscription).with_license_state().select_related("plan").get()
+    assert listed_state(row) == license_card(row, Member.objects.get()).state
+    assert reminders.send() == 0
+
+
+# Keys
+
+
+def test_when_all_is_well_nothing_is_said(license, owner):
+    assert the_need(license, owner) is None
+
+
+def test_the_key_that_terminals_do_not_use_is_reset_first(license, owner):
+    expire(license, timedelta(days=5))
+    need = the_need(license, owner)
+    assert need == Need(
+        kind="expiring",
+        tone="warn",
+        title="Both keys expire on",
+        at=NOW + timedelta(days=5),
+        rest=", in 5 days",
+        sentence="Reset one, install it, check it, reset the other.",
+        action=opens("reset", license, Slot.PRIMARY, label="Reset Primary…"),
+    )
+    primary = license.keys.get(slot=Slot.PRIMARY)
+    CheckCount.objects.create(
+        tenant=primary.tenant,
+        license_key=primary,
+        hour=NOW,
+        result="valid",
+        count=1,
+        last_at=NOW - DAY,
+    )
+    need = the_need(license, owner)
+    assert need is not None
+    assert need.action == opens("reset", license, Slot.SECONDARY, label="Reset Secondary…")
+
+
+def test_the_other_key_is_taken_into_use_before_the_last_one_is_reset(license, owner):
+    expire(license, timedelta(days=5), Slot.PRIMARY)
+    secondary = license.keys.get(slot=Slot.SECONDARY)
+    address = reverse("licenses:download", args=[license.subscription_id, Slot.SECONDARY])
+    reset = opens("reset", license, Slot.PRIMARY, label="Reset Primary…")
+    need = the_need(license, owner)
+    assert need is not None
+    assert (need.title, need.sentence, need.action) == (
+        "The primary key expires on",
+        "Download the new secondary key, install it and check it; then reset the primary key.",
+        Step(label="Download Secondary", address=address),
+    )
+    license.keys.filter(pk=secondary.pk).update(last_downloaded_at=NOW)
+    need = the_need(license, owner)
+    assert need is not None
+    assert (need.sentence, need.action) == (
+        "Install the new secondary key and check it; then reset the primary key.",
+        reset,
+    )
+    CheckCount.objects.create(
+        tenant=secondary.tenant,
+        license_key=secondary,
+        hour=NOW,
+        result="valid",
+        count=1,
+        last_at=NOW,
+    )
+    need = the_need(license, owner)
+    assert need is not None
+    assert (need.sentence, need.action) == (
+        "Reset it, install the new license file and check it.",
+        reset,
+    )
+
+
+def test_a_key_that_ends_with_its_subscription_needs_a_renewal(license, owner, settings):
+    expire(license, timedelta(days=5))
+    Subscription.objects.update(ends_at=NOW + timedelta(days=5))
+    need = the_need(license, owner)
+    assert need is not None
+    assert (need.sentence, need.action) == (
+        "The subscription ends then too, and no new key lasts longer: renew it first.",
+        Step(label="Renew the subscription", address=settings.BUY_URL),
+    )
+
+
+def test_a_revoked_key_is_to_be_reset(license, owner):
+    license.keys.filter(slot=Slot.SECONDARY).update(revoked_at=NOW - DAY)
+    need = the_need(license, owner)
+    assert need is not None
+    assert (need.kind, need.title, need.at) == (
+        "revoked",
+        "The secondary key was revoked on",
+        NOW - DAY,
+    )
+    assert need.action == opens("reset", license, Slot.SECONDARY, label="Reset Secondary…")
+
+
+def test_after_a_change_of_plan_keys_are_generated_anew_even_when_they_have_expired(license, owner):
+    Subscription.objects.update(plan=Plan.objects.get(code="enterprise-yearly"))
+    delete = opens("delete", license, label="Delete license keys…")
+    need = the_need(license, owner)
+    assert need is not None
+    assert (need.kind, need.action) == ("plan_changed", delete)
+    expire(license, -DAY)
+    need = the_need(license, owner)
+    assert need is not None
+    assert (need.kind, need.action) == ("expired", delete)
+
+
+RENEWALS: dict[str, tuple[datetime | None, datetime]] = {
+    "a later end": (NOW + 200 * DAY, NOW + 200 * DAY),
+    "a far end": (NOW + 900 * DAY, NOW + 365 * DAY),
+    "no end": (None, NOW + 365 * DAY),
+}
+
+
+@pytest.mark.parametrize(("ends_at", "expected"), RENEWALS.values(), ids=RENEWALS)
+def test_after_a_renewal_a_reset_gives_the_longer_date(ends_at, expected, license, owner):
+    license.keys.update(expires_at=NOW + 100 * DAY)
+    Subscription.objects.update(ends_at=NOW + 100 * DAY)
+    assert the_need(license, owner) is None
+    Subscription.objects.update(ends_at=ends_at)
+    need = the_need(license, owner)
+    assert need is not None
+    assert (need.kind, need.at) == ("renewed", expected)
+    assert need.action == opens("reset", license, Slot.PRIMARY, label="Reset Primary…")
+
+
+# The subscription
+
+
+def test_suspended_since_when_why_and_whom_to_ask(license, owner, settings, owner_client):
+    settings.SUPPORT_EMAIL = "help@vendor.example"
+    suspended = suspend_subscription(
+        subscription=license.subscription, actor=SYSTEM, reason="Payment <b>is</b> late.", now=NOW
+    )
+    need = the_need(license, owner)
+    assert need is not None
+    assert (need.kind, need.at, need.reason) == ("suspended", NOW, "Payment <b>is</b> late.")
+    assert need.action == Step(label="Ask for help", address="mailto:help@vendor.example")
+    page = owner_client.get(suspended.get_absolute_url()).content.decode()
+    assert "Reason: Payment &lt;b&gt;is&lt;/b&gt; late." in page
+    mail = Outbox.objects.get()
+    assert mail.subject == "Subscription Field tools was suspended by the portal"
+    assert "Reason: Payment <b>is</b> late." in mail.text
+    assert "Questions? help@vendor.example" in mail.text
+    settings.SUPPORT_URL = "https://vendor.example/help"
+    need = the_need(license, owner)
+    assert need is not None
+    assert need.action == Step(label="Ask for help", address="https://vendor.example/help")
+    resume_subscription(subscription=suspended, actor=SYSTEM, reason="Paid.")
+    assert the_need(license, owner) is None
+    assert "Reason: Paid." in Outbox.objects.latest("pk").text
+
+
+def test_one_suspended_by_the_previous_release_says_so_without_a_date(license, owner):
+    Subscription.objects.update(state=State.SUSPENDED)
+    need = the_need(license, owner)
+    assert need is not None
+    assert (need.title, need.at, need.action) == (
+        "The vendor suspended this subscription",
+        None,
+        None,
+    )
+
+
+ENDS: dict[str, tuple[Callable[[Subscription], Any], datetime | None, str]] = {
+    "by an operator": (
+        lambda row: end_subscription(subscription=row, actor=SYSTEM, reason="Refund.", now=NOW),
+        NOW,
+        "Refund.",
+    ),
+    "by its date": (lambda row: Subscription.objects.update(ends_at=NOW - DAY), NOW - DAY, ""),
+    "by the previous release": (
+        lambda row: Subscription.objects.update(state=State.ENDED),
+        None,
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("end", "at", "reason"), ENDS.values(), ids=ENDS)
+def test_ended_when_and_where_to_buy(end, at, reason, license, owner, settings):
+    end(license.subscription)
+    need = the_need(license, owner)
+    assert need is not None
+    assert (need.kind, need.at, need.reason) == ("ended", at, reason)
+    assert need.action == Step(label="Buy a subscription", address=settings.BUY_URL)
+
+
+def test_a_viewer_reads_who_can_help_and_gets_no_action_of_theirs(
+    license, viewer, viewer_client, manager_client
+):
+    expire(license, timedelta(days=5))
+    Subscription.objects.update(state=State.PENDING, activated_at=None)
+    need = the_need(license, viewer)
+    assert need is not None
+    assert need.action is None
+    assert need.sentence.endswith("active. A manager or owner of Contoso can do that.")
+    address = license.subscription.get_absolute_url()
+    pages = [client.get(address).content.decode() for client in (viewer_client, manager_client)]
+    assert ["Activate my Subscription" in page for page in pages] == [False, True]
+    Subscription.objects.update(state=State.ACTIVE, activated_at=NOW)
+    pages = [client.get(address).content.decode() for client in (viewer_client, manager_client)]
+    assert [page.count('id="need"') for page in pages] == [1, 1]
+    assert [page.count("/reset/primary/") > 0 for page in pages] == [False, True]
