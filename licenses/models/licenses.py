@@ -131,6 +131,13 @@ class LicenseKeyQuerySet(models.QuerySet["LicenseKey"]):
             accepted_until__gt=now or timezone.now(),
         )
 
+    def replaced_since(self, since: datetime, now: datetime) -> LicenseKeyQuerySet:
+        """Return the keys that a reset replaced since then or that still work, these first."""
+        works = Q(state=KeyState.SUPERSEDED, accepted_until__gt=now)
+        replaced = Q(state__in=[KeyState.SUPERSEDED, KeyState.REPLACED], replaced_at__gte=since)
+        # "superseded" sorts after "replaced".
+        return self.filter(works | replaced).order_by("-state", "-replaced_at")
+
     def expiring(self, now: datetime | None = None) -> LicenseKeyQuerySet:
         """Return the current keys, not revoked, that expire within SOON."""
         now = now or timezone.now()

@@ -3,15 +3,20 @@
 from typing import Any
 
 from django import template
+from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from licenses.web import card as cards
+from licenses.web.configuration import Options
+from licenses.web.use_chart import UseCharts
+from portal.web.tags import copy_button, moment
 from subscriptions.models import EXPIRY_NOTICE, BillingPeriod, State
 
 register = template.Library()
 
+COUNTED = ("passed", "refused")
 TONES = {
     State.PENDING: "info",
     State.ACTIVE: "good",
@@ -25,6 +30,44 @@ def state_badge(state: str) -> SafeString:
     """Return the badge of a subscription's state."""
     state = State(state)
     return format_html('<span class="badge" data-tone="{}">{}</span>', TONES[state], state.label)
+
+
+@register.simple_tag
+def opens(view: str, *arguments: object) -> SafeString:
+    """Return the attributes of a link to the view that htmx takes to the dialog."""
+    address = reverse(view, args=arguments)
+    return format_html('href="{}" hx-get="{}" hx-target="#dialog"', address, address)
+
+
+@register.simple_tag
+def option_lines(options: Options, kind: str) -> SafeString:
+    """Return the lines of a terminal's options, each with its copy button, as list items."""
+    return format_html_join(
+        "\n",
+        '<li class="token"><code class="wrap">{}</code>{}</li>',
+        ((line.code, copy_button(line.code, f"{line.name}, {kind}")) for line in options.lines),
+    )
+
+
+@register.simple_tag
+def use_rows(use: UseCharts) -> SafeString:
+    """Return the rows of the table of checks: up to 30 days with four numbers each."""
+    labels = [f"{chart.slot.label}, {kind}" for chart in use.charts for kind in COUNTED]
+    return format_html_join(
+        "\n",
+        '<tr><th scope="row">{}</th>{}</tr>',
+        (
+            (
+                moment(day),
+                format_html_join(
+                    "",
+                    '<td class="num" data-label="{}">{}</td>',
+                    ((label, f"{count:,}") for label, count in zip(labels, counts, strict=True)),
+                ),
+            )
+            for day, counts in use.rows
+        ),
+    )
 
 
 @register.filter
