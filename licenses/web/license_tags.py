@@ -1,5 +1,6 @@
 """Template tags about subscriptions and their license keys; none queries the database."""
 
+from html import escape
 from typing import Any
 
 from django import template
@@ -9,13 +10,14 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from licenses.web import card as cards
-from licenses.web.configuration import Options
+from licenses.web.configuration import Configuration, Options
 from licenses.web.use_chart import UseCharts
-from portal.web.tags import copy_button, moment
+from portal.web.tags import icon, moment
 from subscriptions.models import EXPIRY_NOTICE, BillingPeriod, State
 
 register = template.Library()
 
+WAYS = {"online": "Checked online", "offline": "Verified offline"}
 COUNTED = ("passed", "refused")
 TONES = {
     State.PENDING: "info",
@@ -40,13 +42,51 @@ def opens(view: str, *arguments: object) -> SafeString:
 
 
 @register.simple_tag
-def option_lines(options: Options, kind: str) -> SafeString:
-    """Return the lines of a terminal's options, each with its copy button, as list items."""
-    return format_html_join(
-        "\n",
-        '<li class="token"><code class="wrap">{}</code>{}</li>',
-        ((line.code, copy_button(line.code, f"{line.name}, {kind}")) for line in options.lines),
+def option_lines(configuration: Configuration) -> SafeString:
+    """Return the lines of each way to check, with their copy buttons.
+
+    A function, because a page has dozens of these lines, folded.
+    """
+    several = len(configuration.ways) > 1
+    return format_html(
+        '<div class="stack-sm">{}</div>',
+        format_html_join(
+            "",
+            '{}<ul class="stack-sm" aria-label="Options, {}">{}</ul><p class="row">'
+            '<button type="button" class="btn js-only" data-variant="outline" data-size="sm" '
+            'data-copy="{}" data-copy-name="All lines, {}," aria-label="Copy all lines, {}">'
+            "{} Copy all lines</button></p>",
+            (
+                (
+                    format_html("<h3>{}</h3>", WAYS[options.way]) if several else "",
+                    kind,
+                    _lines(options, kind),
+                    options.code,
+                    kind,
+                    kind,
+                    icon("copy"),
+                )
+                for options in configuration.ways
+                for kind in [f"{configuration.generation or 'any'} {options.way}"]
+            ),
+        ),
     )
+
+
+def _lines(options: Options, kind: str) -> SafeString:
+    """Return the lines as list items; `copy_button` escapes each name three times, too often here.
+
+    A line is escaped once, by the standard library: Django's `escape` also takes lazy text.
+    """
+    items, copy = [], icon("copy")
+    for line in options.lines:
+        code, name = escape(line.code), escape(f"{line.name}, {kind}")
+        items.append(
+            f'<li class="token"><code class="wrap">{code}</code> '
+            f'<button type="button" class="btn-icon" data-copy="{code}" data-copy-name="{name}" '
+            f'aria-label="Copy {name}" title="Copy {name}">{copy}</button></li>'
+        )
+    return SafeString("".join(items))
 
 
 @register.simple_tag

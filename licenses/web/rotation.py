@@ -1,5 +1,6 @@
 """Rotation of the two keys: where they stand, which to reset next, and the way to a new one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -139,7 +140,7 @@ def guide(held: Held, other: Held, now: datetime) -> Guide | None:
     half_a_life = timedelta(days=held.key.license.days) / 2
     steps = Guide(
         is_downloaded=held.key.last_downloaded_at is not None,
-        is_installed=held.key.last_checked_at is not None,
+        is_installed=held.use.last_at is not None,
         is_checked=held.use.total_passed > 0,
         is_other_reset=other.key.issued_at >= held.key.issued_at
         or _was_reset(other, since=held.key.issued_at - half_a_life),
@@ -149,12 +150,13 @@ def guide(held: Held, other: Held, now: datetime) -> Guide | None:
     return None if not steps.now or is_spare else steps
 
 
-def advice(first: Held, second: Held, guides: dict[Slot, Guide], notice: timedelta) -> Advice:
+def advice(both: Sequence[Held], guides: dict[Slot, Guide], notice: timedelta) -> Advice:
     """Return which of the two slots to reset next and why.
 
     `notice` is how long before its expiry a key of this plan is shown as expiring soon.
     """
-    held, other = sorted((first, second), key=_by_need)
+    first, second = both
+    held, other = sorted(both, key=_by_need)
     for slot, steps in guides.items():
         new, next_one = (first, second) if slot == first.slot else (second, first)
         if steps.now == "reset":

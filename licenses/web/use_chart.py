@@ -1,7 +1,7 @@
 """Charts of the checks by terminals, one for each slot, with the table of both."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -37,7 +37,7 @@ class UseCharts:
     height: int = HEIGHT
 
 
-def use_charts(uses: dict[Slot, Iterable[Use]], now: datetime) -> UseCharts:
+def use_charts(uses: Mapping[Slot, Sequence[Use]], now: datetime) -> UseCharts:
     """Return the charts of all keys that each slot had over the last DAYS days."""
     shown = days(now)
     passed = {slot: _sum(use.passed for use in slot_uses) for slot, slot_uses in uses.items()}
@@ -71,7 +71,7 @@ def use_charts(uses: dict[Slot, Iterable[Use]], now: datetime) -> UseCharts:
     )
 
 
-def _sum(counts: Iterable[dict[date, int]]) -> Counter[date]:
+def _sum(counts: Iterable[Counter[date]]) -> Counter[date]:
     total: Counter[date] = Counter()
     for each in counts:
         total.update(each)
@@ -99,6 +99,6 @@ def _height(count: int, highest: int) -> int:
 
 
 def _sentence(passed: int, refused: int, last_at: datetime | None, now: datetime) -> str:
-    if last_at is None:
+    if last_at is None or not passed + refused:
         return f"No terminal has checked it in {DAYS} days."
     return f"{passed:,} passed, {refused:,} refused; last {ago(last_at, now)}."

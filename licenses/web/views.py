@@ -16,7 +16,7 @@ from django_htmx.http import retarget
 
 from licenses import tokens
 from licenses.checking.check import Verdict, expected_from_file
-from licenses.checking.use import NO_USE, read_use
+from licenses.checking.use import Use, read_use
 from licenses.files import read_presented
 from licenses.flows.check import check_presented_key, check_stored_key
 from licenses.flows.delete import delete_keys, refuse_unless_deletable
@@ -243,7 +243,7 @@ def end_overlap(request: TenantRequest, subscription_id: UUID, slot: Slot) -> Ht
         return _refused(
             request, subscription, Refused("No old key of this slot is accepted any more.")
         )
-    use = read_use([old], now).get(old.pk, NO_USE).sentence(now)
+    use = read_use([old], now).get(old.pk, Use()).sentence(now)
     context = {"subscription": subscription, "slot": slot, "old": old, "use": use}
     return page(request, "licenses/end_overlap.html", context, fragment="dialog")
 
