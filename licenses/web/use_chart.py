@@ -29,7 +29,7 @@ class UseCharts:
     """
 
     charts: list[UseChart]
-    highest: int
+    highest: str
     rows: list[tuple[datetime, list[int]]]
     starts_at: datetime
     ends_at: datetime
@@ -64,7 +64,7 @@ def use_charts(uses: Mapping[Slot, Sequence[Use]], now: datetime) -> UseCharts:
     ]
     return UseCharts(
         charts=charts,
-        highest=highest,
+        highest=f"{highest:,}",
         rows=rows,
         starts_at=_start(shown[0]),
         ends_at=_start(shown[-1]),
