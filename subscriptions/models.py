@@ -133,10 +133,14 @@ class Plan(models.Model):
         """Days from signing to expiry of the plan's license keys."""
         return DAYS[BillingPeriod(self.billing_period)]
 
+    @property
+    def expiry_notice(self) -> timedelta:
+        """How long before its expiry a key of the plan is shown as expiring soon."""
+        return EXPIRY_NOTICE[BillingPeriod(self.billing_period)]
+
     def expires_soon(self, expires_at: datetime, now: datetime) -> bool:
         """Return whether a key that expires then is shown, and mailed about, as expiring soon."""
-        notice = EXPIRY_NOTICE[BillingPeriod(self.billing_period)]
-        return now < expires_at <= now + notice
+        return now < expires_at <= now + self.expiry_notice
 
     @property
     def is_community(self) -> bool:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from licenses.checking.check import Verdict, check
 from licenses.checking.results import Result
+from licenses.checking.use import read_use
 from licenses.files import read_presented
 from licenses.forms import PresentedKeyForm
 from licenses.models import LicenseKey
@@ -42,9 +43,7 @@ def check_view(admin: PlainAdmin, request: HttpRequest, object_id: str) -> HttpR
     """
     if not admin.has_view_permission(request):
         raise PermissionDenied
-    keys = LicenseKey.objects.with_last_check().select_related(
-        "tenant", "license__subscription__plan"
-    )
+    keys = LicenseKey.objects.select_related("tenant", "license__subscription__plan")
     key = keys.filter(pk=object_id).first() if is_key(LicenseKey, object_id) else None
     if key is None:
         raise Http404
@@ -53,7 +52,7 @@ def check_view(admin: PlainAdmin, request: HttpRequest, object_id: str) -> HttpR
         "title": "What a terminal hears",
         "key": key,
         "verdict": verdict,
-        "last_result": Result(key.last_check_result) if key.last_check_result else None,
+        "use": read_use([key], verdict.checked_at).get(key.pk),
         "checks": listing("licenses_checkcount", license_key__id__exact=key.pk),
     }
     return admin.page(request, "admin/key_check.html", context)

@@ -69,8 +69,8 @@ def _sign_and_store(
             license,
             what=f"License keys of {subscription.name} were generated",
             actor=actor,
-            consequence="Terminals start on them once they have the license file and the authorized "
-            "application id.",
+            consequence="Terminals start on them once they have the license file and the "
+            "authorized application id.",
         )
     with signing.storing(keys):
         # With its tenant, whose country is fixed from here on.

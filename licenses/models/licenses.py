@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q
 from django.utils import timezone
 
 from licenses.models.check_counts import CheckCount
@@ -131,6 +131,14 @@ class LicenseKeyQuerySet(models.QuerySet["LicenseKey"]):
             accepted_until__gt=now or timezone.now(),
         )
 
+    def current_and_replaced_since(self, since: datetime, now: datetime) -> LicenseKeyQuerySet:
+        """Return the current keys and those still accepted, then those replaced since."""
+        works = Q(state=KeyState.SUPERSEDED, accepted_until__gt=now)
+        replaced = Q(state__in=[KeyState.SUPERSEDED, KeyState.REPLACED], replaced_at__gte=since)
+        rows = self.filter(Q(state=KeyState.CURRENT) | works | replaced)
+        is_replaced = ExpressionWrapper(Q(state=KeyState.REPLACED), models.BooleanField())
+        return rows.order_by(is_replaced.asc(), "-replaced_at")
+
     def expiring(self, now: datetime | None = None) -> LicenseKeyQuerySet:
         """Return the current keys, not revoked, that expire within SOON."""
         now = now or timezone.now()
@@ -152,14 +160,6 @@ class LicenseKeyQuerySet(models.QuerySet["LicenseKey"]):
         now = now or timezone.now()
         overlap_runs = Q(accepted_until=None) | Q(accepted_until__gt=now)
         return self.filter(overlap_runs, state__in=ANSWERED, revoked_at=None, expires_at__gt=now)
-
-    def with_last_check(self) -> LicenseKeyQuerySet:
-        """Annotate `last_checked_at` and `last_check_result`, as reported by terminals."""
-        newest = CheckCount.objects.filter(license_key=OuterRef("pk")).order_by("-last_at")
-        return self.annotate(
-            last_checked_at=Subquery(newest.values("last_at")[:1]),
-            last_check_result=Subquery(newest.values("result")[:1]),
-        )
 
 
 class LicenseKey(models.Model):
@@ -194,9 +194,6 @@ class LicenseKey(models.Model):
     )
 
     objects = LicenseKeyQuerySet.as_manager()
-
-    last_checked_at: datetime | None
-    last_check_result: str | None
 
     class Meta:
         ordering = ["license", "slot", "-issued_at"]

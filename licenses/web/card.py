@@ -1,15 +1,20 @@
 """What the License Keys card shows and offers."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.utils import timezone
 
+from licenses.checking.use import Use, read_use
 from licenses.flows.download import refuse_unless_downloadable
 from licenses.flows.signing import expiry
 from licenses.holder_name import has_braces
-from licenses.models import License, LicenseKey, Slot
+from licenses.models import KeyState, License, LicenseKey, Slot
+from licenses.web import rotation
 from licenses.web.configuration import Configuration, configurations
+from licenses.web.use_chart import UseCharts, use_charts
 from portal.core.dates import days_until
 from portal.core.refusal import Refused
 from portal.tenants.models import Member, Role
@@ -31,6 +36,12 @@ REVOKED = KeyBadge(label="Revoked", tone="bad")
 NOT_ACCEPTED = KeyBadge(label="Not accepted", tone="bad")
 
 
+DYING = (EXPIRES_SOON, EXPIRED, REVOKED)
+
+MAX_KEYS = 10
+"""Keys of a license whose use is read: the current ones, and the last ones before them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SlotView:
     """One slot of the card: its key, and what may be done with it."""
@@ -40,6 +51,7 @@ class SlotView:
     old: LicenseKey | None
     state: KeyBadge
     days_left: int
+    use: Use
     shows_key: bool
     can_download: bool
     can_check: bool
@@ -47,6 +59,13 @@ class SlotView:
     can_end_overlap: bool
     resets_until: datetime | None
     """The expiry that a reset would give, if the end date that cut it short has since moved."""
+    guide: rotation.Guide | None
+    old_use: str
+    """How terminals use the key before the current one, while that works or is still asked for."""
+    old_is_refused: bool
+    """Whether terminals still ask for the key before the current one, which has stopped."""
+    filled: str
+    """The button that is filled: `download`, `reset`, or none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +80,9 @@ class Card:
     can_delete: bool
     plan_changed: bool
     configurations: list[Configuration]
+    advice: rotation.Advice | None
+    timeline: rotation.Timeline | None
+    use: UseCharts | None
     crashes_terminals: bool
     """The holder's name has a brace, from before braces were refused: terminals of 2022 crash."""
 
@@ -72,7 +94,7 @@ def license_card(
     hands_out: bool = True,
     now: datetime | None = None,
 ) -> Card:
-    """Return what the member sees on the card, in at most four queries, however long the history.
+    """Return what the member sees on the card, in three queries, however long the history.
 
     A support view hands nothing out (`hands_out` is false): no keys, no downloads, and no checks,
     which would be recorded.
@@ -91,33 +113,104 @@ def license_card(
             can_delete=False,
             plan_changed=False,
             configurations=[],
+            advice=None,
+            timeline=None,
+            use=None,
             crashes_terminals=False,
         )
-    plan_changed = license.plan_id != subscription.plan_id
-    old_keys = {key.slot: key for key in license.keys.overlapping(now)}
+    now_renews = state == State.ACTIVE and license.plan_id == subscription.plan_id
+    old_keys, uses, both = held_by(license, subscription, now)
+    guides: dict[Slot, rotation.Guide] = {}
+    if now_renews:
+        for held, other in zip(both, reversed(both), strict=True):
+            if steps := rotation.guide(held, other, now):
+                guides[held.slot] = steps
+    notice = subscription.plan.expiry_notice
+    advice = rotation.advice(both, guides, notice) if now_renews else None
+    badges = [key_state(held.key, subscription, now) for held in both]
     slots = [
         _slot_view(
-            key,
-            old=old_keys.get(key.slot),
+            held,
+            badge=badge,
+            steps=guides.get(held.slot),
+            advice=advice,
             subscription=subscription,
             manages=manages,
             hands_out=hands_out,
-            renews=state == State.ACTIVE and not plan_changed,
+            renews=now_renews,
             now=now,
         )
-        for key in license.keys.current().with_last_check().order_by("slot")
+        for held, badge in zip(both, badges, strict=True)
     ]
+    used = {
+        held.slot: [held.use, *(uses[k.pk] for k in old_keys if k.slot == held.slot)]
+        for held in both
+    }
     return Card(
         license=license,
         slots=slots,
-        state=worst([view.state for view in slots]),
+        state=worst(badges),
         can_generate=False,
         can_check=hands_out,
         can_delete=manages,
-        plan_changed=plan_changed,
+        plan_changed=license.plan_id != subscription.plan_id,
         configurations=configurations(license, subscription_name=subscription.name),
+        advice=advice,
+        timeline=rotation.timeline(
+            [(held, badge.tone) for held, badge in zip(both, badges, strict=True)], now
+        ),
+        use=use_charts(used, now),
         crashes_terminals=has_braces(license.holder_name),
     )
+
+
+def held_by(
+    license: License, subscription: Subscription, now: datetime
+) -> tuple[list[LicenseKey], dict[int, Use], list[rotation.Held]]:
+    """Return the replaced keys, the use of all keys, and what both slots hold; two queries."""
+    since = now - rotation.GUIDED
+    keys = list(license.keys.current_and_replaced_since(since, now)[:MAX_KEYS])
+    current = sorted((k for k in keys if k.state == KeyState.CURRENT), key=lambda k: k.slot)
+    old_keys = [key for key in keys if key.state != KeyState.CURRENT]
+    for key in current:
+        key.license = license
+    uses = defaultdict(Use, read_use(keys, now))
+    both = []
+    for key in current:
+        old = next((old for old in old_keys if old.slot == key.slot), None)
+        badge = key_state(key, subscription, now)
+        both.append(
+            rotation.Held(
+                slot=Slot(key.slot),
+                key=key,
+                use=uses[key.pk],
+                old=old,
+                old_use=uses[old.pk] if old else Use(),
+                is_dying=badge in DYING,
+                is_dead=badge in (EXPIRED, REVOKED),
+            )
+        )
+    return old_keys, uses, both
+
+
+def before_reset(
+    license: License, subscription: Subscription, slot: Slot, now: datetime
+) -> dict[str, Any]:
+    """Return what a reset of the slot may interrupt, for its dialog.
+
+    `old` is the key still in an overlap, `old_use` how it is used, `only_use` how the slot's key
+    is used if terminals pass with no other.
+    """
+    _, _, both = held_by(license, subscription, now)
+    held, other = both if both[0].slot == slot else reversed(both)
+    old = rotation.overlapping(held, now)
+    is_alone = not held.is_dead and rotation.is_alone_in_use(held, other)
+    return {
+        "key": held.key,
+        "old": old,
+        "old_use": held.old_use.sentence(now) if old else "",
+        "only_use": held.use.sentence(now) if is_alone else "",
+    }
 
 
 def key_state(key: LicenseKey, subscription: Subscription, now: datetime) -> KeyBadge:
@@ -139,34 +232,57 @@ def worst(states: list[KeyBadge]) -> KeyBadge:
 
 
 def _slot_view(
-    key: LicenseKey,
+    held: rotation.Held,
     *,
-    old: LicenseKey | None,
+    badge: KeyBadge,
+    steps: rotation.Guide | None,
+    advice: rotation.Advice | None,
     subscription: Subscription,
     manages: bool,
     hands_out: bool,
     renews: bool,
     now: datetime,
 ) -> SlotView:
+    key = held.key
     try:
         refuse_unless_downloadable(key, subscription.state_at(now), now)
         can_download = hands_out
     except Refused:
         can_download = False
-    resets_until = _longer_expiry(key, subscription, now) if renews else None
+    old = rotation.overlapping(held, now)
+    old_is_refused = rotation.is_still_checked(held, now)
     return SlotView(
-        slot=Slot(key.slot),
+        slot=held.slot,
         key=key,
         old=old,
-        state=key_state(key, subscription, now),
+        state=badge,
         days_left=days_until(key.expires_at, now),
+        use=held.use,
         shows_key=hands_out,
         can_download=can_download,
         can_check=hands_out,
         can_reset=manages and renews,
         can_end_overlap=manages and old is not None,
-        resets_until=resets_until,
+        resets_until=_longer_expiry(key, subscription, now) if renews else None,
+        guide=steps,
+        old_use=held.old_use.sentence(now) if old or old_is_refused else "",
+        old_is_refused=old_is_refused,
+        filled=_filled(held, badge, steps, advice),
     )
+
+
+def _filled(
+    held: rotation.Held,
+    badge: KeyBadge,
+    steps: rotation.Guide | None,
+    advice: rotation.Advice | None,
+) -> str:
+    """Return which button of the slot is the next step."""
+    if advice and advice.is_urgent and advice.slot == held.slot:
+        return "reset"
+    if steps:
+        return "download" if steps.now == "download" else ""
+    return "download" if badge == VALID else ""
 
 
 def _longer_expiry(key: LicenseKey, subscription: Subscription, now: datetime) -> datetime | None:

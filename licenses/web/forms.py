@@ -1,6 +1,6 @@
 """Forms of the License Keys card."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, override
 
 from django import forms
@@ -21,6 +21,10 @@ HOLDER_LABELS = {
     Usage.RESEARCH: "Organization or Business Name",
 }
 """The label of the holder's name, by usage."""
+
+
+SAME_MOMENT = timedelta(hours=1)
+"""Two ends of an overlap that are closer than this are one choice."""
 
 
 class UsageSelect(forms.RadioSelect):
@@ -91,12 +95,23 @@ class ResetForm(forms.Form):
         overlap.choices = [
             (choice.value, _overlap_label(key, choice, now)) for choice in overlaps(key, now)
         ]
+        # Any overlap is taken, since a page may be older than the hour that makes the difference.
+        overlap.widget.choices = [
+            (value, label) for value, label in overlap.choices if _is_distinct(key, value, now)
+        ]
 
 
 def _overlap_label(key: LicenseKey, overlap: Overlap, now: datetime) -> str:
     if overlap == Overlap.NOW:
         return overlap.label
     return f"{overlap.label}: {moment(overlap_end(key, overlap, now))}"
+
+
+def _is_distinct(key: LicenseKey, value: str, now: datetime) -> bool:
+    """Return whether the overlap ends well before the key, whose expiry is a choice of its own."""
+    if value in {Overlap.NOW, Overlap.EXPIRY}:
+        return True
+    return key.expires_at - overlap_end(key, Overlap(value), now) >= SAME_MOMENT
 
 
 class DeleteForm(forms.Form):

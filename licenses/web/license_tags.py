@@ -1,19 +1,26 @@
 """Template tags about subscriptions and their license keys; none queries the database."""
 
 from functools import cache
+from html import escape
 from typing import Any
 
 from django import template
+from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from licenses.web import card as cards
+from licenses.web.configuration import Configuration, Options
+from licenses.web.use_chart import UseCharts
 from portal.core.dates import days_until
+from portal.web.tags import icon, moment
 from subscriptions.models import State
 
 register = template.Library()
 
+WAYS = {"online": "Checked online", "offline": "Verified offline"}
+COUNTED = ("passed", "refused")
 TONES = {
     State.PENDING: "info",
     State.ACTIVE: "good",
@@ -39,6 +46,82 @@ def listed_badge(subscription: Any) -> SafeString:
     if keys is None:
         return NO_KEYS
     return format_html('<span class="badge" data-tone="{}">{}</span>', keys.tone, keys.label)
+
+
+@register.simple_tag
+def opens(view: str, *arguments: object) -> SafeString:
+    """Return the attributes of a link to the view that htmx takes to the dialog."""
+    address = reverse(view, args=arguments)
+    return format_html('href="{}" hx-get="{}" hx-target="#dialog"', address, address)
+
+
+@register.simple_tag
+def option_lines(configuration: Configuration) -> SafeString:
+    """Return the lines of each way to check, with their copy buttons.
+
+    A function, because a page has dozens of these lines, folded.
+    """
+    several = len(configuration.ways) > 1
+    return format_html(
+        '<div class="stack-sm">{}</div>',
+        format_html_join(
+            "",
+            '{}<ul class="stack-sm" aria-label="Options, {}">{}</ul><p class="row">'
+            '<button type="button" class="btn js-only" data-variant="outline" data-size="sm" '
+            'data-copy="{}" data-copy-name="All lines, {}," aria-label="Copy all lines, {}">'
+            "{} Copy all lines</button></p>",
+            (
+                (
+                    format_html("<h3>{}</h3>", WAYS[options.way]) if several else "",
+                    kind,
+                    _lines(options, kind),
+                    options.code,
+                    kind,
+                    kind,
+                    icon("copy"),
+                )
+                for options in configuration.ways
+                for kind in [f"{configuration.generation or 'any'} {options.way}"]
+            ),
+        ),
+    )
+
+
+def _lines(options: Options, kind: str) -> SafeString:
+    """Return the lines as list items; `copy_button` escapes each name three times, too often here.
+
+    A line is escaped once, by the standard library: Django's `escape` also takes lazy text.
+    """
+    items, copy = [], icon("copy")
+    for line in options.lines:
+        code, name = escape(line.code), escape(f"{line.name}, {kind}")
+        items.append(
+            f'<li class="token"><code class="wrap">{code}</code> '
+            f'<button type="button" class="btn-icon" data-copy="{code}" data-copy-name="{name}" '
+            f'aria-label="Copy {name}" title="Copy {name}">{copy}</button></li>'
+        )
+    return SafeString("".join(items))
+
+
+@register.simple_tag
+def use_rows(use: UseCharts) -> SafeString:
+    """Return the rows of the table of checks: up to 30 days with four numbers each."""
+    labels = [f"{chart.slot.label}, {kind}" for chart in use.charts for kind in COUNTED]
+    return format_html_join(
+        "\n",
+        '<tr><th scope="row">{}</th>{}</tr>',
+        (
+            (
+                moment(day),
+                format_html_join(
+                    "",
+                    '<td class="num" data-label="{}">{}</td>',
+                    ((label, f"{count:,}") for label, count in zip(labels, counts, strict=True)),
+                ),
+            )
+            for day, counts in use.rows
+        ),
+    )
 
 
 def listed_state(subscription: Any) -> cards.KeyBadge | None:

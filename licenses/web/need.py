@@ -189,7 +189,7 @@ def _other_first(
 ) -> tuple[str, Step | None]:
     """Return that the other key is to be in use first, if it is new and no terminal has it yet."""
     others = [view for view in card.slots if view not in soon]
-    if not others or others[0].key.last_checked_at is not None:
+    if not others or others[0].use.last_at is not None:
         return otherwise
     other, old = others[0].slot, others[0].slot.other
     name, then = other.label.lower(), f"then reset the {old.label.lower()} key."
@@ -224,7 +224,7 @@ def _renewed(subscription: Subscription, views: list[SlotView]) -> Need | None:
 
 def _reset(subscription: Subscription, views: Sequence[SlotView]) -> Step:
     """Return the reset of the slot that terminals miss least: not in use, or not for longest."""
-    least = min(views, key=lambda view: (view.key.last_checked_at or NEVER, view.slot))
+    least = min(views, key=lambda view: (view.use.last_at or NEVER, view.slot))
     slot = Slot(least.slot)
     address = reverse("licenses:reset", args=[subscription.pk, slot])
     return Step(label=f"Reset {slot.label}…", address=address, opens=True)

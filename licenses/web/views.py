@@ -16,6 +16,7 @@ from django_htmx.http import retarget
 
 from licenses import tokens
 from licenses.checking.check import Verdict, expected_from_file
+from licenses.checking.use import Use, read_use
 from licenses.files import read_presented
 from licenses.flows.check import check_presented_key, check_stored_key
 from licenses.flows.delete import delete_keys, refuse_unless_deletable
@@ -26,12 +27,13 @@ from licenses.flows.reset import refuse_unless_resettable, reset_key
 from licenses.flows.signing import expiry
 from licenses.forms import PresentedKeyForm
 from licenses.models import License, LicensedSubscriptions, LicenseKey, Slot
-from licenses.web.card import license_card
+from licenses.web.card import before_reset, license_card
 from licenses.web.forms import CheckForm, DeleteForm, GenerateForm, ResetForm
 from licenses.web.inspection import inspect
 from licenses.web.need import need_of
 from portal.accounts.proof import kept_form, purpose, recent_proof
 from portal.activity.models import LogEntry
+from portal.core.dates import days_until
 from portal.core.refusal import Refused
 from portal.tenants.access import TenantRequest, hidden_from_support, tenant_role
 from portal.tenants.models import Role
@@ -112,10 +114,10 @@ def download(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpR
 @require_form_methods
 @tenant_role(Role.VIEWER)
 def check(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
-    """Check one of the stored keys."""
+    """Check one of the stored keys: the one asked for at a slot, or the one chosen here."""
     subscription = _subscription(request, subscription_id)
     license = _license(subscription)
-    form = CheckForm(posted(request), initial={"slot": request.GET.get("slot", "primary")})
+    form = CheckForm(posted(request))
     if form.is_valid():
         with refusals_on(form):
             slot = Slot(form.cleaned_data["slot"])
@@ -187,10 +189,9 @@ def reset(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResp
     context = {
         "subscription": subscription,
         "slot": slot,
-        "key": key,
         "license": license,
         "expires_at": expires_at,
-        "old": license.keys.overlapping(now).filter(slot=slot).first(),
+        **before_reset(license, subscription, slot, now),
     }
     return form_page(request, "licenses/reset.html", form, context, fragment="dialog")
 
@@ -216,12 +217,14 @@ def end_overlap(request: TenantRequest, subscription_id: UUID, slot: Slot) -> Ht
         else:
             messages.success(request, f"The old {slot.label.lower()} key is refused from now on.")
         return done(request, subscription.get_absolute_url(), event=CHANGED)
-    old = license.keys.overlapping().filter(slot=slot).first()
+    now = timezone.now()
+    old = license.keys.overlapping(now).filter(slot=slot).first()
     if old is None:
         return _refused(
             request, subscription, Refused("No old key of this slot is accepted any more.")
         )
-    context = {"subscription": subscription, "slot": slot, "old": old}
+    use = read_use([old], now).get(old.pk, Use()).sentence(now)
+    context = {"subscription": subscription, "slot": slot, "old": old, "use": use}
     return page(request, "licenses/end_overlap.html", context, fragment="dialog")
 
 
@@ -291,13 +294,27 @@ def _verdict_page(
     form: Any,
     verdict: Verdict | None,
 ) -> HttpResponse:
-    """Return the result of a check; with HTMX, only the verdict for its live region."""
-    context = {"subscription": subscription, "verdict": verdict}
-    if verdict is not None and wants_fragment(request):
+    """Return the result of a check; with HTMX, only the verdict if its live region is there."""
+    context = {"subscription": subscription, "verdict": verdict, **_checked(verdict)}
+    has_region = wants_fragment(request) and request.htmx.target != "dialog"
+    if verdict is not None and has_region:
         return page(request, "licenses/verdict.html", context, fragment="verdict")
     answer = form_page(request, template, form, context, fragment="dialog")
     # The form is aimed at its live region; a refusal takes the place of the form itself.
     return retarget(answer, "#dialog") if form.errors else answer
+
+
+def _checked(verdict: Verdict | None) -> dict[str, Any]:
+    """Return the key that was judged, of the tenant's own, and the old one that works beside it."""
+    if verdict is None or verdict.key is None:
+        return {}
+    key = LicenseKey.objects.select_related("license__subscription").get(pk=verdict.key.pk)
+    old = key.license.keys.overlapping(verdict.checked_at).filter(slot=key.slot)
+    return {
+        "key": key,
+        "days_left": days_until(key.expires_at, verdict.checked_at),
+        "old": old.exclude(pk=key.pk).first(),
+    }
 
 
 def _refused(request: TenantRequest, subscription: Subscription, refusal: Refused) -> HttpResponse:

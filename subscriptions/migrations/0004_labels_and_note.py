@@ -5,7 +5,7 @@ from django.db.models.functions import Lower
 
 
 class Migration(migrations.Migration):
-    dependencies = [("subscriptions", "0002_names_put_right")]
+    dependencies = [("subscriptions", "0003_subscription_state_reason")]
 
     operations = [
         migrations.AddField(

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 DIALOGS = [
     ("generate", "without keys", "#generate"),
-    ("check", "valid", "#check-primary"),
+    ("check", "valid", "#check"),
     ("check_presented", "valid", "#check-presented"),
     ("check_presented", "without keys", "#check-presented"),
     ("claims primary", "valid", "#claims-primary"),

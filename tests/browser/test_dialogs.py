@@ -21,7 +21,8 @@ pytestmark = pytest.mark.browser
 NAME = "Field tools"
 DIALOGS = [
     ("#generate", "License Audience", "input[name=usage]:checked"),
-    ("#check-primary", "Check license", "input[name=slot]:checked"),
+    ("#check", "Check license", "input[name=slot]:checked"),
+    ("#check-primary", "Check license", "#check-result"),
     ("#check-presented", "Check license", "#id_text"),
     ("#claims-primary", "Claims of the primary key", "#dialog-title"),
     ("#reset-primary", "Reset primary key", "input[name=overlap]:checked"),
@@ -350,5 +351,5 @@ def test_a_delete_after_15_minutes_keeps_the_name_while_it_asks_for_proof(
 def test_a_session_that_ended_leads_from_the_dialog_to_the_sign_in(opened, license):
     page = opened()
     page.context.clear_cookies()
-    page.locator("#check-primary").click()
+    page.locator("#check").click()
     expect(page.locator("main h1")).to_have_text("Sign in")

@@ -46,6 +46,7 @@ class Customer:
         """Expect the result in the live region; return the steps that passed."""
         region = dialog(self.page).get_by_role("status").filter(has_text="result:")
         expect(region.locator(".notice-title code")).to_have_text(result)
+        region.get_by_text("Steps of the check").click()
         expect(region.get_by_role("listitem")).to_have_count(8)
         steps = region.locator("[data-outcome=passed] > span:not(.muted)")
         return steps.all_inner_texts()
@@ -153,13 +154,17 @@ class Customer:
         return path
 
     def checks(self, slot: Slot) -> None:
-        self.follow(f"Check {slot.label}")
+        self.page.goto(address(self.subscription))
+        self.page.get_by_role("button", name=f"Check {slot.label}", exact=True).click()
         expect(dialog(self.page).get_by_role("radio", name=slot.label)).to_be_checked()
+        assert self.sees_verdict("valid") == ALL_PASSED
+        self.follow("Check…")
+        self.choose(slot.label)
         self.press("Check license key")
         assert self.sees_verdict("valid") == ALL_PASSED
 
     def uploads(self, path: Path) -> None:
-        self.follow("Check Primary")
+        self.follow("Check…")
         dialog(self.page).get_by_role("link", name="Pasted key or file").click()
         dialog(self.page).get_by_label("Or a license file").set_input_files(path)
         self.press("Check license key")

@@ -9,7 +9,7 @@ import time_machine
 from django.urls import reverse
 
 from licenses import reminders
-from licenses.models import CheckCount, License, LicensedSubscriptions, Slot
+from licenses.models import CheckCount, License, Slot
 from licenses.web.card import license_card
 from licenses.web.license_tags import listed_state
 from licenses.web.need import Need, Step, need_of
@@ -85,7 +85,8 @@ def test_list_page_and_mails_agree(plan, left, badge, kind, license, owner):
     Subscription.objects.update(plan=Plan.objects.get(code=plan))
     License.objects.update(plan=Plan.objects.get(code=plan))
     expire(license, left)
-    row = LicensedSubscriptions(Subscription).with_license_state().select_related("plan").get()
+    row = Subscription.objects.with_state().select_related("plan").get()
+    read_license_state([row])
     listed = listed_state(row)
     card = license_card(row, Member.objects.get())
     need = the_need(license, owner)
@@ -112,7 +113,8 @@ def test_mails_begin_when_pages_turn_amber():
 
 def test_what_is_not_accepted_is_not_valid_in_the_list(license, owner):
     Subscription.objects.update(state=State.SUSPENDED)
-    row = LicensedSubscriptions(Subscription).with_license_state().select_related("plan").get()
+    row = Subscription.objects.with_state().select_related("plan").get()
+    read_license_state([row])
     assert listed_state(row) == license_card(row, Member.objects.get()).state
     assert reminders.send() == 0
 

@@ -114,13 +114,15 @@ def test_no_slot_that_exists_is_refused_in_the_dialog(headers, viewer_client, li
     assert (list(answer.context["form"].errors), checks()) == (["slot"], [])
 
 
-def test_the_link_of_a_slot_chooses_it(viewer_client, license):
-    address = url("check", license.subscription)
-    chosen = [
-        viewer_client.get(address + query).context["form"]["slot"].value()
-        for query in ("", "?slot=secondary")
-    ]
-    assert chosen == ["primary", "secondary"]
+def test_a_slot_is_judged_at_once_in_a_dialog_of_its_own(viewer_client, license):
+    answer = viewer_client.post(
+        url("check", license.subscription),
+        {"slot": "secondary"},
+        headers=HTMX | {"HX-Target": "dialog"},
+    )
+    assert shape(answer) == (200, "fragment", "Check license")
+    assert (result(answer), answer.context["form"]["slot"].value()) == ("valid", "secondary")
+    assert checks() == [("license_key.checked", "secondary", "valid")]
 
 
 def test_checks_from_the_portal_are_no_checks_by_terminals(viewer_client, license):

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("portal", "0008_passkey_credentials")]
+    dependencies = [("portal", "0009_notification_preferences")]
 
     operations = [
         migrations.AddField(

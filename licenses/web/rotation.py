@@ -1,0 +1,236 @@
+"""Rotation of the two keys: where they stand, which to reset next, and the way to a new one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from licenses.checking.use import Use
+from licenses.models import KeyState, LicenseKey, Slot
+
+GUIDED = timedelta(days=30)
+"""For so long after a reset the steps to take are shown."""
+
+STILL = timedelta(days=1)
+"""An old key that was checked within this time is still in use."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """What a slot holds: its current key, the one before, and how terminals use both."""
+
+    slot: Slot
+    key: LicenseKey
+    use: Use
+    old: LicenseKey | None
+    old_use: Use
+    is_dying: bool
+    """Whether the key expires soon, has expired, or is revoked."""
+    is_dead: bool
+    """Whether the key has expired or is revoked."""
+
+    @property
+    def name(self) -> str:
+        """The key in a sentence: "primary key"."""
+        return f"{self.slot.value} key"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guide:
+    """The steps after a reset, each with whether the portal has seen it done."""
+
+    is_downloaded: bool
+    is_installed: bool
+    is_checked: bool
+    is_other_reset: bool
+
+    @property
+    def now(self) -> str:
+        """The step to take now: `download`, `install`, `check`, `reset`, or "" when all is done."""
+        steps = {
+            "download": self.is_downloaded,
+            "install": self.is_installed,
+            "check": self.is_checked,
+            "reset": self.is_other_reset,
+        }
+        return next((step for step, is_done in steps.items() if not is_done), "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """Which slot to reset next and why; `due_at` is when, if that is not yet."""
+
+    slot: Slot
+    sentence: str
+    is_urgent: bool
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """A key in time, in percent of the whole width."""
+
+    x: float
+    width: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """A slot in time: its current key, and below it the old one while both work."""
+
+    slot: Slot
+    tone: str
+    key: Bar
+    old: Bar | None
+    top: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """Both slots from the first issue to the last expiry."""
+
+    lanes: list[Lane]
+    starts_at: datetime
+    ends_at: datetime
+    today: float
+    anchor: str
+    """How the word at today's line is aligned, so that it stays inside."""
+
+
+LANE_HEIGHT = 44
+FIRST_LANE = 18
+
+
+def timeline(slots: list[tuple[Held, str]], now: datetime) -> Timeline:
+    """Return both slots in time; with each comes the tone of its key."""
+    keys = [key for held, _ in slots for key in (held.key, overlapping(held, now)) if key]
+    starts_at = min(key.issued_at for key in keys)
+    ends_at = max([now, *(key.expires_at for key in keys)])
+    whole = (ends_at - starts_at) / timedelta(seconds=1)
+
+    def at(moment: datetime) -> float:
+        seconds = (moment - starts_at) / timedelta(seconds=1)
+        return round(100 * seconds / whole, 2) if whole > 0 else 0.0
+
+    def bar(begins: datetime, ends: datetime) -> Bar:
+        return Bar(x=at(begins), width=round(max(at(ends) - at(begins), 0.5), 2))
+
+    lanes = []
+    for number, (held, tone) in enumerate(slots):
+        old = overlapping(held, now)
+        ends = old.accepted_until if old else None
+        lanes.append(
+            Lane(
+                slot=held.slot,
+                tone=tone,
+                key=bar(held.key.issued_at, held.key.expires_at),
+                old=bar(old.issued_at, ends) if old and ends else None,
+                top=FIRST_LANE + number * LANE_HEIGHT,
+            )
+        )
+    today = at(now)
+    edge = 8
+    anchor = "start" if today < edge else "end" if today > 100 - edge else "middle"
+    return Timeline(lanes=lanes, starts_at=starts_at, ends_at=ends_at, today=today, anchor=anchor)
+
+
+def guide(held: Held, other: Held, now: datetime) -> Guide | None:
+    """Return the steps after a reset of this slot, or None when it was none or they are done."""
+    if held.is_dead or not _was_reset(held, since=now - GUIDED):
+        return None
+    half_a_life = timedelta(days=held.key.license.days) / 2
+    steps = Guide(
+        is_downloaded=held.key.last_downloaded_at is not None,
+        is_installed=held.use.last_at is not None,
+        is_checked=held.use.total_passed > 0,
+        is_other_reset=other.key.issued_at >= held.key.issued_at
+        or _was_reset(other, since=held.key.issued_at - half_a_life),
+    )
+    # The second key of a round is a spare, which terminals may never check.
+    is_spare = steps.is_downloaded and steps.is_other_reset and other.use.total_passed > 0
+    return None if not steps.now or is_spare else steps
+
+
+def advice(both: Sequence[Held], guides: dict[Slot, Guide], notice: timedelta) -> Advice:
+    """Return which of the two slots to reset next and why.
+
+    `notice` is how long before its expiry a key of this plan is shown as expiring soon.
+    """
+    first, second = both
+    held, other = sorted(both, key=_by_need)
+    for slot, steps in guides.items():
+        new, next_one = (first, second) if slot == first.slot else (second, first)
+        if steps.now == "reset":
+            return Advice(
+                slot=next_one.slot,
+                sentence=f"Reset the {next_one.name}: the new {new.name} is in use.",
+                is_urgent=True,
+            )
+        if not steps.is_other_reset:
+            return Advice(
+                slot=next_one.slot,
+                sentence=f"Bring the new {new.name} into use first; then reset the "
+                f"{next_one.name}.",
+                is_urgent=False,
+            )
+    if held.is_dying:
+        return Advice(slot=held.slot, sentence=_why(held, other), is_urgent=True)
+    return Advice(
+        slot=held.slot,
+        sentence=f"Nothing needs a reset now. Next is the {held.name}, from",
+        is_urgent=False,
+        due_at=held.key.expires_at - notice,
+    )
+
+
+def is_alone_in_use(held: Held, other: Held) -> bool:
+    """Return whether terminals pass with the key of this slot and with no other."""
+    return held.use.total_passed > 0 and other.use.total_passed == 0
+
+
+def is_still_checked(held: Held, now: datetime) -> bool:
+    """Return whether terminals ask for the slot's old key although it has stopped."""
+    last_at = held.old_use.last_at
+    if held.old is None or overlapping(held, now) is not None or last_at is None:
+        return False
+    stopped_at = held.old.accepted_until or held.old.replaced_at
+    return now - last_at < STILL and stopped_at is not None and last_at >= stopped_at
+
+
+def _why(held: Held, other: Held) -> str:
+    if held.key.revoked_at is not None:
+        return f"Reset the {held.name}: it is revoked, and terminals with it do not start."
+    if held.is_dead:
+        return f"Reset the {held.name}: it has expired, and terminals with it do not start."
+    if not other.is_dying and not held.use.total_passed:
+        return f"Reset the {held.name}: it expires first, and no terminal uses it."
+    if not other.is_dying:
+        return (
+            f"Reset the {held.name}: it expires first. Terminals use it, so let the old key work "
+            "until they have the new file."
+        )
+    if not held.use.total_passed and other.use.total_passed:
+        return (
+            f"Reset the {held.name} first: no terminal uses it, so nothing stops meanwhile. Then "
+            f"reset the {other.name}."
+        )
+    return f"Both keys expire soon. Reset the {held.name} first, then the {other.name}."
+
+
+def _by_need(held: Held) -> tuple[bool, bool, bool, datetime, str]:
+    """Sort first what needs a reset most; of two that expire soon, the one not in use."""
+    in_use = held.is_dying and held.use.total_passed > 0
+    return (not held.is_dead, not held.is_dying, in_use, held.key.expires_at, held.slot.value)
+
+
+def _was_reset(held: Held, *, since: datetime) -> bool:
+    """Return whether the slot's key came from a reset, not from Generate, since then."""
+    generated_at = held.key.license.created_at
+    return held.key.issued_at >= since and held.key.issued_at - generated_at > timedelta(minutes=1)
+
+
+def overlapping(held: Held, now: datetime) -> LicenseKey | None:
+    """Return the old key of the slot if it still works."""
+    old = held.old
+    if old is None or old.revoked_at is not None or old.accepted_until is None:
+        return None
+    return old if old.state == KeyState.SUPERSEDED and old.accepted_until > now else None

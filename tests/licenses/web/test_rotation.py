@@ -1,0 +1,217 @@
+"""Rotation on the card: which slot is next and why, the steps after a reset, what is warned of."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.urls import reverse
+
+from licenses.flows.reset import Overlap, reset_key
+from licenses.models import CheckCount, License, LicenseKey, Slot
+from licenses.web.card import Card, SlotView, license_card
+from portal.core.actors import SYSTEM
+from tests.support.answers import ids
+from tests.support.factories import make_license, make_signing_key, make_subscription
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def license(contoso) -> Any:
+    """Keys of a monthly plan that expire in 5 days."""
+    with time_machine.travel(NOW, tick=False):
+        make_signing_key(created_at=NOW - timedelta(days=300))
+        issued_at = NOW - timedelta(days=26)
+        subscription = make_subscription(tenant=contoso)
+        yield make_license(subscription=subscription, issued_at=issued_at, created_at=issued_at)
+
+
+def key_of(license: License, slot: Slot = Slot.PRIMARY) -> LicenseKey:
+    return license.keys.current().get(slot=slot)
+
+
+def checked(key: LicenseKey, result: str = "valid", checks: int = 42, minutes: int = 3) -> None:
+    at = NOW - timedelta(minutes=minutes)
+    hour = at.replace(minute=0)
+    CheckCount.objects.create(
+        tenant=key.tenant, license_key=key, hour=hour, result=result, count=checks, last_at=at
+    )
+
+
+def reset(license: License, slot: Slot, overlap: Overlap = Overlap.NOW) -> LicenseKey:
+    jti = key_of(license, slot).jti
+    return reset_key(license=license, slot=slot, actor=SYSTEM, overlap=overlap, expected_jti=jti)
+
+
+def card(license: License, owner: Any) -> Card:
+    return license_card(license.subscription, owner.memberships.get(), now=NOW)
+
+
+def view(license: License, owner: Any, slot: Slot = Slot.PRIMARY) -> SlotView:
+    return next(view for view in card(license, owner).slots if view.slot == slot)
+
+
+# Which slot is next
+
+
+def test_of_two_dying_keys_the_one_that_no_terminal_uses_is_reset_first(license, owner):
+    checked(key_of(license))
+    shown = card(license, owner)
+    assert shown.advice.slot == Slot.SECONDARY
+    assert shown.advice.sentence == (
+        "Reset the secondary key first: no terminal uses it, so nothing stops meanwhile. Then "
+        "reset the primary key."
+    )
+    assert [view.filled for view in shown.slots] == ["", "reset"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "slot", "sentence"),
+    [
+        (
+            {},
+            Slot.PRIMARY,
+            "Both keys expire soon. Reset the primary key first, then the secondary key.",
+        ),
+        (
+            {"expires_at": NOW},
+            Slot.SECONDARY,
+            "Reset the secondary key: it has expired, and terminals with it do not start.",
+        ),
+        (
+            {"revoked_at": NOW},
+            Slot.SECONDARY,
+            "Reset the secondary key: it is revoked, and terminals with it do not start.",
+        ),
+        (
+            {"expires_at": NOW + timedelta(days=30)},
+            Slot.PRIMARY,
+            "Reset the primary key: it expires first, and no terminal uses it.",
+        ),
+    ],
+)
+def test_the_reason_for_the_next_reset_is_said(changes, slot, sentence, license, owner):
+    license.keys.filter(slot=Slot.SECONDARY).update(**changes)
+    advice = card(license, owner).advice
+    assert (advice.slot, advice.sentence, advice.is_urgent) == (slot, sentence, True)
+
+
+def test_good_keys_need_no_reset_and_are_downloaded(license, owner):
+    license.keys.update(expires_at=NOW + timedelta(days=20))
+    shown = card(license, owner)
+    assert shown.advice.sentence == "Nothing needs a reset now. Next is the primary key, from"
+    assert shown.advice.due_at == NOW + timedelta(days=13)
+    assert [view.filled for view in shown.slots] == ["download", "download"]
+
+
+# The steps after a reset
+
+
+def test_the_steps_tick_themselves_off_by_what_the_portal_sees(license, owner):
+    assert view(license, owner).guide is None
+    new = reset(license, Slot.PRIMARY, Overlap.DAY)
+    steps = [view(license, owner).guide.now]
+    assert card(license, owner).advice.sentence == (
+        "Bring the new primary key into use first; then reset the secondary key."
+    )
+    new.last_downloaded_at = NOW
+    new.save(update_fields=["last_downloaded_at"])
+    steps.append(view(license, owner).guide.now)
+    checked(new, "application_not_authorized", minutes=5)
+    steps.append(view(license, owner).guide.now)
+    checked(new)
+    steps.append(view(license, owner).guide.now)
+    assert steps == ["download", "install", "check", "reset"]
+    assert [slot.filled for slot in card(license, owner).slots] == ["", "reset"]
+
+    spare = reset(license, Slot.SECONDARY)
+    primary, secondary = card(license, owner).slots
+    assert (primary.guide, secondary.guide.now) == (None, "download")
+    spare.last_downloaded_at = NOW
+    spare.save(update_fields=["last_downloaded_at"])
+    assert [slot.guide for slot in card(license, owner).slots] == [None, None]
+
+
+def test_the_next_round_is_led_again(license, owner):
+    """A reset that is half a life old is of the round before."""
+    reset(license, Slot.SECONDARY)
+    license.keys.current().filter(slot=Slot.SECONDARY).update(issued_at=NOW - timedelta(days=20))
+    reset(license, Slot.PRIMARY)
+    assert not view(license, owner).guide.is_other_reset
+
+
+# Warnings
+
+
+def test_an_old_key_that_stopped_and_is_still_asked_for_is_warned_of(license, owner_client):
+    old = key_of(license)
+    address = license.subscription.get_absolute_url()
+    reset(license, Slot.PRIMARY)
+    assert "old-primary" not in ids(owner_client.get(address))
+    LicenseKey.objects.filter(pk=old.pk).update(replaced_at=NOW - timedelta(hours=1))
+    checked(old, "replaced")
+    answer = owner_client.get(address)
+    shown = answer.context["card"].slots[0]
+    assert (shown.old_is_refused, shown.old_use) == (
+        True,
+        "checked 42 times today, last 3 minutes ago",
+    )
+    assert "old-primary" in ids(answer)
+
+
+def test_the_only_key_in_use_is_not_reset_without_a_warning(license, owner_client):
+    checked(key_of(license))
+    addresses = [reverse("licenses:reset", args=[license.subscription_id, slot]) for slot in Slot]
+    uses = [owner_client.get(address).context["only_use"] for address in addresses]
+    assert uses == ["checked 42 times today, last 3 minutes ago", ""]
+    checked(key_of(license, Slot.SECONDARY))
+    assert owner_client.get(addresses[0]).context["only_use"] == ""
+
+
+@pytest.mark.parametrize(
+    ("left", "offered"),
+    [
+        (timedelta(days=8), ["now", "day", "week", "expiry"]),
+        (timedelta(days=7, minutes=59), ["now", "day", "expiry"]),
+        (timedelta(days=5), ["now", "day", "expiry"]),
+        (timedelta(hours=24), ["now", "expiry"]),
+        (timedelta(minutes=5), ["now", "expiry"]),
+    ],
+)
+def test_no_two_ends_of_the_overlap_are_the_same_moment(left, offered, license, owner_client):
+    license.keys.update(expires_at=NOW + left)
+    address = reverse("licenses:reset", args=[license.subscription_id, Slot.PRIMARY])
+    field = owner_client.get(address).context["form"]["overlap"]
+    assert [option.data["value"] for option in field] == offered
+
+
+# What it costs
+
+
+def test_the_page_takes_nine_queries_however_many_checks_and_resets(
+    license, owner_client, django_assert_num_queries
+):
+    address = license.subscription.get_absolute_url()
+    owner_client.get(address)
+    with django_assert_num_queries(9):
+        owner_client.get(address)
+    for _ in range(12):
+        checked(reset(license, Slot.PRIMARY))
+    with django_assert_num_queries(9):
+        shown = owner_client.get(address).context["card"]
+    assert [view.slot for view in shown.slots] == [Slot.PRIMARY, Slot.SECONDARY]
+
+
+def test_the_chart_has_its_table(license, owner):
+    checked(key_of(license))
+    checked(key_of(license), "expired", checks=3, minutes=2)
+    use = card(license, owner).use
+    assert [chart.sentence for chart in use.charts] == [
+        "42 passed, 3 refused; last 2 minutes ago.",
+        "No terminal has checked it in 30 days.",
+    ]
+    assert use.rows == [(datetime(2026, 6, 1, tzinfo=UTC), [42, 3, 0, 0])]
+    assert (use.charts[0].passed, use.charts[0].refused) == ("M290 48V5h8V48z", "M290 5V2h8V5z")
