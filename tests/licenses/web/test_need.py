@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from licenses import reminders
 from licenses.models import CheckCount, License, Slot
+from licenses.models.subscriptions import read_license_state
 from licenses.web.card import license_card
 from licenses.web.license_tags import listed_state
 from licenses.web.need import Need, Step, need_of
