@@ -379,9 +379,7 @@ def _bought(
         events.append((bought + timedelta(hours=1), activate))
     if sample.keys is not None:
         at = now - sample.keys * DAY
-        generate = partial(
-            generate_keys, **its, actor=buyer, usage=sample.usage, holder_name=tenant.name
-        )
+        generate = partial(_generate, subscription, buyer, sample.usage, tenant.name)
         events += [(at, generate), *_downloads(subscription, Slot, buyer, at)]
     for days, slot, overlap in sample.resets:
         at = now - days * DAY
@@ -411,6 +409,16 @@ def _downloads(
 def _download(subscription: Subscription, slot: Slot, actor: Actor, *, now: datetime) -> None:
     license = License.objects.not_deleted().get(subscription=subscription)
     download_key(license=license, slot=slot, actor=actor, now=now)
+
+
+def _generate(
+    subscription: Subscription, actor: Actor, usage: Usage, holder_name: str, *, now: datetime
+) -> None:
+    """Generate from the subscription as it is stored by then."""
+    subscription.refresh_from_db()
+    generate_keys(
+        subscription=subscription, actor=actor, usage=usage, holder_name=holder_name, now=now
+    )
 
 
 def _reset(

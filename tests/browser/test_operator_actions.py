@@ -111,6 +111,8 @@ def test_a_pasted_key_is_found_and_revoked(
     page.get_by_role("link", name="Find a license key").click()
     page.locator("textarea").fill(key.token)
     page.get_by_role("button", name="Find").click()
+    expect(page.locator(".notice")).to_contain_text("A terminal with this key starts.")
+    page.get_by_role("link", name="Record").click()
     page.get_by_role("button", name="Revoke…").click()
     looks(page)
     confirm(page, "Revoke")

@@ -31,7 +31,7 @@ def press(page: Page, name: str) -> None:
 
 
 def link_of_mail() -> str:
-    [link] = re.findall(r"http://\S+", Outbox.objects.latest("pk").text)
+    link, *_ = re.findall(r"http://\S+", Outbox.objects.latest("pk").text)
     return link
 
 

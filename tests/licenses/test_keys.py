@@ -235,13 +235,13 @@ class TestEnsureActive:
             return made
 
         def second() -> SigningKey:
-            def writes(proceed: Any, sql: str, *arguments: Any) -> Any:
-                if sql.startswith(("BEGIN", "INSERT", "SAVEPOINT")):
-                    follows.set()  # with a key of its own, and what it does now waits for the first
-                return proceed(sql, *arguments)
+            def reads(proceed: Any, *arguments: Any) -> Any:
+                found = proceed(*arguments)
+                follows.set()  # It has seen no key, and what it writes waits for the first.
+                return found
 
             assert inserted.wait(DEADLINE)
-            with connection.execute_wrapper(writes):
+            with connection.execute_wrapper(reads):
                 return keys.ensure_active()
 
         one, other = race_all([first, second])

@@ -23,7 +23,7 @@ MOMENTS = {
     "there are static files": (f"{DEMO}.collect_static", "after", 1),
     "the sign-ins are drafted": ("licenses.demonstration:_write", "after", 1),
     "there is a signing key": ("licenses.keys:ensure_active", "after", 1),
-    "half of the samples are made": ("licenses.demonstration:_buy", "after", 1),
+    "half of the samples are made": ("licenses.demonstration:_generate", "after", 1),
     "the data is stored": ("licenses.demonstration:_write", "before", 2),
     "the draft was not removed": ("licenses.demonstration:_write", "after", 2),
     "the sign-ins are thrown away": ("licenses.demonstration:throw_away", "after", 1),

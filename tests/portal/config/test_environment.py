@@ -105,12 +105,12 @@ def test_a_secret_of_few_different_characters_is_refused(secret):
 
 def test_a_page_and_an_email_address_may_be_left_out_but_not_be_wrong():
     env = environment()
-    assert (env.page("A"), env.email_address("B"), env.mistakes) == ("", "", [])
+    assert (env.address("A", ""), env.email_address("B"), env.mistakes) == ("", "", [])
     env = environment(A="https://help.example.com", B="support@example.com")
-    assert env.page("A") == "https://help.example.com"
+    assert env.address("A", "") == "https://help.example.com"
     assert (env.email_address("B"), env.mistakes) == ("support@example.com", [])
     env = environment(A="javascript:alert(1)", B="https://help.example.com")
-    env.page("A")
+    env.address("A", "")
     env.email_address("B")
     assert env.mistakes == [
         "A must be an address such as https://shop.example.com.",
