@@ -64,13 +64,17 @@ def wide_parts(page: Page) -> list[str]:
 
 
 def small_targets(page: Page) -> list[str]:
-    """Return the controls that are smaller than TARGET px; links in a sentence may be."""
+    """Return the controls that are smaller than TARGET px.
+
+    Links in a sentence may be, and boxes in a label, which is pressed instead.
+    """
     return page.evaluate(
         """(target) => {
         const root = document.querySelector("dialog[open]") ?? document.body;
-        const controls = "button, a.btn, summary, select, input:not([type=hidden]), label.choice";
+        const controls =
+            "button, a.btn, summary, select, input:not([type=hidden]), label:has(> input)";
         return [...root.querySelectorAll(controls)]
-            .filter((e) => e.checkVisibility() && !e.closest("label.choice > *"))
+            .filter((e) => e.checkVisibility() && !e.closest("label > *"))
             .filter((e) => Math.min(...["width", "height"].map(
                 (side) => e.getBoundingClientRect()[side])) < target)
             .map((e) => e.outerHTML.slice(0, 100));
