@@ -257,7 +257,7 @@ def verified_by_openssl(path: Path) -> dict[str, Any]:
     "javascript",
     [
         pytest.param(True, id="with JavaScript", marks=pytest.mark.database),
-        pytest.param(False, id="without"),
+        pytest.param(False, id="without", marks=pytest.mark.sweep),
     ],
 )
 def test_a_customer_gets_through_all_steps(

@@ -17,7 +17,11 @@ from tests.support.factories import make_license, make_subscription
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without"])
+@pytest.mark.parametrize(
+    "javascript",
+    [True, pytest.param(False, marks=pytest.mark.sweep)],
+    ids=["with JavaScript", "without"],
+)
 def test_from_the_mail_to_the_new_file_in_four_clicks(
     javascript, open_page, owner, contoso, signing_key, tmp_path
 ):

@@ -102,7 +102,7 @@ def test_an_operator_looks_at_the_portal_as_a_tenant(
     assert list(actions) == ["support_view.started", "support_view.ended"]
 
 
-@pytest.mark.parametrize("javascript", [True, False])
+@pytest.mark.parametrize("javascript", [pytest.param(True, marks=pytest.mark.sweep), False])
 def test_the_start_page_tells_its_figures(
     javascript: bool,
     open_page: Callable[..., Page],

@@ -43,6 +43,7 @@ def test_a_subscription_is_suspended_while_the_customer_is_on_the_phone(
     assert Subscription.objects.get().state == State.SUSPENDED
 
 
+@pytest.mark.sweep
 def test_the_pages_of_support_look_right(
     open_page: Callable[..., Page], operator: User, owner: User, contoso: Tenant
 ) -> None:

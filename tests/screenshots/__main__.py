@@ -33,11 +33,14 @@ HEIGHT = 900
 THEMES = ("light", "dark")
 
 PEOPLE = {
-    # who, and where the links begin
+    # the email address of the account, and where the links begin
     "nobody": (None, ["/accounts/login/", "/results/revoked/", "/no-such-page/"]),
-    "owner": (0, ["/subscriptions/", "/profile/", "/accounts/reauthenticate/"]),
-    "viewer": (2, ["/subscriptions/", "/tenant/invite/"]),
-    "operator": (4, ["/admin/"]),
+    "owner": (
+        "owner@contoso.example",
+        ["/subscriptions/", "/profile/", "/accounts/reauthenticate/"],
+    ),
+    "viewer": ("viewer@contoso.example", ["/subscriptions/", "/tenant/invite/"]),
+    "operator": ("operator@operator.example", ["/admin/"]),
 }
 ONCE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=/)\d+(?=/)|primary|secondary")
 """Parts of addresses that name one of many: one page of a kind is enough."""
@@ -151,7 +154,7 @@ def draw(chromium: Browser, portal: Demonstration, person: str, *, only_docs: bo
         base_url=portal.url, locale="en-GB", timezone_id="Europe/Berlin", reduced_motion="reduce"
     )
     if account is not None:
-        sign_in(context, portal.accounts[account])
+        sign_in(context, next(a for a in portal.accounts if a["email"] == account))
     wanted = [shown for shown in COMMITTED if shown.person == person]
     explorer, page = context.new_page(), context.new_page()
     pages = []

@@ -63,7 +63,11 @@ def test_a_process_that_dies_again_and_again_does_not_end_the_node(
     portal.must_live()
 
 
-@pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGUSR1], ids=["alone", "supervised"])
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param(signal.SIGHUP, marks=pytest.mark.sweep), signal.SIGUSR1],
+    ids=["alone", "supervised"],
+)
 def test_a_restart_of_the_processes_loses_no_request(
     another_portal: Callable[..., LivePortal],
     owner_client: Client,
