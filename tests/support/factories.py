@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from licenses import keys, tokens
@@ -130,6 +131,7 @@ def make_signing_key(*, created_at: datetime | None = None) -> SigningKey:
     return made
 
 
+@transaction.atomic  # as Generate does: a page that is read meanwhile shows all of it or nothing
 def make_license(
     *,
     subscription: Subscription | None = None,
