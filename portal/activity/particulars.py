@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import pycountry
-
 from portal.activity.actions import Action
 from portal.core.browsers import browser_in_words
+from portal.core.countries import country_name
 from portal.core.dates import moment
 
 type Value = str | datetime
@@ -170,8 +169,8 @@ def _words(name: str, value: Any) -> Value:
     text = WORDS.get(name, {}).get(str(value), str(value))
     if MOMENT.fullmatch(text):
         return datetime.fromisoformat(text).astimezone(UTC)
-    if name == "country" and (country := pycountry.countries.get(alpha_3=text)):
-        return str(country.name)
+    if name == "country":
+        return country_name(text)
     if name == "sessions":
         address, _, user_agent = text.partition(": ")
         return f"{browser_in_words(user_agent)} at {address}"
