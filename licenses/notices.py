@@ -14,13 +14,11 @@ def notify_of_keys(
 
     `what` is the news but for who did it, such as "Primary key of Field tools was reset".
     """
-    news = f"{what} by {by(actor)}"
     notify(
         license.tenant_id,
         topic=Topic.KEYS,
         actor=actor,
-        subject=news,
-        what=f"{news}.",
+        subject=f"{what} by {by(actor)}",
         reason=reason,
         consequence=consequence,
         lead="Open the subscription",

@@ -9,8 +9,6 @@ from contextlib import suppress
 
 import django
 from django.conf import settings
-from django.core.cache import caches
-from django.core.cache.backends.locmem import LocMemCache
 from django.db import DatabaseError, connections
 
 from portal.config.checks import refuse_demonstration_accounts
@@ -59,8 +57,7 @@ def front() -> Front:
     in_threads: dict[str, FastPath] = {check_path: check.fast_path()}
     on_loop = dict(from_memory)
     database = connections["default"]
-    is_local = isinstance(caches["default"], LocMemCache)
-    if database.vendor == "sqlite" and is_local and settings.CHECK_COUNT_SECONDS:
+    if database.vendor == "sqlite" and not settings.CACHE_URL and settings.CHECK_COUNT_SECONDS:
         # Neither the read nor the limit nor the count waits for anything.
         own = connections.create_connection("default")
         with suppress(DatabaseError):  # A database that is away leaves checks to the threads.

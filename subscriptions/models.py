@@ -156,6 +156,18 @@ class State(models.TextChoices):
     SUSPENDED = "suspended", "Suspended"
     ENDED = "ended", "Ended"
 
+    @property
+    def tone(self) -> str:
+        """The tone in which pages show the state."""
+        return _TONES[self]
+
+
+_TONES = {
+    State.PENDING: "info",
+    State.ACTIVE: "good",
+    State.SUSPENDED: "warn",
+    State.ENDED: "muted",
+}
 
 RUNNING = {State.ACTIVE, State.SUSPENDED}
 """Activated and not ended: operators suspend and resume."""

@@ -32,12 +32,6 @@ MOST = 25
 EVENTS = 12
 DAYS = 30
 ORDER = {State.SUSPENDED: 0, State.PENDING: 1, State.ACTIVE: 2, State.ENDED: 3}
-TONES = {
-    State.PENDING: "info",
-    State.ACTIVE: "good",
-    State.SUSPENDED: "warn",
-    State.ENDED: "muted",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +136,7 @@ def _line(
     return SubscriptionLine(
         subscription=subscription,
         state=state,
-        tone=TONES[state],
+        tone=state.tone,
         why=about.exclude(reason="").first() if is_stopped else None,
         keys=[_key(key, subscription, now) for key in keys],
         address=reverse("admin:subscriptions_subscription_change", args=[subscription.pk]),

@@ -22,6 +22,7 @@ from licenses.checking.returning import Passed
 from portal.core.links import public_link
 from portal.programs.errors import ProgramError, not_allowed
 from portal.programs.limits import Limit
+from portal.programs.middleware import MAX_BODY_BYTES
 from portal.server.answers import Answer, FastPath, encoded
 from portal.server.cache import promptly
 from subscriptions import custom_claims
@@ -29,9 +30,6 @@ from subscriptions import custom_claims
 logger = logging.getLogger("licenses.programs")
 
 _to_json = json.JSONEncoder().encode
-
-MAX_BODY_BYTES = 65_536
-"""The largest request body, in bytes; a larger one is refused before it is read."""
 
 
 _COUNTED = "licenses.counted"

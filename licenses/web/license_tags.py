@@ -21,12 +21,6 @@ register = template.Library()
 
 WAYS = {"online": "Checked online", "offline": "Verified offline"}
 COUNTED = ("passed", "refused")
-TONES = {
-    State.PENDING: "info",
-    State.ACTIVE: "good",
-    State.SUSPENDED: "warn",
-    State.ENDED: "muted",
-}
 
 NO_KEYS = mark_safe('<span class="muted">No keys</span>')
 
@@ -36,7 +30,7 @@ NO_KEYS = mark_safe('<span class="muted">No keys</span>')
 def state_badge(state: str) -> SafeString:
     """Return the badge of a subscription's state."""
     state = State(state)
-    return format_html('<span class="badge" data-tone="{}">{}</span>', TONES[state], state.label)
+    return format_html('<span class="badge" data-tone="{}">{}</span>', state.tone, state.label)
 
 
 @register.simple_tag

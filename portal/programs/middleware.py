@@ -22,6 +22,9 @@ logger = logging.getLogger("portal.programs")
 
 PREFIXES = ("/public/", "/.well-known/")
 
+MAX_BODY_BYTES = 65_536
+"""Bytes of the body of a program's request."""
+
 
 class ProgramMiddleware:
     """Answers programs by a fast path: address, host, view; and JSON whatever goes wrong."""

@@ -22,7 +22,7 @@ from django.http.response import HttpResponseBase, StreamingHttpResponse
 from django.template.loader import render_to_string
 
 from portal.programs.errors import ProgramError, refusal
-from portal.programs.middleware import PREFIXES, as_refusal
+from portal.programs.middleware import MAX_BODY_BYTES, PREFIXES, as_refusal
 from portal.server import bodies, health
 from portal.server.answers import Answer, FastPath, for_pages, for_programs
 from portal.server.bodies import Receive
@@ -34,9 +34,6 @@ from portal.server.transport import hsts, note_scheme
 logger = logging.getLogger("portal.front")
 
 type Send = Callable[[dict[str, Any]], Awaitable[None]]
-
-MAX_PROGRAM_BYTES = 65_536
-"""Bytes of the body of a program's request."""
 
 PROGRAM_THREADS = 2
 """Threads for programs, beside those for people."""
@@ -104,7 +101,7 @@ class Front:
         """Answer one request as ASGI says (version 3.0, HTTP)."""
         environ = environ_of(scope)
         is_program = environ["PATH_INFO"].startswith(PREFIXES)
-        limit = MAX_PROGRAM_BYTES if is_program else self.max_bytes
+        limit = MAX_BODY_BYTES if is_program else self.max_bytes
         length = environ.get("CONTENT_LENGTH")
         body = b""
         if length is not None or "HTTP_TRANSFER_ENCODING" in environ:

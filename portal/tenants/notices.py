@@ -58,8 +58,9 @@ def notify(
 ) -> None:
     """Queue a mail to everybody who gets mails of this topic, in the caller's transaction.
 
-    Whoever acted gets none. Without a topic it goes to all owners and managers, and to nobody
-    besides. `once` names a notice that each of them gets only once.
+    The subject is the news, which `news.txt` repeats as a sentence. Whoever acted gets none.
+    Without a topic it goes to all owners and managers, and to nobody besides. `once` names a
+    notice that each of them gets only once.
     """
     preferences = preferences_of(tenant_id)
     if topic is not None and topic not in preferences.topics:
@@ -72,7 +73,7 @@ def notify(
             to=reader.email,
             subject=subject,
             template=template,
-            context=context,
+            context={"what": f"{subject}.", **context},
             footer=reader.footer,
             tenant_id=tenant_id,
             once=once and f"{once}:{reader.name}",
@@ -86,7 +87,6 @@ def notify_of_members(tenant: Tenant, news: str, *, actor: Actor) -> None:
         topic=Topic.MEMBERS,
         actor=actor,
         subject=news,
-        what=f"{news}.",
         lead="See the members",
         link=public_link(reverse("tenant:detail")),
     )

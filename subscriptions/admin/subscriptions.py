@@ -21,13 +21,6 @@ from subscriptions.flows.add import add_subscription
 from subscriptions.flows.edit import edit_subscription
 from subscriptions.models import Plan, State, Subscription, SubscriptionQuerySet
 
-TONES = {
-    State.PENDING: "info",
-    State.ACTIVE: "good",
-    State.SUSPENDED: "warn",
-    State.ENDED: "muted",
-}
-
 
 class SubscriptionForm(RecordForm):
     """A subscription whose beneficiary is the tenant that bought it, unless another is named."""
@@ -151,7 +144,7 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
     def state_now(self, obj: Subscription) -> Shown:
         """Return the state: ended also when the end date has passed."""
         state = obj.state_at(timezone.now())
-        return badge(state.label, TONES[state])
+        return badge(state.label, state.tone)
 
     @admin.display(description="belongings")
     def belongings(self, obj: Subscription) -> SafeString:

@@ -45,13 +45,11 @@ def notify_of_subscription(
 
     `what` is the news but for who did it, such as "Subscription Field tools was suspended".
     """
-    news = f"{what} by {by(actor)}"
     notify(
         locked.tenant_id,
         topic=Topic.SUBSCRIPTION,
         actor=actor,
-        subject=news,
-        what=f"{news}.",
+        subject=f"{what} by {by(actor)}",
         reason=reason,
         consequence=consequence,
         support=support_link().removeprefix("mailto:"),

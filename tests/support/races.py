@@ -2,12 +2,33 @@
 
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from time import monotonic
 from typing import Any
 
+import pytest
 from django.db import connection, connections
 
+from portal.tenants.models import Tenant
+
 DEADLINE = 60
+
+
+def take_away_lock_of_tenants(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    """Take the lock of tenants away from a module of flows: two read one, then go on together."""
+    both = threading.Barrier(2, timeout=20)
+
+    def read_only(_model: type[Tenant], tenant_id: Any) -> Tenant:
+        tenant = Tenant.objects.get(pk=tenant_id)
+        both.wait()
+        return tenant
+
+    monkeypatch.setattr(import_module(module), "lock", read_only)
+    if connection.vendor == "sqlite":
+        # There the lock is the transaction's mode: BEGIN IMMEDIATE lets one in after the other.
+        options = connection.settings_dict["OPTIONS"]
+        monkeypatch.setitem(options, "transaction_mode", "DEFERRED")
+        monkeypatch.setitem(options, "timeout", 1)
 
 
 def race(function: Callable[[], Any], n: int = 2) -> list[Any]:

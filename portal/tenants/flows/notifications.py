@@ -66,13 +66,11 @@ def choose_notifications(
             details=details,
             now=now,
         )
-        news = f"Notifications of {locked} were changed by {by(actor)}"
         notify(
             locked.pk,
             topic=None,
             actor=actor,
-            subject=news,
-            what=f"{news}.",
+            subject=f"Notifications of {locked} were changed by {by(actor)}",
             lead="See what is sent, and to whom",
             link=public_link(reverse("tenant:notifications")),
         )

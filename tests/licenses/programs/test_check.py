@@ -13,7 +13,7 @@ from django.utils import timezone
 from licenses import keys, tokens
 from licenses.checking import counts
 from licenses.models import CheckCount, KeyState, License, LicenseKey, Slot
-from licenses.programs.check import MAX_BODY_BYTES
+from portal.programs.middleware import MAX_BODY_BYTES
 from subscriptions.models import Plan, State
 from tests.support.factories import (
     CUSTOM_CLAIMS,

@@ -1,9 +1,7 @@
 """An account is deleted with all that hangs on it; tenants keep an owner, logs their rows."""
 
-import threading
 from collections import Counter
 from functools import partial
-from importlib import import_module
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -19,13 +17,13 @@ from portal.activity.verify import verify
 from portal.operators.flows.recovery import remove_second_factor
 from portal.tenants.flows.delete_account import delete_account
 from portal.tenants.flows.members import change_role
-from portal.tenants.models import Invitation, Member, Role, Tenant
+from portal.tenants.models import Invitation, Member, Role
 from tests.support.accounts import make_user, sign_in, stale
 from tests.support.answers import messages_of, refusals
 from tests.support.factories import make_member
 from tests.support.mails import mails
 from tests.support.people import log, member, member_actor, refusal
-from tests.support.races import race_all
+from tests.support.races import race_all, take_away_lock_of_tenants
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DELETE = "/profile/delete/"
@@ -109,20 +107,7 @@ def two_owners(owner, contoso):
 
 @pytest.fixture
 def no_lock(monkeypatch):
-    """Take the lock away: both read the tenant, then go on together."""
-    both = threading.Barrier(2, timeout=20)
-
-    def read_only(_model, tenant_id):
-        tenant = Tenant.objects.get(pk=tenant_id)
-        both.wait()
-        return tenant
-
-    monkeypatch.setattr(import_module("portal.tenants.flows.delete_account"), "lock", read_only)
-    if connection.vendor == "sqlite":
-        # There the lock is the transaction's mode: BEGIN IMMEDIATE lets one in after the other.
-        options = connection.settings_dict["OPTIONS"]
-        monkeypatch.setitem(options, "transaction_mode", "DEFERRED")
-        monkeypatch.setitem(options, "timeout", 1)
+    take_away_lock_of_tenants(monkeypatch, "portal.tenants.flows.delete_account")
 
 
 def test_of_two_owners_who_delete_their_accounts_at_once_one_stays(two_owners, contoso):

@@ -1,20 +1,18 @@
 """Roles change, members go, and a tenant always keeps an owner."""
 
-import threading
 from collections import Counter
 from functools import partial
-from importlib import import_module
 
 import pytest
-from django.db import DatabaseError, connection, connections
+from django.db import DatabaseError, connection
 
 from portal.core.actors import SYSTEM
 from portal.tenants.flows.members import change_role, hand_over, leave_tenant, remove_member
 from portal.tenants.flows.tenants import update_tenant
-from portal.tenants.models import Member, Role, Tenant
+from portal.tenants.models import Member, Role
 from tests.support.factories import make_license, make_member, make_subscription
 from tests.support.people import log, member, member_actor, refusal
-from tests.support.races import race_all
+from tests.support.races import race_all, take_away_lock_of_tenants
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -132,20 +130,7 @@ def two_owners(owner, contoso):
 
 @pytest.fixture
 def no_lock(monkeypatch):
-    """Take the lock away: both read the tenant, then go on together."""
-    both = threading.Barrier(2, timeout=20)
-
-    def read_only(_model, tenant_id):
-        tenant = Tenant.objects.get(pk=tenant_id)
-        both.wait()
-        return tenant
-
-    monkeypatch.setattr(import_module("portal.tenants.flows.members"), "lock", read_only)
-    if connection.vendor == "sqlite":
-        # There the lock is the transaction's mode: BEGIN IMMEDIATE lets one in after the other.
-        options = connections.settings["default"]["OPTIONS"]
-        monkeypatch.setitem(options, "transaction_mode", "DEFERRED")
-        monkeypatch.setitem(options, "timeout", 1)
+    take_away_lock_of_tenants(monkeypatch, "portal.tenants.flows.members")
 
 
 def both_leave(two_owners, tenant):
