@@ -33,6 +33,7 @@ def _quick_hashing(settings) -> None:
 def provider(settings) -> Iterator[IdentityServer]:
     """An identity provider that this process knows as `company`."""
     with IdentityServer() as server:
+        settings.IDENTITY_PROVIDER_SECONDS = 60  # however busy this machine is
         settings.OIDC_PROVIDERS = [server.as_setting]
         providers = settings.SOCIALACCOUNT_PROVIDERS["openid_connect"]
         settings.SOCIALACCOUNT_PROVIDERS = {
