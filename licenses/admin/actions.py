@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 
 from licenses.flows.revoke import revoke_key, revoke_slots
-from licenses.models import License, LicenseKey, Slot
+from licenses.models import ANSWERED, License, LicenseKey, Slot
 from portal.core.dates import moment
 from portal.operators.actions import OperatorAction
 from portal.operators.forms import ReasonForm
@@ -45,6 +45,7 @@ REVOKE_KEY = OperatorAction(
     summarize=_key,
     permission="revoke",
     is_dangerous=True,
+    is_possible=lambda key: key.state in ANSWERED and key.revoked_at is None,
 )
 
 REVOKE_LICENSE = OperatorAction(

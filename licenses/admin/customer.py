@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from licenses.admin.finding import check_address
+from licenses.checking.badges import KeyBadge, badge_of, with_days
 from licenses.checking.results import PASSING
 from licenses.figures.charts import Columns, columns
 from licenses.models import ANSWERED, CheckCount, KeyState, LicenseKey
@@ -25,7 +26,7 @@ from portal.operators.actions import ActionsAdmin, OperatorAction
 from portal.operators.model_admin import PlainAdmin, listing
 from portal.operators.models import PendingChange
 from portal.tenants.models import Member, Role, Tenant
-from subscriptions.models import SOON, State, Subscription
+from subscriptions.models import State, Subscription
 
 MOST = 25
 """Subscriptions and members on the page; the lists have all."""
@@ -46,12 +47,12 @@ class Offer:
 
 @dataclass(frozen=True, kw_only=True)
 class KeyLine:
-    """One license key of a subscription: a badge, and the page that says what a terminal hears."""
+    """One license key of a subscription; `address` is the page that says what a terminal hears."""
 
     key: LicenseKey
-    label: str
-    tone: str
+    badge: KeyBadge
     address: str
+    offer: Offer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +77,12 @@ def customer_view(page: PlainAdmin, request: HttpRequest, object_id: str) -> Htt
         raise Http404
     now, its = timezone.now(), {"tenant__id__exact": tenant.pk}
     members = tenant.memberships.select_related("user").order_by("role", "joined_at")
+    members = members.prefetch_related("user__authenticator_set")
     context = {
         "title": str(tenant),
         "tenant": tenant,
         "offer": _offer(request, tenant),
+        "add": _add_address(request, tenant),
         "edit": reverse("admin:portal_tenant_change", args=[tenant.pk]),
         "subscriptions": _subscriptions(request, tenant, now),
         "all_subscriptions": listing("subscriptions_subscription", **its),
@@ -95,6 +98,13 @@ def customer_view(page: PlainAdmin, request: HttpRequest, object_id: str) -> Htt
         "now": now,
     }
     return page.page(request, "admin/customer.html", context)
+
+
+def _add_address(request: HttpRequest, tenant: Tenant) -> str:
+    """Return the address of the form for a new subscription, or "" for who may not add one."""
+    if not admin.site.get_model_admin(Subscription).has_add_permission(request):
+        return ""
+    return reverse("admin:subscriptions_subscription_add", query={"tenant": tenant.pk})
 
 
 def _offer(request: HttpRequest, row: Any) -> Offer:
@@ -138,26 +148,18 @@ def _line(
         state=state,
         tone=state.tone,
         why=about.exclude(reason="").first() if is_stopped else None,
-        keys=[_key(key, subscription, now) for key in keys],
+        keys=[
+            KeyLine(
+                key=key,
+                badge=with_days(badge_of(key, subscription, now), key.expires_at, now),
+                address=check_address(key),
+                offer=_offer(request, key),
+            )
+            for key in keys
+        ],
         address=reverse("admin:subscriptions_subscription_change", args=[subscription.pk]),
         offer=_offer(request, subscription),
     )
-
-
-def _key(key: LicenseKey, subscription: Subscription, now: datetime) -> KeyLine:
-    label, tone = "Valid", "good"
-    if key.revoked_at:
-        label, tone = "Revoked", "bad"
-    elif key.expires_at <= now:
-        label, tone = "Expired", "bad"
-    elif subscription.state_at(now) != State.ACTIVE:
-        label, tone = "Refused", "warn"
-    elif key.state == KeyState.SUPERSEDED:
-        label, tone = "Superseded", "info"
-    elif key.expires_at <= now + SOON:
-        days = (key.expires_at - now).days
-        label, tone = (f"Expires in {days} day{'' if days == 1 else 's'}", "warn")
-    return KeyLine(key=key, label=label, tone=tone, address=check_address(key))
 
 
 def _owners_first(members: Any) -> list[Member]:

@@ -123,13 +123,14 @@ class LicensedSubscriptions(SubscriptionQuerySet):
 
 
 def read_license_state(rows: Iterable[Any]) -> None:
-    """Set `has_keys` and `keys_expire_at` on subscriptions, by one query for all of them.
+    """Set what the list shows of the keys of subscriptions, by one query for all of them.
 
-    The second is the earliest expiry of a current key that is not revoked, or None.
+    `has_keys` and `has_revoked_key` are of the current keys, `keys_expire_at` is the earliest
+    expiry of one that is not revoked, or None.
     """
     by_id = {row.pk: row for row in rows}
     for row in by_id.values():
-        row.has_keys, row.keys_expire_at = False, None
+        row.has_keys, row.has_revoked_key, row.keys_expire_at = False, False, None
     keys = LicenseKey.objects.current().filter(
         license__subscription__in=by_id, license__deleted_at=None
     )
@@ -138,7 +139,9 @@ def read_license_state(rows: Iterable[Any]) -> None:
     ):
         row = by_id[id]
         row.has_keys = True
-        if revoked_at is None:
+        if revoked_at is not None:
+            row.has_revoked_key = True
+        else:
             row.keys_expire_at = min(expires_at, row.keys_expire_at or expires_at)
 
 

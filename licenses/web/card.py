@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from licenses.checking.badges import DYING, EXPIRED, REVOKED, VALID, KeyBadge, badge_of, worst
 from licenses.checking.use import Use, read_use
 from licenses.flows.download import refuse_unless_downloadable
 from licenses.flows.signing import expiry
@@ -19,24 +20,6 @@ from portal.core.dates import days_until
 from portal.core.refusal import Refused
 from portal.tenants.models import Member, Role
 from subscriptions.models import State, Subscription
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeyBadge:
-    """The badge that shows the state of a key."""
-
-    label: str
-    tone: str
-
-
-VALID = KeyBadge(label="Valid", tone="good")
-EXPIRES_SOON = KeyBadge(label="Expires soon", tone="warn")
-EXPIRED = KeyBadge(label="Expired", tone="bad")
-REVOKED = KeyBadge(label="Revoked", tone="bad")
-NOT_ACCEPTED = KeyBadge(label="Not accepted", tone="bad")
-
-
-DYING = (EXPIRES_SOON, EXPIRED, REVOKED)
 
 MAX_KEYS = 10
 """Keys of a license whose use is read: the current ones, and the last ones before them."""
@@ -127,7 +110,7 @@ def license_card(
                 guides[held.slot] = steps
     notice = subscription.plan.expiry_notice
     advice = rotation.advice(both, guides, notice) if now_renews else None
-    badges = [key_state(held.key, subscription, now) for held in both]
+    badges = [badge_of(held.key, subscription, now) for held in both]
     slots = [
         _slot_view(
             held,
@@ -178,7 +161,7 @@ def held_by(
     both = []
     for key in current:
         old = next((old for old in old_keys if old.slot == key.slot), None)
-        badge = key_state(key, subscription, now)
+        badge = badge_of(key, subscription, now)
         both.append(
             rotation.Held(
                 slot=Slot(key.slot),
@@ -211,24 +194,6 @@ def before_reset(
         "old_use": held.old_use.sentence(now) if old else "",
         "only_use": held.use.sentence(now) if is_alone else "",
     }
-
-
-def key_state(key: LicenseKey, subscription: Subscription, now: datetime) -> KeyBadge:
-    """Return the badge of a current key."""
-    if key.revoked_at is not None:
-        return REVOKED
-    if key.expires_at <= now:
-        return EXPIRED
-    if subscription.state_at(now) != State.ACTIVE:
-        return NOT_ACCEPTED
-    soon = subscription.plan.expires_soon(key.expires_at, now)
-    return EXPIRES_SOON if soon else VALID
-
-
-def worst(states: list[KeyBadge]) -> KeyBadge:
-    """Return the badge that most needs attention."""
-    order = [VALID, EXPIRES_SOON, NOT_ACCEPTED, EXPIRED, REVOKED]
-    return max(states, key=order.index)
 
 
 def _slot_view(

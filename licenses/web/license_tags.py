@@ -10,10 +10,9 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from licenses.web import card as cards
+from licenses.checking import badges
 from licenses.web.configuration import Configuration, Options
 from licenses.web.use_chart import UseCharts
-from portal.core.dates import days_until
 from portal.web.tags import icon, moment
 from subscriptions.models import State
 
@@ -118,7 +117,7 @@ def use_rows(use: UseCharts) -> SafeString:
     )
 
 
-def listed_state(subscription: Any) -> cards.KeyBadge | None:
+def listed_state(subscription: Any) -> badges.KeyBadge | None:
     """Return the state of a subscription's license keys in the list; None without keys.
 
     Needs `with_state` and `read_license_state`.
@@ -126,15 +125,17 @@ def listed_state(subscription: Any) -> cards.KeyBadge | None:
     if not subscription.has_keys:
         return None
     if subscription.keys_expire_at is None:
-        return cards.REVOKED
+        return badges.REVOKED
     now, expires_at = timezone.now(), subscription.keys_expire_at
     if expires_at <= now:
-        return cards.EXPIRED
+        return badges.EXPIRED
     if subscription.effective_state != State.ACTIVE:
-        return cards.NOT_ACCEPTED
+        return badges.NOT_ACCEPTED
+    if subscription.has_revoked_key:
+        return badges.ONE_REVOKED
     if not subscription.plan.expires_soon(expires_at, now):
-        return cards.VALID
-    return cards.KeyBadge(label=f"Expires in {days(days_until(expires_at, now))}", tone="warn")
+        return badges.VALID
+    return badges.with_days(badges.EXPIRES_SOON, expires_at, now)
 
 
 @register.filter

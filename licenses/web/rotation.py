@@ -135,15 +135,13 @@ def timeline(slots: list[tuple[Held, str]], now: datetime) -> Timeline:
 
 def guide(held: Held, other: Held, now: datetime) -> Guide | None:
     """Return the steps after a reset of this slot, or None when it was none or they are done."""
-    if held.is_dead or not _was_reset(held, since=now - GUIDED):
+    if held.is_dead or not _was_reset(held.key, since=now - GUIDED):
         return None
-    half_a_life = timedelta(days=held.key.license.days) / 2
     steps = Guide(
         is_downloaded=held.key.last_downloaded_at is not None,
         is_installed=held.use.last_at is not None,
         is_checked=held.use.total_passed > 0,
-        is_other_reset=other.key.issued_at >= held.key.issued_at
-        or _was_reset(other, since=held.key.issued_at - half_a_life),
+        is_other_reset=is_new_too(other.key, new=held.key),
     )
     # The second key of a round is a spare, which terminals may never check.
     is_spare = steps.is_downloaded and steps.is_other_reset and other.use.total_passed > 0
@@ -222,10 +220,18 @@ def _by_need(held: Held) -> tuple[bool, bool, bool, datetime, str]:
     return (not held.is_dead, not held.is_dying, in_use, held.key.expires_at, held.slot.value)
 
 
-def _was_reset(held: Held, *, since: datetime) -> bool:
-    """Return whether the slot's key came from a reset, not from Generate, since then."""
-    generated_at = held.key.license.created_at
-    return held.key.issued_at >= since and held.key.issued_at - generated_at > timedelta(minutes=1)
+def is_new_too(other: LicenseKey, *, new: LicenseKey) -> bool:
+    """Return whether the other slot's key was reset in the same round as the `new` one, or since.
+
+    A reset that is half a life older is of the round before.
+    """
+    half_a_life = timedelta(days=new.license.days) / 2
+    return other.issued_at >= new.issued_at or _was_reset(other, since=new.issued_at - half_a_life)
+
+
+def _was_reset(key: LicenseKey, *, since: datetime) -> bool:
+    """Return whether the key came from a reset, not from Generate, since then."""
+    return key.issued_at >= since and key.issued_at - key.license.created_at > timedelta(minutes=1)
 
 
 def overlapping(held: Held, now: datetime) -> LicenseKey | None:

@@ -27,6 +27,7 @@ from licenses.flows.reset import refuse_unless_resettable, reset_key
 from licenses.flows.signing import expiry
 from licenses.forms import PresentedKeyForm
 from licenses.models import License, LicensedSubscriptions, LicenseKey, Slot
+from licenses.web import rotation
 from licenses.web.card import before_reset, license_card
 from licenses.web.forms import CheckForm, DeleteForm, GenerateForm, ResetForm
 from licenses.web.inspection import inspect
@@ -183,8 +184,8 @@ def reset(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResp
     form = ResetForm(posted(request), key=key, now=now, initial=kept_form(request) or {})
     if form.is_valid():
         with refusals_on(form):
-            reset_key(license=license, slot=slot, actor=request.actor, **form.cleaned_data)
-            messages.success(request, _was_reset(slot))
+            new = reset_key(license=license, slot=slot, actor=request.actor, **form.cleaned_data)
+            messages.success(request, _was_reset(new, other=_key(license, slot.other)))
             return done(request, subscription.get_absolute_url(), event=CHANGED)
     context = {
         "subscription": subscription,
@@ -196,10 +197,12 @@ def reset(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResp
     return form_page(request, "licenses/reset.html", form, context, fragment="dialog")
 
 
-def _was_reset(slot: Slot) -> str:
+def _was_reset(new: LicenseKey, *, other: LicenseKey) -> str:
+    is_last = rotation.is_new_too(other, new=new)
+    then = "" if is_last else f"; then reset the {other.slot} key"
     return (
-        f"The {slot.label.lower()} key was reset. Download it, install it on your terminals and "
-        f"check it; then reset the {slot.other.label.lower()} key."
+        f"The {new.slot} key was reset. Download it, install it on your terminals and check "
+        f"it{then}."
     )
 
 

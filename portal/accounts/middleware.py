@@ -84,5 +84,4 @@ class ProofMiddleware:
             return None
         if proof.is_recently_proven(request):
             return None
-        messages.info(request, "Please confirm that it is you.")
         return redirect(proof.ask_for_proof_of(request, to=PROOF_FIRST[match.url_name]))

@@ -7,7 +7,6 @@ from functools import wraps
 from typing import Any, Concatenate
 
 from allauth.mfa.models import Authenticator
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -97,7 +96,6 @@ def ask_for_proof_of(request: HttpRequest, *, to: str) -> str:
 def _ask_for_proof(request: HtmxRequest, to: str) -> HttpResponse:
     typed = {k: v for k, v in request.POST.lists() if k != "csrfmiddlewaretoken"}
     request.session[KEPT_FORM] = {"path": request.path, "values": typed}
-    messages.info(request, "Please confirm that it is you. What you chose is kept.")
     address = ask_for_proof_of(request, to=to)
     return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
 

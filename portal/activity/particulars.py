@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from portal.activity.actions import Action
-from portal.core.browsers import browser_in_words
+from portal.core.browsers import session_in_words
 from portal.core.countries import country_name
 from portal.core.dates import moment
 
@@ -172,8 +172,7 @@ def _words(name: str, value: Any) -> Value:
     if name == "country":
         return country_name(text)
     if name == "sessions":
-        address, _, user_agent = text.partition(": ")
-        return f"{browser_in_words(user_agent)} at {address}"
+        return session_in_words(text)
     return text.capitalize() if name in CAPITAL else text
 
 

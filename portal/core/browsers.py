@@ -24,6 +24,12 @@ SYSTEMS = (
 )
 
 
+def session_in_words(listed: str) -> str:
+    """Return a session, listed as "<address>: <User-Agent>", as "Firefox on Linux at <address>"."""
+    address, _, user_agent = listed.partition(": ")
+    return f"{browser_in_words(user_agent)} at {address}"
+
+
 def browser_in_words(user_agent: str) -> str:
     """Return browser and system as far as the header names them; anybody can send any header."""
     browser = next((name for mark, name in BROWSERS if mark in user_agent), "Unknown browser")

@@ -1,9 +1,11 @@
 """Operator actions on tenants, people and changes that wait."""
 
+from allauth.mfa.models import Authenticator
 from django import forms
 from django.contrib.auth.models import Group
 
 from portal.accounts.flows.accounts import end_sessions_of
+from portal.accounts.models import User
 from portal.core.dates import moment
 from portal.core.email_addresses import EmailAddressFormField
 from portal.operators.actions import OperatorAction
@@ -53,6 +55,13 @@ class OperatorForm(ReasonForm):
     )
 
 
+def _has_removable_factor(user: User) -> bool:
+    """Return whether the user, who is no operator, has a second factor (not just its codes)."""
+    types = {factor.type for factor in user.authenticator_set.all()}
+    is_operator = user.is_staff or user.is_superuser
+    return not is_operator and not types <= {Authenticator.Type.RECOVERY_CODES}
+
+
 REMOVE_SECOND_FACTOR = OperatorAction(
     name="remove_second_factor",
     label="Remove a lost second factor",
@@ -64,6 +73,7 @@ REMOVE_SECOND_FACTOR = OperatorAction(
     flow=lambda user, **chosen: recovery.remove_second_factor(user=user, **chosen),
     summarize=lambda user: user.email,
     done="Waits 24 hours",
+    is_possible=_has_removable_factor,
 )
 
 END_SESSIONS = OperatorAction(

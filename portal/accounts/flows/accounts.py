@@ -16,6 +16,7 @@ from portal.activity.entries import record
 from portal.activity.models import VENDOR
 from portal.core import email_addresses, names
 from portal.core.actors import Actor
+from portal.core.browsers import session_in_words
 from portal.core.locking import lock
 from portal.core.refusal import Refused
 from portal.mail import outbox
@@ -125,7 +126,7 @@ def end_sessions_of(*, user: User, actor: Actor, reason: str) -> User:
         to=locked.email,
         subject="Your sessions were ended",
         template="sessions_ended",
-        context={"sessions": ended, "reason": reason},
+        context={"sessions": [*map(session_in_words, ended)], "reason": reason},
     )
     record_for_person(
         user=locked,

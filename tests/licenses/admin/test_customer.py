@@ -98,15 +98,29 @@ def test_one_page_shows_all_that_support_asks_for(
     [
         ("support", {"start_support_view"}),
         ("sales", {"suspend", "end", "change_plan", "extend"}),
-        ("security", {"replace_owner", "end_sessions", "remove_second_factor"}),
+        ("security", {"replace_owner", "end_sessions", "revoke"}),
     ],
 )
 def test_operators_are_offered_what_they_may_do(group, offered, contoso, license):
     response = operator_of(group).get(page_of(contoso))
     lines = response.context["subscriptions"]
     offers = [response.context["offer"], lines[0].offer, response.context["members"][0][1]]
+    offers += [line.offer for line in lines[0].keys]
     names = {action.name for offer in offers for action, _ in offer.actions}
     assert names - {"activate", "resume"} == offered
+
+
+def test_only_a_second_factor_that_is_there_can_be_removed(contoso, owner):
+    make_member(tenant=contoso, role=Role.VIEWER, email="two@contoso.example", two_factor=True)
+    members = operator_of("security").get(page_of(contoso)).context["members"]
+    offered = [{action.name for action, _ in offer.actions} for _, offer in members]
+    assert offered == [{"end_sessions"}, {"end_sessions", "remove_second_factor"}]
+
+
+def test_sales_adds_a_subscription_to_the_customer_without_a_script(contoso):
+    client = operator_of("sales")
+    form = client.get(client.get(page_of(contoso)).context["add"])
+    assert re.search(rf'<option value="{contoso.pk}" selected[^>]*>Contoso', text_of(form))
 
 
 @pytest.mark.parametrize("rows", [1, 8])

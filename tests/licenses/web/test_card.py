@@ -10,6 +10,7 @@ import pytest
 import time_machine
 from django.urls import reverse
 
+from licenses.checking.badges import badge_of
 from licenses.models import KeyState, License, LicensedSubscriptions, Slot
 from licenses.models.subscriptions import read_license_state
 from licenses.web import card as cards
@@ -143,7 +144,7 @@ def badge(license: License, **changes: Any) -> str:
     primary = license.keys.get(slot=Slot.PRIMARY)
     for name, value in changes.items():
         setattr(primary, name, value)
-    return cards.key_state(primary, license.subscription, NOW).label
+    return badge_of(primary, license.subscription, NOW).label
 
 
 @pytest.fixture
@@ -180,7 +181,7 @@ def test_a_key_turns_amber_by_its_plan_and_red_at_its_expiry(plan, left, expecte
     license = make_issued(plan)
     primary = license.keys.get(slot=Slot.PRIMARY)
     primary.expires_at = NOW + left
-    state = cards.key_state(primary, license.subscription, NOW)
+    state = badge_of(primary, license.subscription, NOW)
     assert (state.label, state.tone) == expected
 
 
@@ -362,7 +363,7 @@ def test_the_list_counts_living_keys_alone(make_issued):
     )
     assert listed(license.subscription) == "Valid"
     license.keys.filter(slot=Slot.PRIMARY).update(revoked_at=NOW)
-    assert listed(license.subscription) == "Valid"
+    assert listed(license.subscription) == "One key revoked"
     license.keys.update(revoked_at=NOW)
     assert listed(license.subscription) == "Revoked"
     license.keys.update(

@@ -9,6 +9,7 @@ import time_machine
 from django.urls import reverse
 
 from licenses import reminders
+from licenses.checking.badges import ONE_REVOKED
 from licenses.models import CheckCount, License, Slot
 from licenses.models.subscriptions import read_license_state
 from licenses.web.card import license_card
@@ -110,6 +111,14 @@ def test_mails_begin_when_pages_turn_amber():
         EXPIRY_NOTICE
     )
     assert set(EXPIRY_NOTICE) == set(BillingPeriod)
+
+
+def test_one_revoked_key_is_seen_in_the_list_as_on_the_page(license, owner):
+    license.keys.filter(slot="primary").update(revoked_at=NOW)
+    row = Subscription.objects.with_state().select_related("plan").get()
+    read_license_state([row])
+    listed, need = listed_state(row), the_need(license, owner)
+    assert (listed, need and need.kind) == (ONE_REVOKED, "revoked")
 
 
 def test_what_is_not_accepted_is_not_valid_in_the_list(license, owner):
