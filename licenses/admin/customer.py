@@ -198,7 +198,7 @@ def _checks(tenant: Tenant, now: datetime) -> Columns:
         for day in days
     ]
     total, bad = sum(row[1] for row in rows), sum(row[2] for row in rows)
-    return columns(rows, f"{total} checks in the last {DAYS} days, {bad} of them refused.")
+    return columns(rows, f"{total:,} checks in the last {DAYS} days, {bad:,} of them refused.")
 
 
 def _checks_address(tenant: Tenant, start: datetime, end: datetime) -> str:

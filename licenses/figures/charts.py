@@ -202,7 +202,7 @@ def _checks(numbers: Numbers) -> Columns:
     total = sum(count for _, count, _, _ in by_hour)
     refused = sum(count for _, _, count, _ in by_hour)
     return columns(
-        by_hour, f"{total} checks in the last {len(by_hour)} hours, {refused} of them refused."
+        by_hour, f"{total:,} checks in the last {len(by_hour)} hours, {refused:,} of them refused."
     )
 
 

@@ -112,7 +112,7 @@ class LogEntry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%d %H:%M} {self.actor_name}: {self.action}"
+        return f"{self.describe()} by {self.actor_name}"
 
     def describe(self) -> str:
         """Return what happened, with the slot if one is concerned: "Primary license key reset"."""

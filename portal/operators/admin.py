@@ -1,20 +1,23 @@
 """What operators see of tenants, people and the log."""
 
+from datetime import UTC, datetime
 from typing import Any, override
 
 from django import forms
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from portal.accounts.flows.accounts import edit_user
 from portal.accounts.models import User
 from portal.activity.actions import Action
 from portal.activity.models import VENDOR, LogEntry
+from portal.activity.particulars import Particular
 from portal.core.actors import Actor
 from portal.core.countries import country_choices
+from portal.core.dates import moment
 from portal.core.email_addresses import EmailAddressFormField
 from portal.mail.models import Outbox
 from portal.operators.account_actions import (
@@ -271,20 +274,20 @@ class LogEntryAdmin(ReadOnlyAdmin):
 
     fields = (
         "at",
-        "tenant_name",
-        "tenant_id",
-        "seq",
-        "actor_kind",
+        "what",
+        "result",
+        "reason",
+        "in_words",
         "actor_name",
+        "actor_kind",
         "actor_email",
         "actor_id",
         "address",
-        "what",
+        "tenant_name",
+        "tenant_id",
         "subscription_name",
         "subscription_id",
-        "slot",
-        "result",
-        "reason",
+        "seq",
         "details",
         "previous",
         "hash",
@@ -328,7 +331,23 @@ class LogEntryAdmin(ReadOnlyAdmin):
     @admin.display(description="action")
     def what(self, obj: LogEntry) -> str:
         """Return what happened, in words."""
-        return str(Action(obj.action).label) if obj.action in Action.values else obj.action
+        return obj.describe()
+
+    @admin.display(description="particulars")
+    def in_words(self, obj: LogEntry) -> SafeString:
+        """Return the details as the customer reads them, but with times in UTC."""
+        return format_html_join(mark_safe("<br>"), "{}: {}", map(_read, obj.particulars()))
+
+    @override
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave out what the row does not have: each kind of row has other columns."""
+        return [name for name in self.fields if obj is None or getattr(obj, name, True)]
+
+
+def _read(particular: Particular) -> tuple[str, str]:
+    values = (particular.before, particular.value)
+    words = [moment(v, UTC) if isinstance(v, datetime) else v for v in values if v is not None]
+    return particular.label, " → ".join(words)
 
 
 @admin.register(Outbox)

@@ -208,3 +208,16 @@ def test_members_are_the_owners_affair(operator_client: Client, owner: User) -> 
     assert operator_client.post(address(Member, "delete", member.pk)).status_code == 403
     member.refresh_from_db()
     assert member.role == Role.OWNER
+
+
+# The log
+
+
+def test_a_row_of_the_log_is_read_in_words(operator_client: Client, contoso: Tenant) -> None:
+    save(operator_client, address(Tenant, "change", contoso.pk), name="Contoso GmbH")
+    response = operator_client.get(address(LogEntry, "change", only_entry().pk))
+    shown = {name: str(html) for name, _, html in response.context["facts"]}
+    assert str(response.context["original"]) == "Tenant changed by Operator"
+    assert shown["in_words"] == "Name: Contoso → Contoso GmbH"
+    assert "slot" not in shown
+    assert "subscription_name" not in shown
