@@ -169,6 +169,9 @@ def _expiring(subscription: Subscription, card: Card, soon: list[SlotView], now:
         action = Step(label="Renew the subscription", address=settings.BUY_URL)
     else:
         action = _reset(subscription, views)
+        for later in (view for view in soon if view not in views):
+            left = in_days(days_until(later.key.expires_at, now))
+            to_do += f" Then do the same with the {later.slot} key, which expires {left}."
         to_do, action = _other_first(subscription, card, soon, (to_do, action))
     return Need(
         kind="expiring",

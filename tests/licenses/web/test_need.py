@@ -162,6 +162,17 @@ def test_the_key_that_terminals_do_not_use_is_reset_first(license, owner):
     assert need.action == opens("reset", license, Slot.SECONDARY, label="Reset Secondary…")
 
 
+def test_the_key_that_expires_next_is_named_too(license, owner):
+    expire(license, 3 * DAY, Slot.SECONDARY)
+    expire(license, 5 * DAY, Slot.PRIMARY)
+    need = the_need(license, owner)
+    assert need is not None
+    assert (need.title, need.rest) == ("The secondary key expires on", ", in 3 days")
+    assert need.sentence.endswith(
+        " Then do the same with the primary key, which expires in 5 days."
+    )
+
+
 def test_the_other_key_is_taken_into_use_before_the_last_one_is_reset(license, owner):
     expire(license, timedelta(days=5), Slot.PRIMARY)
     secondary = license.keys.get(slot=Slot.SECONDARY)
