@@ -100,7 +100,7 @@ def _faults(key: LicenseKey) -> Iterator[str]:
     try:
         parsed = tokens.parse(key.token or "")
     except tokens.Malformed as error:
-        yield f"its token is malformed: {error.reason}"
+        yield f"its token is malformed: {error.reason.removesuffix('.')}"
         return
     signing_key = key.signing_key
     if parsed.kid != signing_key.kid:
@@ -159,6 +159,6 @@ def _broken_constraints() -> Iterator[str]:
 
 def _repeated(rows: QuerySet[Any, Any], columns: tuple[str, ...], sentence: str) -> Iterator[str]:
     groups = rows.order_by().values(*columns).annotate(times=Count("pk")).filter(times__gt=1)
-    for group in groups.iterator():
+    for group in groups:
         place = ", ".join(f"{name.replace('_', ' ')} {group[name]}" for name in columns)
         yield f"{sentence.format(group['times'], place)}."
