@@ -1,11 +1,14 @@
-"""Let this thread work on another database, or in another role, than DATABASE_URL names."""
+"""Work on another database, or in another role, than DATABASE_URL names; fail with a sentence."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.core.management.base import CommandError
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+
+from portal.core.refusal import Refused
 
 
 @contextmanager
@@ -26,3 +29,17 @@ def as_owner() -> Iterator[None]:
     owner = getattr(settings, "MIGRATION_DATABASE", {})
     with connected(**owner) if owner else nullcontext():
         yield
+
+
+@contextmanager
+def as_command_errors(ending: str = "") -> Iterator[None]:
+    """Turn refusals, and what the database and the disk say, into a sentence and status 1."""
+    try:
+        yield
+    except Refused as refusal:
+        raise CommandError(f"{refusal.sentence}{ending}") from refusal
+    except DatabaseError as error:
+        why = str(error).strip().splitlines()[0].rstrip(".")
+        raise CommandError(f"The database refuses, or is away: {why}.{ending}") from error
+    except OSError as error:
+        raise CommandError(f"{error.filename}: {error.strerror}.{ending}") from error

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from licenses.store.backup import back_up, remove_older
-from portal.core.refusal import Refused
+from licenses.store.connecting import as_command_errors
 
 
 class Command(BaseCommand):
@@ -32,17 +32,10 @@ class Command(BaseCommand):
         parent, keep = options["folder"].absolute(), options["keep"]
         if keep is not None and keep < 1:
             raise CommandError("--keep must be at least 1.")
-        try:
+        with as_command_errors():
             done = back_up(parent, now=timezone.now())
-        except Refused as refusal:
-            raise CommandError(refusal.sentence) from refusal
         self.stdout.write(f"Backed up into {done}.")
-        if keep is None:
-            return
-        try:
-            for removed in remove_older(parent, keep=keep):
-                self.stdout.write(f"Removed {removed}.")
-        except OSError as error:
-            raise CommandError(
-                f"The backup is complete, but {error.filename} cannot be removed: {error.strerror}."
-            ) from error
+        if keep is not None:
+            with as_command_errors(" The new backup is complete."):
+                for removed in remove_older(parent, keep=keep):
+                    self.stdout.write(f"Removed {removed}.")

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any, override
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
+from licenses.store.connecting import as_command_errors
 from licenses.store.restore import restore
-from portal.core.refusal import Refused
 
 
 class Command(BaseCommand):
@@ -32,12 +32,10 @@ class Command(BaseCommand):
     @override
     def handle(self, *args: Any, **options: Any) -> None:
         """Print what was restored, and what to do next. Raises CommandError (status 1)."""
-        try:
+        with as_command_errors(" Nothing was restored."):
             restored = restore(
                 options["folder"].absolute(), accept_lost_secrets=options["accept_lost_secrets"]
             )
-        except Refused as refusal:
-            raise CommandError(f"{refusal.sentence} Nothing was restored.") from refusal
         said = restored.manifest
         for warning in restored.warnings:
             self.stderr.write(f"Warning: {warning}")

@@ -10,6 +10,7 @@ from typing import Any, override
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from licenses.store import loss, sqlite
+from licenses.store.connecting import as_command_errors
 from licenses.store.manifest import Manifest
 from licenses.store.proof import findings, log_of
 from licenses.store.restore import refuse_unfit
@@ -44,14 +45,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Print findings and what was looked at. Raises CommandError (status 1)."""
         begin, looked_at, found = monotonic(), Counter[str](), 0
-        try:
+        with as_command_errors():
             anchored = _read(options["anchors"])
             with _store(options["backup"]):
                 for sentence in self._sentences(looked_at, anchored):
                     self.stderr.write(sentence)
                     found += 1
-        except Refused as refusal:
-            raise CommandError(refusal.sentence) from refusal
         figures = ", ".join(f"{count} {name}" for name, count in looked_at.items())
         self.stdout.write(f"Looked at {figures} in {monotonic() - begin:.1f} s.")
         if found:

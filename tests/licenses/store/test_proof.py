@@ -118,7 +118,7 @@ def test_what_was_not_changed_is_whole_and_counted(subscription):
     make_key(license=make_license(), state="replaced")
     deleted = make_key(license=License.objects.first(), state="deleted")
     assert deleted.token is None
-    looked_at = Counter()
+    looked_at = Counter[str]()
     assert list(findings(looked_at)) == []
     assert looked_at == {
         "signing keys": 1,
