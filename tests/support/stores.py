@@ -21,7 +21,9 @@ def empty_place(folder: Path) -> Iterator[None]:
     """Let DATABASE_URL point to an empty database; it is gone afterwards."""
     database = Database(folder)
     options = {
-        name: value for name, value in connection.settings_dict["OPTIONS"].items() if name != "pool"
+        name: value
+        for name, value in connection.settings_dict["OPTIONS"].items()
+        if name not in {"pool", "options"}
     }
     connection.close()
     try:

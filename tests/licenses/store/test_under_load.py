@@ -56,6 +56,7 @@ def test_every_key_that_was_shown_before_a_backup_began_is_in_it(
     live_portal, contoso, signing_key, tmp_path
 ):
     clients = [Client(live_portal.url, contoso, number) for number in range(CLIENTS)]
+    addresses = {"DATABASE_URL": database.url(), "MIGRATION_DATABASE_URL": ""}
     stop, backups = Event(), []
     with ThreadPoolExecutor(CLIENTS) as threads:
         running = [threads.submit(client.works, stop) for client in clients]
@@ -67,7 +68,7 @@ def test_every_key_that_was_shown_before_a_backup_began_is_in_it(
                 done = subprocess.run(
                     [sys.executable, "manage.py", "backup", str(tmp_path / "backups")],
                     cwd=ROOT,
-                    env=os.environ | {"DATABASE_URL": database.url()},
+                    env=os.environ | addresses,
                     capture_output=True,
                     text=True,
                     timeout=60,
