@@ -247,6 +247,29 @@ def reencrypt_all() -> int:
     return len(signing_keys)
 
 
+def encryption_keys_in_use() -> list[str]:
+    """Return the KEY_ENCRYPTION_KEYS that some private key is encrypted with, the newest first."""
+    encrypted = [bytes(row.private_key) for row in SigningKey.objects.only("private_key")]
+    return [
+        key
+        for key in settings.KEY_ENCRYPTION_KEYS
+        if any(_is_encrypted_with(key, private_key) for private_key in encrypted)
+    ]
+
+
+def why_unable_to_sign(signing_key: SigningKey) -> str | None:
+    """Say why this signing key could not sign, whatever its state; None when it could."""
+    try:
+        key = _private_key(bytes(signing_key.private_key), bytes(signing_key.certificate))
+    except ImproperlyConfigured:
+        return "its private key cannot be decrypted with KEY_ENCRYPTION_KEYS"
+    except ValueError:
+        return "its private key does not belong to its certificate"
+    if thumbprint(key.public_key()) != signing_key.kid:
+        return "its key id is not the thumbprint of its public key"
+    return None
+
+
 def clear_cached_keys() -> None:
     """Drop the key objects that this process has cached."""
     public_key.cache_clear()
@@ -341,6 +364,14 @@ def _decrypted(encrypted: bytes) -> bytes:
             "The private key of a signing key cannot be decrypted: KEY_ENCRYPTION_KEYS must hold "
             "the key that encrypted it, behind the newest one."
         ) from None
+
+
+def _is_encrypted_with(key: str, private_key: bytes) -> bool:
+    try:
+        Fernet(key).decrypt(private_key)
+    except InvalidToken:
+        return False
+    return True
 
 
 def _numbers(key: RSAPublicKey) -> dict[str, str]:

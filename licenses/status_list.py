@@ -54,7 +54,7 @@ def pick(count: int = 1) -> tuple[StatusList, list[int]]:
     """
     newest = StatusList.objects.order_by("-number").first()
     if newest is None or not _has_room(newest, count):
-        newest = _open_list((newest.number if newest else 0) + 1)
+        newest = open_next()
     free: set[int] = set()
     while len(free) < count:
         drawn = {secrets.randbelow(newest.size) for _ in range(count - len(free))}
@@ -81,6 +81,12 @@ def _has_room(newest: StatusList, count: int) -> bool:
         left = free // COUNTED_AFTER
     _room[seed] = left
     return True
+
+
+def open_next() -> StatusList:
+    """Return a new, empty list, on which all keys are put from now on."""
+    newest = StatusList.objects.order_by("-number").first()
+    return _open_list((newest.number if newest else 0) + 1)
 
 
 def taken(status_list: StatusList, indexes: set[int]) -> set[int]:

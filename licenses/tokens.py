@@ -135,10 +135,18 @@ def license_claims(
     """
     if issued_at.microsecond or expires_at.microsecond:
         raise ValueError("A license key begins and ends at whole seconds.")
+    standard = standard_claims(license=license, jti=jti, issued_at=issued_at, expires_at=expires_at)
+    status = {"status_list": {"idx": status_index, "uri": status_list_uri}}
+    return {**_checked_custom_claims(license), **standard, "status": status}
+
+
+def standard_claims(
+    *, license: License, jti: UUID, issued_at: datetime, expires_at: datetime
+) -> dict[str, Any]:
+    """Return the claims of one license key that every plan has, but for `status`."""
     issued = int(issued_at.timestamp())
     usage_urn = f"{USAGE_URN_PREFIX}{license.usage}"
     return {
-        **_checked_custom_claims(license),
         "iss": license.issuer,
         "aud": license.audience,
         "name": license.holder_name,
@@ -152,7 +160,6 @@ def license_claims(
         "iat": issued,
         "nbf": issued,
         "exp": int(expires_at.timestamp()),
-        "status": {"status_list": {"idx": status_index, "uri": status_list_uri}},
     }
 
 
