@@ -199,14 +199,16 @@ AUTH_USER_MODEL = "portal.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 _validation = "django.contrib.auth.password_validation."
+BREACHED_PASSWORDS_FILE = env.list_of_digests("BREACHED_PASSWORDS_FILE")
 AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {
         "NAME": _validation + "UserAttributeSimilarityValidator",
         "OPTIONS": {"user_attributes": ("name", "email")},
     },
     {"NAME": _validation + "MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
-    {"NAME": _validation + "CommonPasswordValidator"},
-    {"NAME": _validation + "NumericPasswordValidator"},
+    # They may be made of any characters: what is easy to guess is refused by what it is.
+    {"NAME": "portal.accounts.password_rules.BreachedPasswordValidator"},
+    {"NAME": "portal.accounts.password_rules.OwnWordsValidator"},
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"

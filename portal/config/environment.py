@@ -82,6 +82,8 @@ POSTGRESQL_OPTIONS = {
 }
 """Options that libpq judges when it connects only, with the values that they take."""
 
+_DIGEST = re.compile(rb"[0-9A-Fa-f]{40}(?::[0-9]+)?\r?\n")
+
 _HOST = re.compile(r"\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", re.IGNORECASE)
 
 
@@ -186,6 +188,22 @@ class Environment:
             reason = error.strerror or str(error)
         if reason:
             self._mistake(name, f"must be a file that the portal can write: {reason}.")
+        return path
+
+    def list_of_digests(self, name: str) -> Path | None:
+        """Return the absolute path of a file whose lines begin with a SHA-1, if one is named."""
+        value = self.text(name, "")
+        if not value:
+            return None
+        path = Path(value).absolute()
+        try:
+            with path.open("rb") as file:
+                is_list = _DIGEST.match(file.read(64)) is not None
+        except (OSError, ValueError) as error:
+            self._mistake(name, f"cannot be read: {getattr(error, 'strerror', error)}.")
+            return None
+        if not is_list:
+            self._mistake(name, "must hold sorted lines such as 000000005AD76BD5…B4:10.")
         return path
 
     def address(self, name: str, default: str) -> str:
