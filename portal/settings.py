@@ -43,6 +43,7 @@ OPEN_SIGN_UP = env.boolean("OPEN_SIGN_UP", default=True)
 # What the footer leads to, and where customers get help; nothing is shown of what is not set
 SUPPORT_URL = env.address("SUPPORT_URL", "")
 SUPPORT_EMAIL = env.email_address("SUPPORT_EMAIL")
+SECURITY_CONTACT = env.contact("SECURITY_CONTACT")
 TERMS_URL = env.address("TERMS_URL", "")
 PRIVACY_URL = env.address("PRIVACY_URL", "")
 STATUS_URL = env.address("STATUS_URL", "")

@@ -225,6 +225,21 @@ class Environment:
             self._mistake(name, "must be an email address such as support@example.com.")
         return value
 
+    def contact(self, name: str) -> str:
+        """Return an address as security.txt names it, mailto:… or https://…; empty for none."""
+        value = self.text(name, "")
+        hint = "must be mailto:security@example.com or https://example.com/report."
+        if value.startswith("mailto:"):
+            try:
+                validate_email(value.removeprefix("mailto:"))
+            except ValidationError:
+                self._mistake(name, hint)
+        elif value:
+            parts = self._split(name, value, hint)
+            if parts and (parts.scheme != "https" or not _host(parts) or " " in value):
+                self._mistake(name, hint)
+        return value
+
     def origin(self, name: str, default: str | None = None) -> str:
         """Return an address as browsers write it: scheme://host[:port], nothing after it.
 
