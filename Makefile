@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make run` and `make test`. `make help` lists the others.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-reset test test-all bench chaos screenshots lint format lock chromium wrk clean
+.PHONY: help run demo-reset test test-all bench chaos screenshots lint format lock sbom chromium wrk clean
 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
@@ -68,9 +68,16 @@ format: .venv/dev.stamp ## Put code and templates into their form
 lock: | $(UV) ## Pin what pyproject.toml asks for (newest: UPGRADE=--upgrade)
 	$(COMPILE) -o requirements.txt pyproject.toml
 	$(COMPILE) -c requirements.txt --group dev -o requirements-dev.txt pyproject.toml
+	$(COMPILE) --group sbom -o requirements-sbom.txt
+
+sbom: .sbom/stamp ## Write the bill of materials of what runs into var/sbom.json (CycloneDX 1.6)
+	@mkdir -p var
+	@.sbom/tool/bin/python deploy/sbom.py .sbom/run/bin/python > .sbom/sbom.json
+	@mv .sbom/sbom.json var/sbom.json
+	@echo "var/sbom.json"
 
 clean: ## Remove everything installed and every cache; the data in var/ stays
-	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .uv .sbom .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Installation. The stamps make a second `make run` start at once. Packages are added, not
@@ -92,6 +99,15 @@ clean: ## Remove everything installed and every cache; the data in var/ stays
 .venv/dev.stamp: requirements-dev.txt .venv/run.stamp | $(UV)
 	@echo "Installing what the tests need ..."
 	@$(INSTALL) -r requirements-dev.txt
+	@touch $@
+
+# The tool that writes the bill of materials, and what runs without anything beside it.
+.sbom/stamp: requirements-sbom.txt .venv/run.stamp
+	@echo "Installing what the bill of materials needs ..."
+	@for part in tool:requirements-sbom.txt run:requirements.txt; do \
+		$(UV) venv --quiet --clear --no-project --python $(BIN)/python .sbom/$${part%%:*} && \
+		$(UV) pip install --quiet --python .sbom/$${part%%:*}/bin/python --require-hashes \
+			-r $${part#*:} || exit 1; done
 	@touch $@
 
 # Any Python 3 can fetch uv, which then finds or fetches the right one. pyenv's `python3` fails

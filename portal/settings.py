@@ -43,6 +43,7 @@ OPEN_SIGN_UP = env.boolean("OPEN_SIGN_UP", default=True)
 # What the footer leads to, and where customers get help; nothing is shown of what is not set
 SUPPORT_URL = env.address("SUPPORT_URL", "")
 SUPPORT_EMAIL = env.email_address("SUPPORT_EMAIL")
+SECURITY_CONTACT = env.contact("SECURITY_CONTACT")
 TERMS_URL = env.address("TERMS_URL", "")
 PRIVACY_URL = env.address("PRIVACY_URL", "")
 STATUS_URL = env.address("STATUS_URL", "")
@@ -101,6 +102,7 @@ MIDDLEWARE = [
     "portal.server.health.MonitoringMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "portal.web.headers.HeadersMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "portal.web.compression.PageCompressionMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -199,14 +201,16 @@ AUTH_USER_MODEL = "portal.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 _validation = "django.contrib.auth.password_validation."
+BREACHED_PASSWORDS_FILE = env.list_of_digests("BREACHED_PASSWORDS_FILE")
 AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {
         "NAME": _validation + "UserAttributeSimilarityValidator",
         "OPTIONS": {"user_attributes": ("name", "email")},
     },
     {"NAME": _validation + "MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
-    {"NAME": _validation + "CommonPasswordValidator"},
-    {"NAME": _validation + "NumericPasswordValidator"},
+    # They may be made of any characters: what is easy to guess is refused by what it is.
+    {"NAME": "portal.accounts.password_rules.BreachedPasswordValidator"},
+    {"NAME": "portal.accounts.password_rules.OwnWordsValidator"},
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"

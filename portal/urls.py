@@ -9,6 +9,7 @@ from licenses.web import urls as license_pages
 from licenses.web.lists import identifiers
 from portal.accounts.views import change_password_address
 from portal.operators import views as recovery
+from portal.programs.security_txt import security_txt
 from portal.server import health
 from portal.tenants.views import account, home, invitations, logs, notifications, sign_up
 from portal.web.views import server_error
@@ -22,6 +23,7 @@ subscriptions = [*license_pages.subscription_pages, *subscription_pages.urlpatte
 urlpatterns = [
     path("public/", include("licenses.programs.urls")),
     path(".well-known/jwks.json", published.jwks, name="jwks"),
+    path(".well-known/security.txt", security_txt, name="security_txt"),
     path(".well-known/change-password", change_password_address, name="change_password_address"),
     path("", home.home, name="home"),
     path("subscriptions/", include((subscriptions, "subscriptions"))),

@@ -38,7 +38,11 @@ ABOUT_ONESELF = ("/accounts/", "/profile/")
 
 
 class SessionMiddleware:
-    """Ends sessions that are too old or unused for too long, and notes when each was used."""
+    """Ends sessions that are too old or unused for too long, and notes when each was used.
+
+    After a proof of identity a session goes on under another key: whoever has taken the old one
+    gets nothing of it.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -54,7 +58,10 @@ class SessionMiddleware:
                 messages.info(request, "Your session has ended. Sign in again to go on.")
             else:
                 sessions.note_use(request, user, row, now)
+        before = proof.proofs(request)
         response = self.get_response(request)
+        if before and request.user == user and proof.proofs(request) > before:
+            sessions.renew(request)
         if request.path.startswith(ABOUT_ONESELF):
             uncached(response)
         match = request.resolver_match

@@ -82,15 +82,25 @@ def is_recently_proven(request: HttpRequest) -> bool:
     return bool(time.time() - max(proofs, default=0) < MAX_PROOF_AGE.total_seconds())
 
 
+def proofs(request: HttpRequest) -> int:
+    """Return how many proofs of identity this session holds, signing in included."""
+    user = request.user
+    return len(get_authentication_records(request, user)) if user.is_authenticated else 0
+
+
 def proof_address(then: str) -> str:
     """Return the address of the proof page, which leads on to `then`."""
     return reverse("account_reauthenticate", query={"next": then})
 
 
-def ask_for_proof_of(request: HttpRequest, *, to: str) -> str:
-    """Note what a proof is asked for, and return the address of the proof page."""
-    request.session[ASKED_FOR] = {"path": request.path, "purpose": to}
-    return proof_address(request.path)
+def ask_for_proof_of(request: HttpRequest, *, to: str, then: str = "") -> str:
+    """Note what a proof is asked for, and return the address of the proof page.
+
+    It leads on to the page `then`, or to that of the request.
+    """
+    path = then or request.path
+    request.session[ASKED_FOR] = {"path": path, "purpose": to}
+    return proof_address(path)
 
 
 def _ask_for_proof(request: HtmxRequest, to: str) -> HttpResponse:

@@ -62,6 +62,14 @@ def end(request: HttpRequest) -> None:
     request.user = AnonymousUser()
 
 
+def renew(request: HttpRequest) -> None:
+    """Give the session another key, and its row in the list of sessions with it."""
+    rows = UserSession.objects.filter(session_key=request.session.session_key)
+    ids = list(rows.values_list("pk", flat=True))
+    request.session.cycle_key()
+    UserSession.objects.filter(pk__in=ids).update(session_key=request.session.session_key)
+
+
 def of(user: User, now: datetime) -> list[UserSession]:
     """Return the user's sessions that are not over, the oldest first.
 

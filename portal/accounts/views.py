@@ -30,6 +30,7 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST, require_safe
@@ -57,6 +58,7 @@ from portal.accounts.passkeys import (
     security_keys_and_passkeys,
     take_challenge,
 )
+from portal.accounts.proof import ask_for_proof_of, is_recently_proven
 from portal.accounts.providers import ask_for_proof, configured_provider, sign_out_to_go_on
 from portal.accounts.requests import actor_of, signed_in, signed_in_user
 from portal.accounts.totp import LAST_STEP
@@ -93,8 +95,21 @@ def profile(request: HtmxRequest) -> HttpResponse:
     return form_page(request, "profile/detail.html", form, context)
 
 
+def _proof_before_sessions_end(request: HttpRequest) -> HttpResponse | None:
+    """Return where identity is proven first, and from there to the list of sessions, or None."""
+    if is_recently_proven(request):
+        return None
+    messages.info(request, "Please confirm that it is you.")
+    then = reverse("usersessions_list")
+    return redirect(ask_for_proof_of(request, to="end sessions", then=then))
+
+
 class SessionsView(ListUserSessionsView):
-    """The list of one's own sessions; showing it removes none."""
+    """The list of one's own sessions; showing it removes none, ending others needs a proof."""
+
+    @override
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return _proof_before_sessions_end(request) or super().post(request, *args, **kwargs)
 
     @override
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -111,6 +126,9 @@ class SessionsView(ListUserSessionsView):
 def end_session(request: HtmxRequest, session_id: int) -> HttpResponse:
     """End one of one's own sessions; the browser that has it is signed out at once."""
     session = get_object_or_404(UserSession, pk=session_id, user=request.user)
+    proof_first = _proof_before_sessions_end(request)
+    if proof_first is not None:
+        return proof_first
     end_sessions(request, [session])
     messages.success(request, "The session has ended.")
     return redirect("usersessions_list")

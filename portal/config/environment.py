@@ -82,6 +82,8 @@ POSTGRESQL_OPTIONS = {
 }
 """Options that libpq judges when it connects only, with the values that they take."""
 
+_DIGEST = re.compile(rb"[0-9A-Fa-f]{40}(?::[0-9]+)?\r?\n")
+
 _HOST = re.compile(r"\.?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", re.IGNORECASE)
 
 
@@ -188,6 +190,22 @@ class Environment:
             self._mistake(name, f"must be a file that the portal can write: {reason}.")
         return path
 
+    def list_of_digests(self, name: str) -> Path | None:
+        """Return the absolute path of a file whose lines begin with a SHA-1, if one is named."""
+        value = self.text(name, "")
+        if not value:
+            return None
+        path = Path(value).absolute()
+        try:
+            with path.open("rb") as file:
+                is_list = _DIGEST.match(file.read(64)) is not None
+        except (OSError, ValueError) as error:
+            self._mistake(name, f"cannot be read: {getattr(error, 'strerror', error)}.")
+            return None
+        if not is_list:
+            self._mistake(name, "must hold sorted lines such as 000000005AD76BD5…B4:10.")
+        return path
+
     def address(self, name: str, default: str) -> str:
         """Return the address of a page, https://… or http://…; empty where the default is."""
         value = self.text(name, default)
@@ -205,6 +223,21 @@ class Environment:
             validate_email(value or "name@example.com")
         except ValidationError:
             self._mistake(name, "must be an email address such as support@example.com.")
+        return value
+
+    def contact(self, name: str) -> str:
+        """Return an address as security.txt names it, mailto:… or https://…; empty for none."""
+        value = self.text(name, "")
+        hint = "must be mailto:security@example.com or https://example.com/report."
+        if value.startswith("mailto:"):
+            try:
+                validate_email(value.removeprefix("mailto:"))
+            except ValidationError:
+                self._mistake(name, hint)
+        elif value:
+            parts = self._split(name, value, hint)
+            if parts and (parts.scheme != "https" or not _host(parts) or " " in value):
+                self._mistake(name, hint)
         return value
 
     def origin(self, name: str, default: str | None = None) -> str:

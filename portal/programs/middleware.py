@@ -22,6 +22,9 @@ logger = logging.getLogger("portal.programs")
 
 PREFIXES = ("/public/", "/.well-known/")
 
+CONTENT_POLICY = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+"""Content-Security-Policy of answers to programs: a browser makes nothing of them."""
+
 MAX_BODY_BYTES = 65_536
 """Bytes of the body of a program's request."""
 
@@ -42,7 +45,7 @@ class ProgramMiddleware:
             response = refusal(request, refused)
         response["Content-Length"] = str(len(response.content))
         response["X-Content-Type-Options"] = "nosniff"
-        response["Content-Security-Policy"] = "default-src 'none'"
+        response["Content-Security-Policy"] = CONTENT_POLICY
         return response
 
 

@@ -9,6 +9,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.csp import build_policy
 
+from portal.programs.middleware import CONTENT_POLICY
+
 type Header = tuple[bytes, bytes]
 
 
@@ -42,11 +44,12 @@ def for_pages() -> list[Header]:
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": build_policy(policy),
+        "Referrer-Policy": settings.SECURE_REFERRER_POLICY,
     }
     return encoded(headers.items())
 
 
 def for_programs() -> list[Header]:
     """Return the headers that `ProgramMiddleware` gives to every answer."""
-    headers = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'"}
+    headers = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": CONTENT_POLICY}
     return encoded(headers.items())

@@ -11,6 +11,7 @@ from django.urls import resolve
 from django.views.decorators.http import require_safe
 
 from portal.core.http import GetResponse
+from portal.programs.middleware import CONTENT_POLICY
 from portal.server.database import bound_queries
 
 PATHS = ("/healthz/", "/metrics")
@@ -38,7 +39,7 @@ class MonitoringMiddleware:
                 match = resolve(request.path_info)
                 response: HttpResponse = match.func(request, *match.args, **match.kwargs)
                 response["Cache-Control"] = "no-store"
-                response["Content-Security-Policy"] = "default-src 'none'"
+                response["Content-Security-Policy"] = CONTENT_POLICY
                 response["X-Content-Type-Options"] = "nosniff"
                 return response
         return self.get_response(request)

@@ -30,7 +30,7 @@ class HtmxRequest(HttpRequest):
 
 def site_context(request: HttpRequest) -> dict[str, Any]:
     """Context of every page: name of the portal, links of header and footer, theme, zone."""
-    theme = request.COOKIES.get("theme", "")
+    theme = request.COOKIES.get(f"{settings.COOKIE_PREFIX}theme", "")
     return {
         "portal_name": settings.PORTAL_NAME,
         "portal_description": DESCRIPTION,

@@ -3,12 +3,13 @@
 import zoneinfo
 from functools import cache
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from portal.core.http import GetResponse
 
-COOKIE = "time_zone"
+COOKIE = f"{settings.COOKIE_PREFIX}time_zone"
 """Name of the cookie in which static/js/time-zone.js sends the browser's zone."""
 
 IN_UTC = "/admin/"

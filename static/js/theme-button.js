@@ -16,8 +16,8 @@ function label() {
 button?.addEventListener("click", () => {
   const next = label();
   const age = next === "system" ? 0 : 31536000;
-  const secure = location.protocol === "https:" ? "; secure" : "";
-  document.cookie = `theme=${next}; path=/; max-age=${age}; samesite=lax${secure}`;
+  const [host, secure] = location.protocol === "https:" ? ["__Host-", "; secure"] : ["", ""];
+  document.cookie = `${host}theme=${next}; path=/; max-age=${age}; samesite=lax${secure}`;
   dispatchEvent(new Event("theme:change"));
   label();
   announce(`Colours: ${next}`);

@@ -4,7 +4,8 @@
   const root = document.documentElement;
   root.classList.add("js");
   const system = matchMedia("(prefers-color-scheme: dark)");
-  const choice = () => /(?:^|; )theme=(light|dark)(?:;|$)/.exec(document.cookie)?.[1] ?? "system";
+  const cookie = /(?:^|; )(?:__Host-)?theme=(light|dark)(?:;|$)/;
+  const choice = () => cookie.exec(document.cookie)?.[1] ?? "system";
   const apply = () => {
     const chosen = choice();
     root.classList.toggle("dark", chosen === "dark" || (chosen === "system" && system.matches));

@@ -2,7 +2,7 @@
 // could not know it yet shows UTC, and says so.
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-if (zone && !document.cookie.split("; ").includes(`time_zone=${zone}`)) {
-  const secure = location.protocol === "https:" ? "; secure" : "";
-  document.cookie = `time_zone=${zone}; path=/; max-age=31536000; samesite=lax${secure}`;
+const [host, secure] = location.protocol === "https:" ? ["__Host-", "; secure"] : ["", ""];
+if (zone && !document.cookie.split("; ").includes(`${host}time_zone=${zone}`)) {
+  document.cookie = `${host}time_zone=${zone}; path=/; max-age=31536000; samesite=lax${secure}`;
 }

@@ -23,7 +23,7 @@ HEADERS = [
     ("Cache-Control", "no-store"),
     ("X-Request-ID", "0" * 16),
     ("X-Content-Type-Options", "nosniff"),
-    ("Content-Security-Policy", "default-src 'none'"),
+    ("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
 ]
 
 own = threading.local()

@@ -256,6 +256,34 @@ def test_all_other_sessions_are_ended(owner):
     assert (here.get(PROFILE).status_code, there.get(PROFILE).status_code) == (200, 302)
 
 
+def test_sessions_are_ended_after_a_recent_proof_alone(owner):
+    there = sign_in(Client(), owner)
+    there.get(PROFILE)
+    session = UserSession.objects.get()
+    here = sign_in(Client(), owner, at=stale())
+    listing = reverse("usersessions_list")
+    proof_page = reverse("account_reauthenticate", query={"next": listing})
+    for path in (reverse("profile:end_session", args=[session.pk]), listing):
+        assert here.post(path)["Location"] == proof_page
+    assert "<strong>end sessions</strong>" in here.get(proof_page).text
+    assert there.get(PROFILE).status_code == 200
+    assert here.post(proof_page, {"password": PASSWORD})["Location"] == listing
+    here.post(listing)
+    assert there.get(PROFILE).status_code == 302
+
+
+def test_a_proof_gives_the_session_another_key(owner):
+    client = sign_in(Client(), owner, at=stale())
+    client.get(PROFILE)
+    taken = client.cookies["sessionid"].value
+    client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
+    assert client.get(PROFILE).status_code == 200
+    assert UserSession.objects.get().session_key == client.cookies["sessionid"].value != taken
+    thief = Client()
+    thief.cookies["sessionid"] = taken
+    assert thief.get(PROFILE).status_code == 302
+
+
 def test_a_session_of_somebody_else_does_not_exist(owner_client, viewer_client):
     viewer_client.get(PROFILE)
     url = reverse("profile:end_session", args=[UserSession.objects.get().pk])

@@ -1,0 +1,29 @@
+"""Headers for browsers that every page and file has, whichever layer makes the answer."""
+
+from django.http import HttpRequest, HttpResponse
+
+from portal.core.http import GetResponse
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+"""Pages of errors and results name whoever is signed in, too: no cache keeps what does not say so.
+
+Static files say so; other sites have no use for anything of the portal.
+"""
+
+
+class HeadersMiddleware:
+    """Adds HEADERS to what comes without them."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer the request, with HEADERS."""
+        response = self.get_response(request)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
