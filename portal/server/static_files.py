@@ -1,5 +1,7 @@
 """Static files under names that carry their content's hash."""
 
+from typing import Any, override
+
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
@@ -12,3 +14,14 @@ class StaticFilesStorage(CompressedManifestStaticFilesStorage):
     """
 
     support_js_module_import_aggregation = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._addresses: dict[str, str] = {}
+
+    @override
+    def url(self, name: str, force: bool = False) -> str:
+        """Return the address of a file, looked up once: a page has a dozen of them."""
+        if name not in self._addresses:
+            self._addresses[name] = super().url(name, force)
+        return self._addresses[name]
