@@ -115,8 +115,8 @@ def _members(tenant: Tenant, *, without: UUID | None) -> list[Reader]:
     return [
         Reader(
             email=email,
-            footer=f"You get this mail as {'an' if role == Role.OWNER else 'a'} {role} of {tenant}. "
-            f"Choose which mails are sent:\n{choose}",
+            footer=f"You get this mail as {'an' if role == Role.OWNER else 'a'} {role} of "
+            f"{tenant}. Choose which mails are sent:\n{choose}",
             name=str(user_id),
         )
         for user_id, role, email in members
