@@ -61,10 +61,14 @@ def recorded(request: HttpRequest, now: datetime) -> UserSession | None:
     if row is None or now - row.last_seen_at >= NOTED_EVERY:
         row = UserSession.objects.filter(session_key=key).first()
         if row is not None:
-            if len(_in_use) >= MAX_IN_USE:
-                _in_use.clear()
-            _in_use[key] = row
+            _remember(row)
     return row
+
+
+def _remember(row: UserSession) -> None:
+    if len(_in_use) >= MAX_IN_USE:
+        _in_use.clear()
+    _in_use[row.session_key] = row
 
 
 def end(request: HttpRequest) -> None:
@@ -116,11 +120,13 @@ def note_use(request: HttpRequest, user: User, row: UserSession | None, now: dat
             key = str(request.session.session_key)
             new = UserSession(session_key=key, created_at=now, **values)
             UserSession.objects.bulk_create([new], ignore_conflicts=True)
+            _remember(new)
         else:
             rows = UserSession.objects.filter(pk=row.pk)
             if connection.vendor == "postgresql":  # another request may be noting it
                 rows = rows.filter(pk__in=rows.select_for_update(skip_locked=True).values("pk"))
             rows.update(**values)
+            row.last_seen_at = now
 
 
 @contextmanager
