@@ -14,7 +14,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 ROOT = Path(__file__).resolve().parent.parent
-VENDORED = ROOT / "tools" / "vendored.cdx.json"
+VENDORED = ROOT / "deploy" / "vendored.cdx.json"
 
 
 def installed(python: str) -> dict[str, Any]:

@@ -34,6 +34,9 @@ MAX_SHARE = 0.5
 COUNTED_AFTER = 64
 """A process uses this part of what is free in a list before it counts the list's keys again."""
 
+SPARE = 6
+"""Indexes drawn beyond those needed: one query finds enough that are free, nearly always."""
+
 MAX_LIST_BYTES = 1 << 20
 """The largest list in bytes, decompressed: a small text can expand to gigabytes."""
 
@@ -55,12 +58,12 @@ def pick(count: int = 1) -> tuple[StatusList, list[int]]:
     newest = StatusList.objects.order_by("-number").first()
     if newest is None or not _has_room(newest, count):
         newest = open_next()
-    free: set[int] = set()
+    decoy = decoys(bytes(newest.decoy_seed), newest.size)
+    free: list[int] = []
     while len(free) < count:
-        drawn = {secrets.randbelow(newest.size) for _ in range(count - len(free))}
-        drawn -= decoys(bytes(newest.decoy_seed), newest.size)
-        free |= drawn - taken(newest, drawn)
-    return newest, list(free)
+        drawn = {secrets.randbelow(newest.size) for _ in range(count + SPARE)} - decoy - {*free}
+        free += drawn - taken(newest, drawn)
+    return newest, secrets.SystemRandom().sample(free, count)
 
 
 _room: dict[bytes, int] = {}

@@ -178,7 +178,7 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
 
     def for_tenant(self, tenant: Tenant) -> Self:
         """Return the subscriptions of one tenant."""
-        return self.filter(tenant=tenant)
+        return self.filter(tenant=tenant.pk)
 
     def with_state(self, now: datetime | None = None) -> Self:
         """Annotate `effective_state`: ended if stored as such or if the end date has passed."""

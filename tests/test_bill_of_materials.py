@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.repository import ROOT, files
 
-COMPONENTS = json.loads((ROOT / "tools" / "vendored.cdx.json").read_text("utf-8"))["components"]
+COMPONENTS = json.loads((ROOT / "deploy" / "vendored.cdx.json").read_text("utf-8"))["components"]
 PACKAGES = Path(django_htmx.__file__).parent.parent
 
 

@@ -68,7 +68,7 @@ def reset_key(
     return signing.until_current(
         partial(
             _sign_and_store,
-            license_id=license.pk,
+            license=license,
             slot=slot,
             actor=actor,
             overlap=overlap,
@@ -83,30 +83,28 @@ def reset_key(
 def _sign_and_store(
     subscription: Subscription,
     *,
-    license_id: UUID,
+    license: License,
     slot: Slot,
     actor: Actor,
     overlap: Overlap,
     expected_jti: UUID,
     now: datetime,
 ) -> LicenseKey:
-    seen, _ = _resettable(license_id, subscription, slot, expected_jti, now)
+    # Signed from what the caller has read: it is frozen, and the rest is read under the lock.
+    refuse_unless_resettable(license, subscription, now)
     [new] = signing.signed_keys(
-        license=seen.license, subscription=subscription, slots=[slot], actor=actor, now=now
+        license=license, subscription=subscription, slots=[slot], actor=actor, now=now
     )
     with outbox.prepare() as mails:
         notices.notify_of_keys(
-            seen.license,
+            license,
             what=f"{slot.label} key of {subscription.name} was reset",
             actor=actor,
-            consequence="Terminals with the old key need the new license file before "
-            f"{moment(overlap_end(seen, overlap, now), UTC)}."
-            if overlap != Overlap.NOW
-            else "The old key has stopped working: terminals with it need the new license file.",
+            consequence=_consequence(license, slot, overlap, now),
         )
     with signing.storing([new]):
         locked = lock(Subscription, subscription.pk)
-        old, older = _resettable(license_id, locked, slot, expected_jti, now)
+        old, older = _resettable(license.pk, locked, slot, expected_jti, now)
         if locked.ends_at != subscription.ends_at:
             raise signing.Outdated
         if overlap not in overlaps(old, now):
@@ -130,6 +128,15 @@ def _sign_and_store(
         )
         outbox.store(mails)
     return new
+
+
+def _consequence(license: License, slot: Slot, overlap: Overlap, now: datetime) -> str:
+    """Return what the mail says about terminals with the old key."""
+    old = None if overlap == Overlap.NOW else license.keys.current().filter(slot=slot).first()
+    if old is None:
+        return "The old key has stopped working: terminals with it need the new license file."
+    until = moment(overlap_end(old, overlap, now), UTC)
+    return f"Terminals with the old key need the new license file before {until}."
 
 
 def refuse_unless_resettable(license: License, subscription: Subscription, now: datetime) -> None:

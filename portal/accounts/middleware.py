@@ -52,7 +52,7 @@ class SessionMiddleware:
         user = request.user
         if isinstance(user, User) and request.session.session_key:
             now = timezone.now()
-            row = sessions.recorded(request)
+            row = sessions.recorded(request, now)
             if sessions.is_over(request.session, user, row, now):
                 sessions.end(request)
                 messages.info(request, "Your session has ended. Sign in again to go on.")

@@ -26,6 +26,11 @@ STARTED = "started_at"
 
 NOTED_EVERY = timedelta(minutes=1)
 
+MAX_IN_USE = 1_000
+"""Rows of sessions that a process remembers."""
+
+_in_use: dict[str, UserSession] = {}
+
 
 def is_over(
     session: SessionBase | dict[str, Any], user: User, row: UserSession | None, now: datetime
@@ -46,9 +51,24 @@ def is_over(
     return now - started >= age or now - last >= idle
 
 
-def recorded(request: HttpRequest) -> UserSession | None:
-    """Return the session's row in the list of sessions, if it has one."""
-    return UserSession.objects.filter(session_key=request.session.session_key).first()
+def recorded(request: HttpRequest, now: datetime) -> UserSession | None:
+    """Return the session's row in the list of sessions, if it has one.
+
+    Until its use has to be noted again, a process does not read it again: nothing else changes.
+    """
+    key = str(request.session.session_key)
+    row = _in_use.get(key)
+    if row is None or now - row.last_seen_at >= NOTED_EVERY:
+        row = UserSession.objects.filter(session_key=key).first()
+        if row is not None:
+            _remember(row)
+    return row
+
+
+def _remember(row: UserSession) -> None:
+    if len(_in_use) >= MAX_IN_USE:
+        _in_use.clear()
+    _in_use[row.session_key] = row
 
 
 def end(request: HttpRequest) -> None:
@@ -108,11 +128,13 @@ def note_use(request: HttpRequest, user: User, row: UserSession | None, now: dat
             key = str(request.session.session_key)
             new = UserSession(session_key=key, created_at=now, **values)
             UserSession.objects.bulk_create([new], ignore_conflicts=True)
+            _remember(new)
         else:
             rows = UserSession.objects.filter(pk=row.pk)
             if connection.vendor == "postgresql":  # another request may be noting it
                 rows = rows.filter(pk__in=rows.select_for_update(skip_locked=True).values("pk"))
             rows.update(**values)
+            row.last_seen_at = now
 
 
 @contextmanager

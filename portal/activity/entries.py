@@ -69,7 +69,8 @@ def record(
     )
     entry.hash = chained_hash(entry) or ""
     entry.save(force_insert=True)
-    LogChain.objects.filter(pk=tenant_id).update(count=entry.seq, head=entry.hash)
+    with connection.cursor() as cursor:
+        cursor.execute(ADVANCE_CHAIN, [entry.seq, entry.hash, _chain_key(tenant_id)])
     return entry
 
 
@@ -94,10 +95,12 @@ LOCK_CHAIN = {
 }
 """SQL, because every change waits for this statement: the ORM would take ten times as long."""
 
+ADVANCE_CHAIN = f"UPDATE {LogChain._meta.db_table} SET count = %s, head = %s WHERE tenant_id = %s"  # noqa: S608 (no foreign text)
+
 
 def _locked_chain(tenant_id: UUID) -> tuple[int, str, int]:
     """Return count and head of the tenant's chain, locked, and the id of the row to come."""
-    key = LogChain._meta.pk.get_db_prep_value(tenant_id, connection)
+    key = _chain_key(tenant_id)
     with connection.cursor() as cursor:
         cursor.execute(LOCK_CHAIN[connection.vendor], [key])
         found = cursor.fetchone()
@@ -107,3 +110,8 @@ def _locked_chain(tenant_id: UUID) -> tuple[int, str, int]:
             found = cursor.fetchone()
     count, head, next_id = found
     return count, head, next_id
+
+
+def _chain_key(tenant_id: UUID) -> Any:
+    """Return the key of the tenant's chain as the database takes it."""
+    return LogChain._meta.pk.get_db_prep_value(tenant_id, connection)

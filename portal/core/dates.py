@@ -20,6 +20,9 @@ ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:
 END_OF_DAY = timedelta(days=1, seconds=-1)
 DAY_LENGTH = len("2027-01-31")
 
+MONTHS = ("", *["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"])
+"""By their numbers: `strftime` would ask the C library for each of the moments of a page."""
+
 MINUS = "\N{MINUS SIGN}"
 """Unlike a hyphen, no place to break a line."""
 
@@ -40,7 +43,7 @@ def moment(at: datetime, zone: tzinfo | None = None) -> str:
 
 def day(at: datetime) -> str:
     """Return the day of a moment in its own zone: "23 Nov 2026"."""
-    return f"{at.day} {at:%b %Y}"
+    return f"{at.day} {MONTHS[at.month]} {at.year}"
 
 
 def zone_label(at: datetime) -> str:

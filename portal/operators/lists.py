@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from html import escape
 from typing import Any, override
 
 from django.contrib import admin
@@ -16,7 +17,7 @@ from django.core.paginator import Paginator
 from django.db.models import Choices, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, QueryDict
-from django.utils.html import format_html
+from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
@@ -33,9 +34,8 @@ ROWS_PER_READ = 500
 COUNTRIES_SECONDS = 300
 """Seconds for which the countries that occur are remembered: to find them reads all tenants."""
 
-ROW_HEAD = '<th scope="row"><div><a href="{}">{}</a>{}</div></th>'
-CELL = '<td data-label="{}"><div>{}{}</div></td>'
-BELOW = '<span class="below" data-label="{}">{}</span>'
+CELL = '<td data-label="{}"><div>'
+BELOW = '<span class="below" data-label="{}">'
 
 KINDS = {
     "gt": "after ",
@@ -104,32 +104,40 @@ class Listing(ChangeList):
                 order=f"{order}ending" if order else "",
             )
 
-    def rows(self) -> Iterator[tuple[Any, list[SafeString]]]:
+    def rows(self) -> Iterator[tuple[Any, SafeString]]:
         """Yield each row of this page with its cells."""
-        first, *others = [self._cell(name) for name in self.names]
+        (_, first), *others = [self._column(name) for name in self.names]
         back = f"?{self.preserved_filters}" if self.preserved_filters else ""
         for row in self.result_list:
             value, below = first(row)
-            address = f"{quote(row.pk)}/change/{back}"  # relative: cheaper than `reverse` for each
-            head = format_html(ROW_HEAD, address, value, below)
-            yield row, [head, *(format_html(CELL, *read(row)) for read in others)]
+            # Relative: cheaper than `reverse` for each.
+            address = escape(f"{quote(row.pk)}/change/{back}")
+            cells = [f'<th scope="row"><div><a href="{address}">{value}</a>{below}</div></th>']
+            for start, read in others:
+                value, below = read(row)
+                cells.append(f"{start}{value}{below}</div></td>")
+            yield row, SafeString("".join(cells))
 
-    def _cell(self, name: str) -> Callable[[Any], tuple[Any, ...]]:
-        """Return what makes the parts of a cell of the column from a row."""
+    def _column(self, name: str) -> tuple[SafeString, Callable[[Any], tuple[str, str]]]:
+        """Return how cells of the column begin, and what makes their two lines from a row.
+
+        All of it is HTML; labels are escaped once for all rows.
+        """
         page, below = self.model_admin, self.model_admin.below.get(name)
-        is_first = name == self.names[0]
-        label = [] if is_first else [label_of(name, page)]
-        read = reader(name, page, clock=name in page.clocks, linked=not is_first)
+        start = format_html(CELL, label_of(name, page))
+        linked = name != self.names[0]
+        read = reader(name, page, clock=name in page.clocks, linked=linked)
         if below is None:
-            return lambda row: (*label, read(row), "")
-        below_label, read_below = label_of(below, page), reader(below, page, clock=False)
+            return start, lambda row: (conditional_escape(read(row)), "")
+        below_start = format_html(BELOW, label_of(below, page))
+        read_below = reader(below, page, clock=False)
 
-        def parts(row: Any) -> tuple[Any, ...]:
+        def lines(row: Any) -> tuple[str, str]:
             second = read_below(row)
-            shown = "" if second is NOTHING else format_html(BELOW, below_label, second)
-            return (*label, read(row), shown)
+            shown = "" if second is NOTHING else f"{below_start}{conditional_escape(second)}</span>"
+            return conditional_escape(read(row)), shown
 
-        return parts
+        return start, lines
 
     def selects(self) -> Iterator[Select]:
         """Yield the filters."""

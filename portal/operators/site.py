@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any, override
 
 from allauth.account.decorators import secure_admin_login
@@ -87,11 +88,8 @@ class OperatorSite(admin.AdminSite):
         That list asks for four permissions and three addresses of each model.
         """
         lists = {
-            str(model._meta.model_name): (
-                capfirst(model._meta.verbose_name_plural),
-                reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"),
-            )
-            for model, page in self._registry.items()
+            name: link
+            for name, (page, link) in self._lists.items()
             if page.has_view_permission(request)
         }
         return {
@@ -102,6 +100,20 @@ class OperatorSite(admin.AdminSite):
             "is_nav_sidebar_enabled": False,
             "menu": [lists.pop(name) for name in self.foremost if name in lists],
             "more": sorted(lists.values()),
+        }
+
+    @cached_property
+    def _lists(self) -> dict[str, tuple[Any, tuple[Any, str]]]:
+        """For each model its admin class, and label and address of its list."""
+        return {
+            str(model._meta.model_name): (
+                page,
+                (
+                    capfirst(model._meta.verbose_name_plural),
+                    reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"),
+                ),
+            )
+            for model, page in self._registry.items()
         }
 
     @override

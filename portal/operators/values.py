@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from html import escape
 from typing import Any
 from uuid import UUID
 
@@ -39,10 +41,11 @@ class Shown:
         return self.html
 
 
-def badge(label: object, tone: str) -> Shown:
+@lru_cache(maxsize=256)
+def badge(label: str, tone: str) -> Shown:
     """Return a badge; tones are those of app.css."""
     html = format_html('<span class="badge" data-tone="{}">{}</span>', tone, label)
-    return Shown(str(label), html)
+    return Shown(label, html)
 
 
 def label_of(name: str, page: Any) -> str:
@@ -78,7 +81,7 @@ def reader(name: str, page: Any, *, clock: bool, linked: bool = True) -> Callabl
             return known[value.pk]
         label = labels.get(value, value) if labels else value
         if tones:
-            return badge(displayed(label), tones.get(value, "muted"))
+            return badge(str(displayed(label)), tones.get(value, "muted"))
         return _code(value) if name in page.codes else displayed(label, clock=clock, linked=linked)
 
     return of_column
@@ -103,7 +106,7 @@ def displayed(value: Any, *, clock: bool = False, linked: bool = True) -> Any:
 
 
 def _code(text: object) -> SafeString:
-    return format_html("<code>{}</code>", text)
+    return SafeString(f"<code>{escape(str(text))}</code>")
 
 
 def page_of(row: Model) -> str:

@@ -37,7 +37,7 @@ def key_managers(tenant_id: UUID) -> QuerySet[Member]:
     """Return the owners and managers of a tenant who can sign in."""
     return Member.objects.filter(
         tenant_id=tenant_id, role__in=[Role.OWNER, Role.MANAGER], user__is_active=True
-    ).select_related("user")
+    )
 
 
 def by(actor: Actor) -> str:
@@ -111,15 +111,16 @@ def were_notified(tenant_id: UUID, *, once: str) -> bool:
 
 def _members(tenant: Tenant, *, without: UUID | None) -> list[Reader]:
     choose = public_link(reverse("tenant:notifications"))
+    members = key_managers(tenant.pk).values_list("user_id", "role", "user__email")
     return [
         Reader(
-            email=member.user.email,
-            footer=f"You get this mail as {'an' if member.role == Role.OWNER else 'a'} "
-            f"{member.role} of {tenant}. Choose which mails are sent:\n{choose}",
-            name=str(member.user_id),
+            email=email,
+            footer=f"You get this mail as {'an' if role == Role.OWNER else 'a'} {role} of "
+            f"{tenant}. Choose which mails are sent:\n{choose}",
+            name=str(user_id),
         )
-        for member in key_managers(tenant.pk)
-        if member.user_id != without
+        for user_id, role, email in members
+        if user_id != without
     ]
 
 

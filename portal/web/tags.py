@@ -5,6 +5,7 @@ They are functions because including a template costs more than all that such a 
 
 from datetime import UTC, datetime
 from functools import cache
+from html import escape
 
 from django import template
 from django.conf import settings
@@ -33,14 +34,19 @@ def moment(at: datetime, *, clock: bool = False) -> SafeString:
 
     The title has both in UTC, to the second.
     """
-    at = at.astimezone(UTC)
-    local = timezone.localtime(at)
-    return format_html(
-        '<time datetime="{}"\n    title="{} UTC"\n    >{}</time>',
-        at.isoformat(),
-        f"{day(at)}, {at:%H:%M:%S}",
-        f"{day(local)}, {local:%H:%M} {zone_label(local)}" if clock else day(local),
+    utc, local = at.astimezone(UTC), timezone.localtime(at)
+    shown = f"{day(local)}, {local:%H:%M} {zone_label(local)}" if clock else day(local)
+    return SafeString(  # figures and names of months: nothing to escape
+        f'<time datetime="{utc.isoformat()}"\n'
+        f'    title="{day(utc)}, {utc:%H:%M:%S} UTC"\n'
+        f"    >{shown}</time>"
     )
+
+
+@register.simple_tag
+def written(value: str | datetime) -> str:
+    """Return a moment with its time, and text as it is."""
+    return moment(value, clock=True) if isinstance(value, datetime) else value
 
 
 @register.filter
@@ -66,12 +72,9 @@ def support_links() -> SafeString:
 @register.simple_tag
 def copy_button(value: object, name: str) -> SafeString:
     """Return a button that copies the value; `name` tells people what it is."""
-    return format_html(
-        '<button type="button" class="btn-icon" data-copy="{}" data-copy-name="{}"\n'
-        '    aria-label="Copy {}" title="Copy {}">\n  {}</button>\n',
-        value,
-        capfirst(name),
-        name,
-        name,
-        icon("copy"),
+    text, name = escape(str(value)), escape(name)
+    return SafeString(
+        f'<button type="button" class="btn-icon" '
+        f'data-copy="{text}" data-copy-name="{capfirst(name)}"\n'
+        f'    aria-label="Copy {name}" title="Copy {name}">\n  {icon("copy")}</button>\n'
     )

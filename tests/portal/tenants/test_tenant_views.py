@@ -50,11 +50,11 @@ def test_the_page_costs_the_same_with_any_number_of_members(
     owner_client, contoso, django_assert_num_queries
 ):
     owner_client.get(TENANT)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(6):
         owner_client.get(TENANT)
     for number in range(20):
         make_member(tenant=contoso, role=Role.VIEWER, email=f"m{number}@contoso.example")
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(6):
         owner_client.get(TENANT)
 
 
