@@ -9,7 +9,7 @@ from licenses.web import urls as license_pages
 from licenses.web.lists import identifiers
 from portal.accounts.views import change_password_address
 from portal.operators import views as recovery
-from portal.server import health
+from portal.server import health, probe
 from portal.tenants.views import account, home, invitations, logs, notifications, sign_up
 from portal.web.views import server_error
 from subscriptions import urls as subscription_pages
@@ -21,6 +21,7 @@ subscriptions = [*license_pages.subscription_pages, *subscription_pages.urlpatte
 
 urlpatterns = [
     path("public/", include("licenses.programs.urls")),
+    path("public/seen", probe.seen, name="seen_by_programs"),
     path(".well-known/jwks.json", published.jwks, name="jwks"),
     path(".well-known/change-password", change_password_address, name="change_password_address"),
     path("", home.home, name="home"),
@@ -47,4 +48,5 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("healthz/live", health.live, name="live"),
     path("healthz/ready", health.ready, name="ready"),
+    path("healthz/seen", probe.seen, name="seen"),
 ]

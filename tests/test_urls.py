@@ -41,6 +41,8 @@ TABLE = {
     "home": ("302 302 302 302 302 302", CLOSED),
     "live": (OPEN, CLOSED),
     "ready": (OPEN, CLOSED),
+    "seen": ("404 404 404 404 404 404", CLOSED),  # without a proof
+    "seen_by_programs": ("404 404 404 404 404 404", CLOSED),
     "delete_account": ("302 200 200 200 200 200", "302 422 422 422 422 422"),
     "export_account": ("302 200 200 200 200 200", "302 200 200 200 200 200"),
     "profile:detail": ("302 200 200 200 200 200", "302 422 422 422 422 422"),
