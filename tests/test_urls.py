@@ -98,6 +98,8 @@ SUPPORT = {
     "home": (302, 405),
     "live": (200, 405),
     "ready": (200, 405),
+    "seen": (404, 405),
+    "seen_by_programs": (404, 405),
     "delete_account": (403, 403),
     "export_account": (403, 403),
     "profile:detail": (403, 403),
