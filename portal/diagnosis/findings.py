@@ -84,7 +84,7 @@ def look_at(parts: Sequence[Part]) -> list[tuple[str, Finding]]:
 def _look(part: Part, findings: list[Finding]) -> None:
     bound_queries(STEP_SECONDS)
     try:
-        findings.extend(part.look())
+        findings.extend(part.look())  # one by one: what comes before an error is told
     except Error:
         findings.append(warning(f"Could not be looked at. {NO_ANSWER}"))
     except Exception as error:  # noqa: BLE001 (whatever it is, the other parts are told of)

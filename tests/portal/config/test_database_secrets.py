@@ -1,8 +1,12 @@
 """A process with secrets that are not the database's says so, and writes nothing."""
 
+import json
+import sys
 import threading
 from datetime import timedelta
 from functools import partial
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from cryptography.fernet import Fernet
@@ -24,7 +28,9 @@ from portal.config.database_secrets import SecretsDoNotFit
 from portal.core.actors import SYSTEM
 from portal.core.refusal import Refused
 from portal.mail.worker import Task, work
+from portal.server.conditions import NO_ANSWER
 from tests.support.factories import make_license, make_subscription
+from tests.support.server import LivePortal
 
 pytestmark = pytest.mark.django_db
 
@@ -148,3 +154,24 @@ def test_a_lost_log_key_is_replaced_on_purpose(contoso, other_log_key, capsys):
     assert "row 1 was changed" in str(verify(contoso.pk))
     with pytest.raises(Refused, match="there is nothing to accept"):
         accept_log_key(actor=SYSTEM, reason="again")
+
+
+class Served(LivePortal):
+    """Started as in production."""
+
+    def command(self):
+        return [sys.executable, "manage.py", "serve", "--workers", "1", "--port", str(self.port)]
+
+
+@pytest.mark.sweep
+@pytest.mark.sqlite
+def test_a_node_that_starts_without_its_database_lives_and_is_not_ready(tmp_path, static_files):
+    portal = Served(folder=tmp_path, database_url="postgresql://nobody@127.0.0.1:1/nothing")
+    try:
+        portal.start(until="/healthz/live")
+        with pytest.raises(HTTPError) as answer:
+            urlopen(f"{portal.url}/healthz/ready", timeout=5)
+        told = json.loads(answer.value.read())
+        assert (answer.value.code, told["reasons"]) == (503, [NO_ANSWER])
+    finally:
+        portal.stop()
