@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import time_machine
 from cryptography.fernet import Fernet
 from django.core.management import call_command
 from django.db import connection, transaction
@@ -248,6 +249,14 @@ def test_a_fault_is_told_and_what_was_there_before_was_fine(set_up, fault, part,
     fault(set_up)
     sentences = [each.sentence for each in found(part) if each.mark == mark]
     assert any(told in sentence for sentence in sentences), found(part)
+
+
+@pytest.mark.database
+@pytest.mark.postgres
+@pytest.mark.parametrize(("minutes", "mark"), [(0, "ok"), (0.5, "warning"), (2, "wrong")])
+def test_a_clock_that_is_not_the_databases_is_told(minutes, mark):
+    with time_machine.travel(timezone.now() + timedelta(minutes=minutes)):
+        assert [each.mark for each in found("Clock")] == [mark]
 
 
 def test_html_for_a_502_is_told_when_it_is_provoked(set_up):

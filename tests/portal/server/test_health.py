@@ -108,6 +108,7 @@ def test_a_clock_may_differ_from_the_databases_by_a_minute(ahead, sentences):
     assert [*conditions.wrong_clock(ahead)] == sentences
 
 
+@pytest.mark.database
 @pytest.mark.postgres
 def test_the_clock_is_compared_with_the_databases():
     assert abs(conditions.seconds_ahead()) < 5
