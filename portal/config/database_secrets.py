@@ -54,15 +54,16 @@ def register(comparison: Comparison) -> Comparison:
     return comparison
 
 
-def compare() -> tuple[str, ...]:
+def compare(*, tells: bool = False) -> tuple[str, ...]:
     """Return why secrets do not fit, a sentence each, and remember it for `require`.
 
-    Raises django.db.Error when the database is away or has no tables yet.
+    With `tells` the log says it too, once in QUIET_SECONDS. Raises django.db.Error when the
+    database is away or has no tables yet.
     """
     global _verdict  # noqa: PLW0603 (one process has one database)
     sentences = tuple(sentence for look in _comparisons if (sentence := look()) is not None)
     _verdict = _Verdict(monotonic(), sentences)
-    if sentences:
+    if sentences and tells:
         _tell(" ".join(sentences))
     return sentences
 
@@ -77,7 +78,7 @@ def require() -> None:
     if verdict is not None and not verdict.sentences:
         return
     if verdict is None or monotonic() - verdict.at > AGAIN_SECONDS:
-        sentences = compare()
+        sentences = compare(tells=True)
     else:
         sentences = verdict.sentences
     if sentences:
@@ -87,7 +88,8 @@ def require() -> None:
 def refuse_at_start() -> None:
     """Raise SecretsDoNotFit where a process must not start; one may start without a database."""
     with suppress(Error):
-        require()
+        if sentences := compare():
+            raise SecretsDoNotFit(" ".join(sentences))
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def waiting() -> Iterator[Finding]:
         return
     given_up = Outbox.objects.filter(given_up_at__gt=now - timedelta(days=7)).count()
     state = f"The oldest mail waits for {since}" if oldest else "No mail waits"
-    yield ok(f"{state}; {given_up} were given up in 7 days.")
+    yield ok(f"{state}; given up in 7 days: {given_up}.")
 
 
 def worker() -> Iterator[Finding]:

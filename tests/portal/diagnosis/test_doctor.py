@@ -106,7 +106,12 @@ def test_a_right_set_up_is_all_ok(set_up, capsys):
     assert list(dict.fromkeys(row["part"] for row in rows)) == [part.name for part in parts()]
     assert [mail["To"] for mail in set_up.mail_server.mails] == ["you@example.com"]
     sentences = "\n".join(row["sentence"] for row in rows)
-    for told in ("its certificate is valid for 60 days", "413 under", "502 under", "0 were given"):
+    for told in (
+        "its certificate is valid for 60 days",
+        "413 under",
+        "502 under",
+        "given up in 7 days: 0",
+    ):
         assert told in sentences
 
 
