@@ -30,6 +30,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from licenses.models import SigningKey, SigningKeyState
 from licenses.tokens import ParsedToken, base64url, from_base64url
+from portal.config import database_secrets
 from portal.core.refusal import Refused
 
 ALGORITHM = "RS256"
@@ -242,7 +243,7 @@ def reencrypt_all() -> int:
         signing_keys = list(SigningKey.objects.select_for_update().order_by("pk"))
         for signing_key in signing_keys:
             plain = _decrypted(bytes(signing_key.private_key))
-            signing_key.private_key = _cipher().encrypt(plain)
+            signing_key.private_key = _encrypted(plain)
             signing_key.save(update_fields=["private_key"])
     return len(signing_keys)
 
@@ -270,6 +271,23 @@ def why_unable_to_sign(signing_key: SigningKey) -> str | None:
     return None
 
 
+@database_secrets.register
+def why_encryption_keys_do_not_fit() -> str | None:
+    """Return a sentence when KEY_ENCRYPTION_KEYS cannot decrypt the active key or its successor."""
+    published = SigningKey.objects.published()
+    active_one = published.filter(state=SigningKeyState.ACTIVE).first()
+    for signing_key in filter(None, {active_one, published.first()}):
+        try:
+            _decrypted(bytes(signing_key.private_key))
+        except ImproperlyConfigured:
+            return (
+                f"KEY_ENCRYPTION_KEYS cannot decrypt the signing key {signing_key.kid}, which is "
+                f"{signing_key.state}. Set the KEY_ENCRYPTION_KEYS of the other nodes, or those "
+                "kept with the backup; older keys stand behind the newest one."
+            )
+    return None
+
+
 def clear_cached_keys() -> None:
     """Drop the key objects that this process has cached."""
     public_key.cache_clear()
@@ -288,7 +306,7 @@ def _generate(now: datetime) -> SigningKey:
     )
     return SigningKey(
         kid=kid,
-        private_key=_cipher().encrypt(plain),
+        private_key=_encrypted(plain),
         certificate=_self_signed(key, kid, valid_from, valid_until),
         bits=key.key_size,
         valid_from=valid_from,
@@ -354,6 +372,11 @@ def _private_key(encrypted: bytes, certificate: bytes) -> RSAPrivateKey:
 
 def _cipher() -> MultiFernet:
     return MultiFernet([Fernet(key) for key in settings.KEY_ENCRYPTION_KEYS])
+
+
+def _encrypted(plain: bytes) -> bytes:
+    database_secrets.require()
+    return _cipher().encrypt(plain)
 
 
 def _decrypted(encrypted: bytes) -> bytes:

@@ -20,6 +20,7 @@ class PortalConfig(AppConfig):
     def ready(self) -> None:
         import_module("portal.config.checks")
         import_module("portal.activity.checks")
+        import_module("portal.activity.log_key")
         import_module("portal.accounts.receivers")
         from portal.activity.triggers import install_triggers  # noqa: PLC0415 (needs the registry)
         from portal.operators.groups import seed_groups  # noqa: PLC0415 (needs the app registry)

@@ -2,7 +2,7 @@
 
 from portal.accounts.models import EmailChange, PasskeyCredential, User
 from portal.activity.models import LogChain, LogEntry
-from portal.mail.models import Outbox
+from portal.mail.models import Heartbeat, Outbox
 from portal.operators.models import PendingChange
 from portal.tenants.models import (
     Invitation,
@@ -14,6 +14,7 @@ from portal.tenants.models import (
 
 __all__ = [
     "EmailChange",
+    "Heartbeat",
     "Invitation",
     "LogChain",
     "LogEntry",

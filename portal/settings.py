@@ -105,6 +105,7 @@ MIDDLEWARE = [
     "portal.web.headers.HeadersMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "portal.web.compression.PageCompressionMiddleware",
+    "portal.web.unfit_nodes.UnfitNodeMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "portal.web.large_forms.LargeFormMiddleware",

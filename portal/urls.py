@@ -10,7 +10,7 @@ from licenses.web.lists import identifiers
 from portal.accounts.views import change_password_address
 from portal.operators import views as recovery
 from portal.programs.security_txt import security_txt
-from portal.server import health
+from portal.server import health, probe
 from portal.tenants.views import account, home, invitations, logs, notifications, sign_up
 from portal.web.views import server_error
 from subscriptions import urls as subscription_pages
@@ -22,6 +22,7 @@ subscriptions = [*license_pages.subscription_pages, *subscription_pages.urlpatte
 
 urlpatterns = [
     path("public/", include("licenses.programs.urls")),
+    path("public/seen", probe.seen, name="seen_by_programs"),
     path(".well-known/jwks.json", published.jwks, name="jwks"),
     path(".well-known/security.txt", security_txt, name="security_txt"),
     path(".well-known/change-password", change_password_address, name="change_password_address"),
@@ -49,4 +50,5 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("healthz/live", health.live, name="live"),
     path("healthz/ready", health.ready, name="ready"),
+    path("healthz/seen", probe.seen, name="seen"),
 ]

@@ -14,6 +14,7 @@ from django.urls import reverse
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from portal.accounts.models import User
+from portal.config import database_secrets
 from portal.tenants.models import Role, Tenant
 from tests.support.accounts import make_member, make_user, sign_in
 from tests.support.database import Seed
@@ -70,6 +71,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
     """Let `Seed.restore` empty the database after a transactional test, in place of a flush."""
     with django_db_blocker.unblock():
         seed = Seed()
+        database_secrets.compare()  # once, or it would be among the queries of the first test
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _: seed.restore())
         yield

@@ -41,6 +41,8 @@ TABLE = {
     "home": ("302 302 302 302 302 302", CLOSED),
     "live": (OPEN, CLOSED),
     "ready": (OPEN, CLOSED),
+    "seen": ("404 404 404 404 404 404", CLOSED),  # without a proof
+    "seen_by_programs": ("404 404 404 404 404 404", CLOSED),
     "delete_account": ("302 200 200 200 200 200", "302 422 422 422 422 422"),
     "export_account": ("302 200 200 200 200 200", "302 200 200 200 200 200"),
     "profile:detail": ("302 200 200 200 200 200", "302 422 422 422 422 422"),
@@ -97,6 +99,8 @@ SUPPORT = {
     "home": (302, 405),
     "live": (200, 405),
     "ready": (200, 405),
+    "seen": (404, 405),
+    "seen_by_programs": (404, 405),
     "delete_account": (403, 403),
     "export_account": (403, 403),
     "profile:detail": (403, 403),

@@ -6,6 +6,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
+from portal.config import database_secrets
+
 FERNET = "gAAAA"
 """Start of every Fernet token (Fernet spec: 0x80), and of no base32 or hexadecimal text."""
 
@@ -14,7 +16,11 @@ FIELDS = ("secret", "seed")
 
 
 def encrypt(text: str) -> str:
-    """Return the text as a Fernet token, made with the newest key."""
+    """Return the text as a Fernet token, made with the newest key.
+
+    Raises SecretsDoNotFit in a process whose secrets are not those of the database.
+    """
+    database_secrets.require()
     return _cipher().encrypt(text.encode()).decode()
 
 

@@ -53,6 +53,7 @@ class Action(TextChoices):
     MEMBER_LEFT = "member.left", "Member left"
     OWNERSHIP_HANDED_OVER = "tenant.handed_over", "Ownership handed over"
     LOG_PRUNED = "log.pruned", "Old log rows removed"
+    LOG_KEY_ACCEPTED = "log.key_accepted", "Other log key accepted"
     TENANT_OPENED = "tenant.opened", "Tenant opened"
     SUBSCRIPTION_ADDED = "subscription.added", "Subscription added"
     CHANGE_ASKED = "change.asked", "Change asked for"

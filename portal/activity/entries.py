@@ -10,6 +10,7 @@ from django.utils import timezone
 from portal.activity.actions import Action
 from portal.activity.chain import NEWEST, chained_hash
 from portal.activity.models import VENDOR, LogChain, LogEntry
+from portal.config import database_secrets
 from portal.core.actors import Actor
 
 
@@ -39,13 +40,14 @@ def record(
 
     Must run in the transaction of what it records, after the rows concerned were locked (locks are
     taken in one order: subscription, tenant, chain). Raises TransactionManagementError outside a
-    transaction.
+    transaction, SecretsDoNotFit in a process whose secrets are not those of the database.
     """
     connection.validate_no_broken_transaction()
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError(
             "A log row is recorded in the transaction of what it tells."
         )
+    database_secrets.require()
     count, head, next_id = _locked_chain(tenant_id)
     entry = LogEntry(
         id=next_id,

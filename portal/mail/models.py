@@ -1,4 +1,4 @@
-"""Mail to be sent."""
+"""Mail to be sent, and the workers that send it."""
 
 from __future__ import annotations
 
@@ -56,3 +56,25 @@ class Outbox(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} to {self.to}"
+
+
+class Heartbeat(models.Model):
+    """The newest sign of life of one worker process."""
+
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    beat_at = models.DateTimeField()
+    doing = models.CharField(max_length=60, blank=True)
+    """Name of the task under way, empty between two rounds."""
+    doing_since = models.DateTimeField()
+    secret_key_print = models.CharField(max_length=16)
+    """Tells whether two processes have the same SECRET_KEY, and nothing else of it."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["host", "pid"], name="heartbeat_process_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"worker {self.pid} on {self.host}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from portal.config import database_secrets
 from portal.core.outages import is_outage
 
 logger = logging.getLogger("portal.worker")
@@ -35,27 +36,36 @@ def work(
     once: bool = False,
     is_orphan: Callable[[], bool] = lambda: False,
     now: Callable[[], float] = time.monotonic,
+    does: Callable[[str], object] = lambda _: None,
 ) -> None:
     """Do the tasks as they come due, until `stopping` is set; a task under way is finished.
 
     With `once` everything is done once. `is_orphan` is asked after each round and ends the loop.
-    `now` is a clock in seconds.
+    `now` is a clock in seconds; `does` is told the name of each task, and nothing after a round.
     """
     due = dict.fromkeys(tasks, 0.0)
     while not stopping.is_set():
         for task in tasks:
             if now() >= due[task] and not stopping.is_set():
                 due[task] = now() + task.period
+                does(task.name)
                 _run(task)
+        does("")
         if once or is_orphan():
             break
         stopping.wait(PAUSE_SECONDS)
 
 
 def _run(task: Task) -> None:
-    """Do one task. Whatever it raises is logged; it is done again when it is due."""
+    """Do one task. Whatever it raises is logged; it is done again when it is due.
+
+    Nothing is done where the secrets do not fit the database, which the log says once a minute.
+    """
     try:
+        database_secrets.require()
         task.do()
+    except database_secrets.SecretsDoNotFit:
+        pass
     except Exception as error:
         if is_outage(error):
             logger.warning("%s waits for the database: %s", task.name, type(error).__name__)

@@ -5,13 +5,16 @@ from threading import Lock, Thread
 from time import monotonic
 
 from django.contrib.auth.decorators import login_not_required
-from django.db import Error, connection
+from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.urls import resolve
 from django.views.decorators.http import require_safe
 
 from portal.core.http import GetResponse
+from portal.core.outages import RETRY_AFTER_SECONDS
+from portal.programs.insiders import is_insider
 from portal.programs.middleware import CONTENT_POLICY
+from portal.server.conditions import NO_ANSWER, why_not_ready
 from portal.server.database import bound_queries
 
 PATHS = ("/healthz/", "/metrics")
@@ -20,7 +23,7 @@ PATHS = ("/healthz/", "/metrics")
 LIVE, READY = "/healthz/live", "/healthz/ready"
 
 WITHIN_SECONDS = 0.8
-"""Seconds that the database gets to answer `/healthz/ready`."""
+"""Seconds that all which `/healthz/ready` looks at may take."""
 
 
 class MonitoringMiddleware:
@@ -55,36 +58,36 @@ def live(request: HttpRequest) -> JsonResponse:
 @require_safe
 @login_not_required
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer whether this process can serve: 503 while the database is away."""
-    if _database_answers():
+    """Answer whether this process can serve, 503 if not; why, to insiders alone."""
+    reasons = _why_not_ready()
+    if not reasons:
         return JsonResponse({"status": "ok"})
-    return JsonResponse(
-        {"status": "the database does not answer"}, status=503, headers={"Retry-After": "5"}
-    )
+    answer: dict[str, object] = {"status": "not ready"}
+    if is_insider(request):
+        answer["reasons"] = reasons
+    return JsonResponse(answer, status=503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 _asking = Lock()
-"""Held while a thread asks: an SQLite file that hangs blocks one, however often it is asked."""
+"""Held while a thread looks: an SQLite file that hangs blocks one, however often it is asked."""
 
 
-def _database_answers() -> bool:
-    """Return whether a query is answered within WITHIN_SECONDS, on a connection of its own."""
+def _why_not_ready() -> list[str]:
+    """Return what `why_not_ready` finds within WITHIN_SECONDS, on a connection of its own."""
     end = monotonic() + WITHIN_SECONDS
     if not _asking.acquire(timeout=WITHIN_SECONDS):
-        return False
-    answers: list[bool] = []
-    thread = Thread(target=_ask, args=(answers,), name="ready", daemon=True)
+        return [NO_ANSWER]
+    found: list[list[str]] = []
+    thread = Thread(target=_look, args=(found,), name="ready", daemon=True)
     thread.start()
     thread.join(max(0, end - monotonic()))
-    return bool(answers)
+    return found[0] if found else [NO_ANSWER]
 
 
-def _ask(answers: list[bool]) -> None:
+def _look(found: list[list[str]]) -> None:
     bound_queries(WITHIN_SECONDS)
     try:
-        with suppress(Error), connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM django_migrations LIMIT 1")
-            answers.append(True)
+        found.append(list(why_not_ready()))
     finally:
         connection.close()
         _asking.release()

@@ -20,7 +20,7 @@ class AtOnce(LivePortal):
 
     workers = 1
 
-    def await_ready(self) -> None:
+    def await_ready(self, path: str = "") -> None:
         end = monotonic() + READY_WITHIN
         while monotonic() < end:
             self.must_live()

@@ -37,8 +37,8 @@ class LivePortal:
         """Return the command of the process."""
         return node("127.0.0.1", self.port, 1)
 
-    def start(self) -> None:
-        """Start the process and return when /healthz/ready says so."""
+    def start(self, *, until: str = "/healthz/ready") -> None:
+        """Start the process and return when `until` answers 200."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command(),
@@ -49,16 +49,16 @@ class LivePortal:
                 stderr=log,
                 start_new_session=True,
             )
-        self.await_ready()
+        self.await_ready(until)
 
-    def await_ready(self) -> None:
-        """Return when /healthz/ready says so."""
+    def await_ready(self, path: str = "/healthz/ready") -> None:
+        """Return when the path answers 200."""
         end = monotonic() + READY_WITHIN
         last = "no answer"
         while monotonic() < end:
             self.must_live()
             try:
-                with _direct.open(f"{self.url}/healthz/ready", timeout=5) as answer:
+                with _direct.open(f"{self.url}{path}", timeout=5) as answer:
                     if answer.status == 200:
                         return
             except urllib.error.HTTPError as error:

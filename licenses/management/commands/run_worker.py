@@ -2,24 +2,33 @@
 
 import os
 import signal
+import socket
 import threading
 from functools import partial
 from typing import Any, override
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error
 
 from licenses import reminders
 from licenses.checking import counts
 from licenses.figures import snapshot
 from portal.accounts import expired_sessions
 from portal.activity import anchors
+from portal.config import database_secrets
 from portal.config.checks import refuse_demonstration_accounts
 from portal.mail import outbox
+from portal.mail.heartbeat import Heart, why_not_working
 from portal.mail.worker import PAUSE_SECONDS, Task, work
 from portal.operators.flows import recovery
+from portal.server.conditions import NO_ANSWER, why_not_ready
+from portal.server.database import bound_queries
 
 HOUR = 3600
+
+CHECK_SECONDS = 2
+"""Seconds that a query of `--check` may take."""
 
 
 class Command(BaseCommand):
@@ -31,6 +40,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--once", action="store_true", help="do what is due, and end")
         parser.add_argument(
+            "--check",
+            action="store_true",
+            help="tell whether a worker of this machine works (exit status 0), or why not (1)",
+        )
+        parser.add_argument(
             "--parent", type=int, metavar="PID", help="end when this parent process has ended"
         )
 
@@ -38,21 +52,41 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Do the tasks as they become due; an orderly stop waits for the task under way.
 
-        Raises CommandError in production if the accounts of the demonstration exist.
+        Raises CommandError where secrets do not fit the database, and in production if the accounts
+        of the demonstration exist.
         """
+        if options["check"]:
+            self.check_worker()
+            return
         try:
             refuse_demonstration_accounts()
+            database_secrets.refuse_at_start()
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from error
         stopping, parent = threading.Event(), options["parent"]
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
-        work(
-            tasks(stopping),
-            stopping=stopping,
-            once=options["once"],
-            is_orphan=lambda: parent not in {None, os.getppid()},
-        )
+        if options["once"]:
+            work(tasks(stopping), stopping=stopping, once=True)
+            return
+        with Heart() as heart:
+            work(
+                tasks(stopping),
+                stopping=stopping,
+                is_orphan=lambda: parent not in {None, os.getppid()},
+                does=heart.does,
+            )
+
+    def check_worker(self) -> None:
+        """Say that a worker of this machine works. Raises CommandError with why none does."""
+        bound_queries(CHECK_SECONDS)
+        try:
+            reasons = [*why_not_ready()] or [*why_not_working(host=socket.gethostname())]
+        except Error:
+            reasons = [NO_ANSWER]
+        if reasons:
+            raise CommandError("\n".join(reasons))
+        self.stdout.write("The worker works.")
 
 
 def tasks(stopping: threading.Event) -> list[Task]:

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 
+from portal.config import database_secrets
 from portal.config.checks import refuse_demonstration_accounts
 from portal.server.serve import node, processes, refuse_taken_port, worker
 from portal.server.supervisor import supervise
@@ -38,9 +39,11 @@ class Command(BaseCommand):
         """Replace this process by the server, or supervise the server and its worker.
 
         Raises CommandError when the port is taken, or several processes would share no cache.
-        Raises ImproperlyConfigured in production on a database of the demonstration.
+        Raises ImproperlyConfigured where secrets do not fit the database, and in production on a
+        database of the demonstration.
         """
         refuse_demonstration_accounts()
+        database_secrets.refuse_at_start()
         workers, host = processes(options["workers"]), options["host"].strip("[]")
         refuse_taken_port(host, options["port"])
         sys.stdout.flush()

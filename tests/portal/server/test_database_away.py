@@ -19,6 +19,7 @@ import pytest
 from django.db import OperationalError
 
 from portal.core.outages import is_outage
+from portal.server.conditions import NO_ANSWER
 from portal.server.front import PEOPLE_QUERY_SECONDS, PROGRAM_QUERY_SECONDS
 from tests.support import postgres
 from tests.support.factories import make_license
@@ -48,6 +49,10 @@ class Answer:
         self.seconds = monotonic() - begin
 
 
+def reasons(portal: LivePortal) -> list[str]:
+    return json.loads(Answer(portal, "/healthz/ready").body)["reasons"]
+
+
 @pytest.fixture
 def server() -> Iterator[postgres.Server]:
     """A PostgreSQL server of this test's own."""
@@ -66,15 +71,14 @@ def test_a_stopped_postgresql_is_told_in_time_and_comes_back(
     server, tmp_path, static_files, signing_key
 ):
     key = make_license(signing_key=signing_key).keys.get(slot="primary")
-    server.psql("CREATE TABLE django_migrations (id int)")
     portal = LivePortal(folder=tmp_path, database_url=server.url("postgres"))
-    portal.start()
+    portal.start(until="/healthz/live")
     try:
         server.halt()
         ready = Answer(portal, "/healthz/ready")
         assert (ready.status, json.loads(ready.body), ready.seconds < 1.3) == (
             503,
-            {"status": "the database does not answer"},
+            {"status": "not ready", "reasons": [NO_ANSWER]},
             True,
         )
         page = Answer(portal, "/subscriptions/")
@@ -91,7 +95,7 @@ def test_a_stopped_postgresql_is_told_in_time_and_comes_back(
         assert "Traceback" not in log
         assert len(re.findall("the database is away: OperationalError", log, re.IGNORECASE)) == 3
         server.resume()
-        wait_until(lambda: Answer(portal, "/healthz/ready").status == 200)
+        wait_until(lambda: reasons(portal) != [NO_ANSWER])  # it was never migrated
     finally:
         portal.stop()
 
@@ -140,10 +144,9 @@ def test_a_postgresql_that_hangs_holds_no_request_for_long(
     server, tmp_path, static_files, signing_key
 ):
     key = make_license(signing_key=signing_key).keys.get(slot="primary")
-    server.psql("CREATE TABLE django_migrations (id int)")
     proxy = Proxy(server.url("postgres"))
     portal = LivePortal(folder=tmp_path, database_url=proxy.url, REQUEST_THREADS="1")
-    portal.start()
+    portal.start(until="/healthz/live")
     try:
         proxy.forwards.clear()
         with ThreadPoolExecutor() as people:
@@ -158,7 +161,7 @@ def test_a_postgresql_that_hangs_holds_no_request_for_long(
                 assert (page.status, page.seconds < PEOPLE_QUERY_SECONDS + 4) == (503, True)
         assert "Traceback" not in portal.log()
         proxy.forwards.set()
-        wait_until(lambda: Answer(portal, "/healthz/ready").status == 200)
+        wait_until(lambda: reasons(portal) != [NO_ANSWER])  # it was never migrated
     finally:
         portal.stop()
         proxy.close()
