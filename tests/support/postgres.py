@@ -4,6 +4,9 @@ import warnings
 from pathlib import Path
 from urllib.parse import quote
 
+OWNER, ROLE = "postgres", "portal"
+"""Who makes and migrates databases, and as whom the portal runs: it owns nothing."""
+
 
 class Server:
     """A PostgreSQL server that listens on a socket in its folder, until `stop()`."""
@@ -18,6 +21,7 @@ class Server:
         # Nothing here must survive a power cut.
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             self.psql(f"ALTER SYSTEM SET {setting} = off")
+        self.psql(f"CREATE ROLE {ROLE} LOGIN")
         self.psql("SELECT pg_reload_conf()")
 
     @property
@@ -25,9 +29,9 @@ class Server:
         """Where `pg_dump`, `pg_basebackup` and `psql` lie."""
         return self._server.bin_path
 
-    def url(self, database: str) -> str:
+    def url(self, database: str, role: str = OWNER) -> str:
         """Return the address of a database as DATABASE_URL takes it."""
-        return f"postgresql://postgres@{quote(self._socket, safe='')}/{database}"
+        return f"postgresql://{role}@{quote(self._socket, safe='')}/{database}"
 
     def psql(self, command: str) -> str:
         return self._server.psql(command)

@@ -7,6 +7,7 @@ from django.db import connection
 from psycopg import OperationalError
 
 from portal.server.database import refuse_hung_up
+from tests.support.database import as_owner
 from tests.support.server import LivePortal
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -21,7 +22,7 @@ class TestRefuseHungUp:
     def test_one_that_the_server_ended_is_not(self) -> None:
         connection.ensure_connection()
         pool = connection.connection._pool
-        with pool.connection() as other, connection.cursor() as cursor:
+        with pool.connection() as other, as_owner(), connection.cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(%s, 1000)", [other.info.backend_pid])
             with pytest.raises(OperationalError):
                 refuse_hung_up(other)
@@ -38,7 +39,7 @@ class TestRefuseHungUp:
 
 def end_connections_of_others() -> int:
     """End every connection of the portal process, as a restart of PostgreSQL does."""
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
