@@ -306,14 +306,16 @@ class Environment:
         if not value:
             return {}
         hint = " ".join(filter(None, ["must be postgresql://user:password@host/name", other]))
+        if not value.startswith(("postgresql://", "postgres://")) or "#" in value:
+            self._mistake(name, f"{hint}. {ESCAPES}")
+            return {}
         try:
             parts = conninfo_to_dict(value)
         except psycopg.Error:
             self._mistake(name, f"has a part that PostgreSQL does not know: it {hint}. {ESCAPES}")
             return {}
-        is_address = value.startswith(("postgresql://", "postgres://")) and "#" not in value
         hosts, ports = (str(parts.pop(part, "")) for part in ("host", "port"))
-        if not is_address or not parts.get("dbname") or not _are_hosts(hosts):
+        if not parts.get("dbname") or not _are_hosts(hosts):
             self._mistake(name, f"{hint}. {ESCAPES}")
         elif not _are_ports(ports, hosts):
             self._mistake(
