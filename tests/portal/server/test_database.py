@@ -111,6 +111,7 @@ def test_the_server_gives_up_a_statement_and_says_why(another_portal, owner):
             urllib.request.urlopen(asked, timeout=10)
     finally:
         other.close()
+    refused.value.close()
     assert (refused.value.code, refused.value.headers["Retry-After"]) == (503, "5")
     [line] = [line for line in portal.log().splitlines() if "/subscriptions/" in line]
     assert "a statement took too long (DATABASE_STATEMENT_SECONDS)" in line
@@ -164,4 +165,7 @@ def test_of_two_servers_the_one_that_lives_and_writes_is_taken(another_server):
     another_server.psql("SELECT pg_reload_conf()")
     assert connected(f"{other},{own}", options=writes) == own
     another_server.halt()
-    assert connected(f"{other},{own}") == own
+    try:
+        assert connected(f"{other},{own}") == own
+    finally:
+        another_server.resume()
