@@ -22,6 +22,7 @@ class PortalConfig(AppConfig):
         import_module("portal.activity.checks")
         import_module("portal.activity.log_key")
         import_module("portal.accounts.receivers")
+        from portal.activity.rights import grant_rights  # noqa: PLC0415 (needs the app registry)
         from portal.activity.triggers import install_triggers  # noqa: PLC0415 (needs the registry)
         from portal.operators.groups import seed_groups  # noqa: PLC0415 (needs the app registry)
         from portal.tenants.access import (  # noqa: PLC0415 (needs the app registry)
@@ -31,6 +32,7 @@ class PortalConfig(AppConfig):
         user_logged_out.connect(end_support_view_at_sign_out, dispatch_uid="portal.support_view")
         pre_migrate.connect(refuse_misfit, sender=self, dispatch_uid="portal.config.schema")
         post_migrate.connect(install_triggers, sender=self, dispatch_uid="portal.append_only")
+        post_migrate.connect(grant_rights, sender=self, dispatch_uid="portal.activity.rights")
         post_migrate.connect(
             # Once per migrate, after the tables of auth, which come last.
             seed_groups,

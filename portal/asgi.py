@@ -13,6 +13,7 @@ from django.db import DatabaseError, connections
 
 from portal.config.checks import refuse_demonstration_accounts
 from portal.server.answers import FastPath
+from portal.server.database import bound_statements
 from portal.server.front import Front
 from portal.server.handler import Handler
 
@@ -74,6 +75,7 @@ if node is not None and node.pid is not None:
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup(set_prefix=False)
 sys.setswitchinterval(SWITCH_SECONDS)
+bound_statements()
 application = front()
 # Whatever server loads this, not `manage.py serve` alone, refuses the demonstration's accounts.
 refuse_demonstration_accounts()

@@ -9,7 +9,7 @@ from django.utils.csp import CSP
 
 from portal.config.environment import Environment, host_of
 from portal.config.kept_secrets import KeptSecrets
-from portal.server.database import UNREACHABLE, pool
+from portal.server.database import UNREACHABLE, pool, time_outs
 from portal.server.transport import SCHEME
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -157,8 +157,20 @@ USE_TZ = True
 DATABASE_POOL_SIZE = env.integer(
     "DATABASE_POOL_SIZE", default=REQUEST_THREADS + 6, minimum=1, maximum=200
 )
+# Seconds, 0 for none. Statements of pages and programs alone are bounded (portal/asgi.py).
+DATABASE_TIME_OUTS = {
+    "statement_timeout": env.integer(
+        "DATABASE_STATEMENT_SECONDS", default=8, minimum=0, maximum=3600
+    ),
+    "lock_timeout": env.integer("DATABASE_LOCK_SECONDS", default=5, minimum=0, maximum=3600),
+    "idle_in_transaction_session_timeout": env.integer(
+        "DATABASE_IDLE_SECONDS", default=30, minimum=0, maximum=3600
+    ),
+}
 DATABASES = {"default": env.database("DATABASE_URL", sqlite=DATA_DIR / "portal.sqlite3")}
-if DATABASES["default"].get("ENGINE") == "django.db.backends.sqlite3":
+_is_sqlite = DATABASES["default"].get("ENGINE") == "django.db.backends.sqlite3"
+DATABASE_PGBOUNCER = env.boolean("DATABASE_PGBOUNCER", default=False) and not _is_sqlite
+if _is_sqlite:
     # IMMEDIATE takes the write lock when a transaction opens: a deferred one that reads first
     # and writes later loses against another writer and fails instead of waiting.
     # The portal's own backend keeps an order among those who wait for that lock.
@@ -171,12 +183,26 @@ if DATABASES["default"].get("ENGINE") == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
     }
 else:
+    _options = UNREACHABLE | DATABASES["default"].get("OPTIONS", {})
+    if not DATABASE_PGBOUNCER:  # which refuses them: there the role has them, by `migrate`
+        _own = _options.get("options", "")
+        _options["options"] = f"{_own} {time_outs(**DATABASE_TIME_OUTS | {'statement_timeout': 0})}"
     DATABASES["default"]["OPTIONS"] = {
-        **UNREACHABLE,
-        **DATABASES["default"].get("OPTIONS", {}),
-        "prepare_threshold": 5,
+        **_options,
+        # PgBouncer gives each transaction another connection: none keeps what it has prepared.
+        "prepare_threshold": None if DATABASE_PGBOUNCER else 5,
         "pool": pool(DATABASE_POOL_SIZE),
     }
+    DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = DATABASE_PGBOUNCER
+# The role that owns the tables, for migrations: what it makes, it grants to DATABASE_ROLE.
+MIGRATION_DATABASE = env.postgresql("MIGRATION_DATABASE_URL")
+DATABASE_ROLE = DATABASES["default"].get("USER", "") if MIGRATION_DATABASE else ""
+if MIGRATION_DATABASE:
+    MIGRATION_DATABASE["OPTIONS"] = UNREACHABLE | MIGRATION_DATABASE["OPTIONS"]
+    if not DATABASE_ROLE:
+        env.refuse("MIGRATION_DATABASE_URL", "needs a DATABASE_URL that names the portal's role.")
+    elif MIGRATION_DATABASE["USER"] == DATABASE_ROLE:
+        env.refuse("MIGRATION_DATABASE_URL", "must name another role than DATABASE_URL.")
 CACHE_URL = env.cache("CACHE_URL")
 CACHES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "portal.server.cache.SharedCache", "LOCATION": [CACHE_URL]}

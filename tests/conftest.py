@@ -17,7 +17,8 @@ from portal.accounts.models import User
 from portal.config import database_secrets
 from portal.tenants.models import Role, Tenant
 from tests.support.accounts import make_member, make_user, sign_in
-from tests.support.database import Seed
+from tests.support.database import Seed, as_owner, connect_as
+from tests.support.postgres import OWNER, ROLE
 
 pytest_plugins = ["tests.support.live", "tests.support.browser"]
 
@@ -57,23 +58,39 @@ def _one_look_at_static_files(static_files: None) -> Iterator[None]:
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Put SQLite's test database into a file: one in memory has no WAL and no second process.
 
-    It need not survive a power cut.
+    It need not survive a power cut. PostgreSQL's is made by its owner.
     """
     database = connections["default"].settings_dict
     if connections["default"].vendor == "sqlite":
         database["TEST"]["NAME"] = str(settings.DATA_DIR / "test.sqlite3")
         pragmas = database["OPTIONS"]["init_command"]
         database["OPTIONS"]["init_command"] = pragmas.replace("synchronous=FULL", "synchronous=OFF")
+    else:
+        database["USER"] = OWNER
+        settings.MIGRATION_DATABASE = {}  # which names another database; this one is the owner's
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """Let `Seed.restore` empty the database after a transactional test, in place of a flush."""
+    """Let `Seed.restore` empty the database after a transactional test, in place of a flush.
+
+    From here on every connection to PostgreSQL is the portal's role, but for `as_owner`.
+    """
     with django_db_blocker.unblock():
         seed = Seed()
+        connect_as(ROLE)
         database_secrets.compare()  # once, or it would be among the queries of the first test
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _: seed.restore())
+        yield
+    with django_db_blocker.unblock():
+        connect_as(OWNER)
+
+
+@pytest.fixture
+def tables_owner(db: None) -> Iterator[None]:
+    """Let the test do what the portal's role on PostgreSQL must not, such as drop triggers."""
+    with as_owner():
         yield
 
 

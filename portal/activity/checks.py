@@ -11,20 +11,40 @@ from django.db.utils import DatabaseError
 
 from portal.activity.triggers import CHAINS, TABLE, missing_triggers, tables_exist
 
-# The owner of a schema may drop all that is in it; `public` belongs to the owner of the database.
+SUPERUSER = "is a superuser"
 POWERS = """
-SELECT 'the table ' || relname, pg_has_role(current_user, relowner, 'MEMBER'),
-    has_table_privilege(oid, 'TRUNCATE') OR has_table_privilege(oid, 'TRIGGER')
-FROM pg_class WHERE oid IN (to_regclass(%(table)s), to_regclass(%(chains)s))
+WITH tables AS (
+    SELECT oid, relname, relnamespace, pg_has_role(current_user, relowner, 'MEMBER') AS is_owned,
+        oid IN (to_regclass(%(table)s), to_regclass(%(chains)s)) AS is_log
+    FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace
+)
+SELECT 'is a superuser', 'change everything'
+FROM pg_roles WHERE rolname = current_user AND rolsuper
 UNION ALL
-SELECT 'the schema ' || nspname, pg_has_role(current_user, nspowner, 'MEMBER'), false
+SELECT 'owns the table ' || relname, 'switch off what guards the log'
+FROM tables WHERE is_log AND is_owned
+UNION ALL
+SELECT 'owns ' || count(*) || ' other tables', 'drop them'
+FROM tables WHERE NOT is_log AND is_owned HAVING count(*) > 0
+UNION ALL
+SELECT 'may alter the table ' || relname, 'switch off what guards the log'
+FROM tables WHERE is_log AND NOT is_owned AND has_table_privilege(oid, 'TRUNCATE, TRIGGER')
+UNION ALL
+SELECT 'may remove rows of the table ' || relname, 'shorten the log'
+FROM tables WHERE is_log AND NOT is_owned AND has_table_privilege(oid, 'DELETE')
+UNION ALL
+SELECT 'owns the schema ' || nspname, 'drop the log'
 FROM pg_namespace
-WHERE oid IN (SELECT relnamespace FROM pg_class WHERE oid = to_regclass(%(table)s))
+WHERE oid IN (SELECT relnamespace FROM tables) AND pg_has_role(current_user, nspowner, 'MEMBER')
 UNION ALL
-SELECT DISTINCT 'the function ' || proname, pg_has_role(current_user, proowner, 'MEMBER'), false
-FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
-WHERE tgrelid IN (to_regclass(%(table)s), to_regclass(%(chains)s)) AND NOT tgisinternal
+SELECT DISTINCT 'owns the function ' || proname, 'switch off what guards the log'
+FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid JOIN tables ON tables.oid = tgrelid
+WHERE is_log AND NOT tgisinternal AND pg_has_role(current_user, proowner, 'MEMBER')
 ORDER BY 1
+"""
+"""What the current role may do that the portal need not, and what comes of it.
+
+The owner of a schema may drop all that is in it; `public` belongs to the owner of the database.
 """
 
 
@@ -61,15 +81,15 @@ def _triggers(using: str) -> list[CheckMessage]:
 def _powers(using: str) -> list[CheckMessage]:
     with connections[using].cursor() as cursor:
         cursor.execute(POWERS, {"table": TABLE, "chains": CHAINS})
-        rows = cursor.fetchall()
+        rows = dict(cursor.fetchall())
+    if SUPERUSER in rows:  # who owns everything, too
+        rows = {SUPERUSER: rows[SUPERUSER]}
     return [
         checks.Warning(
-            f"The portal's database role {'owns' if owns else 'may alter'} {thing}, so it can "
-            "switch off what guards the log.",
-            hint="Let another role own the database and run `manage.py migrate`: "
-            "docs/postgresql.md.",
+            f"The portal's database role {power}, so it can {consequence}.",
+            hint="Let another role own the database, set MIGRATION_DATABASE_URL to it and run "
+            "`manage.py migrate`: docs/postgresql.md.",
             id="portal.W003",
         )
-        for thing, owns, may_alter in rows
-        if owns or may_alter
+        for power, consequence in rows.items()
     ]

@@ -83,5 +83,8 @@ def _is_same(stored: str, computed: str | None) -> bool:
 
 
 def _rows(chain: LogChain) -> Iterator[LogEntry]:
-    rows = LogEntry.objects.filter(tenant_id=chain.tenant_id)
-    return rows.order_by("seq").iterator(chunk_size=ROWS_PER_READ)
+    """Yield the rows in their order, with a statement for each ROWS_PER_READ of them."""
+    rows, last = LogEntry.objects.filter(tenant_id=chain.tenant_id).order_by("seq"), None
+    while read := list((rows if last is None else rows.filter(seq__gt=last))[:ROWS_PER_READ]):
+        yield from read
+        last = read[-1].seq

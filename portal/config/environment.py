@@ -17,12 +17,11 @@ from tempfile import TemporaryFile
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-import dj_database_url
 import psycopg
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from portal.config.kept_secrets import KeptSecrets
 
@@ -320,30 +319,54 @@ class Environment:
         value = self.text(name, "")
         if not value:  # not by an address: the path may hold # and ?
             return {"ENGINE": SQLITE, "NAME": str(sqlite)}
-        hint = "must be postgresql://user:password@host/name or sqlite:////absolute/path."
-        parts = self._split(name, value, f"{hint} {ESCAPES}")
-        if parts is None:
+        if not value.startswith("sqlite:"):
+            return self.postgresql(name, other="or sqlite:////absolute/path")
+        path = unquote(value.removeprefix("sqlite:///"))
+        if not path.startswith("/") or not {"?", "#"}.isdisjoint(value) or "\0" in path:
+            self._mistake(
+                name,
+                "must be sqlite:////absolute/path. In the path write # as %23 and ? as %3F.",
+            )
+        return {"ENGINE": SQLITE, "NAME": path}
+
+    def postgresql(self, name: str, *, other: str = "") -> dict[str, Any]:
+        """Return Django's settings of the PostgreSQL database at the address; {} when not set.
+
+        The address is read by libpq itself (PostgreSQL's manual, 32.1.1.2), so that it may list
+        several hosts, or name the folder of a socket. `other` is what else the hint offers.
+        """
+        value = self.text(name, "")
+        if not value:
+            return {}
+        hint = " ".join(filter(None, ["must be postgresql://user:password@host/name", other]))
+        if not value.startswith(("postgresql://", "postgres://")) or "#" in value:
+            self._mistake(name, f"{hint}. {ESCAPES}")
             return {}
         try:
-            parsed: dict[str, Any] = dict(dj_database_url.parse(value))
-        except (dj_database_url.ParseError, ValueError, TypeError):
-            parsed = {}
-        engine, place = parsed.get("ENGINE"), str(parsed.get("NAME") or "")
-        if engine == SQLITE and (not place.startswith("/") or parts.query or parts.fragment):
-            self._mistake(name, f"{hint} In the path write # as %23 and ? as %3F.")
+            parts = conninfo_to_dict(value)
+        except psycopg.Error:
+            self._mistake(name, f"has a part that PostgreSQL does not know: it {hint}. {ESCAPES}")
             return {}
-        if engine not in {SQLITE, POSTGRESQL} or not place or parts.fragment:
-            self._mistake(name, f"{hint} {ESCAPES}")
-            return {}
-        if engine == POSTGRESQL:
-            try:
-                make_conninfo("", **parsed.get("OPTIONS", {}))
-            except psycopg.Error:
-                self._mistake(name, f"has an option that PostgreSQL does not know: it {hint}")
-            for option, value in parsed.get("OPTIONS", {}).items():
-                if not POSTGRESQL_OPTIONS.get(option, ANYTHING).fullmatch(str(value)):
-                    self._mistake(name, f"has a wrong value of {option}.")
-        return parsed
+        hosts, ports = (str(parts.pop(part, "")) for part in ("host", "port"))
+        if not parts.get("dbname") or not _are_hosts(hosts):
+            self._mistake(name, f"{hint}. {ESCAPES}")
+        elif not _are_ports(ports, hosts):
+            self._mistake(
+                name,
+                f"has a wrong port: for each host one from 1 to 65535, or one for all. {ESCAPES}",
+            )
+        for option, given in parts.items():
+            if not POSTGRESQL_OPTIONS.get(option, ANYTHING).fullmatch(str(given)):
+                self._mistake(name, f"has a wrong value of {option}.")
+        return {
+            "ENGINE": POSTGRESQL,
+            "NAME": parts.pop("dbname", ""),
+            "USER": parts.pop("user", ""),
+            "PASSWORD": parts.pop("password", ""),
+            "HOST": hosts,
+            "PORT": ports,
+            "OPTIONS": parts,
+        }
 
     def secret(
         self, name: str, *, kept: KeptSecrets | None, minimum: int = 32, is_needed: bool = True
@@ -485,6 +508,22 @@ def _host(parts: SplitResult) -> str:
         return ""
     shown = f"[{host}]" if ":" in host else host
     return shown if _HOST.fullmatch(shown) else ""
+
+
+def _are_hosts(text: str) -> bool:
+    """Return whether these are hosts or folders of sockets as libpq lists them, or nothing."""
+    return not text or all(
+        host.startswith("/") or _HOST.fullmatch(f"[{host}]" if ":" in host else host)
+        for host in text.split(",")
+    )
+
+
+def _are_ports(text: str, hosts: str) -> bool:
+    """Return whether these are ports of the hosts; one may stand for all, or be left out."""
+    ports = text.split(",")
+    return len(ports) in {1, len(hosts.split(","))} and all(
+        not port or (NUMBER.fullmatch(port) and 0 < int(port) < 65_536) for port in ports
+    )
 
 
 def host_of(origin: str) -> str:

@@ -1,9 +1,10 @@
-"""Remove many rows without making others wait."""
+"""Read or remove many rows in small steps, so that no statement or transaction lasts long."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import batched
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 ROWS_PER_STEP = 500
 """Rows that one transaction removes."""
@@ -15,3 +16,14 @@ def remove_in_steps(rows: QuerySet[Any], *, stopped: Callable[[], bool] = lambda
     while not stopped() and (keys := list(rows.values_list("pk", flat=True)[:ROWS_PER_STEP])):
         removed += model._base_manager.filter(pk__in=keys).delete()[1].get(model._meta.label, 0)
     return removed
+
+
+def read_in_steps[T: Model](rows: QuerySet[T], size: int) -> Iterator[T]:
+    """Yield the rows in their order, `size` to a statement; those removed meanwhile are left out.
+
+    Only their keys are all in memory. A cursor of the database would stay open while somebody
+    slow takes what was read, and PgBouncer would lose it between two transactions.
+    """
+    for keys in batched(list(rows.values_list("pk", flat=True)), size, strict=False):
+        found = {row.pk: row for row in rows.filter(pk__in=keys)}
+        yield from (found[key] for key in keys if key in found)

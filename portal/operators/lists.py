@@ -22,6 +22,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from portal.core.countries import country_choices
+from portal.core.steps import read_in_steps
 from portal.operators.values import NOTHING, label_of, reader
 from portal.tenants.models import Tenant
 
@@ -393,7 +394,7 @@ def exported(changelist: Listing) -> tuple[list[str], Iterator[list[Any]]]:
         if name is not None
     ]
     heads = [label_of(name, page).lower() for name in names]
-    rows = changelist.queryset.iterator(chunk_size=ROWS_PER_READ)
+    rows = read_in_steps(changelist.queryset, ROWS_PER_READ)
     return heads, ([_cell(name, row, page) for name in names] for row in rows)
 
 

@@ -15,7 +15,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.urls import ResolverMatch, resolve
 
-from portal.core.outages import RETRY_AFTER_SECONDS, is_outage
+from portal.core.outages import RETRY_AFTER_SECONDS, in_words, is_outage
 from portal.programs.errors import ProgramError, refusal
 
 logger = logging.getLogger("portal.programs")
@@ -68,9 +68,9 @@ def as_refusal(request: HttpRequest, error: Exception) -> ProgramError:
         return ProgramError(
             "invalid_request", 400, "The body of the request did not arrive whole; send it again."
         )
-    if isinstance(error, OperationalError | InterfaceError):
+    if isinstance(error, OperationalError | InterfaceError) or is_outage(error):
         if is_outage(error):
-            logger.error("The database is away: %s: %s", type(error).__name__, error)
+            logger.error("No answer: %s: %s: %s", in_words(error), type(error).__name__, error)
         else:
             logger.error(
                 "The database refused %s %s", request.method, request.path_info, exc_info=error

@@ -4,6 +4,7 @@ import threading
 from select import POLLIN, poll
 from typing import Any, override
 
+from django.conf import settings
 from django.db import connection as default
 from psycopg import Connection, OperationalError
 from psycopg.abc import RV, PQGen
@@ -38,6 +39,24 @@ def pool(size: int) -> dict[str, Any]:
         "check": refuse_hung_up,
         "connection_class": BoundConnection,
     }
+
+
+def time_outs(**seconds: int) -> str:
+    """Return time-outs of PostgreSQL as libpq's `options`: they come with the connection's start.
+
+    So no request spends a round trip on them.
+    """
+    return " ".join(f"-c {name}={value}s" for name, value in seconds.items())
+
+
+def bound_statements() -> None:
+    """Let PostgreSQL end what a statement of this process does after DATABASE_STATEMENT_SECONDS.
+
+    For connections that are opened from now on. Through PgBouncer the role has the bound.
+    """
+    if default.vendor == "postgresql" and not settings.DATABASE_PGBOUNCER:
+        bound = time_outs(statement_timeout=settings.DATABASE_TIME_OUTS["statement_timeout"])
+        default.settings_dict["OPTIONS"]["options"] += f" {bound}"
 
 
 class _Bound(threading.local):

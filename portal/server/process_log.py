@@ -12,7 +12,7 @@ from traceback import TracebackException
 from types import TracebackType
 from typing import Any, override
 
-from portal.core.outages import is_outage
+from portal.core.outages import in_words, is_outage
 from portal.programs.client_address import client_address
 
 MAX_CHARACTERS = 300
@@ -81,7 +81,7 @@ def _message(record: logging.LogRecord) -> str:
     message = record.getMessage()
     error = record.exc_info[1] if record.exc_info else None
     if is_outage(error):
-        return f"{message}: the database is away: {type(error).__name__}: {error}"
+        return f"{message}: {in_words(error)}: {type(error).__name__}: {error}"
     if not _is_refusal(record):
         return message
     request: Any = getattr(record, "request", None)

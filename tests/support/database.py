@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.db.models import Model
 
 from portal.activity.triggers import install_triggers, remove_triggers
+from tests.support.postgres import ROLE
 
 
 def url() -> str:
@@ -18,7 +19,30 @@ def url() -> str:
     settings = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{settings['NAME']}"
-    return f"postgresql://{settings['USER']}@{quote(settings['HOST'], safe='')}/{settings['NAME']}"
+    return f"postgresql://{ROLE}@{quote(settings['HOST'], safe='')}/{settings['NAME']}"
+
+
+def connect_as(role: str) -> None:
+    """Let every connection of this process have the rights of this role on PostgreSQL."""
+    if connection.vendor == "postgresql":
+        connection.settings_dict["OPTIONS"]["options"] += f" -c role={role}"
+        connection.close()
+        connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL has it
+
+
+@contextmanager
+def as_owner() -> Iterator[None]:
+    """Let this connection have the rights of the tables' owner, inside a transaction too."""
+    is_postgresql = connection.vendor == "postgresql"
+    if is_postgresql:
+        with connection.cursor() as cursor:
+            cursor.execute("SET ROLE NONE")
+    try:
+        yield
+    finally:
+        if is_postgresql and not connection.needs_rollback:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET ROLE {ROLE}")
 
 
 class Seed:
@@ -46,7 +70,8 @@ class Seed:
                 self._write(changed)
             return
         with transaction.atomic(), connection.cursor() as cursor:
-            # Neither triggers nor foreign keys, until the transaction ends.
+            # As the owner, with neither triggers nor foreign keys, until the transaction ends.
+            cursor.execute("SET LOCAL ROLE NONE")
             cursor.execute("SET LOCAL session_replication_role = replica")
             self._write(changed)
 

@@ -72,7 +72,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         if early_config.known_args_namespace.postgres:
             server = postgres.Server(root / "postgres")
             early_config.add_cleanup(server.stop)
-            os.environ["DATABASE_URL"] = server.url("portal")
+            os.environ["DATABASE_URL"] = server.url("portal", postgres.ROLE)
+            os.environ["MIGRATION_DATABASE_URL"] = server.url("portal", postgres.OWNER)
     data = Path(os.environ[ROOT_VARIABLE]) / (worker or "main")
     data.mkdir(mode=0o700)
     (data / "static").symlink_to("../static")

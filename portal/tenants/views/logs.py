@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from portal.activity.models import LogEntry, LogEntryQuerySet
+from portal.core.steps import read_in_steps
 from portal.tenants.access import TenantRequest, hidden_from_support, tenant_role
 from portal.tenants.forms import LogFilterForm
 from portal.tenants.models import Role
@@ -81,7 +82,7 @@ def export(request: TenantRequest) -> HttpResponseBase:
     return csv_answer(
         f"log-{timezone.now():%Y-%m-%d}.csv",
         HEADS,
-        (_cells(entry) for entry in rows.iterator(chunk_size=ROWS_PER_READ)),
+        (_cells(entry) for entry in read_in_steps(rows, ROWS_PER_READ)),
     )
 
 

@@ -20,6 +20,7 @@ from licenses import tokens
 from licenses.checking.results import Result
 from licenses.models import LicenseKey, Slot
 from subscriptions.models import Subscription
+from tests.support.database import as_owner
 from tests.support.factories import make_license
 from tests.support.forge import Forger
 from tests.support.malformed import BODIES, corpus
@@ -188,7 +189,7 @@ def request_of(key: LicenseKey, **changes: Any) -> Asked:
 
 
 def rename(table: str, other: str) -> None:
-    with connection.cursor() as cursor:
+    with as_owner(), connection.cursor() as cursor:
         cursor.execute(f"ALTER TABLE {table} RENAME TO {other}")
 
 

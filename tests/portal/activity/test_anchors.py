@@ -20,7 +20,7 @@ from portal.core.actors import SYSTEM
 from portal.core.refusal import Refused
 from tests.support.worker import work
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("tables_owner")]
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 AT = "2026-11-27T12:00:00+00:00"
 

@@ -17,7 +17,7 @@ from portal.activity.models import LogChain, LogEntry
 from portal.activity.triggers import install_triggers, missing_triggers, remove_triggers
 from portal.core.actors import SYSTEM
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("tables_owner")]
 TABLE = LogEntry._meta.db_table
 
 

@@ -12,7 +12,7 @@ from portal.activity.models import LogChain, LogEntry
 from portal.activity.verify import verify
 from portal.core.actors import SYSTEM
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("tables_owner")]
 TABLE, CHAINS = LogEntry._meta.db_table, LogChain._meta.db_table
 COLUMNS = ", ".join(f'"{field.column}"' for field in LogEntry._meta.concrete_fields)
 FORGED = "f" * 64

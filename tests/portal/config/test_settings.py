@@ -124,6 +124,12 @@ NASTY = [
     "postgresql://user:pa#ss@database.example.com/portal",
     "postgresql://user:pa/ss@database.example.com/portal",
     "postgresql://database.example.com:port/portal",
+    "postgresql://database.example.com:0/portal",
+    "postgresql://a.example.com:1,b.example.com:99999/portal",
+    "postgresql://a.example.com:1,b.example.com:2,c.example.com/portal?port=1,2",
+    "postgresql://a.example.com,,b.example.com/portal",
+    "postgresql://user:p@ss@database.example.com/portal",
+    "host=database.example.com dbname=portal",
     "postgresql://database.example.com/portal?nonsense=1",
     "postgresql://database.example.com/portal?sslmode=foo",
     "postgresql://database.example.com/portal?connect_timeout=abc",
@@ -235,6 +241,55 @@ def test_options_of_the_database_have_values_that_it_takes(options, starts, monk
     folder = {"DATA_DIR": str(tmp_path / "data")}
     made, refusal = outcome(monkeypatch, PRODUCTION | folder | {"DATABASE_URL": address})
     assert (made is not None, "- DATABASE_URL has" in refusal) == (starts, not starts)
+
+
+SEVERAL = {"HOST": "a.example.com,::1,b", "PORT": "5433,5432,", "NAME": "portal"}
+SOCKET = {"HOST": "/run/postgresql", "PORT": "", "NAME": "portal"}
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("postgresql://u:p%40@a.example.com:5433,[::1]:5432,b/portal", SEVERAL),
+        ("postgres://u:p%40@a.example.com:5433,[::1]:5432,b/portal", SEVERAL),
+        ("postgresql://u:p%40@/portal?host=/run/postgresql", SOCKET),
+        ("postgresql://u:p%40@%2Frun%2Fpostgresql/portal", SOCKET),
+    ],
+)
+def test_hosts_of_the_database_are_kept_for_libpq(address, expected, monkeypatch, tmp_path):
+    base = PRODUCTION | {"DATA_DIR": str(tmp_path / "data"), "DATABASE_URL": address}
+    database = loaded(monkeypatch, base)["DATABASES"]["default"]
+    assert {name: database[name] for name in expected} == expected
+    assert (database["USER"], database["PASSWORD"]) == ("u", "p@")
+
+
+OWNER = "postgresql://owner@database.example.com/portal"
+OWNERS = [
+    ("", OWNER, "needs a DATABASE_URL that names the portal's role."),
+    ("postgresql://database.example.com/portal", OWNER, "needs a DATABASE_URL that names"),
+    (OWNER, OWNER, "must name another role than DATABASE_URL."),
+    ("postgresql://portal@db/portal", "sqlite:////tmp/x", "must be postgresql://user:password@"),
+]
+
+
+@pytest.mark.parametrize(("url", "owner", "sentence"), OWNERS)
+def test_the_owner_of_the_tables_is_another_role(url, owner, sentence, monkeypatch, tmp_path):
+    base = PRODUCTION | {"DATA_DIR": str(tmp_path / "data")}
+    addresses = {"DATABASE_URL": url, "MIGRATION_DATABASE_URL": owner}
+    _, refusal = outcome(monkeypatch, base | addresses)
+    assert f"- MIGRATION_DATABASE_URL {sentence}" in refusal
+
+
+def test_through_pgbouncer_nothing_is_kept_in_a_connection(monkeypatch, tmp_path):
+    base = PRODUCTION | {"DATA_DIR": str(tmp_path / "data"), "DATABASE_URL": OWNER}
+    made = loaded(monkeypatch, base | {"DATABASE_PGBOUNCER": "true"})["DATABASES"]["default"]
+    assert (made["OPTIONS"]["prepare_threshold"], made["DISABLE_SERVER_SIDE_CURSORS"]) == (
+        None,
+        True,
+    )
+    assert "options" not in made["OPTIONS"]  # which PgBouncer refuses
+    made = loaded(monkeypatch, base | {"DATABASE_LOCK_SECONDS": "7"})["DATABASES"]["default"]
+    assert "-c lock_timeout=7s" in made["OPTIONS"]["options"]
 
 
 def test_the_public_host_is_always_answered(monkeypatch, tmp_path):
