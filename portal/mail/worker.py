@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from django.db import connection
 
 from portal.core.outages import is_outage
+from portal.metrics.instruments import WORKER_TASKS
 
 logger = logging.getLogger("portal.worker")
 
@@ -56,7 +57,9 @@ def _run(task: Task) -> None:
     """Do one task. Whatever it raises is logged; it is done again when it is due."""
     try:
         task.do()
+        WORKER_TASKS.add(task.name, "done")
     except Exception as error:
+        WORKER_TASKS.add(task.name, "failed")
         if is_outage(error):
             logger.warning("%s waits for the database: %s", task.name, type(error).__name__)
         else:

@@ -17,6 +17,7 @@ from portal.activity import anchors
 from portal.config.checks import refuse_demonstration_accounts
 from portal.mail import outbox
 from portal.mail.worker import PAUSE_SECONDS, Task, work
+from portal.metrics.node import PROCESS
 from portal.operators.flows import recovery
 
 HOUR = 3600
@@ -47,6 +48,7 @@ class Command(BaseCommand):
         stopping, parent = threading.Event(), options["parent"]
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
+        PROCESS.start("worker")
         work(
             tasks(stopping),
             stopping=stopping,
