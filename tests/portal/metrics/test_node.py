@@ -14,10 +14,9 @@ from portal.metrics.instruments import CHECKS, SIGNING
 from tests.support.repository import ROOT
 
 COUNT = """
-import os, sys, time
-os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings"
-import django
-django.setup()
+import os, sys
+from django.conf import settings
+settings.configure(DATA_DIR=os.environ["DATA_DIR"])
 from portal.metrics.instruments import CHECKS
 from portal.metrics.node import PROCESS
 PROCESS.role = "worker"
