@@ -32,6 +32,7 @@ from licenses.models import SigningKey, SigningKeyState
 from licenses.tokens import ParsedToken, base64url, from_base64url
 from portal.config import database_secrets
 from portal.core.refusal import Refused
+from portal.metrics.instruments import SIGNING
 
 ALGORITHM = "RS256"
 EXPONENT = 65_537
@@ -139,12 +140,14 @@ def sign(signing_key: SigningKey, claims: Mapping[str, Any], *, typ: str = "JWT"
             "The certificate of the signing key ends before this license would. An operator must "
             "create and activate a new signing key."
         )
-    return jwt.encode(
-        dict(claims),
-        _private_key(bytes(signing_key.private_key), bytes(signing_key.certificate)),
-        algorithm=ALGORITHM,
-        headers={"kid": signing_key.kid, "typ": typ},
-    )
+    private_key = _private_key(bytes(signing_key.private_key), bytes(signing_key.certificate))
+    with SIGNING.time():
+        return jwt.encode(
+            dict(claims),
+            private_key,
+            algorithm=ALGORITHM,
+            headers={"kid": signing_key.kid, "typ": typ},
+        )
 
 
 def verify(signing_key: SigningKey, parsed: ParsedToken) -> bool:

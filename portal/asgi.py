@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import DatabaseError, connections
 
 from portal.config.checks import refuse_demonstration_accounts
+from portal.metrics.node import PROCESS
 from portal.server.answers import FastPath
 from portal.server.database import bound_statements
 from portal.server.front import Front
@@ -77,5 +78,6 @@ django.setup(set_prefix=False)
 sys.setswitchinterval(SWITCH_SECONDS)
 bound_statements()
 application = front()
+PROCESS.start("server")
 # Whatever server loads this, not `manage.py serve` alone, refuses the demonstration's accounts.
 refuse_demonstration_accounts()

@@ -352,17 +352,25 @@ X_FRAME_OPTIONS = "DENY"
 
 # Logs of the process
 LOG_LEVEL = env.level("LOG_LEVEL", "INFO")
+LOG_FORMAT = env.choice("LOG_FORMAT", ("json", "text"), "text" if DEMONSTRATION else "json")
+ACCESS_LOG = env.choice(
+    "ACCESS_LOG", ("all", "sampled", "off"), "off" if DEMONSTRATION else "sampled"
+)
+LOGGING_CONFIG = "portal.server.process_log.configure"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"foreign": {"()": "portal.server.process_log.ForeignTextFilter"}},
-    "formatters": {"line": {"()": "portal.server.process_log.LineFormatter"}},
+    "filters": {"foreign": {"()": "portal.server.log_lines.ForeignTextFilter"}},
+    "formatters": {
+        "json": {"()": "portal.server.process_log.ProcessJson"},
+        "text": {"()": "portal.server.process_log.ProcessText"},
+    },
     "handlers": {
         "none": {"class": "logging.NullHandler"},
         "console": {
             "class": "logging.StreamHandler",
             "filters": ["foreign"],
-            "formatter": "line",
+            "formatter": LOG_FORMAT,
         },
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},

@@ -5,7 +5,6 @@ through every argument of a path.
 """
 
 import re
-import uuid
 from collections.abc import Iterator
 from time import thread_time
 from typing import Any
@@ -21,28 +20,12 @@ from portal.tenants.models import Role, Tenant
 from subscriptions.models import Subscription
 from tests.support.admin_pages import address, fill
 from tests.support.factories import make_tenant
+from tests.support.strange import LONG, NASTY
 from tests.support.urls import walk
 
-LONG = ["a" * 60_000, "a." * 30_000, "ä" * 60_000]
 CPU_SECONDS = 5
 """Far more than any page takes; what is quadratic in the length of LONG takes longer."""
 
-NASTY = [
-    *LONG,
-    "9" * 23,
-    "-1",
-    str(2**63),
-    "abc",
-    "\x00",
-    "\ud800".encode("utf-8", "surrogatepass").decode("latin-1"),
-    "9999-12-31",
-    "0001-01-01",
-    "0001-01-01T00:00:00+14:00",
-    "9999-12-31T23:59:59-12:00",
-    "\u0661\u0662",
-    "'\"<%00",
-    str(uuid.UUID(int=0)),
-]
 FEW = ["9" * 23, str(2**63), "abc", "\x00", "0001-01-01T00:00:00+14:00"]
 """Those that lists of the admin and paths get: there are many."""
 

@@ -1,24 +1,28 @@
-"""`GET /metrics`: the vendor's figures in the text format of Prometheus, version 0.0.4.
+"""`GET /metrics`: what the processes of this node count, and the vendor's figures.
 
 No tenant is ever a label, so that the metrics reveal nothing about a single customer.
+docs/monitoring.md lists all of them.
 """
 
-import hmac
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.db.models import Max
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
+from prometheus_client.core import GaugeMetricFamily, Metric
 
 from licenses.figures import snapshot
 from licenses.figures.snapshot import Numbers, passed
 from licenses.models import SigningKey, SigningKeyState
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+from portal.mail.models import Heartbeat
+from portal.metrics import families
+from portal.programs.insiders import has_metrics_token
 
 type Sample = tuple[Mapping[str, object], float]
 
@@ -27,48 +31,42 @@ type Sample = tuple[Mapping[str, object], float]
 @login_not_required
 def metrics(request: HttpRequest) -> HttpResponse:
     """Send the metrics to whoever has the token; everybody else gets a 404."""
-    if not _has_token(request):
+    if not has_metrics_token(request):
         raise Http404
     figures = snapshot.current()
-    text = "".join(_lines(figures.numbers, figures.taken_at, timezone.now()))
-    return HttpResponse(text, content_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})
+    found = [*families.families(), *business(figures.numbers, figures.taken_at, timezone.now())]
+    headers = {"Cache-Control": "no-store"}
+    return HttpResponse(families.text(found), families.CONTENT_TYPE, headers=headers)
 
 
-def _has_token(request: HttpRequest) -> bool:
-    """Return whether the bearer token is METRICS_TOKEN, compared in constant time (RFC 6750)."""
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    wanted = settings.METRICS_TOKEN
-    same = hmac.compare_digest(given.strip().encode(), wanted.encode())
-    return bool(wanted) and scheme.lower() == "bearer" and same
-
-
-def _lines(numbers: Numbers, taken_at: datetime, now: datetime) -> Iterator[str]:
+def business(numbers: Numbers, taken_at: datetime, now: datetime) -> Iterator[Metric]:
+    """Yield the figures that are the same on every node."""
     total: Counter[str] = sum(map(Counter, numbers["checks"].values()), Counter())
     by_hour = list(numbers["checks"].values())
     oldest = numbers["oldest_mail"]
     waited = (now - datetime.fromisoformat(oldest)).total_seconds() if oldest else 0
-    yield from _gauge("figures_timestamp_seconds", "When counted.", [({}, taken_at.timestamp())])
-    yield from _gauge(
+    yield _gauge("figures_timestamp_seconds", "When counted.", [({}, taken_at.timestamp())])
+    yield _gauge(
         "subscriptions_active",
         "Active subscriptions.",
         [({"plan": plan["code"]}, plan["count"]) for plan in numbers["active"]],
     )
-    yield from _gauge("subscriptions_new", "New in 30 days.", [({}, numbers["new"])])
-    yield from _gauge("subscriptions_ended", "Ended in 30 days.", [({}, numbers["ended"])])
-    yield from _gauge(
+    yield _gauge("subscriptions_new", "New in 30 days.", [({}, numbers["new"])])
+    yield _gauge("subscriptions_ended", "Ended in 30 days.", [({}, numbers["ended"])])
+    yield _gauge(
         "license_keys", "License keys.", [({"state": s}, n) for s, n in numbers["keys"].items()]
     )
-    yield from _gauge(
+    yield _gauge(
         "license_keys_expiring",
         "Current license keys that expire in the n-th week from now.",
         [({"week": n}, week["count"]) for n, week in enumerate(numbers["expiring"], start=1)],
     )
-    yield from _gauge(
+    yield _gauge(
         "checks",
         "Checks by terminals in the last 24 hours.",
         [({"result": result}, n) for result, n in sorted(total.items())],
     )
-    yield from _gauge(
+    yield _gauge(
         "checks_by_hour",
         "Checks by terminals in the hour so many hours ago.",
         [
@@ -77,28 +75,63 @@ def _lines(numbers: Numbers, taken_at: datetime, now: datetime) -> Iterator[str]
             for passes, n in _halves(checks)
         ],
     )
-    yield from _gauge("mails_pending", "Mails to send.", [({}, numbers["pending_mails"])])
-    yield from _gauge(
+    yield _gauge("mails_pending", "Mails to send.", [({}, numbers["pending_mails"])])
+    yield _gauge(
         "mails_oldest_pending_seconds", "For how long the oldest has waited.", [({}, waited)]
     )
     yield from _signing_keys(numbers, now)
+    yield from _worker(now)
 
 
-def _signing_keys(numbers: Numbers, now: datetime) -> Iterator[str]:
+def _worker(now: datetime) -> Iterator[Metric]:
+    anchored: list[Sample] = []
+    with suppress(OSError):  # Another node may hold the file.
+        anchored = [({}, settings.LOG_ANCHORS_FILE.stat().st_mtime)]
+    yield _gauge("log_anchor_timestamp_seconds", "When the log was last anchored.", anchored)
+    yield _gauge(
+        "worker_heartbeat_age_seconds",
+        "How long ago the last worker of any node told that it works.",
+        [({}, _seconds(now - beat)) for beat in _last_heartbeat()],
+    )
+
+
+def _last_heartbeat() -> list[datetime]:
+    beat = Heartbeat.objects.aggregate(last=Max("beat_at"))["last"]
+    return [] if beat is None else [beat]
+
+
+def _signing_keys(numbers: Numbers, now: datetime) -> Iterator[Metric]:
     active = SigningKey.objects.defer("private_key").filter(state=SigningKeyState.ACTIVE).first()
     signed: list[Sample] = []
     ends: list[Sample] = []
     if active is not None:
         signed.append(({}, _seconds(now - (active.activated_at or active.created_at))))
         ends.append(({}, _seconds(active.valid_until - now)))
-    yield from _gauge("signing_key_age_seconds", "For how long the active one has signed.", signed)
-    yield from _gauge("signing_key_certificate_seconds", "Until its certificate ends.", ends)
+    yield _gauge("signing_key_age_seconds", "For how long the active one has signed.", signed)
+    yield _gauge("signing_key_certificate_seconds", "Until its certificate ends.", ends)
+    yield _gauge(
+        "signing_keys",
+        "Signing keys by state; a passive one newer than the active one is its successor.",
+        _by_state(active),
+    )
     for name in ("signed", "living"):
-        yield from _gauge(
+        yield _gauge(
             f"signing_key_license_keys_{name}",
             f"License keys of each signing key: {name}.",
             [({"kid": kid}, counted[name]) for kid, counted in numbers["signing_keys"].items()],
         )
+
+
+def _by_state(active: SigningKey | None) -> list[Sample]:
+    keys = SigningKey.objects.values_list("state", "created_at")
+    counted = Counter(
+        "successor"
+        if state == SigningKeyState.PASSIVE and active and created_at > active.created_at
+        else state
+        for state, created_at in keys
+    )
+    states = [*SigningKeyState.values, "successor"]
+    return [({"state": state}, counted[state]) for state in states]
 
 
 def _halves(checks: dict[str, int]) -> list[tuple[str, int]]:
@@ -110,10 +143,10 @@ def _seconds(span: timedelta) -> float:
     return round(span.total_seconds(), 3)
 
 
-def _gauge(name: str, help_text: str, samples: Iterable[Sample]) -> Iterator[str]:
-    """Return one metric; label values are ours (codes, states, key ids) and need no escaping."""
-    full = f"license_portal_{name}"
-    yield f"# HELP {full} {help_text}\n# TYPE {full} gauge\n"
-    for labels, value in samples:
-        inner = ",".join(f'{label}="{given}"' for label, given in labels.items())
-        yield f"{full}{{{inner}}} {value}\n" if inner else f"{full} {value}\n"
+def _gauge(name: str, meaning: str, samples: Iterable[Sample]) -> Metric:
+    samples = list(samples)
+    labels = list(samples[0][0]) if samples else []
+    family = GaugeMetricFamily(f"license_portal_{name}", meaning, labels=labels)
+    for values, number in samples:
+        family.add_metric([str(value) for value in values.values()], number)
+    return family

@@ -20,6 +20,7 @@ from licenses.checking.lookup import Fetch, fetch_on_loop, fetch_on_thread
 from licenses.checking.results import Result, Step
 from licenses.checking.returning import Passed
 from portal.core.links import public_link
+from portal.metrics.instruments import CHECKS
 from portal.programs.errors import ProgramError, not_allowed
 from portal.programs.limits import Limit
 from portal.programs.middleware import MAX_BODY_BYTES
@@ -150,11 +151,12 @@ def _throttle(request: HttpRequest, limit: Limit) -> None:
 
 
 def _count(request: HttpRequest, raw: bytes, verdict: Verdict) -> None:
-    """Count the check of a known key; log and limit tokens without a valid signature.
+    """Count the check, by its key where that is known; log and limit tokens without a signature.
 
     The stricter limit applies only to failures, so that a terminal with a signed key starts
     whatever others behind the same address send.
     """
+    CHECKS.add(verdict.result)
     if verdict.key is not None:
         counts.count(verdict.key, verdict.result, verdict.checked_at)
     elif verdict.result.step in {Step.FORM, Step.SIGNATURE}:

@@ -29,6 +29,7 @@ from portal.activity.chain import signature
 from portal.activity.models import LogChain, LogEntry
 from portal.activity.verify import Fault
 from portal.core.refusal import Refused
+from portal.metrics.instruments import LOG_FAULTS
 
 logger = logging.getLogger("portal.log")
 
@@ -65,6 +66,7 @@ def append(*, path: Path | None = None, now: datetime | None = None) -> int:
         }
         for tenant, (count, _) in sorted(before.newest.items()):
             if found.get(tenant, (0, ""))[0] < count:
+                LOG_FAULTS.add()
                 logger.error(
                     "The log of %s is shorter than it was: run verify_log --anchors %s",
                     tenant,

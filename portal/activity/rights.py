@@ -46,7 +46,12 @@ def grant_rights(*, using: str = "default", **_signal: Any) -> None:
         cursor.execute(OWNED)
         for schema, name, is_sequence in cursor.fetchall():
             what = f"{'SEQUENCE' if is_sequence else 'TABLE'} {schema}.{name}"
-            rights = "USAGE" if is_sequence else RIGHTS.get(name, "SELECT, INSERT, UPDATE, DELETE")
+            # SELECT on sequences is for pg_dump.
+            rights = (
+                "USAGE, SELECT"
+                if is_sequence
+                else RIGHTS.get(name, "SELECT, INSERT, UPDATE, DELETE")
+            )
             for statement in (
                 f"GRANT USAGE ON SCHEMA {schema} TO {{role}}",
                 f"REVOKE ALL ON {what} FROM {{role}}",

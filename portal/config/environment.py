@@ -127,6 +127,14 @@ class Environment:
         """Return the comma-separated parts, without spaces around them."""
         return [word.strip() for word in self.text(name, default).split(",") if word.strip()]
 
+    def choice(self, name: str, words: tuple[str, ...], default: str) -> str:
+        """Return one of the words, in lower case."""
+        value = self.text(name, default).lower()
+        if value not in words:
+            self._mistake(name, f"must be one of {', '.join(words)}.")
+            return default
+        return value
+
     def level(self, name: str, default: str) -> str:
         """Return a level of logging, in upper case."""
         value = self.text(name, default).upper()

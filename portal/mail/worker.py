@@ -13,6 +13,7 @@ from django.db import connection
 
 from portal.config import database_secrets
 from portal.core.outages import is_outage
+from portal.metrics.instruments import WORKER_TASKS
 
 logger = logging.getLogger("portal.worker")
 
@@ -64,9 +65,11 @@ def _run(task: Task) -> None:
     try:
         database_secrets.require()
         task.do()
+        WORKER_TASKS.add(task.name, "done")
     except database_secrets.SecretsDoNotFit:
         pass
     except Exception as error:
+        WORKER_TASKS.add(task.name, "failed")
         if is_outage(error):
             logger.warning("%s waits for the database: %s", task.name, type(error).__name__)
         else:

@@ -46,6 +46,11 @@ def client_address(request: HttpRequest) -> str:
     return _written(address)
 
 
+def is_from_trusted_proxy(request: HttpRequest) -> bool:
+    """Return whether TRUSTED_PROXIES holds the peer that sent this request."""
+    return _is_trusted(parsed(request.META.get("REMOTE_ADDR", "")), settings.TRUSTED_PROXIES)
+
+
 def forwarded_scheme(request: HttpRequest) -> str | None:
     """Return `https` or `http` as a trusted proxy says; None when none does.
 
@@ -53,8 +58,7 @@ def forwarded_scheme(request: HttpRequest) -> str | None:
     before it may be the client's own. Of Forwarded, the one that stands with the client's address.
     """
     proxies: Sequence[Network] = settings.TRUSTED_PROXIES
-    address = parsed(request.META.get("REMOTE_ADDR", "")) if proxies else None
-    if not _is_trusted(address, proxies):
+    if not proxies or not is_from_trusted_proxy(request):
         return None
     claimed = _listed(request, "HTTP_X_FORWARDED_PROTO")
     if claimed:

@@ -12,6 +12,9 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.redis import RedisCache
 
+from portal.metrics.instruments import CACHE_ERRORS
+from portal.metrics.node import gauge
+
 logger = logging.getLogger("portal.cache")
 
 TIMEOUT_SECONDS = 0.25
@@ -169,6 +172,7 @@ class _Absence:
 
     def begin(self, error: Exception) -> None:
         """Start a pause; log it when the last line is WARNING_SECONDS old."""
+        CACHE_ERRORS.add()
         with self._lock:
             now = monotonic()
             self._until = now + PAUSE_SECONDS
@@ -182,6 +186,11 @@ class _Absence:
 
 _absence = _Absence()
 _asking = ThreadPoolExecutor(4, "cache")
+gauge(
+    "cache_fallback",
+    "Whether a process counts for itself because the shared cache is away.",
+    lambda: float(_absence.lasts()) if settings.CACHE_URL else None,
+)
 
 
 def promptly[T](ask: Callable[[], T]) -> T:

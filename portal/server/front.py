@@ -11,8 +11,9 @@ import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-from random import getrandbits
+from contextlib import suppress
+from functools import lru_cache, partial
+from time import perf_counter
 from typing import Any
 
 from django.conf import settings
@@ -20,15 +21,20 @@ from django.db import close_old_connections
 from django.http.request import split_domain_port, validate_host
 from django.http.response import HttpResponseBase, StreamingHttpResponse
 from django.template.loader import render_to_string
+from django.urls import Resolver404, resolve
 
+from portal.metrics.instruments import LOOP_LAG, REQUESTS
+from portal.metrics.node import PROCESS
 from portal.programs.errors import ProgramError, refusal
 from portal.programs.middleware import MAX_BODY_BYTES, PREFIXES, as_refusal
-from portal.server import bodies, health
+from portal.server import bodies, health, pool_figures
+from portal.server.access_log import AccessLog
 from portal.server.answers import Answer, FastPath, for_pages, for_programs
 from portal.server.bodies import Receive
 from portal.server.database import bound_queries
 from portal.server.handler import Handler, ProgramRequest, environ_of
-from portal.server.process_log import request_id
+from portal.server.process_log import under_way, without_secrets
+from portal.server.request_ids import REQUEST, identify
 from portal.server.transport import hsts, note_scheme
 
 logger = logging.getLogger("portal.front")
@@ -96,9 +102,16 @@ class Front:
         self.people = _threads("people", settings.REQUEST_THREADS, PEOPLE_QUERY_SECONDS)
         self.streams = _threads("streams", STREAM_THREADS, STREAM_QUERY_SECONDS)
         self.health = _threads("health", HEALTH_THREADS, health.WITHIN_SECONDS)
+        self.access_log = None if settings.ACCESS_LOG == "off" else AccessLog()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        PROCESS.each_time(self._probe)
+        PROCESS.each_time(pool_figures.look)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request as ASGI says (version 3.0, HTTP)."""
+        begun = perf_counter()
+        if self.loop is None:
+            self.loop = asyncio.get_running_loop()
         environ = environ_of(scope)
         is_program = environ["PATH_INFO"].startswith(PREFIXES)
         limit = MAX_BODY_BYTES if is_program else self.max_bytes
@@ -109,17 +122,42 @@ class Front:
                 body = await bodies.read(receive, length, limit)
             except (bodies.TooLarge, bodies.TooSlow, bodies.Cut) as error:
                 status = {bodies.TooLarge: 413, bodies.TooSlow: 408}.get(type(error), 400)
-                await _send(send, self._refusal(environ, status, limit=limit))
+                refused = self._refusal(environ, status, limit=limit)
+                self._note(environ, status, begun, len(refused.body))
+                await _send(send, refused)
                 if status == 413:
                     await bodies.drop_rest(receive)
                 return
+            begun = perf_counter()  # What the network took is not ours.
         answer, stream = self._at_once(environ, body, is_program), None
         if answer is None:
             answer, stream = await self._by_thread(environ, body, is_program)
         if stream is None:
+            self._note(environ, answer.status, begun, len(answer.body))
             await _send(send, answer)
         else:
-            await self._stream(answer, stream, receive, send)
+            note = partial(self._note, environ, answer.status, begun)
+            await self._stream(answer, stream, receive, send, note)
+
+    def _note(self, environ: dict[str, Any], status: int, begun: float, size: int) -> None:
+        """Count a request that is answered, and leave it to the access log."""
+        seconds = perf_counter() - begun
+        request, path = environ.pop(REQUEST, None), environ["PATH_INFO"]
+        match = getattr(request, "resolver_match", None)
+        if match is not None:
+            route = _shown(match.view_name)
+        else:
+            route = "static" if path in self.static else _route(path)
+        REQUESTS.observe(seconds, route, str(status))
+        if self.access_log is not None and request is not None:
+            self.access_log.add(request, route, status, seconds, size)
+
+    def _probe(self) -> None:
+        """Measure how long the loop takes to begin what another thread asks of it."""
+        if self.loop is not None:
+            asked = perf_counter()
+            with suppress(RuntimeError):  # It is closed: this process ends.
+                self.loop.call_soon_threadsafe(lambda: LOOP_LAG.observe(perf_counter() - asked))
 
     def _at_once(self, environ: dict[str, Any], body: bytes, is_program: bool) -> Answer | None:
         """Return the answer where it waits for nothing, else None."""
@@ -139,7 +177,7 @@ class Front:
         try:
             return await loop.run_in_executor(pool, self._in_thread, environ, body, is_program)
         except Exception:
-            logger.exception("No answer to %s", environ["PATH_INFO"])
+            logger.exception("No answer to %s", without_secrets(environ["PATH_INFO"]))
             return self._refusal(environ, 500), None
 
     def _in_thread(
@@ -169,8 +207,9 @@ class Front:
         note_scheme(request)
         if self.only_https and not request.is_secure():
             return None
-        request.id = reference = f"{getrandbits(64):016x}"  # type: ignore[attr-defined]
-        token = request_id.set(reference)
+        reference = identify(request)
+        environ[REQUEST] = request
+        token = under_way.set(request)
         try:
             answer = fast(request)
         except ProgramError as refused:
@@ -182,7 +221,7 @@ class Front:
                 return None
             answer = Answer.of(refusal(request, as_refusal(request, error)))
         finally:
-            request_id.reset(token)
+            under_way.reset(token)
         if answer is None:
             return None
         answer.headers.extend(self.headers)
@@ -212,15 +251,14 @@ class Front:
     def _refusal(self, environ: dict[str, Any], status: int, *, limit: int = 0) -> Answer:
         """Return what is said instead of Django's answer; the connection ends with it."""
         sentence = REFUSALS[status].format(limit=limit)
-        reference = f"{getrandbits(64):016x}"
-        request = ProgramRequest(environ, b"")
+        request = environ[REQUEST] = ProgramRequest(environ, b"")
         note_scheme(request)
-        request.id = reference  # type: ignore[attr-defined]
+        reference = identify(request)
         if status < 500:
-            token = request_id.set(reference)
+            token = under_way.set(request)
             extra = {"request": request, "status_code": status}
             logger.warning("%s: %s", environ["PATH_INFO"], sentence, extra=extra)
-            request_id.reset(token)
+            under_way.reset(token)
         if environ["PATH_INFO"].startswith(PREFIXES):
             error = "server_error" if status == 500 else "invalid_request"
             answer = Answer.of(refusal(request, ProgramError(error, status, sentence)))
@@ -231,17 +269,28 @@ class Front:
         return self._completed(answer, request, reference)
 
     async def _stream(
-        self, answer: Answer, response: HttpResponseBase, receive: Receive, send: Send
+        self,
+        answer: Answer,
+        response: HttpResponseBase,
+        receive: Receive,
+        send: Send,
+        note: Callable[[int], None],
     ) -> None:
-        """Write a download as fast as the client reads, and stop when it has gone."""
+        """Write a download as fast as the client reads, and stop when it has gone.
+
+        `note` is told in the end how many bytes were written.
+        """
+        written = 0
         gone = threading.Event()
         loop = asyncio.get_running_loop()
         watching = loop.create_task(_watch(receive, gone))
         await _start(send, answer)
 
         async def write(part: bytes) -> None:
+            nonlocal written
             async with asyncio.timeout(STREAM_SECONDS):
                 await send({"type": "http.response.body", "body": part, "more_body": True})
+            written += len(part)
 
         def pull() -> None:
             gathered = bytearray()
@@ -263,6 +312,7 @@ class Front:
             await loop.run_in_executor(self.streams, pull)
         finally:
             watching.cancel()
+            note(written)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -291,6 +341,20 @@ async def _watch(receive: Receive, gone: threading.Event) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     gone.set()
+
+
+@lru_cache(maxsize=1024)
+def _route(path: str) -> str:
+    """Return the name of the route that a path has, however it was answered."""
+    try:
+        return _shown(resolve(path).view_name)
+    except Resolver404:
+        return "other"
+
+
+def _shown(name: str) -> str:
+    """Return the name of a route as metrics and logs have it: the admin is one, it has hundreds."""
+    return "admin" if name.startswith("admin:") else name
 
 
 @lru_cache(maxsize=256)

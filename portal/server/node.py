@@ -1,4 +1,4 @@
-"""granian, as the portal runs it: `python -m portal.server.node HOST PORT PROCESSES`.
+"""granian, as the portal runs it: `python -m portal.server.node HOST PORT PROCESSES LOG_FORMAT`.
 
 A module of its own without Django, because each process loads the portal for itself.
 """
@@ -17,6 +17,8 @@ from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
+
+from portal.server.log_lines import granian_config
 
 logger = logging.getLogger("_granian")
 
@@ -122,8 +124,8 @@ class Node(MPServer):
             time.sleep(1)  # The database may be away: no need to ask it more often.
 
 
-def node(host: str, port: int, processes: int) -> Node:
-    """Return the server of the portal on an address."""
+def node(host: str, port: int, processes: int, log_format: str) -> Node:
+    """Return the server of the portal on an address; `log_format` is LOG_FORMAT."""
     return Node(
         "portal.asgi:application",
         address=host,
@@ -137,6 +139,7 @@ def node(host: str, port: int, processes: int) -> Node:
         backlog=BACKLOG,
         backpressure=BACKPRESSURE,
         log_level=LogLevels.warning,
+        log_dictconfig=granian_config(log_format),
         respawn_failed_workers=True,
         respawn_interval=RELOAD_SECONDS,
         workers_kill_timeout=DRAIN_SECONDS,
@@ -157,4 +160,4 @@ def refuse_few_files() -> None:
 
 if __name__ == "__main__":
     refuse_few_files()
-    node(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])).serve()
+    node(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]).serve()

@@ -1,118 +1,114 @@
-"""Lines of the process log: one line per event, foreign text escaped and cut.
-
-Django and libraries write to it too, in messages, arguments and exceptions that carry what a
-request sent. So the last step, the formatter, escapes what it writes, however it came in.
-"""
+"""The process log: lines of `portal.server.log_lines`, with what is known of the request."""
 
 import logging
-import time
-from collections.abc import Iterator, Mapping
+import logging.config
+import re
+import sys
+import threading
 from contextvars import ContextVar
-from traceback import TracebackException
 from types import TracebackType
 from typing import Any, override
 
+from django.conf import settings
+from django.http import HttpRequest
+
 from portal.core.outages import in_words, is_outage
 from portal.programs.client_address import client_address
+from portal.server.log_lines import JsonLines, TextLines
 
-MAX_CHARACTERS = 300
-"""Characters of one foreign value that a log line keeps."""
+logger = logging.getLogger("portal.process")
 
-MAX_MESSAGE_CHARACTERS = 2000
-"""Characters of a whole message that a log line keeps."""
+under_way: ContextVar[HttpRequest | None] = ContextVar("under_way", default=None)
+"""The request under way; error pages show its `id`."""
 
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
-"""The reference of the request under way; error pages show the same."""
+_MAY_BE_SECRET = re.compile(
+    r"(?<=/)(?![0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b)(?=[^/\s]*[0-9A-Z])[\w:=.~-]{17,}"
+)
+"""A part of a path that may be the secret of a mailed link: long, with a digit or a capital.
 
-
-def plain(value: str, limit: int = MAX_CHARACTERS) -> str:
-    """Return foreign text as one printable line, cut at `limit` characters."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
-    return shown if len(shown) <= limit else f"{shown[:limit]}… ({len(shown)} characters)"
-
-
-class ForeignTextFilter(logging.Filter):
-    """Cuts every string argument, so that one long value does not hide the rest of a line."""
-
-    @override
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(map(_cut, record.args))
-        elif isinstance(record.args, Mapping):
-            record.args = {name: _cut(value) for name, value in record.args.items()}
-        return True
+Identifiers (UUID) are none.
+"""
 
 
-class LineFormatter(logging.Formatter):
-    """Time (UTC), level, reference, logger, message; then the traceback of an error of ours."""
+def without_secrets(text: str) -> str:
+    """Return text with a path as it may stand in the log: without what may be a secret."""
+    return _MAY_BE_SECRET.sub("…", text)
 
-    def __init__(self) -> None:
-        super().__init__(
-            "{asctime}Z {levelname} [{reference}] {name}: {message}",
-            datefmt="%Y-%m-%dT%H:%M:%S",
-            style="{",
-        )
-        self.converter = time.gmtime
+
+def about(request: HttpRequest) -> dict[str, str]:
+    """Return what is known of a request, without reading anything: request_id, tenant, actor."""
+    found = {
+        "request_id": getattr(request, "id", ""),
+        "trace_id": getattr(request, "trace_id", ""),
+        "tenant": str(getattr(request, "tenant_id", None) or ""),
+        "actor": str(getattr(getattr(request, "_cached_user", None), "pk", None) or ""),
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+class _OfRequests(TextLines):
+    """Adds the request under way, and says in words who was refused and that a database is away."""
 
     @override
-    def format(self, record: logging.LogRecord) -> str:
-        shown = logging.makeLogRecord(record.__dict__)
-        shown.reference = request_id.get()
-        shown.msg, shown.args = plain(_message(record), MAX_MESSAGE_CHARACTERS), ()
-        shown.exc_text = None  # what another formatter may have kept there
-        if _is_explained(record):
-            shown.exc_info = None
-        return super().format(shown)
+    def context(self) -> dict[str, Any]:
+        request = under_way.get()
+        return {} if request is None else about(request)
 
     @override
-    def formatException(
-        self,
-        ei: tuple[type[BaseException], BaseException, TracebackType | None]
-        | tuple[None, None, None],
-    ) -> str:
-        """Keep the lines of code, and one line for each exception."""
-        if ei[1] is None:
-            return ""
-        return "".join(_traceback(TracebackException.from_exception(ei[1]))).rstrip("\n")
+    def message(self, record: logging.LogRecord) -> str:
+        """Return the message, with user and address where a client was refused (status 4xx)."""
+        message = record.getMessage()
+        request: Any = getattr(record, "request", None)
+        if request is not None:
+            message = without_secrets(message)
+        error = record.exc_info[1] if record.exc_info else None
+        if is_outage(error):
+            return f"{message}: {in_words(error)}: {type(error).__name__}: {error}"
+        if not _is_refusal(record):
+            return message
+        user = getattr(request, "_cached_user", None)  # only if already read: no further query
+        name = getattr(user, "email", "") or "nobody signed in"
+        return f"{message} ({name}, {client_address(request) or 'unknown address'})"
+
+    @override
+    def is_explained(self, record: logging.LogRecord) -> bool:
+        return _is_refusal(record) or is_outage(record.exc_info[1] if record.exc_info else None)
 
 
-def _message(record: logging.LogRecord) -> str:
-    """Return the message, with user and address where a client was refused (status 4xx)."""
-    message = record.getMessage()
-    error = record.exc_info[1] if record.exc_info else None
-    if is_outage(error):
-        return f"{message}: {in_words(error)}: {type(error).__name__}: {error}"
-    if not _is_refusal(record):
-        return message
-    request: Any = getattr(record, "request", None)
-    user = getattr(request, "_cached_user", None)  # only if already read: no further query
-    name = getattr(user, "email", "") or "nobody signed in"
-    return f"{message} ({name}, {client_address(request) or 'unknown address'})"
+class ProcessText(_OfRequests):
+    """Lines of text."""
 
 
-def _is_explained(record: logging.LogRecord) -> bool:
-    """Return whether the line says it all, and a traceback would only show our own layers."""
-    return _is_refusal(record) or is_outage(record.exc_info[1] if record.exc_info else None)
+class ProcessJson(_OfRequests, JsonLines):
+    """Lines of JSON."""
+
+
+def configure(config: dict[str, Any]) -> None:
+    """Configure logging as Django does; as JSON, Python's own words about errors become lines."""
+    logging.config.dictConfig(config)
+    if settings.LOG_FORMAT == "json":
+        logging.captureWarnings(capture=True)
+        sys.excepthook = _uncaught
+        threading.excepthook = lambda args: _log(args.exc_type, args.exc_value, args.exc_traceback)
+        sys.unraisablehook = lambda args: _log(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _uncaught(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+    else:
+        _log(kind, error, traceback)
+
+
+def _log(
+    kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None
+) -> None:
+    exc_info = (kind, error or kind(), traceback)
+    logger.critical("Nothing has caught this error", exc_info=exc_info)
 
 
 def _is_refusal(record: logging.LogRecord) -> bool:
     status = getattr(record, "status_code", 0)
     return hasattr(record, "request") and isinstance(status, int) and 400 <= status < 500
-
-
-def _traceback(error: TracebackException) -> Iterator[str]:
-    if error.__cause__ is not None:
-        yield from _traceback(error.__cause__)
-        yield "The cause of:\n"
-    elif error.__context__ is not None and not error.__suppress_context__:
-        yield from _traceback(error.__context__)
-        yield "While this was handled:\n"
-    yield "Traceback (most recent call last):\n"
-    yield from error.stack.format()
-    yield f"{error.exc_type_str}: {plain(str(error))}\n"
-    for one in error.exceptions or ():
-        yield from _traceback(one)
-
-
-def _cut(value: object) -> object:
-    return plain(value) if isinstance(value, str) else value

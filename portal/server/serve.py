@@ -11,7 +11,8 @@ from django.core.management.base import CommandError
 
 def node(host: str, port: int, processes: int) -> list[str]:
     """Return the command of the server (see `portal.server.node`)."""
-    return [sys.executable, "-m", "portal.server.node", host, str(port), str(processes)]
+    numbers = [str(port), str(processes)]
+    return [sys.executable, "-m", "portal.server.node", host, *numbers, settings.LOG_FORMAT]
 
 
 def worker() -> list[str]:

@@ -45,7 +45,9 @@ def attach(request: HttpRequest) -> None:
     current = SimpleLazyObject(lambda: support_view.current(request))
     request.support_view = current  # type: ignore[attr-defined]
     memberships = SimpleLazyObject(lambda: _memberships_of(request))
-    member = SimpleLazyObject(lambda: current.member if current else _chosen(memberships, request))
+    member = SimpleLazyObject(
+        lambda: _noted(request, current.member if current else _chosen(memberships, request))
+    )
     request.memberships = memberships  # type: ignore[attr-defined]
     request.member = member  # type: ignore[attr-defined]
     request.tenant = SimpleLazyObject(  # type: ignore[attr-defined]
@@ -70,6 +72,12 @@ def _chosen(memberships: Iterable[Member], request: HttpRequest) -> Member | Non
     own = list(memberships)
     chosen = request.session.get(TENANT_IN_SESSION) if own else None
     return next((m for m in own if str(m.tenant_id) == chosen), own[0] if own else None)
+
+
+def _noted(request: HttpRequest, member: Member | None) -> Member | None:
+    """Leave the tenant's identifier for the lines of logs, which must not read anything."""
+    request.tenant_id = member.tenant_id if member else None  # type: ignore[attr-defined]
+    return member
 
 
 def switch_to(request: HttpRequest, tenant: Tenant) -> None:

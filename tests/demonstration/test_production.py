@@ -1,5 +1,6 @@
 """Production, which refuses to run on the demonstration or with mistakes in its environment."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def test_production_refuses_the_accounts_of_the_demonstration(prepared):
     first, _, hint = REFUSAL.partition(". ")
     assert (status, err.count(f"{first}.\n\tHINT: {hint}\n"), err.count("Traceback")) == (1, 1, 0)
     status, _, err = prepared.run("-c", "import portal.asgi", **variables)
-    assert (status, err.splitlines()[-1]) == (
+    assert (status, json.loads(err)["exception"].splitlines()[-1]) == (
         1,
         f"django.core.exceptions.ImproperlyConfigured: {REFUSAL}",
     )

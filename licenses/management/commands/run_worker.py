@@ -21,6 +21,7 @@ from portal.config.checks import refuse_demonstration_accounts
 from portal.mail import outbox
 from portal.mail.heartbeat import Heart, why_not_working
 from portal.mail.worker import PAUSE_SECONDS, Task, work
+from portal.metrics.node import PROCESS
 from portal.operators.flows import recovery
 from portal.server.conditions import NO_ANSWER, why_not_ready
 from portal.server.database import bound_queries
@@ -69,6 +70,7 @@ class Command(BaseCommand):
         if options["once"]:
             work(tasks(stopping), stopping=stopping, once=True)
             return
+        PROCESS.start("worker")
         with Heart() as heart:
             work(
                 tasks(stopping),

@@ -9,6 +9,8 @@ from portal.activity import anchors
 from portal.activity.models import VENDOR, LogChain
 from portal.activity.verify import tenants_with_log, verify
 from portal.core.refusal import Refused
+from portal.metrics.instruments import LOG_FAULTS
+from portal.metrics.node import PROCESS
 from portal.tenants.models import Tenant
 
 
@@ -42,6 +44,8 @@ class Command(BaseCommand):
         for fault in faults:
             self.stderr.write(f"{_name(fault.tenant_id)}: {fault.sentence}.")
         if faults:
+            LOG_FAULTS.add(count=len(faults))
+            PROCESS.write()
             chains = len({*tenants, *(fault.tenant_id for fault in faults)})
             raise CommandError(f"The log is not whole: {len(faults)} of {chains} chains.")
         rows = sum(LogChain.objects.values_list("count", flat=True))

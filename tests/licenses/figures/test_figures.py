@@ -20,6 +20,7 @@ from portal.mail.models import Outbox
 from subscriptions.flows import suspend_resume_end
 from subscriptions.models import Plan, State
 from tests.support.factories import make_key, make_license, make_subscription
+from tests.support.metrics import samples
 
 NOW = timezone.now().replace(minute=30, second=0, microsecond=0)
 DAY = timedelta(days=1)
@@ -179,33 +180,13 @@ def test_a_timer_can_keep_them_fresh(signing_key):
 # Metrics
 
 
-def parsed(text: str) -> dict[str, float]:
-    """Return the samples of a text in the format of Prometheus; fail on any other line."""
-    samples: dict[str, float] = {}
-    kinds: list[str] = []
-    for line in text.splitlines():
-        comment = re.fullmatch(r"# (HELP|TYPE) (\w+) (.+)", line)
-        if comment:
-            kinds += [comment[2]] if comment[1] == "TYPE" else []
-            assert comment[1] == "HELP" or comment[3] == "gauge"
-            continue
-        label = r'[a-z_]+="[^"\\]*"'
-        sample = re.fullmatch(rf"([a-z_]+)(\{{{label}(?:,{label})*\}})? (-?[\d.e+]+)", line)
-        assert sample, line
-        assert sample[1] == kinds[-1]
-        assert sample[1] + (sample[2] or "") not in samples
-        samples[sample[1] + (sample[2] or "")] = float(sample[3])
-    assert len(kinds) == len(set(kinds))
-    return samples
-
-
 def test_metrics_are_the_same_numbers(client, settings, business, signing_key):
     settings.METRICS_TOKEN = TOKEN
     with time_machine.travel(NOW, tick=False):
         answer = client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
     assert answer["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert answer["Cache-Control"] == "no-store"
-    found = parsed(answer.content.decode())
+    found = samples(answer.content.decode())
     short = {name.removeprefix("license_portal_"): value for name, value in found.items()}
     expected = {
         'subscriptions_active{plan="micro-yearly"}': 2,

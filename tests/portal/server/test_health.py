@@ -41,7 +41,7 @@ def test_health_is_told_without_a_host():
 
 def test_metrics_are_told_on_any_host_with_their_token():
     status, _, body = ask("/metrics", host="10.1.2.3", authorization=f"Bearer {TOKEN}")
-    assert (status, body[:29]) == (200, b"# HELP license_portal_figures")
+    assert (status, body[:22]) == (200, b"# HELP license_portal_")
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/healthz/", "/healthz/other", "/metrics/"])
