@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make run` and `make test`. `make help` lists the others.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-reset test test-all bench chaos screenshots lint format lock chromium wrk clean
+.PHONY: help run demo-reset test test-all test-deploy bench chaos screenshots lint format lock chromium wrk clean
 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
@@ -31,6 +31,9 @@ test: .venv/dev.stamp chromium ## Run the tests on SQLite, and on PostgreSQL wha
 test-all: .venv/dev.stamp chromium ## Run all tests on SQLite, and all of them on PostgreSQL
 	$(PYTEST)
 	$(PYTEST) --postgres
+
+test-deploy: .venv/deploy.stamp ## Run docs/deploy.md on an empty machine, and check the files of deploy/
+	@$(BIN)/python -m tests.deploy
 
 bench: .venv/dev.stamp wrk ## Measure checks, pages and changes (BENCH="--quick", or names of parts)
 	@$(BIN)/python -m tests.bench $(BENCH)
@@ -68,6 +71,7 @@ format: .venv/dev.stamp ## Put code and templates into their form
 lock: | $(UV) ## Pin what pyproject.toml asks for (newest: UPGRADE=--upgrade)
 	$(COMPILE) -o requirements.txt pyproject.toml
 	$(COMPILE) -c requirements.txt --group dev -o requirements-dev.txt pyproject.toml
+	$(COMPILE) -c requirements-dev.txt --group deploy -o requirements-deploy.txt
 
 clean: ## Remove everything installed and every cache; the data in var/ stays
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
@@ -92,6 +96,11 @@ clean: ## Remove everything installed and every cache; the data in var/ stays
 .venv/dev.stamp: requirements-dev.txt .venv/run.stamp | $(UV)
 	@echo "Installing what the tests need ..."
 	@$(INSTALL) -r requirements-dev.txt
+	@touch $@
+
+.venv/deploy.stamp: requirements-deploy.txt .venv/dev.stamp | $(UV)
+	@echo "Installing what checks the files of deploy/ ..."
+	@$(INSTALL) -r requirements-deploy.txt
 	@touch $@
 
 # Any Python 3 can fetch uv, which then finds or fetches the right one. pyenv's `python3` fails
