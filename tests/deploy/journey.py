@@ -101,7 +101,10 @@ class Journey:
         owner.sends(accepting, {"name": "Olivia Owner", "password": PASSWORD})
         listed = owner.get("/subscriptions/")[2]
         [subscription] = set(re.findall(r"/subscriptions/[0-9a-f-]{36}/", listed))
-        owner.sends(f"{subscription}activate/", {})
+        [token] = re.findall(
+            r'name="csrfmiddlewaretoken" value="(\w+)"', owner.get(subscription)[2]
+        )[:1]
+        owner.post(f"{subscription}activate/", {"csrfmiddlewaretoken": token}, token=False)
         owner.sends(f"{subscription}generate/", {"usage": "org", "holder_name": "Contoso"})
         status, _, text = owner.get(f"{subscription}download/primary/")
         assert status == 200, text[:2000]
