@@ -212,7 +212,7 @@ class Journey:
             for path in SECRET_PATHS:
                 browser.get(path.format("an-open-secret-0") + "?next=an-open-query")
         sleep(1)
-        logs = {path: path.read_text(errors="replace") for path in self.machine.logs()}
+        logs = {path: path.read_text(errors="replace") for path in self.machine.proxy_logs()}
         for log, text in logs.items():
             for secret in ("an-open-secret", "an-open-query", *self.links):
                 found = [line for line in text.splitlines() if secret in line]

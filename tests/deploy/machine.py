@@ -262,8 +262,12 @@ class Machine:
         return "login attempt: db=portal user=portal" in log
 
     def logs(self) -> list[Path]:
-        """Return the logs of everything but the database."""
+        """Return the logs of everything."""
         return [*self.root.glob("*.log"), *(self.root / "var/log/nginx").glob("*.log")]
+
+    def proxy_logs(self) -> list[Path]:
+        """Return the logs of nginx and Caddy."""
+        return [self.root / "caddy.log", *(self.root / "var/log/nginx").glob("*.log")]
 
     def stop(self) -> None:
         """End everything that was started."""
