@@ -1,7 +1,8 @@
 # Two commands on a fresh machine: `make run` and `make test`. `make help` lists the others.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-reset test test-all bench chaos screenshots lint format lock sbom chromium wrk clean
+.PHONY: help run demo-reset test test-all test-deploy bench chaos screenshots lint format lock sbom \
+	chromium wrk clean
 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
@@ -31,6 +32,9 @@ test: .venv/dev.stamp chromium ## Run the tests on SQLite, and on PostgreSQL wha
 test-all: .venv/dev.stamp chromium ## Run all tests on SQLite, and all of them on PostgreSQL
 	$(PYTEST)
 	$(PYTEST) --postgres
+
+test-deploy: .venv/deploy.stamp ## Run docs/deploy.md on an empty machine, and check the files of deploy/
+	@$(BIN)/python -m tests.deploy
 
 bench: .venv/dev.stamp wrk ## Measure checks, pages and changes (BENCH="--quick", or names of parts)
 	@$(BIN)/python -m tests.bench $(BENCH)
@@ -69,6 +73,7 @@ lock: | $(UV) ## Pin what pyproject.toml asks for (newest: UPGRADE=--upgrade)
 	$(COMPILE) -o requirements.txt pyproject.toml
 	$(COMPILE) -c requirements.txt --group dev -o requirements-dev.txt pyproject.toml
 	$(COMPILE) --group sbom -o requirements-sbom.txt
+	$(COMPILE) -c requirements-dev.txt --group deploy -o requirements-deploy.txt
 
 sbom: .sbom/stamp ## Write the bill of materials of what runs into var/sbom.json (CycloneDX 1.6)
 	@mkdir -p var
@@ -99,6 +104,11 @@ clean: ## Remove everything installed and every cache; the data in var/ stays
 .venv/dev.stamp: requirements-dev.txt .venv/run.stamp | $(UV)
 	@echo "Installing what the tests need ..."
 	@$(INSTALL) -r requirements-dev.txt
+	@touch $@
+
+.venv/deploy.stamp: requirements-deploy.txt .venv/dev.stamp | $(UV)
+	@echo "Installing what checks the files of deploy/ ..."
+	@$(INSTALL) -r requirements-deploy.txt
 	@touch $@
 
 # The tool that writes the bill of materials, and what runs without anything beside it.

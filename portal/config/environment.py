@@ -97,7 +97,18 @@ class Environment:
     def text(self, name: str, default: str | None = None) -> str:
         """Return the variable as it stands; without a default it must be set."""
         self.asked.add(name)
-        value = self.variables.get(name, "").strip()
+        return self._line(name, self.variables.get(name, "").strip(), default)
+
+    def text_or_file(self, name: str, default: str | None = None) -> str:
+        """Return the variable, or what stands in the file that NAME_FILE names, as `text` does.
+
+        For addresses, which may hold a password.
+        """
+        self.asked |= {name, f"{name}_FILE"}
+        value = self._value_or_file(name)
+        return "" if value is None else self._line(name, value, default)
+
+    def _line(self, name: str, value: str, default: str | None) -> str:
         if any(unicodedata.category(character) in NOT_IN_A_LINE for character in value):
             self._mistake(name, "must be one line of text in UTF-8.")
             return default or ""
@@ -107,6 +118,19 @@ class Environment:
             self._mistake(name, "is not set.")
             return ""
         return default
+
+    def _value_or_file(self, name: str) -> str | None:
+        """Return what NAME holds, or the file that NAME_FILE names; None if it cannot be read."""
+        path = self.variables.get(f"{name}_FILE", "").strip()
+        if not path:
+            return self.variables.get(name, "").strip()
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            self._mistake(f"{name}_FILE", f"cannot be read: {error.strerror}.")
+        except ValueError:
+            self._mistake(f"{name}_FILE", "must be the path of a file with text in UTF-8.")
+        return None
 
     def boolean(self, name: str, *, default: bool) -> bool:
         """Return true for 1/true/yes/on and false for 0/false/no/off."""
@@ -269,7 +293,7 @@ class Environment:
 
     def cache(self, name: str) -> str:
         """Return the address of a Redis server, empty when there is none."""
-        value = self.text(name, "")
+        value = self.text_or_file(name, "")
         if not value:
             return ""
         hint = "must be redis://user:password@host:6379/0, rediss://… or unix:///path."
@@ -324,7 +348,7 @@ class Environment:
 
     def database(self, name: str, *, sqlite: Path) -> dict[str, Any]:
         """Return Django's settings of the database at the address, by default an SQLite file."""
-        value = self.text(name, "")
+        value = self.text_or_file(name, "")
         if not value:  # not by an address: the path may hold # and ?
             return {"ENGINE": SQLITE, "NAME": str(sqlite)}
         if not value.startswith("sqlite:"):
@@ -385,17 +409,9 @@ class Environment:
         secret that is not needed may be left out, and is then empty.
         """
         self.asked |= {name, f"{name}_FILE"}
-        value = self.variables.get(name, "").strip()
-        path = self.variables.get(f"{name}_FILE", "").strip()
-        if path:
-            try:
-                value = Path(path).read_text(encoding="utf-8").strip()
-            except OSError as error:
-                self._mistake(f"{name}_FILE", f"cannot be read: {error.strerror}.")
-                return ""
-            except ValueError:
-                self._mistake(f"{name}_FILE", "must be the path of a file with text in UTF-8.")
-                return ""
+        value = self._value_or_file(name)
+        if value is None:
+            return ""
         if not value and kept is not None:
             try:
                 return kept.get(name)
@@ -448,7 +464,7 @@ class Environment:
         """
         hint = "must be smtp://user:password@host:587 or smtps://…:465."
         parts = self._split(
-            name, self.text(name, "console://" if console else None), f"{hint} {ESCAPES}"
+            name, self.text_or_file(name, "console://" if console else None), f"{hint} {ESCAPES}"
         )
         if parts is None:
             return {}

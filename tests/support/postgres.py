@@ -29,6 +29,11 @@ class Server:
         """Where `pg_dump`, `pg_basebackup` and `psql` lie."""
         return self._server.bin_path
 
+    @property
+    def user(self) -> str | None:
+        """The user of the machine that runs it; None for the one of this process."""
+        return self._server.system_user
+
     def url(self, database: str, role: str = OWNER) -> str:
         """Return the address of a database as DATABASE_URL takes it."""
         return f"postgresql://{role}@{quote(str(self.folder), safe='')}/{database}"

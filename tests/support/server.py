@@ -21,7 +21,7 @@ class LivePortal:
     """A granian process with the portal, at `url`; its output goes to `log_path`."""
 
     def __init__(self, *, folder: Path, database_url: str, **variables: str) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         # `localhost`, not 127.0.0.1: passkeys need a name.
         self.url = f"http://localhost:{self.port}"
         self.log_path = folder / f"portal-{self.port}.log"
@@ -100,7 +100,8 @@ class LivePortal:
         return self.log_path.read_bytes()[start:].decode(errors="replace")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -90,6 +90,30 @@ def test_a_secret_may_lie_in_a_file(tmp_path):
     assert (env.secret("S", kept=None), env.mistakes) == ("s3cret-" * 8, [])
 
 
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("DATABASE_URL", "postgresql://portal:p%40ss@database.example.com/portal"),
+        ("CACHE_URL", "rediss://:p%40ss@cache.example.com:6379/0"),
+        ("MAIL_URL", "smtps://user:p%40ss@mail.example.com:465"),
+    ],
+)
+def test_addresses_with_passwords_may_lie_in_a_file(name, address, tmp_path):
+    file = tmp_path / "address"
+    file.write_text(f"{address}\n")
+    direct, by_file = environment(**{name: address}), environment(**{f"{name}_FILE": str(file)})
+    read = {
+        "DATABASE_URL": lambda env: env.database(name, sqlite=tmp_path / "none"),
+        "CACHE_URL": lambda env: env.cache(name),
+        "MAIL_URL": lambda env: env.mailer(name, console=False),
+    }[name]
+    assert (read(direct), direct.mistakes) == (read(by_file), by_file.mistakes)
+    assert by_file.mistakes == []
+    missing = environment(**{f"{name}_FILE": str(tmp_path / "none")})
+    read(missing)
+    assert missing.mistakes[0] == f"{name}_FILE cannot be read: No such file or directory."
+
+
 def test_a_short_secret_is_refused_without_being_told():
     env = environment(S="hunter2")
     env.secret("S", kept=None)
