@@ -10,7 +10,7 @@ from django.db import Error, connection
 
 from portal.server.conditions import NO_ANSWER
 from portal.server.database import bound_queries
-from portal.server.process_log import plain
+from portal.server.log_lines import plain
 
 STEP_SECONDS = 2.0
 """Seconds that one connection, one answer or one query may take."""
