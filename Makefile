@@ -10,6 +10,7 @@ INSTALL := $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python -
 COMPILE := $(UV) pip compile --universal --generate-hashes --python-version 3.13 -q $(UPGRADE)
 # Bytecode is kept whatever the shell says: the tests start dozens of processes.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal
+DEMONSTRATION := DEMONSTRATION=true SUPPORT_EMAIL=$${SUPPORT_EMAIL-support@vendor.example}
 PACKAGES := portal subscriptions licenses tests
 # Environment of the checks: nothing of theirs may land in the tree, nor read the demonstration.
 SCRATCH := scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
@@ -20,10 +21,10 @@ help: ## List the targets
 		2>/dev/null || sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1: \2/p' $(MAKEFILE_LIST)
 
 run: .venv/run.stamp ## Start the portal with its demonstration (PORT, DATA_DIR)
-	@DEMONSTRATION=true exec $(BIN)/python manage.py demo
+	@$(DEMONSTRATION) exec $(BIN)/python manage.py demo
 
 demo-reset: .venv/run.stamp ## Throw the demonstration's data away and make it anew
-	@DEMONSTRATION=true exec $(BIN)/python manage.py demo --reset
+	@$(DEMONSTRATION) exec $(BIN)/python manage.py demo --reset
 
 test: .venv/dev.stamp chromium ## Run the tests on SQLite, and on PostgreSQL what may differ there
 	$(PYTEST) -m "not sweep"

@@ -109,7 +109,7 @@ def license_card(
             if steps := rotation.guide(held, other, now):
                 guides[held.slot] = steps
     notice = subscription.plan.expiry_notice
-    advice = rotation.advice(both, guides, notice) if now_renews else None
+    advice = rotation.advice(both, guides, notice, now) if now_renews else None
     badges = [badge_of(held.key, subscription, now) for held in both]
     slots = [
         _slot_view(
@@ -181,18 +181,19 @@ def before_reset(
 ) -> dict[str, Any]:
     """Return what a reset of the slot may interrupt, for its dialog.
 
-    `old` is the key still in an overlap, `old_use` how it is used, `only_use` how the slot's key
-    is used if terminals pass with no other.
+    `use` is how terminals use the slot's key, if they pass with it, and `is_only` whether they
+    pass with no other; `old` is the key still in an overlap, `old_use` how that is used.
     """
     _, _, both = held_by(license, subscription, now)
     held, other = both if both[0].slot == slot else reversed(both)
     old = rotation.overlapping(held, now)
-    is_alone = not held.is_dead and rotation.is_alone_in_use(held, other)
+    is_in_use = not held.is_dead and held.use.total_passed > 0
     return {
         "key": held.key,
         "old": old,
         "old_use": held.old_use.sentence(now) if old else "",
-        "only_use": held.use.sentence(now) if is_alone else "",
+        "use": held.use.sentence(now) if is_in_use else "",
+        "is_only": rotation.is_alone_in_use(held, other),
     }
 
 
@@ -247,7 +248,7 @@ def _filled(
         return "reset"
     if steps:
         return "download" if steps.now == "download" else ""
-    return "download" if badge == VALID else ""
+    return "download" if badge == VALID and held.key.last_downloaded_at is None else ""
 
 
 def _longer_expiry(key: LicenseKey, subscription: Subscription, now: datetime) -> datetime | None:

@@ -87,8 +87,10 @@ class ResetForm(forms.Form):
     )
     expected_jti = forms.UUIDField(widget=forms.HiddenInput)
 
-    def __init__(self, data: Any = None, *, key: LicenseKey, now: datetime, **kwargs: Any) -> None:
-        initial = {"overlap": Overlap.NOW.value, "expected_jti": key.jti}
+    def __init__(
+        self, data: Any = None, *, key: LicenseKey, now: datetime, in_use: bool, **kwargs: Any
+    ) -> None:
+        initial = {"overlap": _suggested(key, now, in_use=in_use), "expected_jti": key.jti}
         super().__init__(data, initial=initial | kwargs.pop("initial", {}), **kwargs)
         overlap = self.fields["overlap"]
         assert isinstance(overlap, forms.ChoiceField)
@@ -99,6 +101,16 @@ class ResetForm(forms.Form):
         overlap.widget.choices = [
             (value, label) for value, label in overlap.choices if _is_distinct(key, value, now)
         ]
+
+
+def _suggested(key: LicenseKey, now: datetime, *, in_use: bool) -> Overlap:
+    """Return NOW, or for a key in use the longest overlap up to a week, so that no terminal stops.
+
+    Whoever resets a key that leaked chooses NOW.
+    """
+    if not in_use or len(overlaps(key, now)) == 1:
+        return Overlap.NOW
+    return Overlap.WEEK if _is_distinct(key, Overlap.WEEK, now) else Overlap.EXPIRY
 
 
 def _overlap_label(key: LicenseKey, overlap: Overlap, now: datetime) -> str:

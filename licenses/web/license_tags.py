@@ -21,6 +21,7 @@ register = template.Library()
 WAYS = {"online": "Checked online", "offline": "Verified offline"}
 COUNTED = ("passed", "refused")
 
+NOTHING_MORE = mark_safe("")
 NO_KEYS = mark_safe('<span class="muted">No keys</span>')
 
 
@@ -38,6 +39,8 @@ def listed_badge(subscription: Any) -> SafeString:
     keys = listed_state(subscription)
     if keys is None:
         return NO_KEYS
+    if subscription.effective_state == State.ENDED:
+        return NOTHING_MORE  # the other badge says it all
     return format_html('<span class="badge" data-tone="{}">{}</span>', keys.tone, keys.label)
 
 

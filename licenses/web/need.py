@@ -7,16 +7,23 @@ from datetime import UTC, datetime
 from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.timezone import localtime
 
 from licenses.models import Slot
 from licenses.reminders import ends_with, in_days, what_to_do, which_keys
 from licenses.web.card import Card, SlotView
-from portal.core.dates import days_until
+from portal.core.dates import day, days_until
 from portal.core.links import support_link
 from portal.tenants.models import Member, Role
 from subscriptions.models import State, Subscription
 
 NEVER = datetime.min.replace(tzinfo=UTC)
+
+SUSPENDED = (
+    "Terminals do not start, because every check of its license keys is refused. The same keys "
+    "pass again once the subscription is resumed."
+)
+SUSPENDED_EMPTY = "License keys can be generated once the subscription is resumed."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +102,7 @@ def _suspended(subscription: Subscription, card: Card) -> Need:
         if since
         else "The vendor suspended this subscription",
         at=since,
-        sentence="Terminals do not start, because every check of its license keys is refused. The "
-        "same keys pass again once the subscription is resumed."
-        if card.license
-        else "License keys can be generated once the subscription is resumed.",
+        sentence=f"{SUSPENDED if card.license else SUSPENDED_EMPTY} Ask the vendor what is needed.",
         reason=subscription.state_reason if since else "",
         action=Step(label="Ask for help", address=help_at) if help_at else None,
     )
@@ -138,22 +142,25 @@ def _of_keys(subscription: Subscription, card: Card, now: datetime) -> Need | No
             f"new ones to get keys of the plan {subscription.plan.name}.",
             action=_delete(subscription),
         )
-    return _renewed(subscription, [view for view in card.slots if view.resets_until])
+    return _renewed(subscription, card, [view for view in card.slots if view.resets_until])
 
 
 def _lost(subscription: Subscription, card: Card, views: list[SlotView], how: str) -> Need:
     """Return what to do about keys on which no terminal starts."""
     keys, slots = [view.key for view in views], [view.slot for view in views]
-    moments = [key.expires_at if how == "expired" else key.revoked_at for key in keys]
+    of_each = [key.expires_at if how == "expired" else key.revoked_at for key in keys]
+    moments = [localtime(at) for at in of_each if at is not None]
     was = "" if how == "expired" else "were " if slots[1:] else "was "
     to_do = what_to_do(slots, plan_changed=card.plan_changed, with_subscription=False)
     return Need(
         kind=how,
         tone="bad",
-        title=f"{which_keys(slots)} {was}{how} on",
-        at=max(at for at in moments if at is not None),
+        title=f"{which_keys(slots)} {was}{how} on"
+        if len({day(at) for at in moments}) == 1
+        else f"Both keys {'have' if how == 'expired' else 'were'} {how}, the last one on",
+        at=max(moments),
         sentence=f"Terminals do not start on {'them' if slots[1:] else 'it'}. {to_do}",
-        action=_delete(subscription) if card.plan_changed else _reset(subscription, views),
+        action=_delete(subscription) if card.plan_changed else _reset(subscription, card, views),
     )
 
 
@@ -168,7 +175,7 @@ def _expiring(subscription: Subscription, card: Card, soon: list[SlotView], now:
     elif with_subscription:
         action = Step(label="Renew the subscription", address=settings.BUY_URL)
     else:
-        action = _reset(subscription, views)
+        action = _reset(subscription, card, views)
         for later in (view for view in soon if view not in views):
             left = in_days(days_until(later.key.expires_at, now))
             to_do += f" Then do the same with the {later.slot} key, which expires {left}."
@@ -176,12 +183,19 @@ def _expiring(subscription: Subscription, card: Card, soon: list[SlotView], now:
     return Need(
         kind="expiring",
         tone="warn",
-        title=f"{which_keys(slots)} {'expire' if slots[1:] else 'expires'} on",
+        title=_expire_on(slots, is_first=len(soon) > len(views)),
         at=at,
         rest=f", {in_days(days)}",
         sentence=to_do,
         action=action,
     )
+
+
+def _expire_on(slots: Sequence[Slot], *, is_first: bool) -> str:
+    """Return the title of keys that expire soon; `is_first` is whether the other one does later."""
+    if is_first:
+        return f"Both keys expire soon, the {slots[0].label.lower()} one on"
+    return f"{which_keys(slots)} {'expire' if slots[1:] else 'expires'} on"
 
 
 def _other_first(
@@ -205,7 +219,7 @@ def _other_first(
     )
 
 
-def _renewed(subscription: Subscription, views: list[SlotView]) -> Need | None:
+def _renewed(subscription: Subscription, card: Card, views: list[SlotView]) -> Need | None:
     if not views:
         return None
     slots = [view.slot for view in views]
@@ -221,14 +235,15 @@ def _renewed(subscription: Subscription, views: list[SlotView]) -> Need | None:
         title="The subscription was renewed: a reset gives a key that expires on",
         at=views[0].resets_until,
         sentence=f"{which_keys(slots)} {keep} signed. {to_do}",
-        action=_reset(subscription, views),
+        action=_reset(subscription, card, views),
     )
 
 
-def _reset(subscription: Subscription, views: Sequence[SlotView]) -> Step:
-    """Return the reset of the slot that terminals miss least: not in use, or not for longest."""
+def _reset(subscription: Subscription, card: Card, views: Sequence[SlotView]) -> Step:
+    """Return the reset that the card advises, or else of the slot that terminals miss least."""
     least = min(views, key=lambda view: (view.use.last_at or NEVER, view.slot))
-    slot = Slot(least.slot)
+    advised = card.advice.slot if card.advice and card.advice.is_urgent else None
+    slot = Slot(next((view.slot for view in views if view.slot == advised), least.slot))
     address = reverse("licenses:reset", args=[subscription.pk, slot])
     return Step(label=f"Reset {slot.label}…", address=address, opens=True)
 

@@ -148,7 +148,9 @@ def guide(held: Held, other: Held, now: datetime) -> Guide | None:
     return None if not steps.now or is_spare else steps
 
 
-def advice(both: Sequence[Held], guides: dict[Slot, Guide], notice: timedelta) -> Advice:
+def advice(
+    both: Sequence[Held], guides: dict[Slot, Guide], notice: timedelta, now: datetime
+) -> Advice:
     """Return which of the two slots to reset next and why.
 
     `notice` is how long before its expiry a key of this plan is shown as expiring soon.
@@ -171,7 +173,7 @@ def advice(both: Sequence[Held], guides: dict[Slot, Guide], notice: timedelta) -
                 is_urgent=False,
             )
     if held.is_dying:
-        return Advice(slot=held.slot, sentence=_why(held, other), is_urgent=True)
+        return Advice(slot=held.slot, sentence=_why(held, other, now), is_urgent=True)
     return Advice(
         slot=held.slot,
         sentence=f"Nothing needs a reset now. Next is the {held.name}, from",
@@ -194,11 +196,13 @@ def is_still_checked(held: Held, now: datetime) -> bool:
     return now - last_at < STILL and stopped_at is not None and last_at >= stopped_at
 
 
-def _why(held: Held, other: Held) -> str:
+def _why(held: Held, other: Held, now: datetime) -> str:
     if held.key.revoked_at is not None:
         return f"Reset the {held.name}: it is revoked, and terminals with it do not start."
     if held.is_dead:
-        return f"Reset the {held.name}: it has expired, and terminals with it do not start."
+        tries = held.use.sentence(now)
+        those = f"terminals still try it ({tries})" if tries else "terminals with it do not start"
+        return f"Reset the {held.name}: it has expired, and {those}."
     if not other.is_dying and not held.use.total_passed:
         return f"Reset the {held.name}: it expires first, and no terminal uses it."
     if not other.is_dying:
@@ -211,13 +215,21 @@ def _why(held: Held, other: Held) -> str:
             f"Reset the {held.name} first: no terminal uses it, so nothing stops meanwhile. Then "
             f"reset the {other.name}."
         )
-    return f"Both keys expire soon. Reset the {held.name} first, then the {other.name}."
+    why = ", as it expires first" if held.key.expires_at < other.key.expires_at else ""
+    return f"Both keys expire soon. Reset the {held.name} first{why}, then the {other.name}."
 
 
-def _by_need(held: Held) -> tuple[bool, bool, bool, datetime, str]:
-    """Sort first what needs a reset most; of two that expire soon, the one not in use."""
-    in_use = held.is_dying and held.use.total_passed > 0
-    return (not held.is_dead, not held.is_dying, in_use, held.key.expires_at, held.slot.value)
+def _by_need(held: Held) -> tuple[bool, bool, float, datetime, str]:
+    """Sort first what needs a reset most.
+
+    Of two that are dead, the one that terminals tried last; of two that expire soon, the one that
+    is not in use.
+    """
+    if held.is_dead:
+        use = -held.use.last_at.timestamp() if held.use.last_at else 0.0
+    else:
+        use = float(held.is_dying and held.use.total_passed > 0)
+    return (not held.is_dead, not held.is_dying, use, held.key.expires_at, held.slot.value)
 
 
 def is_new_too(other: LicenseKey, *, new: LicenseKey) -> bool:

@@ -181,7 +181,9 @@ def reset(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResp
     except Refused as refusal:
         return _refused(request, subscription, refusal)
     key = _key(license, slot)
-    form = ResetForm(posted(request), key=key, now=now, initial=kept_form(request) or {})
+    shown = before_reset(license, subscription, slot, now)
+    kept = kept_form(request) or {}
+    form = ResetForm(posted(request), key=key, now=now, in_use=bool(shown["use"]), initial=kept)
     if form.is_valid():
         with refusals_on(form):
             new = reset_key(license=license, slot=slot, actor=request.actor, **form.cleaned_data)
@@ -192,7 +194,7 @@ def reset(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResp
         "slot": slot,
         "license": license,
         "expires_at": expires_at,
-        **before_reset(license, subscription, slot, now),
+        **shown,
     }
     return form_page(request, "licenses/reset.html", form, context, fragment="dialog")
 

@@ -9,7 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 from portal.activity.actions import Action
-from portal.activity.particulars import Particular, particulars
+from portal.activity.particulars import Particular, particulars, what_changed
 from portal.core.actors import ActorKind
 
 VENDOR = uuid.UUID(int=0)
@@ -116,7 +116,7 @@ class LogEntry(models.Model):
 
     def describe(self) -> str:
         """Return what happened, with the slot if one is concerned: "Primary license key reset"."""
-        label = LABELS.get(self.action, self.action)
+        label = what_changed(self.action, self.details) or LABELS.get(self.action, self.action)
         return f"{self.slot.capitalize()} {label.lower()}" if self.slot else label
 
     def particulars(self) -> list[Particular]:

@@ -83,6 +83,13 @@ FIELD_OF = {
 }
 """Which field a row is about that has bare values before and after."""
 
+NEW_STATES = {
+    "suspended": "Subscription suspended",
+    "active": "Subscription resumed",
+    "ended": "Subscription ended",
+}
+"""What a change of a subscription's state is called, by the new state."""
+
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
 
 
@@ -94,6 +101,14 @@ class Particular:
     value: Value
     before: Value | None = None
     is_subject: bool = False
+
+
+def what_changed(action: str, details: Mapping[str, Any]) -> str:
+    """Return what a row with this action tells in particular, or "" if that says no more."""
+    after = details.get("after")
+    if action != Action.SUBSCRIPTION_CHANGED or not isinstance(after, dict):
+        return ""
+    return NEW_STATES.get(str(after.get("state")), "")
 
 
 def particulars(action: str, details: Mapping[str, Any]) -> list[Particular]:

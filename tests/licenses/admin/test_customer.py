@@ -86,7 +86,7 @@ def test_one_page_shows_all_that_support_asks_for(
         "Replace the last owner: Contoso by next@x.example",
         "3 attempts: 550 unknown",
         "42 checks in the last 30 days, 2 of them refused.",
-        "Subscription changed: Build farm",
+        "Subscription suspended: Build farm",
     ):
         assert part in shown, part
     assert shown.index("Build farm") < shown.index("Shop analytics")

@@ -162,12 +162,40 @@ def test_the_key_that_terminals_do_not_use_is_reset_first(license, owner):
     assert need.action == opens("reset", license, Slot.SECONDARY, label="Reset Secondary…")
 
 
+def test_of_two_expired_keys_the_one_that_terminals_still_try_is_reset_first(license, owner):
+    expire(license, -3 * DAY, Slot.SECONDARY)
+    expire(license, -DAY, Slot.PRIMARY)
+    primary = license.keys.get(slot=Slot.PRIMARY)
+    CheckCount.objects.create(
+        tenant=primary.tenant,
+        license_key=primary,
+        hour=NOW,
+        result="expired",
+        count=7,
+        last_at=NOW - timedelta(minutes=3),
+    )
+    need = the_need(license, owner)
+    card = license_card(license.subscription, Member.objects.get(user=owner))
+    assert need is not None
+    assert need.title == "Both keys have expired, the last one on"
+    assert need.at == NOW - DAY
+    assert need.action == opens("reset", license, Slot.PRIMARY, label="Reset Primary…")
+    assert card.advice is not None
+    assert card.advice.sentence == (
+        "Reset the primary key: it has expired, and terminals still try it (checked 7 times today, "
+        "last 3 minutes ago)."
+    )
+
+
 def test_the_key_that_expires_next_is_named_too(license, owner):
     expire(license, 3 * DAY, Slot.SECONDARY)
     expire(license, 5 * DAY, Slot.PRIMARY)
     need = the_need(license, owner)
     assert need is not None
-    assert (need.title, need.rest) == ("The secondary key expires on", ", in 3 days")
+    assert (need.title, need.rest) == (
+        "Both keys expire soon, the secondary one on",
+        ", in 3 days",
+    )
     assert need.sentence.endswith(
         " Then do the same with the primary key, which expires in 5 days."
     )

@@ -165,10 +165,15 @@ def test_an_old_key_that_stopped_and_is_still_asked_for_is_warned_of(license, ow
 def test_the_only_key_in_use_is_not_reset_without_a_warning(license, owner_client):
     checked(key_of(license))
     addresses = [reverse("licenses:reset", args=[license.subscription_id, slot]) for slot in Slot]
-    uses = [owner_client.get(address).context["only_use"] for address in addresses]
-    assert uses == ["checked 42 times today, last 3 minutes ago", ""]
+
+    def shown():
+        pages = [owner_client.get(address).context for address in addresses]
+        return [(page["use"], page["is_only"], page["form"]["overlap"].value()) for page in pages]
+
+    use = "checked 42 times today, last 3 minutes ago"
+    assert shown() == [(use, True, "expiry"), ("", False, "now")]
     checked(key_of(license, Slot.SECONDARY))
-    assert owner_client.get(addresses[0]).context["only_use"] == ""
+    assert shown() == [(use, False, "expiry"), (use, False, "expiry")]
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def claims(key: LicenseKey) -> dict[str, Any]:
 
 
 def test_reset_replaces_one_key_and_leads_back(manager_client, license, key):
+    license.keys.update(issued_at=timezone.now() - timedelta(minutes=5))
     other = license.keys.get(slot=Slot.SECONDARY)
     answer = manager_client.post(url("reset", license.subscription, "primary"), reset_data(key))
     assert (answer.status_code, answer.url) == (302, detail(license.subscription))
