@@ -20,10 +20,8 @@ TEXTS = {
     if path.is_relative_to(DEPLOY)
 }
 OTHERS = {
-    "DATABASE_PGBOUNCER",
     "DEMONSTRATION",
     "MAINPID",
-    "MIGRATION_DATABASE_URL",
     "NET_BIND_SERVICE",
     "OWNER_PASSWORD",
     "PORTAL_HOST",
@@ -35,7 +33,7 @@ OTHERS = {
     "PIP_NO_CACHE_DIR",
     "PYTHONDONTWRITEBYTECODE",
 }
-"""Variables of other programs, and of `migrate`."""
+"""Variables of other programs."""
 
 
 def test_every_variable_that_they_set_is_a_setting():
@@ -49,7 +47,7 @@ def test_every_file_that_the_page_names_is_there():
     named = set(re.findall(r"\bdeploy/[\w/@.-]*\w", PAGE)) - {"deploy/secrets"}
     assert {name for name in named if not (ROOT / name).exists()} == set()
     linked = set(re.findall(r"\]\(((?!http)[^)#]+)", PAGE))
-    assert {name for name in linked if not (ROOT / "docs" / name).exists()} <= {"backup.md"}
+    assert {name for name in linked if not (ROOT / "docs" / name).exists()} == set()
     headings = {
         re.sub(r"\W+", "-", title.lower()) for title in re.findall(r"^#+ (.+)$", PAGE, re.M)
     }

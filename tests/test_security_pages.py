@@ -33,7 +33,7 @@ Each section has those of level 1 first, then those of level 2.
 
 PAGES = ("security.md", "asvs.md")
 NAMED = re.compile(
-    r"`((?:docs|licenses|portal|static|subscriptions|templates|tests|tools)/[\w./-]*)(?:::(\w+))?`"
+    r"`((?:deploy|docs|licenses|portal|static|subscriptions|templates|tests)/[\w./-]*)(?:::(\w+))?`"
 )
 
 

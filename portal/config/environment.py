@@ -367,7 +367,7 @@ class Environment:
         The address is read by libpq itself (PostgreSQL's manual, 32.1.1.2), so that it may list
         several hosts, or name the folder of a socket. `other` is what else the hint offers.
         """
-        value = self.text(name, "")
+        value = self.text_or_file(name, "")
         if not value:
             return {}
         hint = " ".join(filter(None, ["must be postgresql://user:password@host/name", other]))

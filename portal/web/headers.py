@@ -7,12 +7,14 @@ from portal.core.http import GetResponse
 HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 """Pages of errors and results name whoever is signed in, too: no cache keeps what does not say so.
 
 Static files say so; other sites have no use for anything of the portal.
 """
+
+PERMISSIONS = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+"""What pages ask browsers not to offer them; for other files the header means nothing."""
 
 
 class HeadersMiddleware:
@@ -26,4 +28,6 @@ class HeadersMiddleware:
         response = self.get_response(request)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            response.headers.setdefault("Permissions-Policy", PERMISSIONS)
         return response

@@ -6,6 +6,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +226,7 @@ def test_only_refused_keys_and_decoys_stand_in_a_list(client, license):
 def test_no_key_gets_the_place_of_a_decoy(license, monkeypatch):
     listed = key_of(license).status_list
     decoy = min(status_list.decoys(bytes(listed.decoy_seed), listed.size))
-    picks = iter([decoy, key_of(license).status_index, 4711])
+    picks = chain([decoy, key_of(license).status_index], repeat(4711))
     monkeypatch.setattr("secrets.randbelow", lambda size: next(picks))
     assert status_list.pick() == (listed, [4711])
 
