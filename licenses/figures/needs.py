@@ -41,7 +41,7 @@ def needs(signing_key: SigningKey | None, now: datetime) -> list[Need]:
     return [
         *_signing_key(signing_key),
         *_pending(),
-        *_mails(),
+        *_mails(now),
         *_ending(now),
         *_lapsed(now),
     ]
@@ -79,15 +79,19 @@ def _pending() -> Iterator[Need]:
         )
 
 
-def _mails() -> Iterator[Need]:
-    failing = Outbox.objects.waiting().filter(attempts__gt=0).defer("text", "html")
-    for mail in failing.order_by("send_after")[:MOST]:
+def _mails(now: datetime) -> Iterator[Need]:
+    """Yield mails that were tried and did not go out, and those given up in the last week."""
+    mails = Outbox.objects.filter(sent_at=None).defer("text", "html")
+    failing = mails.waiting().filter(attempts__gt=0).order_by("send_after")[:MOST]
+    given_up = mails.filter(given_up_at__gt=now - WEEK).order_by("-given_up_at")[:MOST]
+    for mail in [*failing, *given_up]:
+        times = "once" if mail.attempts == 1 else f"{mail.attempts} times"
+        end = " and given up" if mail.given_up_at else ""
         yield Need(
             kind="Mail",
             tone="bad",
             name=f"{mail.subject} to {mail.to}",
-            about=f"Tried {mail.attempts} time{'s' if mail.attempts > 1 else ''}: "
-            f"{mail.last_error}",
+            about=f"Tried {times}{end}: {mail.last_error}",
             address=_page(mail),
         )
 

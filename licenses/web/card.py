@@ -13,6 +13,7 @@ from licenses.flows.download import refuse_unless_downloadable
 from licenses.flows.signing import expiry
 from licenses.holder_name import has_braces
 from licenses.models import KeyState, License, LicenseKey, Slot
+from licenses.reminders import ends_with
 from licenses.web import rotation
 from licenses.web.configuration import Configuration, configurations
 from licenses.web.use_chart import UseCharts, use_charts
@@ -44,9 +45,9 @@ class SlotView:
     """The expiry that a reset would give, if the end date that cut it short has since moved."""
     guide: rotation.Guide | None
     old_use: str
-    """How terminals use the key before the current one, while that works or is still asked for."""
-    old_is_refused: bool
-    """Whether terminals still ask for the key before the current one, which has stopped."""
+    """How terminals use the key before the current one, while that works."""
+    old_refusals: str
+    """How terminals are refused that still ask with the key before the current one."""
     filled: str
     """The button that is filled: `download`, `reset`, or none."""
 
@@ -109,7 +110,11 @@ def license_card(
             if steps := rotation.guide(held, other, now):
                 guides[held.slot] = steps
     notice = subscription.plan.expiry_notice
-    advice = rotation.advice(both, guides, notice, now) if now_renews else None
+    advice = None
+    if now_renews:
+        advice = rotation.advice(
+            both, guides, notice, now, ends_with=lambda key: ends_with(key, subscription)
+        )
     badges = [badge_of(held.key, subscription, now) for held in both]
     slots = [
         _slot_view(
@@ -231,8 +236,8 @@ def _slot_view(
         can_end_overlap=manages and old is not None,
         resets_until=_longer_expiry(key, subscription, now) if renews else None,
         guide=steps,
-        old_use=held.old_use.sentence(now) if old or old_is_refused else "",
-        old_is_refused=old_is_refused,
+        old_use=held.old_use.sentence(now) if old else "",
+        old_refusals=rotation.refusals_of_old(held, now) if old_is_refused else "",
         filled=_filled(held, badge, steps, advice),
     )
 

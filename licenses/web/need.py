@@ -15,6 +15,7 @@ from licenses.web.card import Card, SlotView
 from portal.core.dates import day, days_until
 from portal.core.links import support_link
 from portal.tenants.models import Member, Role
+from portal.tenants.notices import key_managers
 from subscriptions.models import State, Subscription
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -70,9 +71,15 @@ def need_of(
         need = _of_keys(subscription, card, now)
     if need is None or manages:
         return need
-    sentence = f"{need.sentence} A manager or owner of {member.tenant} can do that."
+    sentence = f"{need.sentence} {_who_can(member)} can do that."
     helps = need.action if need.action and not (need.action.opens or need.action.posts) else None
     return replace(need, sentence=sentence, action=helps)
+
+
+def _who_can(member: Member) -> str:
+    """Return whom to ask: up to three managers and owners by name."""
+    names = [str(each.user) for each in key_managers(member.tenant_id).select_related("user")[:3]]
+    return " or ".join(names) or f"A manager or owner of {member.tenant}"
 
 
 def _ended(subscription: Subscription, card: Card, now: datetime) -> Need:
@@ -131,6 +138,8 @@ def _of_keys(subscription: Subscription, card: Card, now: datetime) -> Need | No
         return _lost(subscription, card, expired, "expired")
     if revoked:
         return _lost(subscription, card, revoked, "revoked")
+    if refused := [view for view in card.slots if view.old_refusals]:
+        return _old_key(subscription, refused[0])
     if soon:
         return _expiring(subscription, card, soon, now)
     if card.plan_changed:
@@ -161,6 +170,19 @@ def _lost(subscription: Subscription, card: Card, views: list[SlotView], how: st
         at=max(moments),
         sentence=f"Terminals do not start on {'them' if slots[1:] else 'it'}. {to_do}",
         action=_delete(subscription) if card.plan_changed else _reset(subscription, card, views),
+    )
+
+
+def _old_key(subscription: Subscription, view: SlotView) -> Need:
+    """Return what to do about terminals that were left with a key from before a reset."""
+    slot = view.slot
+    address = reverse("licenses:download", args=[subscription.pk, slot])
+    return Need(
+        kind="old_key",
+        tone="bad",
+        title=f"Terminals still ask with the old {slot} key and are refused",
+        sentence=f"{view.old_refusals} Download the new {slot} key and install it on them.",
+        action=Step(label=f"Download {slot.label}", address=address) if view.can_download else None,
     )
 
 

@@ -1,10 +1,10 @@
 """Rotation of the two keys: where they stand, which to reset next, and the way to a new one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from licenses.checking.use import Use
+from licenses.checking.use import Use, ago
 from licenses.models import KeyState, LicenseKey, Slot
 
 GUIDED = timedelta(days=30)
@@ -149,11 +149,17 @@ def guide(held: Held, other: Held, now: datetime) -> Guide | None:
 
 
 def advice(
-    both: Sequence[Held], guides: dict[Slot, Guide], notice: timedelta, now: datetime
+    both: Sequence[Held],
+    guides: dict[Slot, Guide],
+    notice: timedelta,
+    now: datetime,
+    *,
+    ends_with: Callable[[LicenseKey], bool],
 ) -> Advice:
     """Return which of the two slots to reset next and why.
 
-    `notice` is how long before its expiry a key of this plan is shown as expiring soon.
+    `ends_with` says of a key whether its subscription ends with it, so that a reset gives no longer
+    one; `notice` is how long before its expiry a key of this plan is shown as expiring soon.
     """
     first, second = both
     held, other = sorted(both, key=_by_need)
@@ -172,6 +178,13 @@ def advice(
                 f"{next_one.name}.",
                 is_urgent=False,
             )
+    if held.is_dying and not held.is_dead and ends_with(held.key):
+        return Advice(
+            slot=held.slot,
+            sentence="Renew the subscription first: it ends with these keys, and a reset gives no "
+            "longer one.",
+            is_urgent=False,
+        )
     if held.is_dying:
         return Advice(slot=held.slot, sentence=_why(held, other, now), is_urgent=True)
     return Advice(
@@ -194,6 +207,19 @@ def is_still_checked(held: Held, now: datetime) -> bool:
         return False
     stopped_at = held.old.accepted_until or held.old.replaced_at
     return now - last_at < STILL and stopped_at is not None and last_at >= stopped_at
+
+
+def refusals_of_old(held: Held, now: datetime) -> str:
+    """Return how terminals are refused with the old key of a slot that `is_still_checked`."""
+    if held.old is None or held.old_use.last_at is None:
+        return ""
+    stopped_at = held.old.accepted_until or held.old.replaced_at
+    if stopped_at is None:
+        return ""
+    since = stopped_at.astimezone(UTC).date()
+    count = sum(n for day, n in held.old_use.refused.items() if day >= since)
+    checks = "One check was" if count == 1 else f"{count:,} checks were"
+    return f"{checks} refused, the last {ago(held.old_use.last_at, now)}."
 
 
 def _why(held: Held, other: Held, now: datetime) -> str:

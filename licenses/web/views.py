@@ -313,9 +313,11 @@ def _checked(verdict: Verdict | None) -> dict[str, Any]:
     """Return the key that was judged, of the tenant's own, and the old one that works beside it."""
     if verdict is None or verdict.key is None:
         return {}
-    key = LicenseKey.objects.select_related("license__subscription").get(pk=verdict.key.pk)
+    key = LicenseKey.objects.select_related("license__subscription__plan").get(pk=verdict.key.pk)
     old = key.license.keys.overlapping(verdict.checked_at).filter(slot=key.slot)
+    plan = key.license.subscription.plan
     return {
+        "expires_soon": plan.expires_soon(key.expires_at, verdict.checked_at),
         "key": key,
         "days_left": days_until(key.expires_at, verdict.checked_at),
         "old": old.exclude(pk=key.pk).first(),

@@ -51,7 +51,12 @@ class Outbox(models.Model):
                 fields=["send_after"],
                 condition=Q(sent_at=None, given_up_at=None),
                 name="outbox_still_to_send",
-            )
+            ),
+            models.Index(
+                fields=["given_up_at"],
+                condition=Q(given_up_at__isnull=False),
+                name="outbox_given_up",
+            ),
         ]
 
     def __str__(self) -> str:

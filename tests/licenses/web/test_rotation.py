@@ -155,10 +155,9 @@ def test_an_old_key_that_stopped_and_is_still_asked_for_is_warned_of(license, ow
     checked(old, "replaced")
     answer = owner_client.get(address)
     shown = answer.context["card"].slots[0]
-    assert (shown.old_is_refused, shown.old_use) == (
-        True,
-        "checked 42 times today, last 3 minutes ago",
-    )
+    assert shown.old_refusals == "42 checks were refused, the last 3 minutes ago."
+    need = answer.context["need"]
+    assert (need.kind, need.action.label) == ("old_key", "Download Primary")
     assert "old-primary" in ids(answer)
 
 
