@@ -22,8 +22,10 @@ class ClaimsField(forms.JSONField):
     @override
     def prepare_value(self, value: Any) -> Any:
         """Show one claim a line; invalid input stays as it was typed."""
+        if not value:
+            return ""
         if isinstance(value, dict):
-            return json.dumps(value, ensure_ascii=False, indent=2) if value else ""
+            return json.dumps(value, ensure_ascii=False, indent=2)
         return super().prepare_value(value)
 
     @override

@@ -72,6 +72,8 @@ def test_every_page_answers_as_declared_and_tells_no_secret(
         if page == "delete" or (page in {"add", "import"} and model not in ADDS[who]):
             expected = {403}
         assert response.status_code in expected, (who, url)
+        if page == "history":
+            assert client.get(response.url).status_code == 200, (who, response.url)
         text = (
             b"".join(response.streaming_content) if response.streaming else response.content
         ).decode()
