@@ -67,6 +67,12 @@ class Card:
     advice: rotation.Advice | None
     timeline: rotation.Timeline | None
     use: UseCharts | None
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether steps after a reset are shown, which tick themselves off."""
+        return any(view.guide for view in self.slots)
+
     crashes_terminals: bool
     """The holder's name has a brace, from before braces were refused: terminals of 2022 crash."""
 

@@ -233,7 +233,7 @@ def _other_first(
     other, old = others[0].slot, others[0].slot.other
     name, then = other.label.lower(), f"then reset the {old.label.lower()} key."
     if others[0].key.last_downloaded_at is not None or not others[0].can_download:
-        return f"Install the new {name} key and check it; {then}", otherwise[1]
+        return f"Install the new {name} key and check it; {then}", None
     address = reverse("licenses:download", args=[subscription.pk, other])
     return (
         f"Download the new {name} key, install it and check it; {then}",

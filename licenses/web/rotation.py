@@ -11,7 +11,7 @@ GUIDED = timedelta(days=30)
 """For so long after a reset the steps to take are shown."""
 
 STILL = timedelta(days=1)
-"""An old key that was checked within this time is still in use."""
+"""A key that was checked within this time is still in use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +165,13 @@ def advice(
     held, other = sorted(both, key=_by_need)
     for slot, steps in guides.items():
         new, next_one = (first, second) if slot == first.slot else (second, first)
+        if steps.now == "reset" and (use := _still_used(next_one, now)):
+            return Advice(
+                slot=next_one.slot,
+                sentence=f"The new {new.name} is in use. Terminals still use the {next_one.name} "
+                f"too ({use}): reset it when they have the new file.",
+                is_urgent=False,
+            )
         if steps.now == "reset":
             return Advice(
                 slot=next_one.slot,
@@ -207,6 +214,13 @@ def is_still_checked(held: Held, now: datetime) -> bool:
         return False
     stopped_at = held.old.accepted_until or held.old.replaced_at
     return now - last_at < STILL and stopped_at is not None and last_at >= stopped_at
+
+
+def _still_used(held: Held, now: datetime) -> str:
+    """Return how terminals use a good key that passed within STILL; "" if they do not."""
+    last_at = held.use.last_at
+    passes = not held.is_dying and held.use.total_passed > 0
+    return held.use.sentence(now) if passes and last_at and now - last_at < STILL else ""
 
 
 def refusals_of_old(held: Held, now: datetime) -> str:

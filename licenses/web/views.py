@@ -45,6 +45,10 @@ from subscriptions.models import Subscription
 from subscriptions.views import CHANGED
 
 MAX_EVENTS = 5
+WATCHES = (
+    f"{CHANGED} from:body, focus from:window throttle:3s, click from:a[href*='/download/'] delay:2s"
+)
+"""When the page is asked for again while steps after a reset tick themselves off."""
 GENERATED = (
     "Both license keys were generated. Download one, and configure your terminal with the "
     "authorized application id."
@@ -66,6 +70,7 @@ def detail(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
         "card": card,
         "need": need_of(subscription, card, request.member),
         "events": events[:MAX_EVENTS],
+        "watches": WATCHES if card.is_guided else f"{CHANGED} from:body",
         "may_manage": request.member.may(Role.MANAGER),
     }
     return page(request, "licenses/detail.html", context, fragment="subscription")

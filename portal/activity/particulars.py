@@ -90,6 +90,9 @@ NEW_STATES = {
 }
 """What a change of a subscription's state is called, by the new state."""
 
+EMPTY: tuple[Any, ...] = (None, "", [], {})
+"""Values that say nothing."""
+
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
 
 
@@ -118,7 +121,11 @@ def particulars(action: str, details: Mapping[str, Any]) -> list[Particular]:
     return [
         *([who] if who else []),
         *(Particular(label=_label(name), value=_words(name, plain[name])) for name in plain),
-        *(_change(name, before, after) for name, (before, after) in changes.items()),
+        *(
+            _change(name, before, after)
+            for name, (before, after) in changes.items()
+            if before not in EMPTY or after not in EMPTY
+        ),
     ]
 
 
@@ -162,7 +169,7 @@ def _subject(plain: dict[str, Any]) -> tuple[Particular | None, dict[str, Any]]:
 
 def _change(name: str, before: Any, after: Any) -> Particular:
     value = _words(name, after)
-    if before in (None, "", [], {}) and after not in (None, "", [], {}):
+    if before in EMPTY and after not in EMPTY:
         return Particular(label=_label(name), value=value)
     return Particular(label=_label(name), value=value, before=_words(name, before))
 
@@ -173,7 +180,7 @@ def _label(name: str) -> str:
 
 
 def _words(name: str, value: Any) -> Value:
-    if value is None or value in ("", [], {}):
+    if value in EMPTY:
         return NONE
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -135,6 +135,22 @@ def test_the_steps_tick_themselves_off_by_what_the_portal_sees(license, owner):
     assert [slot.guide for slot in card(license, owner).slots] == [None, None]
 
 
+def test_a_key_that_terminals_still_use_is_not_reset_at_the_first_check_of_the_other(
+    license, owner
+):
+    license.keys.update(expires_at=NOW + timedelta(days=25))
+    new = reset(license, Slot.SECONDARY)
+    LicenseKey.objects.filter(pk=new.pk).update(last_downloaded_at=NOW)
+    checked(new)
+    checked(key_of(license))
+    shown = card(license, owner)
+    assert shown.advice.sentence == (
+        "The new secondary key is in use. Terminals still use the primary key too (checked 42 "
+        "times today, last 3 minutes ago): reset it when they have the new file."
+    )
+    assert "reset" not in [slot.filled for slot in shown.slots]
+
+
 def test_the_next_round_is_led_again(license, owner):
     """A reset that is half a life old is of the round before."""
     reset(license, Slot.SECONDARY)
