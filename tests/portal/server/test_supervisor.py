@@ -1,12 +1,14 @@
 """A server and its worker as one, with small programs in their place."""
 
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 
 from portal.server.supervisor import supervise
+from tests.support.repository import ROOT
 
 ASLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 TELLS = "import os, signal, time; os.kill(os.getppid(), signal.{}); time.sleep(60)"
@@ -30,8 +32,14 @@ def test_each_signal_that_ends_it_ends_both(name: str) -> None:
 
 
 def test_sighup_tells_the_server_to_restart_its_processes() -> None:
+    """In a process of its own: threads of other tests would not have the signal blocked."""
     server = [sys.executable, "-c", TELLS.format("SIGHUP")]
-    assert supervise(server=server, worker=ASLEEP) == -signal.SIGUSR1
+    code = (
+        "from portal.server.supervisor import supervise; "
+        f"print(supervise(server={server!r}, worker={ASLEEP!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout, done.stderr) == (f"{-signal.SIGUSR1}\n", "")
 
 
 def test_the_status_of_a_server_that_ends_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
