@@ -286,7 +286,8 @@ def why_encryption_keys_do_not_fit() -> str | None:
             return (
                 f"KEY_ENCRYPTION_KEYS cannot decrypt the signing key {signing_key.kid}, which is "
                 f"{signing_key.state}. Set the KEY_ENCRYPTION_KEYS of the other nodes, or those "
-                "kept with the backup; older keys stand behind the newest one."
+                "kept with the backup; older keys stand behind the newest one. If they are lost, "
+                "run `manage.py create_signing_key --lost-encryption-keys`."
             )
     return None
 

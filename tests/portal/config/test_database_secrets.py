@@ -58,6 +58,7 @@ def other_log_key(contoso, settings, monkeypatch):
 
 
 def other_encryption_keys(settings):
+    database_secrets._verdict = None  # making a signing key has compared them
     settings.KEY_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
 
 
@@ -175,3 +176,16 @@ def test_a_node_that_starts_without_its_database_lives_and_is_not_ready(tmp_path
         assert (answer.value.code, told["reasons"]) == (503, [NO_ANSWER])
     finally:
         portal.stop()
+
+
+def test_after_the_loss_of_the_encryption_keys_a_new_signing_key_signs_at_once(
+    signing_key, settings
+):
+    other_encryption_keys(settings)
+    call_command("create_signing_key", lost_encryption_keys=True)
+    assert database_secrets.compare() == ()
+    new = SigningKey.objects.get(state="active")
+    row = LogEntry.objects.get(action=Action.SIGNING_KEY_ACTIVATED)
+    assert (row.details["kid"], row.reason) == (new.kid, "KEY_ENCRYPTION_KEYS were lost")
+    signing_key.refresh_from_db()
+    assert signing_key.state == "passive"

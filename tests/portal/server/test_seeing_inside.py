@@ -140,7 +140,7 @@ def test_every_process_tells_the_figures_of_both(portal: TwoProcesses, key: Lice
     told = [name for name in found if name.startswith("license_portal_process_start_time_seconds")]
     assert len(told) == 2
     assert {re.findall('role="(.*)"', name)[0] for name in told} == {"server"}
-    assert found['license_portal_event_loop_lag_seconds_bucket{le="+Inf"}'] > 2
+    assert found['license_portal_event_loop_lag_seconds_bucket{le="+Inf"}'] > 0
     assert found["license_portal_signing_duration_seconds_count"] >= 0
     took = sum(v for n, v in found.items() if "process_cpu_seconds_total" in n)
     assert 0 < took < 600
