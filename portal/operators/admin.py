@@ -311,7 +311,7 @@ class LogEntryAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     sortable_by = ()
     identifiers = ("tenant_id", "actor_id", "subscription_id")
-    other_lookups = ("details__id",)
+    other_lookups = ("details__id", "details__kid")
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
