@@ -310,6 +310,9 @@ def _fill(users: dict[str, User], now: datetime) -> None:
             Member.objects.create(
                 tenant=tenants[tenant], user=users[email], role=role, joined_at=now - 365 * DAY
             )
+    for number, user in enumerate(users.values(), 1):
+        user.last_login = now - number * timedelta(minutes=30)
+        user.save(update_fields=["last_login"])
     actors = {email: user.as_actor("") for email, user in users.items()}
     events = _events(tenants, actors, now)
     for at, happen in sorted(events, key=lambda event: event[0]):

@@ -12,7 +12,9 @@ from django.utils.safestring import SafeString, mark_safe
 
 from licenses.checking import badges
 from licenses.web.configuration import Configuration, Options
+from licenses.web.rotation import Bar
 from licenses.web.use_chart import UseCharts
+from portal.core.dates import day
 from portal.web.tags import icon, moment
 from subscriptions.models import State
 
@@ -97,6 +99,13 @@ def _lines(options: Options, kind: str) -> SafeString:
             f'aria-label="Copy {name}" title="Copy {name}">{copy}</button></li>'
         )
     return SafeString("".join(items))
+
+
+@register.simple_tag
+def days_of(bar: Bar) -> str:
+    """Return the first and the last day of a bar: text of an SVG, which has no element for time."""
+    first, last = (day(timezone.localtime(at)) for at in (bar.starts_at, bar.ends_at))
+    return f"{first} – {last}"
 
 
 @register.simple_tag

@@ -106,7 +106,7 @@ def identifiers(request: TenantRequest) -> HttpResponse:
     form, without_keys = IdentifierForm(request.GET), request.GET.get("keys") == "none"
     form.full_clean()
     text = form.cleaned_data.get("q", "")
-    rows = _subscriptions(request).matching(text)
+    rows = _subscriptions(request).matching(text).with_state()
     context = {
         "form": form,
         "page": keyset_page(

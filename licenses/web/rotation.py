@@ -71,6 +71,8 @@ class Bar:
 
     x: float
     width: float
+    starts_at: datetime
+    ends_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +114,8 @@ def timeline(slots: list[tuple[Held, str]], now: datetime) -> Timeline:
         return round(100 * seconds / whole, 2) if whole > 0 else 0.0
 
     def bar(begins: datetime, ends: datetime) -> Bar:
-        return Bar(x=at(begins), width=round(max(at(ends) - at(begins), 0.5), 2))
+        width = round(max(at(ends) - at(begins), 0.5), 2)
+        return Bar(x=at(begins), width=width, starts_at=begins, ends_at=ends)
 
     lanes = []
     for number, (held, tone) in enumerate(slots):

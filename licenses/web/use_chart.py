@@ -18,6 +18,7 @@ class UseChart:
     slot: Slot
     passed: str
     refused: str
+    highest: str
     sentence: str
 
 
@@ -29,7 +30,6 @@ class UseCharts:
     """
 
     charts: list[UseChart]
-    highest: str
     rows: list[tuple[datetime, list[int]]]
     starts_at: datetime
     ends_at: datetime
@@ -46,13 +46,15 @@ def use_charts(uses: Mapping[Slot, Sequence[Use]], now: datetime) -> UseCharts:
         slot: max((use.last_at for use in slot_uses if use.last_at), default=None)
         for slot, slot_uses in uses.items()
     }
-    totals = [passed[slot] + refused[slot] for slot in uses]
-    highest = max([0, *(count for total in totals for count in total.values())])
+    totals = {slot: passed[slot] + refused[slot] for slot in uses}
+    highests = {slot: max(total.values(), default=0) for slot, total in totals.items()}
+    highest = max(highests.values(), default=0)
     charts = [
         UseChart(
             slot=slot,
             passed=_columns(shown, passed[slot], Counter(), highest),
             refused=_columns(shown, refused[slot], passed[slot], highest),
+            highest=f"{highests[slot]:,}",
             sentence=_sentence(passed[slot].total(), refused[slot].total(), lasts[slot], now),
         )
         for slot in uses
@@ -60,11 +62,10 @@ def use_charts(uses: Mapping[Slot, Sequence[Use]], now: datetime) -> UseCharts:
     rows = [
         (_start(day), [count for slot in uses for count in (passed[slot][day], refused[slot][day])])
         for day in reversed(shown)
-        if any(total[day] for total in totals)
+        if any(total[day] for total in totals.values())
     ]
     return UseCharts(
         charts=charts,
-        highest=f"{highest:,}",
         rows=rows,
         starts_at=_start(shown[0]),
         ends_at=_start(shown[-1]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from datetime import date, datetime, time
 
 from django.db import models
@@ -46,6 +47,10 @@ class LogEntryQuerySet(models.QuerySet["LogEntry"]):
     def for_subscription(self, subscription_id: uuid.UUID) -> LogEntryQuerySet:
         """Return the rows about one subscription."""
         return self.filter(subscription_id=subscription_id)
+
+    def for_subscriptions(self, subscription_ids: Collection[uuid.UUID]) -> LogEntryQuerySet:
+        """Return the rows about any of some subscriptions."""
+        return self.filter(subscription_id__in=subscription_ids)
 
     def by_actor(self, actor_id: uuid.UUID) -> LogEntryQuerySet:
         """Return what one person did."""

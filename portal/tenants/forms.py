@@ -215,6 +215,10 @@ def _is_address(text: str) -> bool:
 DAY = {"type": "date"}
 
 
+MAX_SUBSCRIPTIONS = 20
+"""Subscriptions whose logs are read together, at most."""
+
+
 class LogFilterForm(forms.Form):
     """Person, action, subscription and days; empty ones do not filter."""
 
@@ -222,18 +226,37 @@ class LogFilterForm(forms.Form):
     action = forms.ChoiceField(
         label="Action", required=False, choices=[("", "Everything"), *grouped_choices()]
     )
-    subscription = forms.UUIDField(
+    subscription = forms.CharField(
         label="Subscription",
         required=False,
-        widget=forms.TextInput(attrs={"placeholder": "Identifier"}),
-        error_messages={"invalid": "Enter the whole identifier of a subscription."},
+        max_length=200,
+        widget=forms.TextInput(attrs={"placeholder": "Name or identifier"}),
     )
     since = DayFormField(label="From", required=False, widget=forms.DateInput(attrs=DAY))
     until = DayFormField(label="To", required=False, widget=forms.DateInput(attrs=DAY))
 
     def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.tenant = tenant
         self.fields["person"].widget = forms.Select(choices=self._people(tenant))
+
+    def clean_subscription(self) -> list[UUID] | None:
+        """Return the subscriptions that the text finds, as in their list; None without a text.
+
+        A whole identifier that is none of the tenant's gives an empty list.
+        """
+        text = self.cleaned_data["subscription"]
+        if not text:
+            return None
+        rows = self.tenant.subscriptions.matching(text)
+        found = list(rows.values_list("pk", flat=True)[: MAX_SUBSCRIPTIONS + 1])
+        if not found and not _is_uuid(text):
+            raise forms.ValidationError("No subscription has this name or identifier.")
+        if len(found) > MAX_SUBSCRIPTIONS:
+            raise forms.ValidationError(
+                f"More than {MAX_SUBSCRIPTIONS} subscriptions match. Enter more of the name."
+            )
+        return found
 
     def _people(self, tenant: Tenant) -> list[tuple[str, str]]:
         """Return the members, and whoever else is chosen: somebody who left, or an operator."""
@@ -251,3 +274,11 @@ class LogFilterForm(forms.Form):
             return "Nobody"
         newest = rows.first()
         return newest.actor_name if newest else "Nobody"
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

@@ -3,9 +3,8 @@
 import json
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -95,9 +94,10 @@ def _rows(request: TenantRequest, form: LogFilterForm) -> LogEntryQuerySet:
     if not form.is_valid():
         return rows.none()
     wanted = form.cleaned_data
-    if wanted["subscription"]:
-        subscription = get_object_or_404(request.tenant.subscriptions, pk=wanted["subscription"])
-        rows = rows.for_subscription(subscription.pk)
+    if wanted["subscription"] is not None:
+        if not wanted["subscription"]:
+            raise Http404
+        rows = rows.for_subscriptions(wanted["subscription"])
     if wanted["person"]:
         rows = rows.by_actor(wanted["person"])
     if wanted["action"]:

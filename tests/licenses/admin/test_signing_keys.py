@@ -72,6 +72,13 @@ def test_the_list_tells_what_each_key_has_signed(operator_client, signing_key, s
     }
 
 
+def test_a_page_leads_to_the_log_of_its_key(operator_client, signing_key, successor):
+    answer = operator_client.get(page(successor, "history"), follow=True)
+    assert answer.status_code == 200
+    about = [entry.details["kid"] for entry in answer.context["cl"].result_list]
+    assert set(about) <= {successor.kid}
+
+
 def test_only_what_is_possible_is_offered(operator_client, signing_key, successor):
     def offered(key: SigningKey) -> list[str]:
         html = operator_client.get(page(key, "change")).content.decode()

@@ -4,6 +4,7 @@ import pytest
 
 from licenses.flows.delete import delete_keys
 from portal.core.actors import SYSTEM
+from subscriptions.models import State, Subscription
 from tests.support.answers import shape
 from tests.support.factories import make_license, make_subscription
 
@@ -36,6 +37,11 @@ def test_every_identifier_of_the_tenant_and_the_user(license, viewer_client, vie
         f"&quot;;\noptions.Licensing.Subject = &quot;{license.subscription_id}&quot;;\n"
         f"options.Licensing.ConsumerTenantId = &quot;{contoso.pk}&quot;;"
     ).replace("&quot;", '"') in html
+
+
+def test_a_subscription_that_is_not_active_says_so(license, viewer_client):
+    Subscription.objects.update(state=State.SUSPENDED)
+    assert ">Suspended</span>" in viewer_client.get(IDENTIFIERS).content.decode()
 
 
 def test_nothing_of_others(license, viewer_client, fabrikam):

@@ -10,6 +10,7 @@ from django.urls import reverse
 from licenses.flows.reset import Overlap, reset_key
 from licenses.models import CheckCount, License, LicenseKey, Slot
 from licenses.web.card import Card, SlotView, license_card
+from licenses.web.license_tags import days_of
 from portal.core.actors import SYSTEM
 from tests.support.answers import ids
 from tests.support.factories import make_license, make_signing_key, make_subscription
@@ -233,5 +234,13 @@ def test_the_chart_has_its_table(license, owner):
         "42 passed, 3 refused; last 2 minutes ago.",
         "No terminal has checked it in 30 days.",
     ]
+    assert [chart.highest for chart in use.charts] == ["45", "0"]
     assert use.rows == [(datetime(2026, 6, 1, tzinfo=UTC), [42, 3, 0, 0])]
     assert (use.charts[0].passed, use.charts[0].refused) == ("M290 48V5h8V48z", "M290 5V2h8V5z")
+
+
+def test_the_timeline_tells_the_first_and_the_last_day_of_each_key(license, owner_client, owner):
+    html = owner_client.get(reverse("subscriptions:detail", args=[license.subscription_id]))
+    bars = [lane.key for lane in card(license, owner).timeline.lanes]
+    assert [days_of(bar) for bar in bars] == ["6 May 2026 – 6 Jun 2026"] * 2
+    assert html.content.decode().count("6 May 2026 – 6 Jun 2026</tspan>") == 2

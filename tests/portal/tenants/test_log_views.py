@@ -15,6 +15,7 @@ from portal.activity.entries import record
 from portal.activity.models import LogEntry
 from portal.core.actors import SYSTEM
 from portal.core.dates import OUT_OF_RANGE
+from portal.tenants.forms import MAX_SUBSCRIPTIONS
 from portal.web.paging import Position
 from tests.support.answers import HTMX, shape
 from tests.support.database import as_owner, copies, later, plan_of
@@ -73,7 +74,7 @@ def test_filters(rows, viewer_client, owner, subscription):
     ("name", "value", "sentence"),
     [
         ("person", "x", "Enter a valid UUID."),
-        ("subscription", "shop", "Enter the whole identifier of a subscription."),
+        ("subscription", "nowhere", "No subscription has this name or identifier."),
         ("since", "tomorrow", "Enter a valid date."),
     ],
 )
@@ -84,6 +85,23 @@ def test_what_is_not_understood_finds_nothing_and_says_so(
     assert seqs(answer) == []
     assert answer.context["form"].errors == {name: [sentence]}
     assert viewer_client.get(EXPORT, {name: value}).status_code == 422
+
+
+def test_the_filter_takes_a_part_of_a_name_too(rows, viewer_client, subscription, fabrikam):
+    make_subscription(tenant=fabrikam, name=subscription.name)
+    part = subscription.name[1:-1].upper()
+    assert seqs(viewer_client.get(LOGS, {"subscription": part})) == [3, 2]
+    assert seqs(viewer_client.get(LOGS, {"subscription": str(subscription.pk)[:13]})) == [3, 2]
+
+
+def test_a_part_of_too_many_names_asks_for_more_of_it(rows, viewer_client, contoso):
+    for number in range(MAX_SUBSCRIPTIONS + 1):
+        make_subscription(tenant=contoso, name=f"Lab {number}")
+    answer = viewer_client.get(LOGS, {"subscription": "lab"})
+    assert answer.context["form"].errors == {
+        "subscription": ["More than 20 subscriptions match. Enter more of the name."]
+    }
+    assert seqs(answer) == []
 
 
 def test_the_log_of_a_strangers_subscription_does_not_exist(rows, viewer_client, fabrikam):
@@ -258,7 +276,7 @@ def test_no_page_of_100000_rows_reads_what_lies_before_it(contoso, fabrikam, vie
         ({"until": "9999-12-31"}, OUT_OF_RANGE),
         ({"since": "0001-01-01"}, OUT_OF_RANGE),
         ({"until": "31.12.2027"}, "Enter a valid date."),
-        ({"subscription": "x"}, "Enter the whole identifier of a subscription."),
+        ({"subscription": "nowhere"}, "No subscription has this name or identifier."),
     ],
 )
 def test_a_filter_that_is_not_understood_is_refused(query, sentence, viewer_client):
