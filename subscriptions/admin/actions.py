@@ -77,6 +77,7 @@ ACTIONS = (
         "Active subscriptions are suspended: every check of their license keys is refused, and "
         f"terminals do not start, until they resume. {TOLD}",
         suspend_resume_end.suspend_subscription,
+        is_dangerous=True,
         is_possible=_is(State.ACTIVE),
     ),
     _action(

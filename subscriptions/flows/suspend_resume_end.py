@@ -14,7 +14,7 @@ from subscriptions.models import State, Subscription
 WORDS = {State.SUSPENDED: "suspended", State.ACTIVE: "resumed", State.ENDED: "ended"}
 
 CONSEQUENCES = {
-    State.SUSPENDED: "Terminals do not start, because every check of its license keys is refused. "
+    State.SUSPENDED: "Every check of its license keys is refused: terminals do not start on them. "
     "The same keys pass again once the subscription is resumed.",
     State.ACTIVE: "Its license keys pass checks again, and terminals start on them.",
     State.ENDED: "Terminals do not start on its license keys any more, and nothing brings it back. "
