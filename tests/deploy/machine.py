@@ -33,6 +33,7 @@ PROGRAMS = {
     "caddy": "caddy",
     "redis-server": "redis-server",
     "pgbouncer": "pgbouncer",
+    "promtool": "prometheus",
     "openssl": "openssl",
     "curl": "curl",
     "systemd-analyze": "systemd",
@@ -55,6 +56,7 @@ CLIENT = (
     's.sendall(" ".join(sys.argv[2:]).encode()); s.shutdown(socket.SHUT_WR); '
     "said = s.makefile().read(); sys.exit(said or None)"
 )
+CONFINED = Path(__file__).with_name("confined.py")
 READY_WITHIN = 30
 
 
@@ -187,8 +189,9 @@ class Machine:
     def environment(self) -> dict[str, str]:
         """Return the environment without the portal's own variables."""
         kept = {name: value for name, value in os.environ.items() if name not in env.asked}
+        folders = [f"{self.root}/bin", f"{self.root}/usr/local/sbin", str(self.programs)]
         return kept | {
-            "PATH": f"{self.root}/bin:{self.root}/usr/local/sbin:{os.environ['PATH']}",
+            "PATH": ":".join([*folders, os.environ["PATH"]]),
             "CURL_HOME": str(self.root),
         }
 
@@ -212,16 +215,20 @@ class Machine:
             command = [_found("caddy"), "run", "--adapter", "caddyfile", "--config", config]
             return self.add(name, command)
         base, at, instance = name.partition("@")
-        text = (self.root / "etc/systemd/system" / f"{base}{at}.service").read_text("utf-8")
+        file = self.root / "etc/systemd/system" / f"{base}{at}.service"
+        text = file.read_text("utf-8")
         said = dict(re.findall(r"^(\w+)=(.*)$", text.replace("%i", instance), re.M))
-        environment = {"PATH": "/usr/bin:/bin"}
+        variable, _, value = said["Environment"].partition("=")
+        environment = {"PATH": "/usr/bin:/bin", variable: value}
+        state = self.root / "var/lib" / said["StateDirectory"]
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
         for line in Path(said["EnvironmentFile"]).read_text("utf-8").splitlines():
             if line and not line.startswith("#"):
                 variable, _, value = line.partition("=")
                 [environment[variable]] = shlex.split(value)
         return self.add(
             name,
-            said["ExecStart"].split(),
+            [sys.executable, str(CONFINED), str(file), *said["ExecStart"].split()],
             folder=Path(said["WorkingDirectory"]),
             environment=environment,
             stop_seconds=int(said["TimeoutStopSec"]),
@@ -231,7 +238,7 @@ class Machine:
     def systemctl(self, verb: str, *names: str) -> None:
         """Do what systemctl would."""
         for name in names:
-            if name.startswith("--"):
+            if name.startswith("--") or name.endswith(".timer"):
                 continue
             if verb == "enable":
                 self.unit(name).start()
@@ -285,6 +292,7 @@ class Machine:
         folder = self.root / "postgres"
         server = postgres.Server(folder)
         self.programs, user = server.programs, server.user
+        server.psql(f"DROP ROLE {postgres.ROLE}")  # the page makes it
         server.halt()
         hba = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
         (folder / "pg_hba.conf").write_text(hba)

@@ -1,4 +1,4 @@
-"""The files of deploy/ before the programs that read them: systemd, compose, image builders."""
+"""The files of deploy/ before the programs that read them, or their linters."""
 
 import re
 import subprocess
@@ -19,8 +19,10 @@ def checks(machine: Machine) -> list[Callable[[], None]]:
 
     def units_are_right_and_hardened() -> None:
         folder = machine.root / "etc/systemd/system"
-        units = [folder / "portal@.service", folder / "portal-worker.service"]
-        run("systemd-analyze", "verify", "--man=no", *units)
+        units = sorted(folder.glob("portal*.service"))
+        assert len(units) == 3
+        timer = folder / "portal-backup.timer"
+        run("systemd-analyze", "verify", "--man=no", *units, timer)
         for unit in units:
             run("systemd-analyze", "security", "--offline=yes", f"--threshold={MAX_EXPOSURE}", unit)
 
@@ -33,6 +35,9 @@ def checks(machine: Machine) -> list[Callable[[], None]]:
 
     def containerfile_passes_its_linter() -> None:
         run(tool("hadolint"), DEPLOY / "Containerfile")
+
+    def alert_rules_are_right() -> None:
+        run("promtool", "check", "rules", DEPLOY / "alerts.yml")
 
     def commands_of_the_containerfile_run() -> None:
         """Those of RUN that need no container: what is copied is all that they need."""
@@ -55,6 +60,7 @@ def checks(machine: Machine) -> list[Callable[[], None]]:
         units_are_right_and_hardened,
         compose_file_fits_its_schema,
         containerfile_passes_its_linter,
+        alert_rules_are_right,
         commands_of_the_containerfile_run,
     ]
 
