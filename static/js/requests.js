@@ -51,3 +51,9 @@ function explain(event, silent) {
 document.addEventListener("htmx:responseError", (event) => explain(event, false));
 document.addEventListener("htmx:sendError", (event) => explain(event, true));
 document.addEventListener("htmx:timeout", (event) => explain(event, true));
+
+// A download is no request of htmx, and changes what the page says of it.
+document.addEventListener("click", (event) => {
+  const changed = event.target.closest("a[data-changes]")?.dataset.changes;
+  if (changed) setTimeout(() => htmx.trigger(document.body, `${changed}-changed`), 2000);
+});

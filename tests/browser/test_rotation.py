@@ -60,7 +60,6 @@ def test_a_rotation_is_led_from_one_reset_to_the_other(open_page, owner, contoso
     with page.expect_download():
         click(page.locator("#download-primary"))
 
-    page.reload()
     expect(step(page)).to_have_text("Install")
     terminal_starts(live_portal, current(subscription))
     page.reload()
