@@ -3,7 +3,21 @@
 from functools import cached_property
 from typing import Any, override
 
+import brotli
+from whitenoise.compress import Compressor
 from whitenoise.storage import CompressedManifestStaticFilesStorage
+
+BROTLI_QUALITY = 7
+"""The best (11) takes ten times as long for all files, and saves 3 % of what a page loads."""
+
+
+class QuickCompressor(Compressor):
+    """Compresses as well as is worth the time of a first start."""
+
+    @staticmethod
+    @override
+    def compress_brotli(data: bytes) -> bytes:
+        return brotli.compress(data, quality=BROTLI_QUALITY)
 
 
 class StaticFilesStorage(CompressedManifestStaticFilesStorage):
@@ -15,6 +29,10 @@ class StaticFilesStorage(CompressedManifestStaticFilesStorage):
     """
 
     support_js_module_import_aggregation = True
+
+    @override
+    def create_compressor(self, **kwargs: Any) -> Compressor:
+        return QuickCompressor(**kwargs)  # type: ignore[no-untyped-call]
 
     @cached_property
     def _addresses(self) -> dict[str, str]:
