@@ -105,6 +105,24 @@ def read(path: Path) -> Anchors:
         return _parsed(file)
 
 
+def read_given(path: Path | None) -> Anchors | None:
+    """Return the anchors of a file that a command was given, or None without one.
+
+    Raises Refused, naming the file, when it cannot be read, is not whole, or holds no anchor.
+    """
+    if path is None:
+        return None
+    try:
+        found = read(path)
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}.") from error
+    except Refused as refusal:
+        raise Refused(f"{path} is not whole: {refusal.sentence}") from refusal
+    if not found.count:
+        raise Refused(f"{path} holds no anchor; the worker writes one each hour.")
+    return found
+
+
 def compare(anchors: Anchors) -> Iterator[Fault]:
     """Yield the first difference of each tenant's chain from what was anchored.
 

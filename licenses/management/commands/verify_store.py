@@ -46,7 +46,7 @@ class Command(BaseCommand):
         """Print findings and what was looked at. Raises CommandError (status 1)."""
         begin, looked_at, found = monotonic(), Counter[str](), 0
         with as_command_errors():
-            anchored = _read(options["anchors"])
+            anchored = anchors.read_given(options["anchors"])
             with _store(options["backup"]):
                 for sentence in self._sentences(looked_at, anchored):
                     self.stderr.write(sentence)
@@ -100,17 +100,3 @@ def _store(backup: Path | None) -> Iterator[None]:
     with sqlite.opened(backup / sqlite.FILE):
         said.refuse_difference()
         yield
-
-
-def _read(path: Path | None) -> Anchors | None:
-    if path is None:
-        return None
-    try:
-        found = anchors.read(path)
-    except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror}.") from error
-    except Refused as refusal:
-        raise Refused(f"{path} is not whole: {refusal.sentence}") from refusal
-    if not found.count:
-        raise Refused(f"{path} holds no anchor; the worker writes one each hour.")
-    return found

@@ -35,7 +35,10 @@ class Command(BaseCommand):
     @override
     def handle(self, *args: Any, **options: Any) -> None:
         """Print what is wrong, or how much was verified. Raises CommandError (status 1)."""
-        anchored = _read(options["anchors"])
+        try:
+            anchored = anchors.read_given(options["anchors"])
+        except Refused as refusal:
+            raise CommandError(refusal.sentence) from refusal
         tenants = tenants_with_log()
         faults = [fault for tenant_id in tenants if (fault := verify(tenant_id))]
         known = {fault.tenant_id for fault in faults}
@@ -55,20 +58,6 @@ class Command(BaseCommand):
                 f"It agrees with {anchored.count} anchors, the last of {anchored.last_at}: "
                 f"{anchored.last_signature}"
             )
-
-
-def _read(path: Path | None) -> anchors.Anchors | None:
-    if path is None:
-        return None
-    try:
-        found = anchors.read(path)
-    except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
-    except Refused as refusal:
-        raise CommandError(f"{path} is not whole: {refusal.sentence}") from refusal
-    if not found.count:
-        raise CommandError(f"{path} holds no anchor; the worker writes one each hour.")
-    return found
 
 
 def _name(tenant_id: Any) -> str:
