@@ -156,7 +156,7 @@ def test_the_served_portal_is_for_this_machine_and_lets_everybody_in(served):
     assert sign_in(served, "owner@contoso.example", "wrong") == "/accounts/login/"
 
 
-@pytest.mark.parametrize("command", ["demo", "serve"])
+@pytest.mark.parametrize("command", ["demo", pytest.param("serve", marks=pytest.mark.sweep)])
 def test_a_port_that_is_taken_is_told_in_a_sentence(command, make_demonstration):
     demonstration = make_demonstration("data")
     with socket.socket() as other:

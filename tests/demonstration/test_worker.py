@@ -93,7 +93,9 @@ def test_mail_is_printed_by_a_worker_that_comes_back_when_it_dies(prepared, runn
 @pytest.mark.parametrize(
     "how",
     [
-        pytest.param(lambda pid: os.kill(pid, signal.SIGTERM), id="SIGTERM"),
+        pytest.param(
+            lambda pid: os.kill(pid, signal.SIGTERM), id="SIGTERM", marks=pytest.mark.sweep
+        ),
         pytest.param(lambda pid: os.killpg(pid, signal.SIGINT), id="Ctrl-C in a terminal"),
     ],
 )
