@@ -1,6 +1,7 @@
 """What no file of the repository may hold, and what the README must."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from portal.settings import env
@@ -77,3 +78,13 @@ def test_readme_lists_every_setting():
         if in_table:
             listed |= set(re.findall(r"`([A-Z][A-Z0-9_]+)`", first))
     assert listed == env.asked
+
+
+def test_no_page_says_the_same_twice():
+    """As after a merge that kept both sides."""
+    found = []
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        text = re.sub(r"^ *```.*?^ *```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+        counts = Counter(line.strip() for line in text.splitlines() if len(line) > 60)
+        found += [f"{path.relative_to(ROOT)}: {line}" for line, n in counts.items() if n > 1]
+    assert found == []
