@@ -20,7 +20,7 @@ from portal.programs.errors import ProgramError, refusal
 
 logger = logging.getLogger("portal.programs")
 
-PREFIXES = ("/public/", "/.well-known/")
+PREFIXES = ("/public/", "/.well-known/", "/api/")
 
 CONTENT_POLICY = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 """Content-Security-Policy of answers to programs: a browser makes nothing of them."""
