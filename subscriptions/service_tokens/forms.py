@@ -6,7 +6,7 @@ from typing import Any, override
 
 from django import forms
 
-from portal.core.names import NameFormField
+from portal.core.names import NameFormField, validate_no_token
 from portal.core.refusal import Refused
 from portal.tenants.models import Tenant
 from subscriptions.models import Subscription
@@ -147,5 +147,9 @@ class RevokeForm(forms.Form):
     """Why a token is revoked."""
 
     reason = forms.CharField(
-        label="Reason", required=False, max_length=500, help_text="The log and the mail give it."
+        label="Reason",
+        required=False,
+        max_length=500,
+        validators=[validate_no_token],
+        help_text="The log and the mail give it.",
     )
