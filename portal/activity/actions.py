@@ -15,6 +15,7 @@ class Action(TextChoices):
     KEY_DOWNLOADED = "license_key.downloaded", "License key downloaded"
     KEY_CHECKED = "license_key.checked", "License key checked"
     KEY_RESET = "license_key.reset", "License key reset"
+    KEY_RENEWED = "license_key.renewed", "License key renewed"
     KEY_REVOKED = "license_key.revoked", "License key revoked"
     OVERLAP_ENDED = "license_key.overlap_ended", "Overlap ended"
     SIGNING_KEY_CREATED = "signing_key.created", "Signing key created"
