@@ -13,6 +13,7 @@ class Action(TextChoices):
     KEYS_GENERATED = "license_keys.generated", "License keys generated"
     KEYS_DELETED = "license_keys.deleted", "License keys deleted"
     KEY_DOWNLOADED = "license_key.downloaded", "License key downloaded"
+    BUNDLE_DOWNLOADED = "license_keys.bundle_downloaded", "Offline bundle downloaded"
     KEY_CHECKED = "license_key.checked", "License key checked"
     KEY_RESET = "license_key.reset", "License key reset"
     KEY_RENEWED = "license_key.renewed", "License key renewed"
