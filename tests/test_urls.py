@@ -86,6 +86,7 @@ TABLE = {
     "subscriptions:annotate": (MANAGE, ACT),
     "licenses:generate": (REFUSED, REFUSED),  # this subscription has its keys
     "licenses:download": (READ, NO_SUCH_METHOD),
+    "licenses:bundle": (READ, NO_SUCH_METHOD),
     "licenses:check": (READ, "302 404 422 422 422 403"),
     "licenses:check_presented": (READ, "302 404 422 422 422 403"),
     "licenses:claims": (READ, NO_SUCH_METHOD),
@@ -141,6 +142,7 @@ SUPPORT = {
     "subscriptions:annotate": (403, 403),
     "licenses:generate": (403, 403),
     "licenses:download": (403, 403),
+    "licenses:bundle": (403, 403),
     "licenses:check": (200, 403),
     "licenses:check_presented": (200, 403),
     "licenses:claims": (200, 403),

@@ -35,6 +35,7 @@ app_name = "licenses"
 urlpatterns = [
     path("generate/", views.generate, name="generate"),
     path("download/<slot:slot>/", views.download, name="download"),
+    path("download/bundle/", views.download_offline_bundle, name="bundle"),
     path("check/", views.check, name="check"),
     path("check/presented/", views.check_presented, name="check_presented"),
     path("claims/<slot:slot>/", views.claims, name="claims"),
