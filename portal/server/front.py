@@ -2,7 +2,8 @@
 
 A request reaches a thread when it has arrived whole, and leaves it when its answer is whole in
 memory, so no slow client holds one. Terminals, callers of the API and health checks have threads of
-their own: no page makes them wait for their turn, nor they each other. A database that hangs holds each thread for a bounded time.
+their own: no page makes them wait for their turn, nor they each other. A database that hangs holds
+each thread for a bounded time.
 """
 
 import asyncio
