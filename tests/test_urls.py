@@ -263,9 +263,9 @@ def test_everybody_gets_what_the_table_says(name, person, subscription, request)
         assert [answer["Location"] for answer in answers] == [f"/accounts/login/?next={url}"] * 2
 
 
-@pytest.mark.parametrize("client", ["client", "owner_client", "operator_client", "support_client"])
-def test_the_api_asks_for_a_service_token_and_nothing_else(client, subscription, request):
-    client = request.getfixturevalue(client)
+@pytest.mark.parametrize("who", ["client", "owner_client", "operator_client", "support_client"])
+def test_the_api_asks_for_a_service_token_and_nothing_else(who, subscription, request):
+    client = request.getfixturevalue(who)
     answers = {}
     for name in API:
         url = address(f"api:{name}", subscription)
