@@ -106,13 +106,16 @@ def archive(files: Mapping[str, bytes], *, at: datetime) -> bytes:
     return packed.getvalue()
 
 
-def file_name(subscription_name: str, slot: Slot, *, number: int = 1) -> str:
+def file_name(
+    subscription_name: str, what: str, *, number: int = 1, extension: str = "json"
+) -> str:
     """Return a file name that every file system accepts.
 
-    `number` tells files of subscriptions of one name apart. The name has at most
+    `what` is the slot, or what else the file has of the subscription. `number` tells files of
+    subscriptions of one name apart. The name has at most
     MAX_NAME_CHARACTERS, and in UTF-8 at most MAX_NAME_BYTES, which many file systems count.
     """
-    ending = f"-{slot.value}.json" if number == 1 else f"-{number}-{slot.value}.json"
+    ending = f"-{what}.{extension}" if number == 1 else f"-{number}-{what}.{extension}"
     kept = "".join(
         c if c.isalnum() or unicodedata.category(c).startswith("M") else "-"
         for c in unicodedata.normalize("NFC", subscription_name)

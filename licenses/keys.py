@@ -29,7 +29,7 @@ from django.utils import timezone
 from jwt.algorithms import RSAAlgorithm
 
 from licenses.models import SigningKey, SigningKeyState
-from licenses.tokens import ParsedToken, base64url, from_base64url
+from licenses.tokens import ParsedToken, SignedToken, base64url, from_base64url
 from portal.config import database_secrets
 from portal.core.refusal import Refused
 from portal.metrics.instruments import SIGNING
@@ -129,12 +129,13 @@ def sign(signing_key: SigningKey, claims: Mapping[str, Any], *, typ: str = "JWT"
     """Return the claims as a compact JWS (RS256) whose header is exactly alg, typ and kid.
 
     Raises Refused when the signing key is disabled, or when its certificate is not valid from
-    `iat` to `exp`: terminals that verify offline stop when it ends (contract.md section 7).
+    `iat` to `exp`, if there is one: terminals that verify offline stop when it ends (contract.md
+    section 7).
     """
     if signing_key.state == SigningKeyState.DISABLED:
         raise Refused("This signing key is disabled and signs nothing.")
     begins = datetime.fromtimestamp(claims["iat"], UTC)
-    ends = datetime.fromtimestamp(claims["exp"], UTC)
+    ends = datetime.fromtimestamp(claims.get("exp", claims["iat"]), UTC)
     if begins < signing_key.valid_from or ends > signing_key.valid_until:
         raise Refused(
             "The certificate of the signing key ends before this license would. An operator must "
@@ -158,7 +159,7 @@ def verify(signing_key: SigningKey, parsed: ParsedToken) -> bool:
     return verify_with(public_key(bytes(signing_key.certificate)), parsed)
 
 
-def verify_with(key: RSAPublicKey, parsed: ParsedToken) -> bool:
+def verify_with(key: RSAPublicKey, parsed: SignedToken) -> bool:
     """Return whether the private half of this public key signed the token."""
     return _RS256.verify(parsed.signing_input, key, parsed.signature)
 

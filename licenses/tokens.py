@@ -54,7 +54,7 @@ class Malformed(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ParsedToken:
+class SignedToken:
     """A well-formed token; nothing in it is trusted until its signature has verified."""
 
     header: dict[str, Any]
@@ -62,6 +62,12 @@ class ParsedToken:
     signing_input: bytes
     signature: bytes
     kid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedToken(SignedToken):
+    """A well-formed license key."""
+
     jti: UUID | None
     sha256: str
     iat: int
@@ -75,26 +81,36 @@ def parse(token: str) -> ParsedToken:
     Raises Malformed for all that contract.md section 5 refuses (RFC 7515 7.1, RFC 8725 3.1, 3.11).
     `jti` is None unless it is a UUID in lower case: no other one has a record.
     """
-    if len(token) > MAX_CHARACTERS:
-        raise Malformed("It is longer than 16 KiB.")
-    segments = _SEGMENTS.fullmatch(token)
-    if segments is None:
-        raise Malformed("It is not three parts of base64url characters with two dots between.")
-    header, kid = _header(segments[1])
-    claims = _object(segments[2], "payload")
-    signature = _decoded(segments[3], "signature")
-    iat, nbf, exp = (_time(claims, name) for name in _TIMES)
+    parts = parse_signed(token, typ="JWT", max_characters=MAX_CHARACTERS)
+    iat, nbf, exp = (time_claim(parts.claims, name) for name in _TIMES)
     return ParsedToken(
-        header=header,
-        claims=claims,
-        signing_input=f"{segments[1]}.{segments[2]}".encode("ascii"),
-        signature=signature,
-        kid=kid,
-        jti=_identifier(claims.get("jti")),
+        header=parts.header,
+        claims=parts.claims,
+        signing_input=parts.signing_input,
+        signature=parts.signature,
+        kid=parts.kid,
+        jti=_identifier(parts.claims.get("jti")),
         sha256=sha256_of(token),
         iat=iat,
         nbf=nbf,
         exp=exp,
+    )
+
+
+def parse_signed(token: str, *, typ: str, max_characters: int) -> SignedToken:
+    """Return the parts of a compact JWS of this type, whatever it claims; raises Malformed."""
+    if len(token) > max_characters:
+        raise Malformed(f"It is longer than {max_characters // 1024} KiB.")
+    segments = _SEGMENTS.fullmatch(token)
+    if segments is None:
+        raise Malformed("It is not three parts of base64url characters with two dots between.")
+    header, kid = _header(segments[1], typ)
+    return SignedToken(
+        header=header,
+        claims=_object(segments[2], "payload"),
+        signing_input=f"{segments[1]}.{segments[2]}".encode("ascii"),
+        signature=_decoded(segments[3], "signature"),
+        kid=kid,
     )
 
 
@@ -240,27 +256,28 @@ def _is_deeper(value: object, levels: int) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _header(segment: str) -> tuple[dict[str, Any], str]:
+def _header(segment: str, typ: str) -> tuple[dict[str, Any], str]:
     """Return a header and its `kid`; cached: all tokens of one signing key have the same."""
     header = _object(segment, "header")
-    return header, _checked_header(header)
+    return header, _checked_header(header, typ)
 
 
-def _checked_header(header: Mapping[str, Any]) -> str:
+def _checked_header(header: Mapping[str, Any], typ: str) -> str:
     """Return the `kid` of a header that is exactly ours (RFC 8725 3.1, 3.11)."""
     if not header.keys() <= _HEADER_MEMBERS:
         raise Malformed("Its header has other members than alg, typ and kid.")
     if header.get("alg") != "RS256":
         raise Malformed("Its algorithm is not RS256.")
-    if header.get("typ") != "JWT":
-        raise Malformed("Its type is not JWT.")
+    if header.get("typ") != typ:
+        raise Malformed(f"Its type is not {typ}.")
     kid = header.get("kid")
     if not isinstance(kid, str) or _KID.fullmatch(kid) is None:
         raise Malformed("Its kid is not a string of 43 base64url characters.")
     return kid
 
 
-def _time(claims: Mapping[str, Any], name: str) -> int:
+def time_claim(claims: Mapping[str, Any], name: str) -> int:
+    """Return a claim in seconds since 1970; raises Malformed unless it is a whole number."""
     value = claims.get(name)
     # The type is compared exactly: true is an int to Python, and 1.0 equals 1.
     if type(value) is not int or not 0 <= value <= MAX_TIME:

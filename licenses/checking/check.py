@@ -20,7 +20,9 @@ from django.utils import timezone
 from licenses import keys, tokens
 from licenses.checking.lookup import Fetch, Records, StoredKey, fetch_on_thread, look_up
 from licenses.checking.results import Result, Step
+from licenses.checking.status_tokens import OpenedList
 from licenses.models import KeyState
+from licenses.status_list import Entry
 from licenses.tokens import CLOCK_SKEW_SECONDS, PROVIDER_URN, ParsedToken
 from subscriptions.models import State, effective_state
 
@@ -52,6 +54,16 @@ AUDIENCES = (
 WITHOUT_DATABASE = frozenset({Step.RECORD, Step.SLOT, Step.KEY, Step.SUBSCRIPTION})
 """The steps that `check_offline` leaves out."""
 
+WITH_LIST = frozenset({Step.RECORD, Step.SLOT})
+"""Those that it leaves out when a status list speaks for the key and its subscription."""
+
+BY_ENTRY: dict[Entry, tuple[Result, ...]] = {
+    Entry.VALID: (),
+    Entry.INVALID: (Result.REVOKED, Result.DELETED, Result.REPLACED, Result.SUBSCRIPTION_ENDED),
+    Entry.SUSPENDED: (Result.SUBSCRIPTION_SUSPENDED, Result.SUBSCRIPTION_ENDED),
+}
+"""What an entry of a status list may mean (contract.md section 8); the first stands for all."""
+
 _ECHOED = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 type Expected = Mapping[str, str | None]
@@ -74,7 +86,8 @@ class Verdict:
     `left_out` are the steps that need a database, if the check had none. `parsed` is None for a
     malformed key. `key` is the record of exactly this token; it is None until the signature has
     verified, and for another tenant's key. `certificate` (DER) belongs to the signing key that
-    verified the signature; it is None if none did.
+    verified the signature; it is None if none did. `may_be` are the results among which a status
+    list does not tell; `result` is the first of them.
     """
 
     result: Result
@@ -86,6 +99,14 @@ class Verdict:
     key: StoredKey | None = None
     certificate: bytes | None = None
     left_out: frozenset[Step] = frozenset()
+    may_be: tuple[Result, ...] = ()
+
+    @property
+    def advice(self) -> str:
+        """A sentence that says what to do about the result."""
+        if self.may_be:
+            return "Open its subscription, or check the key online, to learn which."
+        return self.result.advice
 
     @property
     def passes(self) -> bool:
@@ -189,12 +210,13 @@ def check_offline(
     *,
     published_keys: Mapping[str, RSAPublicKey],
     expected: Expected,
+    lists: Mapping[str, OpenedList] | None = None,
     now: datetime | None = None,
 ) -> Verdict:
-    """Return the verdict without a database, from published keys alone (`kid` to key).
+    """Return the verdict without a database, from published keys (`kid` to key) and lists (by URI).
 
-    The steps from record to subscription are left out (contract.md section 4): a key that was
-    deleted, revoked or replaced still passes here.
+    The steps from record to subscription are left out (contract.md section 4): without its status
+    list, a key that was deleted, revoked or replaced still passes here.
     """
     now = now or timezone.now()
     compared = expected.keys()
@@ -203,21 +225,47 @@ def check_offline(
     except tokens.Malformed as malformed:
         return _malformed(malformed, compared, now)
     public_key = published_keys.get(parsed.kid)
+    entry: Entry | None = None
+    may_be: tuple[Result, ...] = ()
     if public_key is None:
         failure: Result | None = Result.SIGNING_KEY_UNKNOWN
     elif not keys.verify_with(public_key, parsed):
         failure = Result.SIGNATURE_INVALID
     else:
-        failure = judge_request(parsed.claims, expected) or judge_time(parsed, now)
+        failure = judge_request(parsed.claims, expected)
+        if failure is None:
+            entry = _entry(parsed.claims, lists or {})
+            may_be = BY_ENTRY[entry] if entry is not None else ()
+        failure = failure or next(iter(may_be), None) or judge_time(parsed, now)
     result = failure or Result.VALID
     return Verdict(
         result=result,
-        description=_describe(result, expected, None),
+        description=_told_by_list(may_be) or _describe(result, expected, None),
         checked_at=now,
         compared=compared,
         parsed=parsed,
-        left_out=WITHOUT_DATABASE,
+        left_out=WITHOUT_DATABASE if entry is None else WITH_LIST,
+        may_be=may_be,
     )
+
+
+def _entry(claims: Mapping[str, Any], lists: Mapping[str, OpenedList]) -> Entry | None:
+    """Return what the key's own list says of it; None without that list."""
+    try:
+        place = claims["status"]["status_list"]
+        return lists[place["uri"]].entry(place["idx"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _told_by_list(may_be: tuple[Result, ...]) -> str:
+    if not may_be:
+        return ""
+    if Result.REVOKED in may_be:
+        what = "The key was deleted, revoked or replaced, or its subscription was ended"
+    else:
+        what = "The subscription is suspended, or its end date has passed"
+    return f"{what}. The status list refuses the key and does not say which."
 
 
 def expected_from_terminal(body: Mapping[str, Any]) -> dict[str, str | None]:

@@ -1,14 +1,19 @@
-"""Download: the license file of the key in a slot, or those of several subscriptions."""
+"""Download: the license file of a slot, those of several subscriptions, or an offline bundle."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import count
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from licenses import keys
+from licenses.bundle import writing
 from licenses.files import LicenseFile, file_name, license_file
+from licenses.flows import signing
 from licenses.models import License, LicenseKey, Slot
 from portal.activity.actions import Action
 from portal.activity.entries import record
@@ -70,6 +75,86 @@ def download_key(
             now=now,
         )
     return license_file(key, subscription_name=subscription.name)
+
+
+def download_bundle(
+    *, license: License, actor: Actor, is_taken: bool = True, now: datetime | None = None
+) -> LicenseFile:
+    """Return the offline bundle of a subscription and record the download.
+
+    It has the license files of both slots, but for a key that is revoked or expired. Raises
+    Refused when none is left, or when the subscription is not active.
+    """
+    now = now or timezone.now()
+    read = partial(_current_keys, license)
+    return signing.until_current(
+        lambda seen: _sign_and_record(
+            seen, license=license, actor=actor, is_taken=is_taken, now=now
+        ),
+        seen=read(),
+        read=read,
+    )
+
+
+def _current_keys(license: License) -> list[LicenseKey]:
+    rows = LicenseKey.objects.current().filter(license=license).order_by("slot")
+    return list(
+        rows.select_related(
+            "license__tenant", "license__subscription", "signing_key", "status_list"
+        )
+    )
+
+
+def _sign_and_record(
+    seen: list[LicenseKey], *, license: License, actor: Actor, is_taken: bool, now: datetime
+) -> LicenseFile:
+    """Sign outside the transaction, from the keys as they were seen."""
+    if not seen:
+        raise Refused("These license keys were deleted. There is nothing to download.")
+    subscription = seen[0].license.subscription
+    files, left_out = {}, []
+    for key in seen:
+        try:
+            refuse_unless_downloadable(key, subscription.state_at(now), now)
+        except Refused as refusal:
+            left_out.append(refusal.sentence)
+        else:
+            files[key] = license_file(key, subscription_name=subscription.name).content
+    if not files:
+        raise Refused(left_out[0])
+    bundle = writing.write(
+        subscription=subscription,
+        license_keys=files,
+        left_out=left_out,
+        signing_key=keys.active(),
+        public_url=settings.PUBLIC_URL,
+        now=now,
+    )
+    with transaction.atomic():
+        locked = lock(Subscription, subscription.pk)
+        if _as_bundled(_current_keys(license)) != _as_bundled(seen):
+            raise signing.Outdated
+        if is_taken:
+            LicenseKey.objects.filter(pk__in=[key.pk for key in files]).update(
+                last_downloaded_at=now
+            )
+            record(
+                actor=actor,
+                action=Action.BUNDLE_DOWNLOADED,
+                tenant_id=license.tenant_id,
+                subscription=locked,
+                details={"jti": [str(key.jti) for key in files]},
+                now=now,
+            )
+    return LicenseFile(name=file_name(subscription.name, "bundle", extension="zip"), content=bundle)
+
+
+def _as_bundled(current: list[LicenseKey]) -> list[object]:
+    """Return what decides whether keys may be handed out, to detect a change under the lock."""
+    return [
+        (key.pk, key.revoked_at, key.license.subscription.state, key.license.subscription.ends_at)
+        for key in current
+    ]
 
 
 @dataclass

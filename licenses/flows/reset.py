@@ -1,5 +1,10 @@
-"""Reset one slot: a new key for it, while terminals use the other."""
+"""Reset one slot: a new key for it, while terminals use the other.
 
+`replace_key` is what Reset and Renew share.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -36,6 +41,22 @@ LENGTH = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Replacement:
+    """A way to replace the key of a slot: how the log and sentences name it."""
+
+    action: Action
+    verb: str
+    participle: str
+
+
+RESET = Replacement(action=Action.KEY_RESET, verb="reset", participle="reset")
+
+
+class Replaced(Refused):
+    """Somebody else replaced the slot's key meanwhile."""
+
+
 def overlaps(key: LicenseKey, now: datetime) -> tuple[Overlap, ...]:
     """Return the overlaps to choose from; only NOW for a revoked or expired key."""
     no_longer_passes = key.revoked_at is not None or key.expires_at <= now
@@ -65,6 +86,41 @@ def reset_key(
     subscription is not active or has another plan than the license, when the overlap is not
     available, or when no key can be signed.
     """
+    now = now or timezone.now()
+
+    def refuse_overlap(old: LicenseKey) -> None:
+        if overlap not in overlaps(old, now):
+            raise Refused(
+                "The old key is revoked or expired: it cannot be kept working.", field="overlap"
+            )
+
+    return replace_key(
+        license=license,
+        slot=slot,
+        actor=actor,
+        overlap=overlap,
+        expected_jti=expected_jti,
+        way=RESET,
+        refuse=refuse_overlap,
+        now=now,
+    )
+
+
+def replace_key(
+    *,
+    license: License,
+    slot: Slot,
+    actor: Actor,
+    overlap: Overlap,
+    expected_jti: UUID,
+    way: Replacement,
+    refuse: Callable[[LicenseKey], None],
+    now: datetime,
+) -> LicenseKey:
+    """Sign a new key for the slot and return it; `refuse` judges the old one under the lock.
+
+    Raises Replaced when the slot has another key than the expected one, Refused like `reset_key`.
+    """
     return signing.until_current(
         partial(
             _sign_and_store,
@@ -73,7 +129,9 @@ def reset_key(
             actor=actor,
             overlap=overlap,
             expected_jti=expected_jti,
-            now=now or timezone.now(),
+            way=way,
+            refuse=refuse,
+            now=now,
         ),
         seen=license.subscription,
         read=partial(Subscription.objects.get, pk=license.subscription_id),
@@ -88,34 +146,34 @@ def _sign_and_store(
     actor: Actor,
     overlap: Overlap,
     expected_jti: UUID,
+    way: Replacement,
+    refuse: Callable[[LicenseKey], None],
     now: datetime,
 ) -> LicenseKey:
     # Signed from what the caller has read: it is frozen, and the rest is read under the lock.
-    refuse_unless_resettable(license, subscription, now)
+    refuse_unless_replaceable(license, subscription, way, now)
     [new] = signing.signed_keys(
         license=license, subscription=subscription, slots=[slot], actor=actor, now=now
     )
     with outbox.prepare() as mails:
         notices.notify_of_keys(
             license,
-            what=f"{slot.label} key of {subscription.name} was reset",
+            what=f"{slot.label} key of {subscription.name} was {way.participle}",
             actor=actor,
             consequence=_consequence(license, slot, overlap, now),
         )
     with signing.storing([new]):
         locked = lock(Subscription, subscription.pk)
-        old, older = _resettable(license.pk, locked, slot, expected_jti, now)
+        old, older = replaceable(license.pk, locked, slot, way, now)
+        _refuse_unless_expected(old, expected_jti)
         if locked.ends_at != subscription.ends_at:
             raise signing.Outdated
-        if overlap not in overlaps(old, now):
-            raise Refused(
-                "The old key is revoked or expired: it cannot be kept working.", field="overlap"
-            )
+        refuse(old)
         _supersede(old, older, overlap, now)
         signing.store([new])
         record(
             actor=actor,
-            action=Action.KEY_RESET,
+            action=way.action,
             tenant_id=locked.tenant_id,
             subscription=locked,
             slot=slot,
@@ -141,16 +199,23 @@ def _consequence(license: License, slot: Slot, overlap: Overlap, now: datetime) 
 
 def refuse_unless_resettable(license: License, subscription: Subscription, now: datetime) -> None:
     """Raise Refused, with the reason, when no slot of the license can be reset now."""
+    refuse_unless_replaceable(license, subscription, RESET, now)
+
+
+def refuse_unless_replaceable(
+    license: License, subscription: Subscription, way: Replacement, now: datetime
+) -> None:
+    """Raise Refused, with the reason, when no key of the license can be replaced now."""
     if license.deleted_at is not None:
         raise Refused(
             f"{license.deleted_by_name} deleted these license keys on "
-            f"{moment(license.deleted_at)}. There is nothing to reset."
+            f"{moment(license.deleted_at)}. There is nothing to {way.verb}."
         )
     state = subscription.state_at(now)
     if state != State.ACTIVE:
         raise Refused(
-            f"This subscription is {state.label.lower()}. License keys are reset on active "
-            "subscriptions only."
+            f"This subscription is {state.label.lower()}. License keys are {way.participle} on "
+            "active subscriptions only."
         )
     if license.plan_id != subscription.plan_id:
         raise Refused(
@@ -159,27 +224,31 @@ def refuse_unless_resettable(license: License, subscription: Subscription, now: 
         )
 
 
-def _resettable(
-    license_id: UUID, subscription: Subscription, slot: Slot, expected_jti: UUID, now: datetime
+def replaceable(
+    license_id: UUID, subscription: Subscription, slot: Slot, way: Replacement, now: datetime
 ) -> tuple[LicenseKey, LicenseKey | None]:
-    """Return the slot's current key when it may be reset and is the one that was expected.
+    """Return the slot's current key, with its license, and its superseded one if there is one.
 
-    It comes with its license, and with the slot's superseded key if there is one.
+    Raises Refused when the current key cannot be replaced now.
     """
     rows = LicenseKey.objects.filter(license=license_id, slot=slot, state__in=ANSWERED)
     keys = {key.state: key for key in rows.select_related("license")}
     current = keys.get(KeyState.CURRENT)
     license = current.license if current else License.objects.get(pk=license_id)
     license.subscription = subscription
-    refuse_unless_resettable(license, subscription, now)
+    refuse_unless_replaceable(license, subscription, way, now)
     assert current is not None
-    if current.jti != expected_jti:
-        raise Refused(
-            f"{current.created_by_name} reset the {slot.label.lower()} key on "
-            f"{moment(current.issued_at)}, after you opened this page. Nothing was changed; look "
-            "at the new key before you reset it again."
-        )
     return current, keys.get(KeyState.SUPERSEDED)
+
+
+def _refuse_unless_expected(current: LicenseKey, expected_jti: UUID) -> None:
+    if current.jti != expected_jti:
+        slot = current.get_slot_display().lower()
+        raise Replaced(
+            f"{current.created_by_name} reset the {slot} key on {moment(current.issued_at)}, after "
+            "you opened this page. Nothing was changed; look at the new key before you reset it "
+            "again."
+        )
 
 
 def _supersede(old: LicenseKey, older: LicenseKey | None, overlap: Overlap, now: datetime) -> None:

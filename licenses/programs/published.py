@@ -3,9 +3,7 @@
 import hashlib
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -13,6 +11,8 @@ from django.utils import timezone
 from django.utils.cache import get_conditional_response
 
 from licenses import keys, status_list
+from licenses.checking import status_tokens
+from licenses.checking.status_tokens import LIFETIME_SECONDS
 from licenses.models import StatusList
 from licenses.tokens import status_list_uri
 from portal.core.refusal import Refused
@@ -25,9 +25,6 @@ FRESH_SECONDS = 15
 
 MAX_AGE_SECONDS = 30
 """Seconds for which others may cache a list: with FRESH_SECONDS, less than a minute in all."""
-
-LIFETIME_SECONDS = 86_400
-"""Seconds for which a signed list is valid."""
 
 SIGNED_EVERY_SECONDS = LIFETIME_SECONDS // 2
 """A list is signed as of the last full period: all processes give out the same bytes.
@@ -155,20 +152,10 @@ def _build(number: int, known: _Signed | None) -> _Signed:
             issued_at,
         ):
             return replace(known, looked_at=looked_at)
-        token = keys.sign(signing_key, _claims(number, lst, issued_at), typ="statuslist+jwt")
+        token = status_tokens.sign(signing_key, number, lst, issued_at=issued_at)
     except Refused as refused:
         raise ProgramError("server_error", 503, refused.sentence) from refused
     return _Signed(token, lst, signing_key.kid, issued_at, looked_at)
-
-
-def _claims(number: int, lst: str, issued_at: int) -> Mapping[str, Any]:
-    return {
-        "sub": status_list_uri(number),
-        "iat": issued_at,
-        "exp": issued_at + LIFETIME_SECONDS,
-        "ttl": status_list.TTL_SECONDS,
-        "status_list": {"bits": status_list.BITS, "lst": lst},
-    }
 
 
 def _must_read(request: HttpRequest) -> None:

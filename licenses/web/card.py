@@ -76,6 +76,11 @@ class Card:
     crashes_terminals: bool
     """The holder's name has a brace, from before braces were refused: terminals of 2022 crash."""
 
+    @property
+    def can_bundle(self) -> bool:
+        """Whether there is a key that an offline bundle may hold."""
+        return any(view.can_download for view in self.slots)
+
 
 def license_card(
     subscription: Subscription,

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.db.models import F
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -17,10 +16,10 @@ from django_htmx.http import retarget
 from licenses import tokens
 from licenses.checking.check import Verdict, expected_from_file
 from licenses.checking.use import Use, read_use
-from licenses.files import read_presented
+from licenses.files import LicenseFile, read_presented
 from licenses.flows.check import check_presented_key, check_stored_key
 from licenses.flows.delete import delete_keys, refuse_unless_deletable
-from licenses.flows.download import download_key
+from licenses.flows.download import download_bundle, download_key
 from licenses.flows.end_overlap import end_key_overlap
 from licenses.flows.generate import generate_keys, refuse_unless_generatable
 from licenses.flows.reset import refuse_unless_resettable, reset_key
@@ -109,7 +108,26 @@ def download(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpR
     except Refused as refusal:
         messages.error(request, refusal.sentence)
         return elsewhere(request, subscription.get_absolute_url())
-    response = HttpResponse(file.content, content_type="application/json")
+    return _attached(file, "application/json")
+
+
+@require_safe
+@tenant_role(Role.VIEWER)
+@hidden_from_support
+def download_offline_bundle(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
+    """Send what a machine without a network verifies the license keys with."""
+    subscription = _subscription(request, subscription_id)
+    license, is_taken = _license(subscription), request.method == "GET"
+    try:
+        file = download_bundle(license=license, actor=request.actor, is_taken=is_taken)
+    except Refused as refusal:
+        messages.error(request, refusal.sentence)
+        return elsewhere(request, subscription.get_absolute_url())
+    return _attached(file, "application/zip")
+
+
+def _attached(file: LicenseFile, content_type: str) -> HttpResponse:
+    response = HttpResponse(file.content, content_type=content_type)
     response["Content-Disposition"] = file.disposition
     response["Cache-Control"] = "no-store"
     return response
@@ -283,8 +301,7 @@ def _license(subscription: Subscription) -> License:
 
     Raises Http404 when there never was one.
     """
-    licenses = License.objects.filter(subscription=subscription)
-    license = licenses.order_by(F("deleted_at").desc(nulls_first=True)).first()
+    license = License.objects.newest_of(subscription)
     if license is None:
         raise Http404
     license.subscription, license.tenant = subscription, subscription.tenant

@@ -1,17 +1,21 @@
-"""Check a license file or a bare license key on the command line."""
+"""Check a license file, a bare license key or an offline bundle on the command line."""
 
 import json
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, override
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from licenses import keys
+from licenses.bundle import reading
 from licenses.checking.check import Verdict, check, check_offline, expected_from_file
 from licenses.checking.results import Result
 from licenses.files import MAX_UPLOAD_BYTES, read_presented, text_of
+from portal.core.dates import moment
 from portal.core.refusal import Refused
 
 
@@ -28,7 +32,19 @@ class Command(BaseCommand):
 
     @override
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", help="a license file or a file with a bare key; - reads both")
+        parser.add_argument(
+            "file",
+            nargs="?",
+            help="a license file or a file with a bare key; - reads both; with --bundle it may be "
+            "left out",
+        )
+        parser.add_argument(
+            "--bundle",
+            type=Path,
+            metavar="ZIP",
+            help="judge by what this offline bundle knows, without a network or a database: the "
+            "given file, or else the license files in it; needs --jwks",
+        )
         parser.add_argument(
             "--jwks",
             type=Path,
@@ -41,6 +57,10 @@ class Command(BaseCommand):
     @override
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the verdict and exit with its status; raises CommandError for unreadable files."""
+        if options["bundle"] is not None:
+            return self._by_bundle(**options)
+        if options["file"] is None:
+            raise CommandError("Give a license file, a file with a bare key, or -.", returncode=2)
         try:
             token, members = read_presented(_text_of(options["file"]))
         except Refused as refused:
@@ -53,19 +73,82 @@ class Command(BaseCommand):
             published = _published(options["jwks"])
             verdict = check_offline(token, published_keys=published, expected=expected)
         self.stdout.write(_as_json(verdict) if options["json"] else _for_people(verdict))
-        if verdict.result.exit_status:
-            sys.exit(verdict.result.exit_status)
+        _exit(verdict)
+        return None
+
+    def _by_bundle(self, **options: Any) -> None:
+        if options["jwks"] is None:
+            raise CommandError(
+                "--bundle needs --jwks: the JWK Set that you fetched from the portal apart from "
+                "the bundle. The keys inside it prove nothing: anyone can make a bundle.",
+                returncode=2,
+            )
+        now = timezone.now()
+        try:
+            content = _content_of(options["bundle"], reading.MAX_BYTES)
+            bundle = reading.read(content, trusted=_published(options["jwks"]), now=now)
+            if options["file"] is None:
+                verdicts = bundle.verdicts(now=now)
+            else:
+                name = options["file"]
+                verdicts = {name: bundle.judge(_text_of(name), now=now)}
+        except Refused as refused:
+            raise CommandError(refused.sentence) from refused
+        if options["json"]:
+            told = {"bundle": _news(bundle, now), "files": {}}
+            told["files"] = {name: _answer(verdict) for name, verdict in verdicts.items()}
+            self.stdout.write(json.dumps(told, indent=2))
+        else:
+            files = [f"{name}: {_for_people(verdict)}" for name, verdict in verdicts.items()]
+            self.stdout.write("\n\n".join([_news_for_people(bundle, now), *files]))
+        for verdict in verdicts.values():
+            _exit(verdict)
+
+
+def _exit(verdict: Verdict) -> None:
+    if verdict.result.exit_status:
+        sys.exit(verdict.result.exit_status)
+
+
+def _news(bundle: reading.Bundle, now: datetime) -> dict[str, Any]:
+    return {
+        "subscription": bundle.subscription,
+        "made_at": bundle.made_at.isoformat(),
+        "age_seconds": max(0, int((now - bundle.made_at).total_seconds())),
+    }
+
+
+def _news_for_people(bundle: reading.Bundle, now: datetime) -> str:
+    return (
+        f"Offline bundle of subscription {bundle.subscription}, signed by a trusted key.\n"
+        f"Its news is {_age(now - bundle.made_at)} old, of {moment(bundle.made_at)}: what has "
+        "happened since then is not in it."
+    )
+
+
+def _age(passed: timedelta) -> str:
+    """Return a duration in words, such as "3 days" or "1 hour"."""
+    minutes = max(0, int(passed.total_seconds() // 60))
+    for unit, length in (("day", 1440), ("hour", 60)):
+        if minutes >= length:
+            number = minutes // length
+            return f"{number} {unit}{'' if number == 1 else 's'}"
+    return f"{minutes} minute{'' if minutes == 1 else 's'}"
+
+
+def _content_of(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(limit + 1)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _text_of(name: str) -> str:
-    try:
-        if name == "-":
-            content = sys.stdin.buffer.read(MAX_UPLOAD_BYTES + 1)
-        else:
-            with Path(name).open("rb") as file:
-                content = file.read(MAX_UPLOAD_BYTES + 1)
-    except OSError as error:
-        raise CommandError(f"{name} cannot be read: {error.strerror}.") from error
+    if name == "-":
+        content = sys.stdin.buffer.read(MAX_UPLOAD_BYTES + 1)
+    else:
+        content = _content_of(Path(name), MAX_UPLOAD_BYTES)
     if len(content) > MAX_UPLOAD_BYTES:
         raise CommandError(f"{name} has more than {MAX_UPLOAD_BYTES // 1024} KiB: no license file.")
     try:
@@ -84,27 +167,32 @@ def _published(path: Path) -> dict[str, RSAPublicKey]:
 
 
 def _as_json(verdict: Verdict) -> str:
+    return json.dumps(_answer(verdict), indent=2)
+
+
+def _answer(verdict: Verdict) -> dict[str, Any]:
     claims = verdict.parsed.claims if verdict.parsed else {}
-    answer = {
+    return {
         "result": verdict.result,
         "passes": verdict.passes,
+        "may_be": list(verdict.may_be),
         "description": verdict.description,
-        "advice": verdict.result.advice,
+        "advice": verdict.advice,
         "checked_at": verdict.checked_at.isoformat(),
         "accepted_until": verdict.accepted_until and verdict.accepted_until.isoformat(),
         "jti": claims.get("jti"),
         "steps": dict(verdict.steps()),
     }
-    return json.dumps(answer, indent=2)
 
 
 def _for_people(verdict: Verdict) -> str:
     steps = [f"  {title:<13} {outcome}" for title, outcome in verdict.steps()]
+    results = verdict.may_be or (verdict.result,)
     return "\n".join(
         [
-            f"{verdict.result.label} ({verdict.result})",
+            " or ".join(f"{result.label} ({result})" for result in results),
             verdict.description,
             *steps,
-            verdict.result.advice,
+            verdict.advice,
         ]
     )

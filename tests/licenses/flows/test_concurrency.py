@@ -7,15 +7,18 @@ of the database instead of sentences for people.
 import re
 import threading
 from collections import Counter
+from datetime import timedelta
 from functools import partial
 from importlib import import_module
 
 import pytest
 from django.db import DatabaseError, connection, connections
+from django.utils import timezone
 
 from licenses.flows.delete import delete_keys
 from licenses.flows.end_overlap import end_key_overlap
 from licenses.flows.generate import generate_keys
+from licenses.flows.renew import renew
 from licenses.flows.reset import Overlap, reset_key
 from licenses.flows.revoke import revoke_key
 from licenses.models import KeyState, License, LicenseKey, Slot, Usage
@@ -82,6 +85,12 @@ def resetting(license):
         overlap=Overlap.DAY,
         expected_jti=own.keys.current().get(slot=Slot.PRIMARY).jti,
     )
+
+
+def renewing(license, times=1):
+    own = License.objects.select_related("subscription").get(pk=license.pk)
+    act = partial(renew, license=own, slot=Slot.PRIMARY, actor=SYSTEM)
+    return lambda: [act() for _ in range(times)]
 
 
 def deleting(license):
@@ -174,6 +183,37 @@ def test_without_the_lock_those_who_reset_get_errors_of_the_database(license, no
     outcomes = at_once(resetting, license)
     assert any(isinstance(outcome, DatabaseError) for outcome in outcomes), kinds(outcomes)
     assert license.keys.current().count() == 2, "the constraint still holds"
+
+
+@pytest.fixture
+def due(license):
+    """A license whose primary key is near its end."""
+    issued = timezone.now() - timedelta(days=30)
+    times = {"issued_at": issued, "expires_at": issued + timedelta(days=31)}
+    license.keys.filter(slot=Slot.PRIMARY).update(**times)
+    return license
+
+
+@pytest.mark.parametrize("callers", [12, pytest.param(100, marks=pytest.mark.sweep)])
+def test_many_who_renew_at_once_make_one_new_key_and_all_get_it(due, callers):
+    times = 1
+    if connection.vendor == "postgresql" and callers > 20:
+        callers, times = 20, callers // 20  # of one process, no more are in the database at once
+    outcomes = race_all([renewing(due, times) for _ in range(callers)])
+    answers = [answer for got in outcomes for answer in got]
+    [new] = due.keys.current().filter(slot=Slot.PRIMARY)
+    assert Counter((answer.key, answer.renewed) for answer in answers) == {
+        (new, True): 1,
+        (new, False): callers * times - 1,
+    }
+    assert due.keys.filter(slot=Slot.PRIMARY).count() == 2
+    assert rows_of("license_key.renewed") == 1
+
+
+def test_without_the_lock_those_who_renew_get_errors_of_the_database(due, no_lock):
+    outcomes = at_once(renewing, due)
+    assert any(isinstance(outcome, DatabaseError) for outcome in outcomes), kinds(outcomes)
+    assert due.keys.current().count() == 2, "the constraint still holds"
 
 
 def test_a_reset_and_a_delete_at_once_leave_no_living_key_behind(license):

@@ -1,0 +1,387 @@
+"""Offline bundles: what is in one, what it proves, and what no bundle may be."""
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+from licenses import keys, tokens
+from licenses.bundle import manifest, reading
+from licenses.bundle.reading import MAX_BYTES, MAX_MEMBER_BYTES, MAX_MEMBERS, Bundle
+from licenses.checking.results import Result
+from licenses.files import license_file
+from licenses.flows.download import download_bundle
+from licenses.flows.reset import Overlap
+from licenses.flows.revoke import revoke_key
+from licenses.models import License, LicenseKey, SigningKey, Slot
+from portal.activity.models import LogEntry
+from portal.core.refusal import Refused
+from portal.tenants.models import Tenant
+from subscriptions.models import State, Subscription
+from tests.support.factories import make_subscription
+from tests.support.license_flows import ADA, DAY, NOW, after_reset, generated, meanwhile
+
+pytestmark = pytest.mark.django_db
+
+ROOT = Path(__file__).parents[3]
+MEMBERS = [
+    "README.txt",
+    "license-primary.json",
+    "license-secondary.json",
+    "jwks.json",
+    "status-1.jwt",
+    "SHA256SUMS",
+    "manifest.jwt",
+]
+
+
+@pytest.fixture
+def license(contoso: Tenant, signing_key: SigningKey) -> License:
+    return generated(make_subscription(tenant=contoso, name="Zoë's tools"))
+
+
+def bundled(license: License, now: datetime = NOW) -> bytes:
+    own = License.objects.select_related("subscription").get(pk=license.pk)
+    return download_bundle(license=own, actor=ADA, now=now).content
+
+
+def unzipped(content: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {info.filename: archive.read(info) for info in archive.infolist()}
+
+
+def zipped(members: list[tuple[str, bytes]]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
+
+
+def trusted() -> Any:
+    return keys.public_keys_from_jwks(keys.jwks())
+
+
+def read(content: bytes, now: datetime = NOW) -> Bundle:
+    return reading.read(content, trusted=trusted(), now=now)
+
+
+def results(bundle: Bundle, now: datetime = NOW) -> dict[str, str]:
+    return {name: verdict.result.value for name, verdict in bundle.verdicts(now=now).items()}
+
+
+def test_it_holds_all_that_verifies_its_keys_signed_as_a_whole(license: License) -> None:
+    content = bundled(license)
+    files = unzipped(content)
+    assert list(files) == MEMBERS
+    token = files.pop("manifest.jwt").decode()
+    assert jwt.get_unverified_header(token) == {
+        "alg": "RS256", "typ": "license-bundle+jwt", "kid": keys.active().kid,
+    }  # fmt: skip
+    [jwk] = jwt.PyJWKSet.from_json(files["jwks.json"].decode()).keys
+    assert jwt.decode(token, jwk, algorithms=["RS256"], options={"verify_iat": False}) == {
+        "iss": "http://localhost:8000",
+        "sub": str(license.subscription_id),
+        "iat": int(NOW.timestamp()),
+        "files": {name: hashlib.sha256(file).hexdigest() for name, file in files.items()},
+    }
+    for slot in Slot:
+        key = license.keys.select_related("license__tenant", "signing_key").get(slot=slot)
+        file = license_file(key, subscription_name="Zoë's tools").content
+        assert files[f"license-{slot}.json"] == file
+    assert bundled(license) == content, "the same moment gives the same bytes"
+
+
+def test_its_checksums_are_those_that_sha256sum_checks(license: License, tmp_path: Path) -> None:
+    for name, file in unzipped(bundled(license)).items():
+        (tmp_path / name).write_bytes(file)
+    done = subprocess.run(
+        ["sha256sum", "--check", "--strict", "SHA256SUMS"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert done.stdout.splitlines() == [f"{name}: OK" for name in MEMBERS[:-2]]
+
+
+def test_the_command_reads_it_without_a_database(license: License, tmp_path: Path) -> None:
+    bundle, jwks = tmp_path / "b.zip", tmp_path / "jwks.json"
+    bundle.write_bytes(bundled(license))
+    jwks.write_text(json.dumps(keys.jwks()))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "manage.py", "check_license", "--bundle", str(bundle), *arguments],
+            cwd=ROOT,
+            env=os.environ | {"DATABASE_URL": f"sqlite:///{tmp_path}/nowhere/portal.sqlite3"},
+            capture_output=True,
+            timeout=60,
+            text=True,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    status, out, err = run("--jwks", str(jwks))
+    assert (status, err) == (0, "")
+    assert out.startswith(
+        f"Offline bundle of subscription {license.subscription_id}, signed by a trusted key.\n"
+        "Its news is 0 minutes old"
+    )
+    assert "license-secondary.json: Valid (valid)" in out
+    status, out, err = run()
+    assert (status, out) == (2, "")
+    assert "anyone can make a bundle" in err
+
+
+def test_it_says_how_old_its_news_is(license: License) -> None:
+    from licenses.management.commands.check_license import _news_for_people
+
+    bundle = read(bundled(license), NOW + 3 * DAY)
+    assert (
+        _news_for_people(bundle, NOW + 3 * DAY + timedelta(hours=5))
+        .splitlines()[1]
+        .startswith("Its news is 3 days old, of ")
+    )
+
+
+def test_a_download_is_recorded(license: License) -> None:
+    bundled(license)
+    entry = LogEntry.objects.get(action="license_keys.bundle_downloaded")
+    jtis = [str(license.keys.get(slot=slot).jti) for slot in Slot]
+    assert (entry.actor_name, entry.details) == ("Ada Lovelace", {"jti": jtis})
+    assert {*license.keys.values_list("last_downloaded_at", flat=True)} == {NOW}
+
+
+def test_a_revoked_key_is_left_out_and_the_readme_says_why(license: License) -> None:
+    revoke_key(key=license.keys.get(slot=Slot.PRIMARY), actor=ADA, reason="It leaked.", now=NOW)
+    files = unzipped(bundled(license))
+    assert "license-primary.json" not in files
+    assert "The primary key was revoked. Reset it and download the new one." in (
+        files["README.txt"].decode()
+    )
+
+
+def test_none_is_made_of_a_suspended_subscription(license: License) -> None:
+    Subscription.objects.update(state=State.SUSPENDED)
+    with pytest.raises(Refused, match="This subscription is suspended"):
+        bundled(license)
+    assert not LogEntry.objects.filter(action="license_keys.bundle_downloaded").exists()
+
+
+def test_a_key_that_is_revoked_while_it_is_signed_is_not_handed_out(license: License) -> None:
+    key = license.keys.get(slot=Slot.PRIMARY)
+    with meanwhile(lambda: revoke_key(key=key, actor=ADA, reason="It leaked.", now=NOW)):
+        content = bundled(license)
+    assert "license-primary.json" not in unzipped(content)
+
+
+class TestNews:
+    """What a bundle tells of keys, its own and those that are installed."""
+
+    def test_its_own_files_are_valid_until_they_expire(self, license: License) -> None:
+        bundle = read(bundled(license))
+        both = ["license-primary.json", "license-secondary.json"]
+        assert results(bundle) == dict.fromkeys(both, "valid")
+        assert results(bundle, NOW + 32 * DAY) == dict.fromkeys(both, "expired")
+        [verdict, _] = bundle.verdicts(now=NOW).values()
+        assert [title for title, outcome in verdict.steps() if outcome == "skipped"] == [
+            "Record",
+            "Slot",
+        ]
+
+    @pytest.mark.parametrize("stopped", ["replaced", "revoked", "suspended"])
+    def test_an_installed_key_is_refused_if_the_list_refuses_it(
+        self, license: License, stopped: str
+    ) -> None:
+        old = license.keys.get(slot=Slot.PRIMARY)
+        bundle_of = license
+        if stopped == "replaced":
+            after_reset(license, overlap=Overlap.NOW, now=NOW + DAY)
+        elif stopped == "revoked":
+            revoke_key(key=old, actor=ADA, reason="It leaked.", now=NOW + DAY)
+        else:  # the bundle is of another subscription, whose keys are on the same list
+            Subscription.objects.update(state=State.SUSPENDED)
+            bundle_of = generated(make_subscription(tenant=license.tenant))
+        assert old.token
+        verdict = read(bundled(bundle_of, NOW + DAY), NOW + DAY).judge(old.token, now=NOW + DAY)
+        if stopped == "suspended":
+            assert (verdict.result, verdict.may_be) == (
+                Result.SUBSCRIPTION_SUSPENDED,
+                (Result.SUBSCRIPTION_SUSPENDED, Result.SUBSCRIPTION_ENDED),
+            )
+        else:
+            assert (verdict.result, verdict.description) == (
+                Result.REVOKED,
+                (
+                    "The key was deleted, revoked or replaced, or its subscription was ended. The "
+                    "status list refuses the key and does not say which."
+                ),
+            )
+
+    def test_a_key_of_a_signing_key_disabled_meanwhile_is_refused(self, license: License) -> None:
+        old, before = license.keys.get(slot=Slot.PRIMARY), trusted()
+        first = keys.active()
+        keys.activate(keys.create(now=NOW))
+        before |= trusted()
+        after_reset(license, overlap=Overlap.NOW, now=NOW + DAY)
+        keys.disable(first)
+        bundle = reading.read(bundled(license, NOW + DAY), trusted=before, now=NOW + DAY)
+        assert bundle.judge(old.token or "", now=NOW + DAY).result == Result.SIGNING_KEY_UNKNOWN
+
+
+type Attack = Callable[[dict[str, bytes]], bytes]
+
+
+def without(name: str) -> Attack:
+    return lambda files: zipped([pair for pair in files.items() if pair[0] != name])
+
+
+def changed(name: str, content: bytes) -> Attack:
+    return lambda files: zipped([*({**files, name: content}).items()])
+
+
+def added(*members: tuple[str, bytes]) -> Attack:
+    return lambda files: zipped([*files.items(), *members])
+
+
+def doubled(files: dict[str, bytes]) -> bytes:
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        return zipped([*files.items(), ("jwks.json", b"{}")])
+
+
+def patched(old: bytes, new: bytes) -> Attack:
+    """Return what changes each such field of the headers of the members."""
+    return lambda files: zipped([*files.items()]).replace(old, new)
+
+
+def lying(files: dict[str, bytes]) -> bytes:
+    """A member that says it is small and unpacks to 40 MiB."""
+    bomb = zlib_bomb()
+    content = bytearray(zipped([*files.items(), ("status-2.jwt", bomb)]))
+    size = len(bomb).to_bytes(4, "little")
+    return bytes(content).replace(size, (10).to_bytes(4, "little"))
+
+
+def zlib_bomb() -> bytes:
+    return bytes(40 << 20)
+
+
+def signed_by_another(files: dict[str, bytes]) -> bytes:
+    """All as it should be, with a key of somebody else's in the key set too."""
+    own = keys.create()
+    keys.activate(own)
+    rest = {name: file for name, file in files.items() if name != "manifest.jwt"}
+    rest["jwks.json"] = json.dumps(keys.jwks()).encode()
+    token = manifest.sign(
+        rest,
+        subscription_id=Subscription.objects.get().pk,
+        signing_key=SigningKey.objects.get(pk=own.pk),
+        now=NOW,
+    )
+    return zipped([*rest.items(), ("manifest.jwt", token.encode())])
+
+
+def a_license_key_as_manifest(files: dict[str, bytes]) -> bytes:
+    token = LicenseKey.objects.get(slot=Slot.PRIMARY).token
+    assert token
+    return zipped([*({**files, "manifest.jwt": token.encode()}).items()])
+
+
+NOT_EXACTLY = "The bundle does not hold exactly the files that were signed. Download it again."
+NO_NAME = "This zip has a member whose name no offline bundle has."
+DAMAGED = "This is no zip file, or it is damaged. Download the bundle again."
+ATTACKS: dict[str, tuple[Attack, str]] = {
+    "no zip": (lambda files: b"PK", DAMAGED),
+    "cut": (lambda files: zipped([*files.items()])[:-30], DAMAGED),
+    "large": (lambda files: bytes(MAX_BYTES + 1), "This file has more than 1 MiB"),
+    "many": (
+        added(*[(f"status-{n}.jwt", b"") for n in range(2, 3 + MAX_MEMBERS)]),
+        "This zip has more than 16 members",
+    ),
+    "no manifest": (without("manifest.jwt"), "This is no offline bundle: it has no manifest.jwt."),
+    "a file less": (without("SHA256SUMS"), NOT_EXACTLY),
+    "a file more": (added(("status-2.jwt", b"")), NOT_EXACTLY),
+    "another file": (changed("license-primary.json", b"{}"), NOT_EXACTLY),
+    "a path": (added(("../jwks.json", b"{}")), NO_NAME),
+    "an absolute path": (added(("/jwks.json", b"{}")), NO_NAME),
+    "a folder": (added(("jwks.json/", b"")), NO_NAME),
+    "a backslash": (added(("..\\jwks.json", b"{}")), NO_NAME),
+    "a name with NUL": (patched(b"README.txt", b"jwks.json\0"), NO_NAME),
+    "doubled": (doubled, "This zip has two members named jwks.json"),
+    "a bomb": (
+        added(("status-2.jwt", zlib_bomb())),
+        "status-2.jwt has more than 256 KiB unpacked: no offline bundle.",
+    ),
+    "a bomb that lies": (lying, DAMAGED),
+    "encrypted": (
+        patched(b"\x14\x00\x00\x00\x08\x00", b"\x14\x00\x01\x00\x08\x00"),
+        "README.txt is encrypted",
+    ),
+    "packed otherwise": (
+        patched(b"\x14\x00\x00\x00\x08\x00", b"\x14\x00\x00\x00\x0e\x00"),
+        "README.txt is encrypted, or packed in a way that no bundle uses.",
+    ),
+    "no manifest at all": (
+        changed("manifest.jwt", b"\xff"),
+        "The bundle's manifest.jwt is no manifest. Download the bundle again.",
+    ),
+    "a license key as manifest": (
+        a_license_key_as_manifest,
+        "The bundle's manifest.jwt is no manifest. Download the bundle again.",
+    ),
+    "another signer": (
+        signed_by_another,
+        "The bundle is signed by a key that the trusted JWK Set does not have.",
+    ),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_what_is_no_bundle_is_refused_in_a_sentence(license: License, attack: str) -> None:
+    files, anchor = unzipped(bundled(license)), trusted()
+    change, sentence = ATTACKS[attack]
+    content = change(files)
+    with pytest.raises(Refused) as caught:
+        reading.read(content, trusted=anchor, now=NOW)
+    assert caught.value.sentence.startswith(sentence)
+
+
+def test_a_changed_signature_is_refused(license: License) -> None:
+    files = unzipped(bundled(license))
+    head, _, signature = files["manifest.jwt"].decode().rpartition(".")
+    flipped = bytearray(tokens.from_base64url(signature))
+    flipped[5] ^= 1
+    files["manifest.jwt"] = f"{head}.{tokens.base64url(bytes(flipped))}".encode()
+    with pytest.raises(Refused, match="The signature of the bundle is not valid"):
+        read(zipped([*files.items()]))
+
+
+def test_a_bundle_of_the_future_is_refused(license: License) -> None:
+    with pytest.raises(Refused, match="made later than the clock of this machine says"):
+        read(bundled(license, NOW + timedelta(seconds=302)))
+    read(bundled(license, NOW + timedelta(seconds=299)))
+
+
+def test_members_send_for_it(license: License, viewer: Any, client_for: Any) -> None:
+    client = client_for(viewer)
+    url = f"/subscriptions/{license.subscription_id}/download/bundle/"
+    answer = client.get(url)
+    assert (answer.status_code, answer["Content-Type"], answer["Cache-Control"]) == (
+        200, "application/zip", "no-store",
+    )  # fmt: skip
+    assert 'filename="Zoe-s-tools-bundle.zip"' in answer["Content-Disposition"]
+    assert len(unzipped(answer.content)) == len(MEMBERS)
+    assert url in client.get(license.subscription.get_absolute_url()).content.decode()
+    Subscription.objects.update(state=State.SUSPENDED)
+    assert client.get(url).status_code == 302
+    assert len(answer.content) < MAX_MEMBER_BYTES
