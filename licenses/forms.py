@@ -1,10 +1,12 @@
-"""The form of a license key or license file that somebody presents."""
+"""What people and programs hand in: a license key or license file, and a slot in an address."""
 
 from typing import Any, override
 
 from django import forms
+from django.urls import register_converter
 
 from licenses.files import MAX_UPLOAD_BYTES, text_of
+from licenses.models import Slot
 
 
 class PresentedKeyForm(forms.Form):
@@ -52,3 +54,20 @@ class PresentedKeyForm(forms.Form):
         elif not self.errors:
             self.add_error("text", "Paste a license key or choose a license file.")
         return cleaned
+
+
+class SlotConverter:
+    """`primary` or `secondary` in an address."""
+
+    regex = "|".join(Slot.values)
+
+    def to_python(self, value: str) -> Slot:
+        """Return the slot of that name."""
+        return Slot(value)
+
+    def to_url(self, value: str) -> str:
+        """Return the slot's name."""
+        return Slot(value).value
+
+
+register_converter(SlotConverter, "slot")

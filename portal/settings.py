@@ -70,6 +70,11 @@ FAILED_CHECKS_PER_MINUTE = env.integer(
 CHECK_COUNT_SECONDS = env.integer("CHECK_COUNT_SECONDS", default=2, minimum=0, maximum=60)
 CHECK_COUNT_DAYS = env.integer("CHECK_COUNT_DAYS", default=400, minimum=2, maximum=36_500)
 
+# Requests of one service token to the API, 0 for no limit
+API_REQUESTS_PER_MINUTE = env.integer(
+    "API_REQUESTS_PER_MINUTE", default=600, minimum=0, maximum=10_000_000
+)
+
 # Threads of a process that run pages for people; programs have two of their own
 REQUEST_THREADS = env.integer("REQUEST_THREADS", default=4, minimum=1, maximum=64)
 
@@ -153,9 +158,9 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 # Data
-# Programs and downloads have two threads each, counts and readiness one each.
+# Terminals, callers of the API and downloads have two threads each, counts and readiness one.
 DATABASE_POOL_SIZE = env.integer(
-    "DATABASE_POOL_SIZE", default=REQUEST_THREADS + 6, minimum=1, maximum=200
+    "DATABASE_POOL_SIZE", default=REQUEST_THREADS + 8, minimum=1, maximum=200
 )
 # Seconds, 0 for none. Statements of pages and programs alone are bounded (portal/asgi.py).
 DATABASE_TIME_OUTS = {

@@ -23,6 +23,7 @@ subscriptions = [*license_pages.subscription_pages, *subscription_pages.urlpatte
 
 urlpatterns = [
     path("public/", include("licenses.programs.urls")),
+    path("api/v1/", include("licenses.api.urls")),
     path("public/seen", probe.seen, name="seen_by_programs"),
     path(".well-known/jwks.json", published.jwks, name="jwks"),
     path(".well-known/security.txt", security_txt, name="security_txt"),

@@ -22,6 +22,7 @@ from portal.core.email_addresses import EmailAddressField
 from portal.core.names import NameField
 from portal.tenants.models import Tenant
 from subscriptions import custom_claims
+from subscriptions.service_tokens.models import ServiceToken  # noqa: F401 (for Django)
 
 
 class Edition(models.TextChoices):

@@ -96,6 +96,15 @@ TABLE = {
     "licenses:delete": (MANAGE, REFUSED),
 }
 
+API = {
+    # name: what everybody gets for a GET and for a POST: a session opens nothing there
+    **dict.fromkeys(("openapi", "docs"), (200, 405)),
+    **dict.fromkeys(("token", "subscriptions", "subscription", "keys", "key"), (401, 405)),
+    **dict.fromkeys(("file", "files", "bundle", "log", "log_lines", "log_anchor"), (401, 405)),
+    **dict.fromkeys(("generate", "check", "check_presented", "reset", "renew"), (405, 401)),
+    "end_overlap": (405, 401),
+}
+
 SUPPORT = {
     # name: what an operator in a support view gets for a GET, and for a POST with nothing in it
     "home": (302, 405),
@@ -159,11 +168,15 @@ def ours(patterns: Iterable[Any]) -> list[Found]:
 
 
 def undeclared(patterns: Iterable[Any]) -> list[str]:
-    """Return our addresses whose view says neither which role it needs nor that it is open."""
+    """Return our addresses whose view says neither whom it needs nor that it is open.
+
+    It needs a member with a role, or a service token for an operation of the API.
+    """
     return [
         route
         for _, route, view in ours(patterns)
         if not isinstance(getattr(view, "role", None), Role)
+        and not hasattr(view, "operation")
         and not hasattr(view, "for_signed_in")
         and getattr(view, "login_required", True)
     ]
@@ -188,7 +201,8 @@ def test_a_view_that_declares_nothing_is_found():
 
 
 def test_every_address_of_ours_is_in_the_table():
-    assert sorted(name for name, _, _ in ours(get_resolver().url_patterns)) == sorted(TABLE)
+    listed = [*TABLE, *(f"api:{name}" for name in API)]
+    assert sorted(name for name, _, _ in ours(get_resolver().url_patterns)) == sorted(listed)
 
 
 def test_addresses_of_others_exist():
@@ -249,6 +263,16 @@ def test_everybody_gets_what_the_table_says(name, person, subscription, request)
     assert [answer.status_code for answer in answers] == expected
     if person == "anonymous" and name.startswith(("subscriptions:", "licenses:")):
         assert [answer["Location"] for answer in answers] == [f"/accounts/login/?next={url}"] * 2
+
+
+@pytest.mark.parametrize("client", ["client", "owner_client", "operator_client", "support_client"])
+def test_the_api_asks_for_a_service_token_and_nothing_else(client, subscription, request):
+    client = request.getfixturevalue(client)
+    answers = {}
+    for name in API:
+        url = address(f"api:{name}", subscription)
+        answers[name] = (client.get(url).status_code, client.post(url).status_code)
+    assert answers == API
 
 
 def test_a_support_view_gets_what_its_table_says(support_client, subscription):

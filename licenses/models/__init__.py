@@ -2,6 +2,7 @@
 
 from licenses.models.check_counts import CheckCount
 from licenses.models.figures import Figures
+from licenses.models.idempotent_requests import IdempotentRequest
 from licenses.models.licenses import (
     ANSWERED,
     KeyState,
@@ -26,6 +27,7 @@ __all__ = [
     "VERIFYING",
     "CheckCount",
     "Figures",
+    "IdempotentRequest",
     "KeyState",
     "License",
     "LicenseKey",

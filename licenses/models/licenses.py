@@ -35,6 +35,14 @@ class LicenseQuerySet(models.QuerySet["License"]):
         """Return the licenses that were not deleted."""
         return self.filter(deleted_at=None)
 
+    def newest_of(self, subscription: Subscription) -> License | None:
+        """Return the license that is not deleted, else the last one, which flows refuse.
+
+        None when there never was one.
+        """
+        rows = self.filter(subscription=subscription)
+        return rows.order_by(F("deleted_at").desc(nulls_first=True)).first()
+
 
 class License(models.Model):
     """What Generate creates: all values that go into its keys, frozen at that time."""

@@ -2,25 +2,9 @@
 
 from django.urls import path, register_converter
 
-from licenses.models import Slot
+import licenses.forms  # noqa: F401 (registers <slot:...>)
 from licenses.web import lists, results, views
 
-
-class SlotConverter:
-    """`primary` or `secondary` in an address."""
-
-    regex = "|".join(Slot.values)
-
-    def to_python(self, value: str) -> Slot:
-        """Return the slot of that name."""
-        return Slot(value)
-
-    def to_url(self, value: str) -> str:
-        """Return the slot's name."""
-        return Slot(value).value
-
-
-register_converter(SlotConverter, "slot")
 register_converter(results.ResultConverter, "result")
 
 result_pages = [path("<result:result>/", results.result_page, name="result")]

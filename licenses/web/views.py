@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.db.models import F
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -302,8 +301,7 @@ def _license(subscription: Subscription) -> License:
 
     Raises Http404 when there never was one.
     """
-    licenses = License.objects.filter(subscription=subscription)
-    license = licenses.order_by(F("deleted_at").desc(nulls_first=True)).first()
+    license = License.objects.newest_of(subscription)
     if license is None:
         raise Http404
     license.subscription, license.tenant = subscription, subscription.tenant

@@ -16,6 +16,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection, transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from portal.accounts.models import User
@@ -76,7 +77,7 @@ def end(request: HttpRequest) -> None:
 
     Its row stays then: it is over at the next request too, and the worker removes it in the end.
     """
-    with _without_waiting(), transaction.atomic():
+    with without_waiting(), transaction.atomic():
         logout(request)
     request.session = type(request.session)()
     request.user = AnonymousUser()
@@ -123,22 +124,26 @@ def note_use(request: HttpRequest, user: User, row: UserSession | None, now: dat
         ],
         "last_seen_at": now,
     }
-    with _without_waiting():
+    with without_waiting():
         if row is None:
             key = str(request.session.session_key)
             new = UserSession(session_key=key, created_at=now, **values)
             UserSession.objects.bulk_create([new], ignore_conflicts=True)
             _remember(new)
         else:
-            rows = UserSession.objects.filter(pk=row.pk)
-            if connection.vendor == "postgresql":  # another request may be noting it
-                rows = rows.filter(pk__in=rows.select_for_update(skip_locked=True).values("pk"))
-            rows.update(**values)
+            not_locked(UserSession.objects.filter(pk=row.pk)).update(**values)
             row.last_seen_at = now
 
 
+def not_locked[R: QuerySet[Any]](rows: R) -> R:
+    """Return the rows that nobody else is changing: on PostgreSQL, another request may be."""
+    if connection.vendor != "postgresql":
+        return rows
+    return rows.filter(pk__in=rows.select_for_update(skip_locked=True).values("pk"))
+
+
 @contextmanager
-def _without_waiting() -> Iterator[None]:
+def without_waiting() -> Iterator[None]:
     """Skip what is inside when SQLite is busy, so that no page waits for it."""
     if connection.vendor != "sqlite":
         with transaction.atomic():

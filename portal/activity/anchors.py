@@ -95,6 +95,17 @@ def append(*, path: Path | None = None, now: datetime | None = None) -> int:
     return before.count + 1
 
 
+def of_tenant(tenant_id: UUID, *, now: datetime) -> dict[str, Any]:
+    """Return an anchor of one chain, as the only line of a file that somebody outside keeps."""
+    rows = LogChain.objects.filter(pk=tenant_id).values_list("count", "head")
+    anchor: dict[str, Any] = {
+        "number": 1,
+        "at": now.isoformat(),
+        "chains": {str(tenant_id): list(place) for place in rows},
+    }
+    return {**anchor, "signature": _signature("", anchor)}
+
+
 def read(path: Path) -> Anchors:
     """Return what the file holds.
 

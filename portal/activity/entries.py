@@ -55,7 +55,7 @@ def record(
         seq=count + 1,
         at=now or timezone.now(),
         actor_kind=actor.kind,
-        actor_id=actor.user_id,
+        actor_id=actor.user_id or actor.token_id,
         actor_name=actor.name[:200],
         actor_email=actor.email,
         action=action,

@@ -12,6 +12,7 @@ class ActorKind(TextChoices):
     MEMBER = "member", "Member"
     OPERATOR = "operator", "Operator"
     SYSTEM = "system", "System"
+    SERVICE_TOKEN = "token", "Service token"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,8 @@ class Actor:
     kind: ActorKind
     name: str
     user_id: UUID | None = None
+    token_id: UUID | None = None
+    """Of a service token: no user acts then."""
     email: str = ""
     address: str = ""
 

@@ -1,8 +1,8 @@
-"""Limits on how often one client address may do something.
+"""Limits on how often one client address, or one service token, may do something.
 
 A limit never depends on what anybody can put into a request: a limit on a key or an account would
 let others lock its owner out. Only the address counts, and of IPv6 its /64, which is what one
-customer gets.
+customer gets; or a token that has been authenticated, which nobody else has.
 """
 
 import ipaddress
@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from django.conf import settings
 from django.core.cache import cache
@@ -25,6 +26,16 @@ MAX_COUNTS = 100_000
 """Counts that a process keeps without a shared cache; where there are more, all begin anew."""
 
 
+class Standing(NamedTuple):
+    """How a client stands with a limit after a request that was counted."""
+
+    left: int
+    """Requests that it has left in this window."""
+    seconds: int
+    """Seconds until the next window begins."""
+    is_exceeded: bool
+
+
 @dataclass(frozen=True)
 class Limit:
     """At most `per_minute` times in a minute for one client; 0 stands for no limit."""
@@ -33,23 +44,26 @@ class Limit:
     per_minute: int
 
     def exceeded(self, request: HttpRequest) -> int:
-        """Count this request; return 0, or in how many seconds the client may come again.
+        """Count this request for its address; return 0, or in how many seconds it may come again.
 
         Counts are shared through CACHE_URL between processes; without it, and while that cache
         is away (portal.server.cache), each process counts for itself.
         """
         if not self.per_minute:
             return 0
+        standing = self.count(client(client_address(request)))
+        return standing.seconds if standing.is_exceeded else 0
+
+    def count(self, who: str) -> Standing:
+        """Count a request of `who`, as `exceeded` does, and return how that one stands."""
         now = time.time()
         window = int(now // WINDOW_SECONDS)
-        who = client(client_address(request))
         if settings.CACHE_URL:
             count = _shared(f"limit:{self.name}:{window}:{who}")
         else:
             count = _own.count(window, (self.name, who))
-        if count <= self.per_minute:
-            return 0
-        return max(1, int((window + 1) * WINDOW_SECONDS - now) + 1)
+        seconds = max(1, int((window + 1) * WINDOW_SECONDS - now) + 1)
+        return Standing(max(0, self.per_minute - count), seconds, count > self.per_minute)
 
 
 @lru_cache(maxsize=1024)

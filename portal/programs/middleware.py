@@ -1,4 +1,4 @@
-"""What programs call: `/public/` and `/.well-known/`, answered in JSON from every layer.
+"""What programs call: `/public/`, `/.well-known/` and `/api/`, answered in JSON from every layer.
 
 A terminal crashes on a body that is not the JSON it knows (contract.md section 3), so nothing of
 these addresses reaches the layers that answer in HTML. Programs need no session, no cookie and no
@@ -16,17 +16,23 @@ from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.urls import ResolverMatch, resolve
 
 from portal.core.outages import RETRY_AFTER_SECONDS, in_words, is_outage
-from portal.programs.errors import ProgramError, refusal
+from portal.programs.errors import API, API_PAGE, ProgramError, refusal
 
 logger = logging.getLogger("portal.programs")
 
-PREFIXES = ("/public/", "/.well-known/")
+PREFIXES = ("/public/", "/.well-known/", API)
 
 CONTENT_POLICY = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 """Content-Security-Policy of answers to programs: a browser makes nothing of them."""
 
 MAX_BODY_BYTES = 65_536
 """Bytes of the body of a program's request."""
+
+
+def is_for_programs(method: str | None, path: str) -> bool:
+    """Return whether a program asks: for all below PREFIXES but the page that people read there."""
+    is_page = path == API_PAGE and method in {"GET", "HEAD"}
+    return path.startswith(PREFIXES) and not is_page
 
 
 class ProgramMiddleware:
@@ -37,7 +43,7 @@ class ProgramMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Return the answer to a program, or what the other layers answer to a person."""
-        if not request.path_info.startswith(PREFIXES):
+        if not is_for_programs(request.method, request.path_info):
             return self.get_response(request)
         try:
             response = _answer(request)
@@ -79,7 +85,7 @@ def as_refusal(request: HttpRequest, error: Exception) -> ProgramError:
         return ProgramError(
             "server_error",
             503,
-            f"The portal cannot check now; ask again in {RETRY_AFTER_SECONDS} seconds.",
+            f"The portal cannot answer now; ask again in {RETRY_AFTER_SECONDS} seconds.",
             headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
         )
     logger.error("No answer to %s %s", request.method, request.path_info, exc_info=error)

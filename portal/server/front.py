@@ -1,8 +1,9 @@
 """The front: an event loop reads and writes the network, threads run Django.
 
 A request reaches a thread when it has arrived whole, and leaves it when its answer is whole in
-memory, so no slow client holds one. Programs and health checks have threads of their own: no page
-makes them wait for their turn. A database that hangs holds each thread for a bounded time.
+memory, so no slow client holds one. Terminals, callers of the API and health checks have threads of
+their own: no page makes them wait for their turn, nor they each other. A database that hangs holds
+each thread for a bounded time.
 """
 
 import asyncio
@@ -25,8 +26,8 @@ from django.urls import Resolver404, resolve
 
 from portal.metrics.instruments import LOOP_LAG, REQUESTS
 from portal.metrics.node import PROCESS
-from portal.programs.errors import ProgramError, refusal
-from portal.programs.middleware import MAX_BODY_BYTES, PREFIXES, as_refusal
+from portal.programs.errors import API, ProgramError, refusal
+from portal.programs.middleware import MAX_BODY_BYTES, as_refusal, is_for_programs
 from portal.server import bodies, health, pool_figures
 from portal.server.access_log import AccessLog
 from portal.server.answers import Answer, FastPath, for_pages, for_programs
@@ -42,7 +43,10 @@ logger = logging.getLogger("portal.front")
 type Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 PROGRAM_THREADS = 2
-"""Threads for programs, beside those for people."""
+"""Threads for terminals, beside those for people."""
+
+API_THREADS = 2
+"""Threads for callers of the API, who get as long for a query as people do."""
 
 HEALTH_THREADS = 4
 """Threads for health checks: as many of them wait together for a database that hangs."""
@@ -99,6 +103,7 @@ class Front:
         self.only_https = settings.SECURE_SSL_REDIRECT
         self.max_bytes = settings.FILE_UPLOAD_MAX_MEMORY_SIZE + settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         self.programs = _threads("programs", PROGRAM_THREADS, PROGRAM_QUERY_SECONDS)
+        self.api = _threads("api", API_THREADS, PEOPLE_QUERY_SECONDS)
         self.people = _threads("people", settings.REQUEST_THREADS, PEOPLE_QUERY_SECONDS)
         self.streams = _threads("streams", STREAM_THREADS, STREAM_QUERY_SECONDS)
         self.health = _threads("health", HEALTH_THREADS, health.WITHIN_SECONDS)
@@ -113,7 +118,7 @@ class Front:
         if self.loop is None:
             self.loop = asyncio.get_running_loop()
         environ = environ_of(scope)
-        is_program = environ["PATH_INFO"].startswith(PREFIXES)
+        is_program = is_for_programs(environ["REQUEST_METHOD"], environ["PATH_INFO"])
         limit = MAX_BODY_BYTES if is_program else self.max_bytes
         length = environ.get("CONTENT_LENGTH")
         body = b""
@@ -170,15 +175,18 @@ class Front:
     async def _by_thread(
         self, environ: dict[str, Any], body: bytes, is_program: bool
     ) -> tuple[Answer, HttpResponseBase | None]:
-        pool = self.programs if is_program else self.people
-        if environ["PATH_INFO"] == health.READY:
-            pool = self.health
+        pool = self._pool(environ["PATH_INFO"], is_program)
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(pool, self._in_thread, environ, body, is_program)
         except Exception:
             logger.exception("No answer to %s", without_secrets(environ["PATH_INFO"]))
             return self._refusal(environ, 500), None
+
+    def _pool(self, path: str, is_program: bool) -> ThreadPoolExecutor:
+        if is_program:
+            return self.api if path.startswith(API) else self.programs
+        return self.health if path == health.READY else self.people
 
     def _in_thread(
         self, environ: dict[str, Any], body: bytes, is_program: bool
@@ -259,7 +267,7 @@ class Front:
             extra = {"request": request, "status_code": status}
             logger.warning("%s: %s", environ["PATH_INFO"], sentence, extra=extra)
             under_way.reset(token)
-        if environ["PATH_INFO"].startswith(PREFIXES):
+        if is_for_programs(environ["REQUEST_METHOD"], environ["PATH_INFO"]):
             error = "server_error" if status == 500 else "invalid_request"
             answer = Answer.of(refusal(request, ProgramError(error, status, sentence)))
             answer.headers.extend(self.headers)

@@ -43,6 +43,8 @@ def key_managers(tenant_id: UUID) -> QuerySet[Member]:
 def by(actor: Actor) -> str:
     """Return who acted, as customers know them."""
     unnamed = {ActorKind.OPERATOR: "the vendor", ActorKind.SYSTEM: "the portal"}
+    if actor.kind == ActorKind.SERVICE_TOKEN:
+        return f"the service token {actor.name}"
     return unnamed.get(actor.kind, actor.name)
 
 

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
 from licenses import reminders
+from licenses.api import idempotency
 from licenses.checking import counts
 from licenses.figures import snapshot
 from portal.accounts import expired_sessions
@@ -96,6 +97,7 @@ def tasks(stopping: threading.Event) -> list[Task]:
     send_mail = partial(outbox.send_due, stopped=stopping.is_set)
     clear_sessions = partial(expired_sessions.clear, stopped=stopping.is_set)
     prune_counts = partial(counts.prune, stopped=stopping.is_set)
+    prune_requests = partial(idempotency.prune, stopped=stopping.is_set)
     return [
         Task(name="Mail", period=PAUSE_SECONDS, do=send_mail),
         Task(name="Figures", period=30, do=snapshot.refresh),
@@ -104,5 +106,6 @@ def tasks(stopping: threading.Event) -> list[Task]:
         Task(name="Log anchors", period=HOUR, do=anchors.append),
         Task(name="Tidying the outbox", period=24 * HOUR, do=outbox.prune),
         Task(name="Tidying the sessions", period=HOUR, do=clear_sessions),
+        Task(name="Tidying repeatable requests", period=HOUR, do=prune_requests),
         Task(name="Tidying the counts of checks", period=24 * HOUR, do=prune_counts),
     ]

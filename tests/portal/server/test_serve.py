@@ -134,5 +134,5 @@ def test_what_the_shell_allows_does_not_matter_where_the_system_allows_enough() 
 
 
 def test_the_files_are_enough_for_all_connections_and_threads() -> None:
-    threads = 64 + 10  # the most that REQUEST_THREADS takes, and those that every process has
+    threads = 64 + 12  # the most that REQUEST_THREADS takes, and those that every process has
     assert BACKPRESSURE + 3 * threads + 256 <= NEEDED_FILES  # SQLite opens three files for each

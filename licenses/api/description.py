@@ -1,0 +1,277 @@
+"""The description of the API, OpenAPI 3.1, made from the operations themselves."""
+
+import re
+from functools import cache
+from typing import Annotated, Any, NotRequired, TypedDict
+
+from django.urls import URLPattern
+
+from licenses.api.inputs import JSON
+from licenses.api.operations import Operation
+from licenses.api.routes import operations
+from licenses.api.schemas import Schema, schema_of
+from licenses.models import Slot
+from portal.core.links import public_link
+from portal.programs.errors import PROBLEM
+
+BASE = "/api/v1"
+_ARGUMENT = re.compile(r"<(\w+):(\w+)>")
+_CONVERTERS: dict[str, Schema] = {
+    "uuid": {"type": "string", "format": "uuid"},
+    "slot": {"type": "string", "enum": Slot.values},
+}
+
+PROBLEMS = {
+    "invalid_request": "A parameter, a header or the body is not what the operation takes.",
+    "invalid_body": "The body has a member that is missing, unknown or wrong: see `errors`.",
+    "token_missing": "The request has no service token.",
+    "invalid_token": "What was sent is no service token of this portal.",
+    "token_expired": "The token has expired.",
+    "token_rotated": "The token was rotated, and its overlap is over: use its successor.",
+    "token_revoked": "The token was revoked.",
+    "network_not_allowed": "The token does not work from the address of the caller.",
+    "insufficient_scope": "The token works, and may not do this.",
+    "not_found": "There is nothing at this address that the token reaches.",
+    "refused": "The portal's rules refuse it, for the reason in `detail`; nothing was changed.",
+    "request_running": "The first request with this Idempotency-Key still runs.",
+    "idempotency_key_reused": "The Idempotency-Key belongs to another request.",
+    "precondition_failed": "Somebody else has changed it since it was read; nothing was changed.",
+    "precondition_required": "A reset needs If-Match with the entity tag that was read.",
+    "unsupported_media_type": "The body has to be JSON.",
+    "rows_removed": "Retention has removed the next row of the log: `kept_from` is the oldest one.",
+    "log_shorter": "The log is shorter than what the caller has: it was put back or cut.",
+    "too_many_requests": "The token has asked too often in this minute: see Retry-After.",
+    "server_error": "The portal failed (500), or cannot answer now (503).",
+}
+"""What each type of problem means; the ends of their addresses on the page."""
+
+_REASONS = {
+    400: "Not what the operation takes.",
+    401: "No token, or none that works.",
+    403: "The token may not do this.",
+    404: "Nothing here that the token reaches.",
+    409: "Refused by the portal's rules, or the first request with this Idempotency-Key runs.",
+    410: "Removed by retention.",
+    412: "Changed since it was read.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    422: "A member of the body is wrong, or the Idempotency-Key belongs to another request.",
+    428: "If-Match is missing.",
+    429: "Too many requests in this minute.",
+    500: "The portal failed; tell its operators the `request_id`.",
+    503: "The portal cannot answer now.",
+}
+
+
+class MemberError(TypedDict):
+    """What is wrong with a member of the body."""
+
+    member: str
+    detail: str
+
+
+class Problem(TypedDict):
+    """Why a request was refused (RFC 9457)."""
+
+    type: Annotated[str, {"format": "uri"}, "The address that explains this type of problem."]
+    title: str
+    status: int
+    detail: Annotated[str, "A sentence for people."]
+    code: Annotated[str, {"enum": [*PROBLEMS]}, "The type in a word, for programs."]
+    request_id: Annotated[str, "The reference to name to the portal's operators."]
+    errors: NotRequired[list[MemberError]]
+    kept_from: NotRequired[int]
+    kept_previous: NotRequired[str]
+    count: NotRequired[int]
+    head: NotRequired[str]
+
+
+class RevokeBody(TypedDict):
+    """A service token that leaked."""
+
+    token: str
+
+
+class Revoked(TypedDict):
+    """The same for every text, so that nobody learns which are tokens."""
+
+    detail: str
+
+
+@cache
+def document() -> dict[str, Any]:
+    """Return the whole description."""
+    named: dict[str, Schema] = {}
+    schema_of(Problem, named)
+    paths = {f"{BASE}{_templated(route)}": _path(route, named) for route in operations}
+    paths[f"{BASE}/revoke"] = {"post": _revoke(named)}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "License portal",
+            "version": "1",
+            "description": "What people do in the pages, for programs with a service token.",
+        },
+        "servers": [{"url": public_link("/").rstrip("/")}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "schemas": named,
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A service token of the tenant.",
+                }
+            },
+        },
+    }
+
+
+def operation_of(route: URLPattern) -> Operation:
+    """Return the operation at an address."""
+    found: Operation = route.callback.operation  # type: ignore[attr-defined]
+    return found
+
+
+def refusals(described: Operation, *, has_arguments: bool) -> list[int]:
+    """Return the status codes with which an operation may be refused."""
+    found = {400, 401, 403, 429, 500, 503}
+    if has_arguments:
+        found.add(404)
+    if described.refuses:
+        found.add(409)
+    if described.method == "POST":
+        found |= {413, 415, 422}
+    if described.conditional:
+        found.add(412)
+    if described.from_seen:
+        found |= {412, 428}
+    if described.gives == "application/x-ndjson":
+        found.add(410)
+    return sorted(found)
+
+
+def _templated(route: URLPattern) -> str:
+    return "/" + _ARGUMENT.sub(r"{\2}", str(route.pattern))
+
+
+def _path(route: URLPattern, named: dict[str, Schema]) -> dict[str, Any]:
+    described = operation_of(route)
+    arguments = [
+        _parameter(name, "path", _CONVERTERS[converter], is_required=True)
+        for converter, name in _ARGUMENT.findall(str(route.pattern))
+    ]
+    found: dict[str, Any] = {
+        "operationId": route.name,
+        "summary": described.summary,
+        "description": _told(described),
+        "parameters": [*arguments, *_query(described), *_headers(described)],
+        "responses": {
+            str(described.status): _success(described, named),
+            **(
+                {"304": {"description": "The caller has it already."}}
+                if described.conditional
+                else {}
+            ),
+            **_refused(refusals(described, has_arguments=bool(arguments))),
+        },
+    }
+    if described.body:
+        found["requestBody"] = _body(described.body, named)
+    return {described.method.lower(): found}
+
+
+def _told(described: Operation) -> str:
+    needs = f"Needs the scope `{described.scope.value}`." if described.scope else ""
+    return " ".join(filter(None, [described.description, needs]))
+
+
+def _parameter(
+    name: str, place: str, schema: Schema, *, is_required: bool = False
+) -> dict[str, Any]:
+    schema = dict(schema)
+    description = schema.pop("description", None)
+    return {
+        "name": name,
+        "in": place,
+        "required": is_required,
+        **({"description": description} if description else {}),
+        "schema": schema,
+    }
+
+
+def _query(described: Operation) -> list[dict[str, Any]]:
+    properties = schema_of(described.query)["properties"] if described.query else {}
+    return [_parameter(name, "query", schema) for name, schema in properties.items()]
+
+
+def _headers(described: Operation) -> list[dict[str, Any]]:
+    found = []
+    if described.conditional:
+        tag = {"type": "string", "description": "The ETag of the answer that the caller has."}
+        found.append(_parameter("If-None-Match", "header", tag))
+    if described.from_seen:
+        tag = {"type": "string", "description": "The ETag of the slot as it was read."}
+        found.append(_parameter("If-Match", "header", tag, is_required=True))
+    if described.changes:
+        key = {
+            "type": "string",
+            "pattern": "^[!#-~]{1,255}$",
+            "description": "Makes a repeated request get the first one's answer for 24 hours.",
+        }
+        found.append(_parameter("Idempotency-Key", "header", key))
+    return found
+
+
+def _body(annotation: Any, named: dict[str, Schema]) -> dict[str, Any]:
+    return {"required": True, "content": {JSON: {"schema": schema_of(annotation, named)}}}
+
+
+def _success(described: Operation, named: dict[str, Schema]) -> dict[str, Any]:
+    headers = {"RateLimit": "How many requests the token has left, and for how long."}
+    if described.conditional or described.from_seen:
+        headers["ETag"] = "The entity tag of the answer."
+    if described.pages:
+        headers["Link"] = "The next page, as rel=next."
+    if described.changes:
+        headers["Idempotency-Replayed"] = "`true`: the answer of an earlier request."
+    if isinstance(described.gives, str):
+        kind = {"type": "object"} if described.gives == JSON else {"type": "string"}
+        content = {described.gives: {"schema": kind}}
+    else:
+        content = {JSON: {"schema": schema_of(described.gives, named)}}
+    return {
+        "description": "Done." if described.changes else "What was asked for.",
+        "headers": {
+            name: {"description": text, "schema": {"type": "string"}}
+            for name, text in headers.items()
+        },
+        "content": content,
+    }
+
+
+def _refused(statuses: list[int]) -> dict[str, Any]:
+    content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        str(status): {"description": _REASONS[status], "content": content} for status in statuses
+    }
+
+
+def _revoke(named: dict[str, Schema]) -> dict[str, Any]:
+    """Return the operation of `subscriptions.service_tokens`, which takes no token but in its body.
+
+    It is for anyone who finds one.
+    """
+    content = {JSON: {"schema": schema_of(Revoked, named)}}
+    return {
+        "operationId": "revoke",
+        "summary": "End a service token that leaked",
+        "description": "For anyone who holds it. Unknown and ended tokens are answered alike.",
+        "security": [],
+        "requestBody": _body(RevokeBody, named),
+        "responses": {
+            "200": {"description": "It does not work any more.", "content": content},
+            **_refused([400, 413, 429, 500, 503]),
+        },
+    }
