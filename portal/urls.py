@@ -7,6 +7,7 @@ from licenses.figures.prometheus import metrics
 from licenses.programs import published
 from licenses.web import urls as license_pages
 from licenses.web.lists import identifiers
+from licenses.web.verify import verify
 from portal.accounts.views import change_password_address
 from portal.operators import views as recovery
 from portal.programs.security_txt import security_txt
@@ -32,6 +33,7 @@ urlpatterns = [
     path("subscriptions/", include((subscriptions, "subscriptions"))),
     path("subscriptions/<uuid:subscription_id>/", include("licenses.web.urls")),
     path("results/", include(license_pages.result_pages)),
+    path("verify/", verify, name="verify"),
     path("identifiers/", identifiers, name="identifiers"),
     path("api/v1/revoke", leaked.revoke, name="revoke_leaked_token"),
     path("tenant/tokens/", include("subscriptions.service_tokens.urls")),

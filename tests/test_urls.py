@@ -53,6 +53,7 @@ TABLE = {
     "public:status_list": ("404 404 404 404 404 404", CLOSED),
     "jwks": (OPEN, CLOSED),
     "result": (OPEN, CLOSED),
+    "verify": (OPEN, CLOSED),
     "security_txt": ("404 404 404 404 404 404", CLOSED),  # without SECURITY_CONTACT
     "change_password_address": ("302 302 302 302 302 302", CLOSED),
     "identifiers": ("302 200 200 200 200 403", NO_SUCH_METHOD),
@@ -132,6 +133,7 @@ SUPPORT = {
     "public:status_list": (404, 405),
     "jwks": (200, 405),
     "result": (200, 405),
+    "verify": (200, 405),
     "security_txt": (404, 405),
     "change_password_address": (302, 405),
     "identifiers": (200, 403),

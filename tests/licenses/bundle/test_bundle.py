@@ -3,37 +3,35 @@
 import hashlib
 import io
 import json
-import os
 import subprocess
-import sys
-import zipfile
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
+import time_machine
+from django.core.management import CommandError, call_command
 
 from licenses import keys, tokens
-from licenses.bundle import manifest, reading
-from licenses.bundle.reading import MAX_BYTES, MAX_MEMBER_BYTES, MAX_MEMBERS, Bundle
+from licenses.bundle import reading
+from licenses.bundle.reading import MAX_MEMBER_BYTES, Bundle
 from licenses.checking.results import Result
 from licenses.files import license_file
 from licenses.flows.download import download_bundle
 from licenses.flows.reset import Overlap
 from licenses.flows.revoke import revoke_key
-from licenses.models import License, LicenseKey, SigningKey, Slot
+from licenses.models import License, SigningKey, Slot
 from portal.activity.models import LogEntry
 from portal.core.refusal import Refused
 from portal.tenants.models import Tenant
 from subscriptions.models import State, Subscription
+from tests.support.bundles import ATTACKS, unzipped, zipped
 from tests.support.factories import make_subscription
 from tests.support.license_flows import ADA, DAY, NOW, after_reset, generated, meanwhile
 
 pytestmark = pytest.mark.django_db
 
-ROOT = Path(__file__).parents[3]
 MEMBERS = [
     "README.txt",
     "license-primary.json",
@@ -53,19 +51,6 @@ def license(contoso: Tenant, signing_key: SigningKey) -> License:
 def bundled(license: License, now: datetime = NOW) -> bytes:
     own = License.objects.select_related("subscription").get(pk=license.pk)
     return download_bundle(license=own, actor=ADA, now=now).content
-
-
-def unzipped(content: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return {info.filename: archive.read(info) for info in archive.infolist()}
-
-
-def zipped(members: list[tuple[str, bytes]]) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members:
-            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
-    return packed.getvalue()
 
 
 def trusted() -> Any:
@@ -115,43 +100,51 @@ def test_its_checksums_are_those_that_sha256sum_checks(license: License, tmp_pat
     assert done.stdout.splitlines() == [f"{name}: OK" for name in MEMBERS[:-2]]
 
 
-def test_the_command_reads_it_without_a_database(license: License, tmp_path: Path) -> None:
+@pytest.fixture
+def command(license: License, tmp_path: Path, django_assert_num_queries: Any) -> Any:
+    """Return `command(*arguments)`: its output, for the license's bundle and without a database."""
     bundle, jwks = tmp_path / "b.zip", tmp_path / "jwks.json"
     bundle.write_bytes(bundled(license))
     jwks.write_text(json.dumps(keys.jwks()))
 
-    def run(*arguments: str) -> tuple[int, str, str]:
-        done = subprocess.run(
-            [sys.executable, "manage.py", "check_license", "--bundle", str(bundle), *arguments],
-            cwd=ROOT,
-            env=os.environ | {"DATABASE_URL": f"sqlite:///{tmp_path}/nowhere/portal.sqlite3"},
-            capture_output=True,
-            timeout=60,
-            text=True,
-        )
-        return done.returncode, done.stdout, done.stderr
+    def run(*arguments: str, trusts: bool = True) -> str:
+        out = io.StringIO()
+        anchor = ["--jwks", str(jwks)] if trusts else []
+        with django_assert_num_queries(0), time_machine.travel(NOW + 3.1 * DAY, tick=False):
+            call_command("check_license", "--bundle", str(bundle), *anchor, *arguments, stdout=out)
+        return out.getvalue()
 
-    status, out, err = run("--jwks", str(jwks))
-    assert (status, err) == (0, "")
-    assert out.startswith(
-        f"Offline bundle of subscription {license.subscription_id}, signed by a trusted key.\n"
-        "Its news is 0 minutes old"
+    return run
+
+
+def test_the_command_reads_it_without_a_database_and_says_how_old_its_news_is(
+    license: License, command: Any, tmp_path: Path
+) -> None:
+    lines = command().splitlines()
+    assert lines[0] == (
+        f"Offline bundle of subscription {license.subscription_id}, signed by a trusted key."
     )
-    assert "license-secondary.json: Valid (valid)" in out
-    status, out, err = run()
-    assert (status, out) == (2, "")
-    assert "anyone can make a bundle" in err
+    assert lines[1].startswith("Its news is 3 days old, of ")
+    assert [line for line in lines if line.endswith("(valid)")] == [
+        "license-primary.json: Valid (valid)",
+        "license-secondary.json: Valid (valid)",
+    ]
+    told = json.loads(command("--json"))
+    assert told["bundle"]["age_seconds"] // 86_400 == 3
+    assert {file["result"] for file in told["files"].values()} == {"valid"}
+    installed = tmp_path / "key.txt"
+    installed.write_text(str(license.keys.get(slot=Slot.PRIMARY).token))
+    assert command(str(installed)).count("(valid)") == 1
+    installed.write_text("a.b.c")
+    with pytest.raises(SystemExit) as end:
+        command(str(installed))
+    assert end.value.code == Result.MALFORMED.exit_status
 
 
-def test_it_says_how_old_its_news_is(license: License) -> None:
-    from licenses.management.commands.check_license import _news_for_people
-
-    bundle = read(bundled(license), NOW + 3 * DAY)
-    assert (
-        _news_for_people(bundle, NOW + 3 * DAY + timedelta(hours=5))
-        .splitlines()[1]
-        .startswith("Its news is 3 days old, of ")
-    )
+def test_the_command_never_trusts_the_keys_in_a_bundle(command: Any) -> None:
+    with pytest.raises(CommandError, match="anyone can make a bundle") as caught:
+        command(trusts=False)
+    assert caught.value.returncode == 2
 
 
 def test_a_download_is_recorded(license: License) -> None:
@@ -237,113 +230,6 @@ class TestNews:
         keys.disable(first)
         bundle = reading.read(bundled(license, NOW + DAY), trusted=before, now=NOW + DAY)
         assert bundle.judge(old.token or "", now=NOW + DAY).result == Result.SIGNING_KEY_UNKNOWN
-
-
-type Attack = Callable[[dict[str, bytes]], bytes]
-
-
-def without(name: str) -> Attack:
-    return lambda files: zipped([pair for pair in files.items() if pair[0] != name])
-
-
-def changed(name: str, content: bytes) -> Attack:
-    return lambda files: zipped([*({**files, name: content}).items()])
-
-
-def added(*members: tuple[str, bytes]) -> Attack:
-    return lambda files: zipped([*files.items(), *members])
-
-
-def doubled(files: dict[str, bytes]) -> bytes:
-    with pytest.warns(UserWarning, match="Duplicate name"):
-        return zipped([*files.items(), ("jwks.json", b"{}")])
-
-
-def patched(old: bytes, new: bytes) -> Attack:
-    """Return what changes each such field of the headers of the members."""
-    return lambda files: zipped([*files.items()]).replace(old, new)
-
-
-def lying(files: dict[str, bytes]) -> bytes:
-    """A member that says it is small and unpacks to 40 MiB."""
-    bomb = zlib_bomb()
-    content = bytearray(zipped([*files.items(), ("status-2.jwt", bomb)]))
-    size = len(bomb).to_bytes(4, "little")
-    return bytes(content).replace(size, (10).to_bytes(4, "little"))
-
-
-def zlib_bomb() -> bytes:
-    return bytes(40 << 20)
-
-
-def signed_by_another(files: dict[str, bytes]) -> bytes:
-    """All as it should be, with a key of somebody else's in the key set too."""
-    own = keys.create()
-    keys.activate(own)
-    rest = {name: file for name, file in files.items() if name != "manifest.jwt"}
-    rest["jwks.json"] = json.dumps(keys.jwks()).encode()
-    token = manifest.sign(
-        rest,
-        subscription_id=Subscription.objects.get().pk,
-        signing_key=SigningKey.objects.get(pk=own.pk),
-        now=NOW,
-    )
-    return zipped([*rest.items(), ("manifest.jwt", token.encode())])
-
-
-def a_license_key_as_manifest(files: dict[str, bytes]) -> bytes:
-    token = LicenseKey.objects.get(slot=Slot.PRIMARY).token
-    assert token
-    return zipped([*({**files, "manifest.jwt": token.encode()}).items()])
-
-
-NOT_EXACTLY = "The bundle does not hold exactly the files that were signed. Download it again."
-NO_NAME = "This zip has a member whose name no offline bundle has."
-DAMAGED = "This is no zip file, or it is damaged. Download the bundle again."
-ATTACKS: dict[str, tuple[Attack, str]] = {
-    "no zip": (lambda files: b"PK", DAMAGED),
-    "cut": (lambda files: zipped([*files.items()])[:-30], DAMAGED),
-    "large": (lambda files: bytes(MAX_BYTES + 1), "This file has more than 1 MiB"),
-    "many": (
-        added(*[(f"status-{n}.jwt", b"") for n in range(2, 3 + MAX_MEMBERS)]),
-        "This zip has more than 16 members",
-    ),
-    "no manifest": (without("manifest.jwt"), "This is no offline bundle: it has no manifest.jwt."),
-    "a file less": (without("SHA256SUMS"), NOT_EXACTLY),
-    "a file more": (added(("status-2.jwt", b"")), NOT_EXACTLY),
-    "another file": (changed("license-primary.json", b"{}"), NOT_EXACTLY),
-    "a path": (added(("../jwks.json", b"{}")), NO_NAME),
-    "an absolute path": (added(("/jwks.json", b"{}")), NO_NAME),
-    "a folder": (added(("jwks.json/", b"")), NO_NAME),
-    "a backslash": (added(("..\\jwks.json", b"{}")), NO_NAME),
-    "a name with NUL": (patched(b"README.txt", b"jwks.json\0"), NO_NAME),
-    "doubled": (doubled, "This zip has two members named jwks.json"),
-    "a bomb": (
-        added(("status-2.jwt", zlib_bomb())),
-        "status-2.jwt has more than 256 KiB unpacked: no offline bundle.",
-    ),
-    "a bomb that lies": (lying, DAMAGED),
-    "encrypted": (
-        patched(b"\x14\x00\x00\x00\x08\x00", b"\x14\x00\x01\x00\x08\x00"),
-        "README.txt is encrypted",
-    ),
-    "packed otherwise": (
-        patched(b"\x14\x00\x00\x00\x08\x00", b"\x14\x00\x00\x00\x0e\x00"),
-        "README.txt is encrypted, or packed in a way that no bundle uses.",
-    ),
-    "no manifest at all": (
-        changed("manifest.jwt", b"\xff"),
-        "The bundle's manifest.jwt is no manifest. Download the bundle again.",
-    ),
-    "a license key as manifest": (
-        a_license_key_as_manifest,
-        "The bundle's manifest.jwt is no manifest. Download the bundle again.",
-    ),
-    "another signer": (
-        signed_by_another,
-        "The bundle is signed by a key that the trusted JWK Set does not have.",
-    ),
-}
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

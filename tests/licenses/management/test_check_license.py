@@ -209,7 +209,7 @@ EXAMPLES = {"python": (sys.executable, "py"), "javascript": (str(NODE), "mjs")}
 
 
 def example(language: str, folder: Path) -> list[str]:
-    [code] = re.findall(rf"```{language}\n(.*?)```", DOCUMENT, re.DOTALL)
+    code, *_ = re.findall(rf"```{language}\n(.*?)```", DOCUMENT, re.DOTALL)
     program, ending = EXAMPLES[language]
     path = folder / f"check.{ending}"
     path.write_text(code, "utf-8")
