@@ -215,7 +215,8 @@ class TestCurl:
         assert (rule["resources"], rule["resourceNames"]) == (["secrets"], ["license"])
 
         programs, scratch = tmp_path / "bin", tmp_path / "scratch"
-        programs.mkdir(), scratch.mkdir()
+        programs.mkdir()
+        scratch.mkdir()
         kubectl = programs / "kubectl"
         kubectl.write_text(
             f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/asked\n'

@@ -113,6 +113,7 @@ def test_keys_files_and_bundles_are_verified_and_nothing_of_them_is_sent(
     page.context.set_offline(False)
 
 
+@pytest.mark.sweep
 def test_a_key_that_its_list_refuses_may_be_one_of_these(open_page: Any, license: License) -> None:
     file, old = file_of(license), key_of(license)
     reset_key(

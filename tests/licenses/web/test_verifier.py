@@ -6,7 +6,7 @@ Node runs static/js/verifier.js, which is the whole of it but for the page.
 import base64
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from licenses import keys
 from licenses.bundle import reading
 from licenses.checking import status_tokens
 from licenses.checking.check import Verdict, check_offline, expected_from_file
-from licenses.files import license_file, read_presented
+from licenses.files import MAX_UPLOAD_BYTES, license_file, read_presented
 from licenses.flows.download import download_bundle
 from licenses.flows.reset import Overlap
 from licenses.flows.revoke import revoke_key
@@ -78,25 +78,26 @@ def published() -> Any:
     return keys.public_keys_from_jwks(keys.jwks())
 
 
+type Round = tuple[list[str], dict[str, str], Any]
+"""Keys or files, the lists that can be fetched, and the time."""
+
+
 def in_node(
-    *,
-    texts: list[str] | None = None,
-    presented: list[str] | None = None,
-    bundles: list[bytes] | None = None,
-    **given: Any,
+    *rounds: Round, presented: Sequence[str] = (), bundles: Sequence[bytes] = (), jwks: Any = None
 ) -> dict[str, Any]:
     """Return what the browser's code answers."""
     asked = {
-        "jwks": keys.jwks(),
+        "jwks": jwks or keys.jwks(),
         "now": NOW.timestamp(),
-        "lists": {},
-        "keys": texts or [],
-        "presented": presented or [],
-        "bundles": [base64.b64encode(bundle).decode() for bundle in bundles or []],
+        "rounds": [
+            {"texts": texts, "lists": lists, "now": now.timestamp()} for texts, lists, now in rounds
+        ],
+        "presented": presented,
+        "bundles": [base64.b64encode(bundle).decode() for bundle in bundles],
     }
     done = subprocess.run(
         [NODE, Path(__file__).with_name("verifier.mjs"), ROOT / "static/js/verifier.js"],
-        input=json.dumps(asked | given),
+        input=json.dumps(asked),
         capture_output=True,
         check=False,
         text=True,
@@ -105,6 +106,12 @@ def in_node(
     assert done.stderr == ""
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
+
+
+def judged(*rounds: Round) -> list[list[dict[str, Any]]]:
+    """Return what the browser's code says of the keys of each round."""
+    answers: list[list[dict[str, Any]]] = in_node(*rounds)["rounds"]
+    return answers
 
 
 def here(text: str, tokens: dict[str, str], now: Any = NOW) -> dict[str, Any]:
@@ -136,12 +143,14 @@ def without_sentence(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_malformed_or_forged_key_gets_the_same_result(forger: Forger) -> None:
-    forged = [(name, forge(forger)) for name, _, forge in corpus()]
+    forged = {name: forge(forger) for name, _, forge in corpus()}
+    texts = [text for text in forged.values() if len(text) <= MAX_UPLOAD_BYTES]
     now = timezone.now()
-    answers = in_node(texts=[text for _, text in forged], now=now.timestamp())["keys"]
+    [answers] = judged((texts, {}, now))
+    names = dict(zip(forged.values(), forged, strict=True))
     differing = [
-        (name, answer, expected)
-        for (name, text), answer in zip(forged, answers, strict=True)
+        (names[text], answer, expected)
+        for text, answer in zip(texts, answers, strict=True)
         if without_sentence(answer) != (expected := here(text, {}, now))
     ]
     assert differing == []
@@ -187,13 +196,15 @@ def test_keys_and_files_get_the_same_verdict_with_and_without_their_list(license
     revoke_key(key=secondary, actor=ADA, reason="It leaked.", now=NOW)
     Subscription.objects.filter(pk=other.subscription_id).update(state=State.SUSPENDED)
     known = lists()
-    words = set()
-    for now in (NOW, NOW + 32 * DAY, NOW - DAY):
-        # A list is taken at its own time; only the clock of the key differs.
-        for given in ({}, known) if now == NOW else ({},):
-            answers = in_node(texts=texts, lists=given, now=now.timestamp())["keys"]
-            assert answers == [here(text, given, now) for text in texts]
-            words |= {answer["result"] for answer in answers}
+    rounds: list[Round] = [
+        (texts, {}, NOW),
+        (texts, known, NOW),
+        (texts, {}, NOW + 32 * DAY),
+        (texts, {}, NOW - DAY),
+    ]
+    answers = judged(*rounds)
+    assert answers == [[here(text, given, now) for text in texts] for _, given, now in rounds]
+    words = {answer["result"] for each in answers for answer in each}
     assert words == {
         "valid", "revoked", "subscription_suspended", "subject_mismatch", "tenant_mismatch",
         "party_mismatch", "provider_mismatch", "application_not_authorized", "expired",
@@ -201,34 +212,28 @@ def test_keys_and_files_get_the_same_verdict_with_and_without_their_list(license
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda token: token[:-6] + "AAAAAA",
-        lambda token: "",
-        lambda token: token.replace(".", ".A", 1),
-        lambda token: str(LicenseKey.objects.filter(slot=Slot.SECONDARY).get().token),
-    ],
-    ids=["signature", "none", "payload", "a license key"],
-)
-def test_a_list_that_is_not_ours_is_as_none(license: License, change: Callable[[str], str]) -> None:
+FOREIGN: dict[str, Callable[[str], str]] = {
+    "another signature": lambda token: token[:-6] + "AAAAAA",
+    "nothing": lambda token: "",
+    "another payload": lambda token: token.replace(".", ".A", 1),
+    "a license key": lambda token: str(LicenseKey.objects.get(slot=Slot.SECONDARY).token),
+}
+
+
+def test_a_list_that_is_old_or_not_ours_is_as_none(license: License) -> None:
     key = license.keys.get(slot=Slot.PRIMARY)
     after_reset(license, overlap=Overlap.NOW, now=NOW)
     texts, right = [str(key.token)], lists()
-    wrong = {uri: change(token) for uri, token in right.items()}
-    [with_wrong], [with_right] = (
-        in_node(texts=texts, lists=each)["keys"] for each in (wrong, right)
+    wrong = [{uri: change(token) for uri, token in right.items()} for change in FOREIGN.values()]
+    [[with_right], *others] = judged(
+        (texts, right, NOW),
+        (texts, right, NOW + 2 * DAY),
+        *[(texts, each, NOW) for each in wrong],
     )
-    assert (with_wrong["result"], with_right["result"]) == ("valid", "revoked")
-    assert with_wrong["steps"][5:7] == ["skipped", "skipped"]
-
-
-def test_a_list_of_yesterday_is_as_none_when_it_was_fetched(license: License) -> None:
-    texts, later = [str(license.keys.get(slot=Slot.PRIMARY).token)], NOW + 2 * DAY
-    assert (
-        in_node(texts=texts, lists=lists(), now=later.timestamp())["keys"][0]["steps"][5]
-        == "skipped"
-    )
+    assert with_right["result"] == "revoked"
+    for name, [answer] in zip(["old", *FOREIGN], others, strict=True):
+        told = (answer["result"], *answer["steps"][5:7])
+        assert (name, *told) == (name, "valid", "skipped", "skipped")
 
 
 def test_bundles_are_read_and_refused_alike(license: License) -> None:

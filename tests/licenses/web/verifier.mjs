@@ -6,9 +6,8 @@ import vm from "node:vm";
 
 vm.runInThisContext(fs.readFileSync(process.argv[2], "utf8"));
 const { Refused, importKeys, judge, readBundle, readPresented, textOf } = globalThis.licenseVerifier;
-const { jwks, now, lists, keys: texts, presented, bundles } = JSON.parse(fs.readFileSync(0, "utf8"));
+const { jwks, now, rounds, presented, bundles } = JSON.parse(fs.readFileSync(0, "utf8"));
 const keys = await importKeys(jwks);
-const fetchList = async (uri) => lists[uri] ?? null;
 
 async function answer(act) {
   try {
@@ -21,12 +20,17 @@ async function answer(act) {
 
 process.stdout.write(
   JSON.stringify({
-    keys: await Promise.all(
-      texts.map((text) =>
-        answer(async () => {
-          const { result, mayBe, steps } = await judge(text, { keys, fetchList, now });
-          return { result, mayBe, steps: steps.map(([, outcome]) => outcome) };
-        }),
+    rounds: await Promise.all(
+      rounds.map(({ texts, lists, now }) =>
+        Promise.all(
+          texts.map((text) =>
+            answer(async () => {
+              const fetchList = async (uri) => lists[uri] ?? null;
+              const { result, mayBe, steps } = await judge(text, { keys, fetchList, now });
+              return { result, mayBe, steps: steps.map(([, outcome]) => outcome) };
+            }),
+          ),
+        ),
       ),
     ),
     presented: await Promise.all(presented.map((text) => answer(() => readPresented(text).key))),
