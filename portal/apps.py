@@ -22,6 +22,7 @@ class PortalConfig(AppConfig):
         import_module("portal.activity.checks")
         import_module("portal.activity.log_key")
         import_module("portal.accounts.receivers")
+        import_module("portal.webhooks.telling")
         from portal.activity.rights import grant_rights  # noqa: PLC0415 (needs the app registry)
         from portal.activity.triggers import install_triggers  # noqa: PLC0415 (needs the registry)
         from portal.operators.groups import seed_groups  # noqa: PLC0415 (needs the app registry)

@@ -31,6 +31,7 @@ urlpatterns = [
     path("subscriptions/<uuid:subscription_id>/", include("licenses.web.urls")),
     path("results/", include(license_pages.result_pages)),
     path("identifiers/", identifiers, name="identifiers"),
+    path("tenant/webhooks/", include("portal.webhooks.urls")),
     path("tenant/", include("portal.tenants.urls")),
     path("invitations/accept/", invitations.accept_invitation, name="accept_invitation"),
     path("invitations/<str:secret>/", invitations.open_invitation, name="open_invitation"),
