@@ -20,7 +20,7 @@ from portal.mail.worker import do_each
 from subscriptions.models import State, Subscription
 
 BEFORE_END = timedelta(days=1)
-"""How long before the end of an overlap it is told; a shorter overlap is told by the reset alone."""
+"""How long before its end an overlap is told; of a shorter one the reset tells alone."""
 
 MAX_LATE = timedelta(days=7)
 """How long after an end date it is still news."""

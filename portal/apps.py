@@ -51,4 +51,5 @@ class AdminConfig(DjangoAdminConfig):
     def ready(self) -> None:
         """Register what operators see; the pages of the portal's own models come first."""
         import_module("portal.operators.admin")
+        import_module("portal.operators.webhooks")
         super().ready()

@@ -43,7 +43,7 @@ def refuse_unusable(url: str) -> str:
     if parts.scheme != "https":
         sentence = "The address must begin with https://."
     elif not host or not url.isascii() or not url.isprintable() or {*url} & {" ", "\\"}:
-        sentence = "This is no address: write https://host/path (umlauts of a host as xn--…)."
+        sentence = "This is no address: write https://host/path."
     elif "@" in parts.netloc:
         sentence = "The address must not hold a user or password: the signature proves the sender."
     elif "#" in url:

@@ -272,7 +272,9 @@ def _kept(request: TenantRequest) -> dict[str, object] | None:
 
 def _secret(request: TenantRequest, endpoint: Endpoint, secret: str) -> HttpResponse:
     context = {"endpoint": endpoint, "secret": secret, "until": endpoint.old_secret_until}
-    return page(request, "webhooks/secret.html", context)
+    response = page(request, "webhooks/secret.html", context)
+    response["Cache-Control"] = "no-store, no-transform"
+    return response
 
 
 def _done(request: TenantRequest, endpoint: Endpoint, sentence: str) -> HttpResponse:
