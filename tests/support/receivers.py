@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
@@ -27,12 +28,13 @@ class Received:
 class Receiver:
     """Listens at `url`, https://localhost:…; answers with `status` and `answer`.
 
-    `before_answer` is called with each request first, and `raw` is written in place of an answer.
+    `before_answer` is called with each request first, and `raw` is written in place of an answer;
+    with `trickles` one byte of it every 50 ms, as long as somebody reads.
     """
 
     def __init__(self, folder: Path) -> None:
         self.status, self.answer, self.headers = 200, b"", dict[str, str]()
-        self.raw = b""
+        self.raw, self.trickles = b"", False
         self.before_answer: Any = lambda received: None
         self.received: list[Received] = []
         self.certificate = folder / "receiver.pem"
@@ -46,7 +48,10 @@ class Receiver:
                 receiver.received.append(received)
                 receiver.before_answer(received)
                 if receiver.raw:
-                    self.wfile.write(receiver.raw)
+                    step = 1 if receiver.trickles else len(receiver.raw)
+                    for place in range(0, len(receiver.raw), step):
+                        self.wfile.write(receiver.raw[place : place + step])
+                        time.sleep(0.05 if receiver.trickles else 0)
                     return
                 self.send_response(receiver.status)
                 for name, value in receiver.headers.items():

@@ -31,7 +31,7 @@ def one_receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]
 def receiver(one_receiver: Receiver, allowed: None) -> Receiver:
     """A receiver over TLS that takes everything at first."""
     one_receiver.status, one_receiver.answer, one_receiver.raw = 200, b"", b""
-    one_receiver.headers = {}
+    one_receiver.headers, one_receiver.trickles = {}, False
     one_receiver.before_answer = lambda received: None
     one_receiver.received.clear()
     return one_receiver
