@@ -1,4 +1,4 @@
-"""What nobody does: the first check of a new key, the end of an overlap, an end date that passes."""
+"""What nobody does: a new key is checked first, an overlap ends, an end date passes."""
 
 from datetime import timedelta
 
@@ -103,9 +103,8 @@ def test_an_end_date_that_has_passed_is_told_once_and_again_when_it_was_moved(co
     subscription.ends_at = NOW + 5 * HOUR
     subscription.save(update_fields=["ends_at"])
     assert [noticed.notice_ends(now=NOW + 6 * HOUR) for _ in range(2)] == [2, 0]
-    assert [row.details["ends_at"] for row in rows(Action.SUBSCRIPTION_RAN_OUT)][0] == (
-        (NOW - HOUR).isoformat()
-    )
+    first = rows(Action.SUBSCRIPTION_RAN_OUT)[0]
+    assert first.details == {"ends_at": (NOW - HOUR).isoformat()}
 
 
 @pytest.mark.django_db(transaction=True)
