@@ -11,6 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from licenses.models import LicenseKey, LicenseKeyQuerySet, Slot
+from portal.activity.actions import Action
+from portal.activity.entries import record
+from portal.core.actors import SYSTEM
 from portal.core.dates import days_until, moment
 from portal.core.links import public_link
 from portal.mail.worker import do_each
@@ -157,7 +160,7 @@ def _remind(tenant_id: UUID, now: datetime) -> bool:
 
 
 def _take(key: LicenseKey, chosen: set[int], now: datetime) -> bool:
-    """Record the step that the key has reached; return whether one of the chosen was not told yet.
+    """Note the step that the key has reached; return whether one of the chosen was not told yet.
 
     One that was mentioned meanwhile, or whose slot was reset or deleted, is left out.
     """
@@ -167,7 +170,22 @@ def _take(key: LicenseKey, chosen: set[int], now: datetime) -> bool:
     unmentioned = LicenseKey.objects.current().filter(_not_reminded(reached), pk=key.pk)
     if not unmentioned.update(reminded_days=reached):
         return False
+    if reached != EXPIRED:
+        _record(key, left, now)
     return any(left <= step and (told is None or step < told) for step in chosen & {*steps})
+
+
+def _record(key: LicenseKey, days: int, now: datetime) -> None:
+    """Record that the key expires, whichever mails the tenant wants."""
+    record(
+        actor=SYSTEM,
+        action=Action.KEY_EXPIRING,
+        tenant_id=key.tenant_id,
+        subscription=key.license.subscription,
+        slot=key.slot,
+        details={"jti": str(key.jti), "expires_at": key.expires_at.isoformat(), "days": days},
+        now=now,
+    )
 
 
 def _not_reminded(step: int) -> Q:

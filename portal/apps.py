@@ -22,6 +22,7 @@ class PortalConfig(AppConfig):
         import_module("portal.activity.checks")
         import_module("portal.activity.log_key")
         import_module("portal.accounts.receivers")
+        import_module("portal.webhooks.telling")
         from portal.activity.rights import grant_rights  # noqa: PLC0415 (needs the app registry)
         from portal.activity.triggers import install_triggers  # noqa: PLC0415 (needs the registry)
         from portal.operators.groups import seed_groups  # noqa: PLC0415 (needs the app registry)
@@ -50,4 +51,5 @@ class AdminConfig(DjangoAdminConfig):
     def ready(self) -> None:
         """Register what operators see; the pages of the portal's own models come first."""
         import_module("portal.operators.admin")
+        import_module("portal.operators.webhooks")
         super().ready()

@@ -11,9 +11,14 @@ from portal.tenants.models import (
     Recipient,
     Tenant,
 )
+from portal.webhooks.models import Attempt, Delivery, Endpoint, Event
 
 __all__ = [
+    "Attempt",
+    "Delivery",
     "EmailChange",
+    "Endpoint",
+    "Event",
     "Heartbeat",
     "Invitation",
     "LogChain",

@@ -36,6 +36,7 @@ PUBLIC_URL = env.origin("PUBLIC_URL", f"http://localhost:{PORT}" if DEMONSTRATIO
 _hosts = env.hosts("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEMONSTRATION else "")
 ALLOWED_HOSTS = list(dict.fromkeys([*filter(None, [host_of(PUBLIC_URL)]), *_hosts]))
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")
+WEBHOOK_ALLOWED_NETWORKS = env.networks("WEBHOOK_ALLOWED_NETWORKS")
 HTTPS = PUBLIC_URL.startswith("https://")
 if not HTTPS and not DEMONSTRATION:
     env.refuse("PUBLIC_URL", "must begin with https:// outside the demonstration.")

@@ -37,6 +37,7 @@ urlpatterns = [
     path("identifiers/", identifiers, name="identifiers"),
     path("api/v1/revoke", leaked.revoke, name="revoke_leaked_token"),
     path("tenant/tokens/", include("subscriptions.service_tokens.urls")),
+    path("tenant/webhooks/", include("portal.webhooks.urls")),
     path("tenant/", include("portal.tenants.urls")),
     path("invitations/accept/", invitations.accept_invitation, name="accept_invitation"),
     path("invitations/<str:secret>/", invitations.open_invitation, name="open_invitation"),

@@ -1,6 +1,7 @@
 """The named cast, and what tests share. Contoso's people, a stranger, and an operator."""
 
 import fcntl
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from django.urls import reverse
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from portal.accounts.models import User
+from portal.activity import entries
+from portal.activity.actions import MEMBERS, Action
+from portal.activity.models import LogEntry
 from portal.config import database_secrets
 from portal.tenants.models import Role, Tenant
 from tests.support.accounts import make_member, make_user, sign_in
@@ -85,6 +89,23 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
         yield
     with django_db_blocker.unblock():
         connect_as(OWNER)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _only_described_details() -> Iterator[None]:
+    """Fail where our code records a member of details that `portal.activity.actions` does not name.
+
+    Tests that call `record` themselves may record anything.
+    """
+
+    def look(entry: LogEntry) -> None:
+        undescribed = {*entry.details} - {*MEMBERS.get(Action(entry.action), ())}
+        by_test = "/tests/" in sys._getframe(2).f_code.co_filename
+        assert by_test or not undescribed, f"{entry.action} has {undescribed}: see MEMBERS"
+
+    entries.LISTENERS.append(look)
+    yield
+    entries.LISTENERS.remove(look)
 
 
 @pytest.fixture

@@ -14,8 +14,11 @@ from licenses.checking.results import Result
 from licenses.models import KeyState
 from portal.accounts.middleware import PROOF_FIRST
 from portal.accounts.models import User
+from portal.activity.actions import event_types
+from portal.core.actors import SYSTEM
 from portal.tenants.access import tenant_role
 from portal.tenants.models import Invitation, Role
+from portal.webhooks.flows import add_endpoint, send_test
 from subscriptions.models import Subscription
 from tests.support.accounts import sign_in
 from tests.support.factories import make_key, make_license, make_member, make_subscription
@@ -71,6 +74,17 @@ TABLE = {
     "tenant:change_role": ("302 404 403 403 200 403", "302 404 403 403 422 403"),
     "tenant:remove_member": ("302 404 403 403 200 403", "302 404 403 403 302 403"),
     "tenant:notifications": ("302 200 403 200 200 403", "302 302 403 302 302 403"),
+    "webhooks:list": ("302 200 403 200 200 403", "302 405 405 405 405 405"),
+    "webhooks:add": ("302 200 403 200 200 403", "302 422 403 422 422 403"),
+    "webhooks:detail": (MANAGE, NO_SUCH_METHOD),
+    "webhooks:change": (MANAGE, REFUSED),
+    "webhooks:rotate": (MANAGE, REFUSED),
+    "webhooks:off": (MANAGE, ACT),
+    "webhooks:on": (MANAGE, ACT),
+    "webhooks:delete": (MANAGE, ACT),
+    "webhooks:test": (MANAGE, ACT),
+    "webhooks:delivery": (MANAGE, NO_SUCH_METHOD),
+    "webhooks:resend": (MANAGE, ACT),
     "stop_notifications": ("404 404 404 404 404 404", "404 404 404 404 404 404"),
     "tenant:hand_over": ("302 200 403 403 200 403", "302 422 403 403 422 403"),
     "tenant:leave": (
@@ -151,6 +165,17 @@ SUPPORT = {
     "tenant:change_role": (403, 403),
     "tenant:remove_member": (403, 403),
     "tenant:notifications": (403, 403),
+    "webhooks:list": (403, 403),
+    "webhooks:add": (403, 403),
+    "webhooks:detail": (403, 403),
+    "webhooks:change": (403, 403),
+    "webhooks:rotate": (403, 403),
+    "webhooks:off": (403, 403),
+    "webhooks:on": (403, 403),
+    "webhooks:delete": (403, 403),
+    "webhooks:test": (403, 403),
+    "webhooks:delivery": (403, 403),
+    "webhooks:resend": (403, 403),
     "stop_notifications": (403, 403),
     "tenant:hand_over": (403, 403),
     "tenant:leave": (403, 403),
@@ -233,12 +258,25 @@ def subscription(contoso, signing_key) -> Subscription:
     subscription = make_subscription(tenant=contoso)
     license = make_license(subscription=subscription)
     make_key(license=license, state=KeyState.SUPERSEDED)
+    endpoint, _ = add_endpoint(
+        tenant=contoso, url="https://receiver.example", events=event_types(), actor=SYSTEM
+    )
+    send_test(endpoint=endpoint, actor=SYSTEM)
     return subscription
+
+
+WEBHOOK_PAGES = [
+    f"webhooks:{page}" for page in ("detail", "change", "rotate", "off", "on", "delete", "test")
+]
 
 
 def address(name: str, subscription: Subscription) -> str:
     tenant = subscription.tenant
+    endpoint = tenant.webhook_endpoints.get()
+    webhook, sent = [endpoint.pk], [endpoint.pk, endpoint.deliveries.first().pk]
     named = {
+        **dict.fromkeys(WEBHOOK_PAGES, webhook),
+        **dict.fromkeys(("webhooks:delivery", "webhooks:resend"), sent),
         "tenant:resend_invitation": [tenant.invitations.pending().get().pk],
         "tenant:revoke_invitation": [tenant.invitations.get().pk],
         "tenant:change_role": [tenant.memberships.earliest("pk").pk],

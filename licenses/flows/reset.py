@@ -155,6 +155,7 @@ def _sign_and_store(
     [new] = signing.signed_keys(
         license=license, subscription=subscription, slots=[slot], actor=actor, now=now
     )
+    new.awaits_first_check = True
     with outbox.prepare() as mails:
         notices.notify_of_keys(
             license,

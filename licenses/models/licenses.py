@@ -200,6 +200,14 @@ class LicenseKey(models.Model):
     reminded_days = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text="Step of the expiry reminders that was told last."
     )
+    awaits_first_check = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="A reset signed it, and no terminal was seen with it yet.",
+    )
+    overlap_end_told = models.BooleanField(
+        default=False, db_default=False, help_text="Whether the end of its overlap was told."
+    )
 
     objects = LicenseKeyQuerySet.as_manager()
 
@@ -256,6 +264,16 @@ class LicenseKey(models.Model):
                 fields=["expires_at"],
                 condition=Q(state=KeyState.CURRENT, revoked_at=None),
                 name="license_key_expiring",
+            ),
+            models.Index(
+                fields=["id"],
+                condition=Q(awaits_first_check=True),
+                name="license_key_awaits_check",
+            ),
+            models.Index(
+                fields=["accepted_until"],
+                condition=Q(state=KeyState.SUPERSEDED, overlap_end_told=False),
+                name="license_key_overlap_ends",
             ),
         ]
 

@@ -6,7 +6,6 @@ resolver limits them.
 """
 
 import http.client
-import io
 import json
 import socket
 import threading
@@ -27,7 +26,8 @@ from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.util.connection import create_connection
+
+from portal.core.bounded_http import connected, response_class, seconds_left
 
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
 """Signatures with a public key only: with a shared secret the portal could sign for itself."""
@@ -330,11 +330,7 @@ def _foreign(problem: str) -> Iterator[None]:
 
 
 class _BoundedAdapter(HTTPAdapter):
-    """Sends requests that end at `ends_at` (`time.monotonic()`), whatever the server does.
-
-    The timeouts of the requests library apply to each read: a server that sends one byte a second
-    would never time out.
-    """
+    """Sends requests that end at `ends_at` (`time.monotonic()`), whatever the server does."""
 
     def __init__(self, ends_at: float) -> None:
         self._pools = _pools(ends_at)
@@ -355,7 +351,7 @@ class _BoundedAdapter(HTTPAdapter):
     @override
     def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
         """Raises RequestException for redirects too (a 307 takes the client secret along)."""
-        kwargs["timeout"] = _left(self._ends_at)
+        kwargs["timeout"] = seconds_left(self._ends_at)
         response = super().send(request, *args, **kwargs)
         if 300 <= response.status_code < 400:
             response.close()
@@ -366,24 +362,11 @@ class _BoundedAdapter(HTTPAdapter):
         return response
 
 
-def _left(ends_at: float) -> float:
-    """Return the seconds until then. Raises ReadTimeout, which is an OSError, when it is past."""
-    seconds = ends_at - time.monotonic()
-    if seconds <= 0:
-        raise requests.ReadTimeout("The whole conversation took too long.")
-    return seconds
-
-
 def _pools(ends_at: float) -> dict[str, Any]:
     """Return urllib3's pools, by scheme, with connections that end at `ends_at`."""
 
-    class Response(http.client.HTTPResponse):
-        def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-            super().__init__(sock, *args, **kwargs)
-            self.fp = io.BufferedReader(_BoundedReader(self.fp.detach(), sock, ends_at))
-
     class Bounded:
-        response_class: Any = Response
+        response_class: Any = response_class(ends_at, MAX_BYTES)
 
         def _new_conn(self) -> socket.socket:
             return _connected(self, ends_at)
@@ -402,45 +385,6 @@ def _pools(ends_at: float) -> dict[str, Any]:
 
 
 def _connected(connection: Any, ends_at: float) -> socket.socket:
-    """Return a socket to one of the host's addresses, which share the time that is left."""
     found = socket.getaddrinfo(connection._dns_host, connection.port, type=socket.SOCK_STREAM)
-    for others, (*_, address) in zip(reversed(range(len(found))), found, strict=True):
-        try:
-            connected = create_connection(
-                (str(address[0]), connection.port),
-                _left(ends_at) / (others + 1),
-                socket_options=connection.socket_options,
-            )
-        except OSError:
-            if not others:
-                raise
-            continue
-        connected.settimeout(_left(ends_at))
-        return connected
-    raise OSError("The host has no address.")
-
-
-class _BoundedReader(io.RawIOBase):
-    """Reads MAX_BYTES of a socket at most, and until `ends_at` (`time.monotonic()`)."""
-
-    def __init__(self, raw: Any, sock: socket.socket, ends_at: float) -> None:
-        self._raw, self._socket, self._ends_at = raw, sock, ends_at
-        self._bytes_left = MAX_BYTES
-
-    @override
-    def readable(self) -> bool:
-        return True
-
-    @override
-    def readinto(self, buffer: Any) -> int | None:
-        self._socket.settimeout(_left(self._ends_at))
-        read: int | None = self._raw.readinto(buffer)
-        self._bytes_left -= read or 0
-        if self._bytes_left < 0:
-            raise OSError("The answer is too long.")
-        return read
-
-    @override
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
+    addresses = [address for *_, address in found]
+    return connected(addresses, ends_at, socket_options=connection.socket_options)

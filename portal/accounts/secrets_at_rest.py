@@ -1,4 +1,4 @@
-"""Secrets of second factors, encrypted in the database with KEY_ENCRYPTION_KEYS."""
+"""Secrets of second factors and webhooks, encrypted in the database with KEY_ENCRYPTION_KEYS."""
 
 from allauth.mfa.models import Authenticator
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -35,8 +35,8 @@ def decrypt(text: str) -> str:
         return _cipher().decrypt(text.encode()).decode()
     except InvalidToken:
         raise ImproperlyConfigured(
-            "The secret of a second factor cannot be decrypted: KEY_ENCRYPTION_KEYS must hold the "
-            "key that encrypted it, behind the newest one."
+            "A secret in the database cannot be decrypted: KEY_ENCRYPTION_KEYS must hold the key "
+            "that encrypted it, behind the newest one."
         ) from None
 
 

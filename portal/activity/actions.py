@@ -1,5 +1,8 @@
 """What the log records, and how people read it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.db.models import TextChoices
 
 
@@ -69,6 +72,18 @@ class Action(TextChoices):
     TOKEN_REVOKED = "token.revoked", "Service token revoked"
     RECORD_ADDED = "record.added", "Record added"
     RECORD_CHANGED = "record.changed", "Record changed"
+    KEY_EXPIRING = "license_key.expiring", "License key expires soon"
+    OVERLAP_ENDING = "license_key.overlap_ending", "Overlap ends soon"
+    ROTATION_COMPLETED = "license_key.rotation_completed", "New license key checked first"
+    SUBSCRIPTION_RAN_OUT = "subscription.ran_out", "End date of subscription passed"
+    WEBHOOK_ADDED = "webhook.added", "Webhook added"
+    WEBHOOK_CHANGED = "webhook.changed", "Webhook changed"
+    WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated", "Secret of webhook rotated"
+    WEBHOOK_SWITCHED_OFF = "webhook.switched_off", "Webhook switched off"
+    WEBHOOK_SWITCHED_ON = "webhook.switched_on", "Webhook switched on"
+    WEBHOOK_DELETED = "webhook.deleted", "Webhook deleted"
+    WEBHOOK_TESTED = "webhook.tested", "Test event sent"
+    WEBHOOK_RESENT = "webhook.resent", "Event sent again"
 
 
 GROUPS = {
@@ -76,6 +91,7 @@ GROUPS = {
     "License keys": ("license_key.", "license_keys."),
     "Tenant and members": ("tenant.", "member.", "invitation."),
     "Service tokens": ("token.",),
+    "Webhooks": ("webhook.",),
     "People and sign-in": ("person.",),
     "Operators": ("support_view.", "change.", "record.", "log."),
 }
@@ -88,3 +104,145 @@ def grouped_choices() -> list[tuple[str, list[tuple[str, str]]]]:
         (group, [(str(a.value), str(a.label)) for a in Action if a.value.startswith(beginnings)])
         for group, beginnings in GROUPS.items()
     ]
+
+
+CHANGE = ("before", "after")
+
+MEMBERS: dict[Action, tuple[str, ...]] = {
+    Action.SUBSCRIPTION_ACTIVATED: CHANGE,
+    Action.SUBSCRIPTION_RENAMED: CHANGE,
+    Action.SUBSCRIPTION_CHANGED: CHANGE,
+    Action.SUBSCRIPTION_ADDED: CHANGE,
+    Action.SUBSCRIPTION_RAN_OUT: ("ends_at",),
+    Action.KEYS_GENERATED: ("usage", "holder_name", "authorized_application_id", "jti"),
+    Action.KEYS_DELETED: ("authorized_application_id", "jti"),
+    Action.KEY_DOWNLOADED: ("jti",),
+    Action.KEY_CHECKED: ("jti",),
+    Action.KEY_RESET: ("jti", "replaces", "accepted_until"),
+    Action.KEY_REVOKED: ("jti", *CHANGE),
+    Action.KEY_EXPIRING: ("jti", "expires_at", "days"),
+    Action.OVERLAP_ENDED: ("jti",),
+    Action.OVERLAP_ENDING: ("jti", "accepted_until"),
+    Action.ROTATION_COMPLETED: ("jti", "first_checked_at"),
+    Action.SIGNING_KEY_CREATED: ("kid", *CHANGE),
+    Action.SIGNING_KEY_ACTIVATED: ("kid", "is_emergency", *CHANGE),
+    Action.SIGNING_KEY_DISABLED: ("kid", "refused_license_keys", *CHANGE),
+    Action.SIGNED_IN: ("how",),
+    Action.SIGN_IN_FAILED: ("account", "way"),
+    Action.SESSIONS_ENDED: ("of", "sessions"),
+    Action.RECOVERY_CODE_USED: ("left",),
+    Action.PERSON_RENAMED: CHANGE,
+    Action.EMAIL_CHANGED: CHANGE,
+    Action.EMAIL_CHANGE_ASKED: CHANGE,
+    Action.EMAIL_CHANGE_STOPPED: CHANGE,
+    Action.EMAIL_TAKEN_BACK: CHANGE,
+    Action.ACCOUNT_DELETED: ("name", "email", "role"),
+    Action.IDENTITY_CONNECTED: ("provider",),
+    Action.IDENTITY_DISCONNECTED: ("provider",),
+    Action.TENANT_CREATED: CHANGE,
+    Action.TENANT_CHANGED: CHANGE,
+    Action.TENANT_OPENED: CHANGE,
+    Action.NOTIFICATIONS_CHANGED: CHANGE,
+    Action.MEMBER_INVITED: ("email", "role"),
+    Action.INVITATION_RESENT: ("email", "role"),
+    Action.INVITATION_REVOKED: ("email", "role"),
+    Action.MEMBER_JOINED: ("email", "role"),
+    Action.MEMBER_ROLE_CHANGED: ("name", "email", *CHANGE),
+    Action.MEMBER_REMOVED: ("name", "email", "role"),
+    Action.MEMBER_LEFT: ("name", "email", "role"),
+    Action.OWNERSHIP_HANDED_OVER: ("name", "email"),
+    Action.LOG_PRUNED: ("older_than_days", "rows"),
+    Action.CHANGE_ASKED: ("change", "of", "id", "new owner", *CHANGE),
+    Action.CHANGE_STOPPED: ("change", "of", "id", "new owner", *CHANGE),
+    Action.CHANGE_DONE: ("change", "of", "id", "new owner", *CHANGE),
+    Action.OPERATOR_CHANGED: ("user", "id", *CHANGE),
+    Action.SUPPORT_VIEW_STARTED: ("until",),
+    Action.SUPPORT_VIEW_ENDED: ("ended_by",),
+    Action.RECORD_ADDED: ("record", "id", "name", *CHANGE),
+    Action.RECORD_CHANGED: ("record", "id", "name", *CHANGE),
+    Action.WEBHOOK_ADDED: ("id", *CHANGE),
+    Action.WEBHOOK_CHANGED: ("id", "url", *CHANGE),
+    Action.WEBHOOK_SECRET_ROTATED: ("id", "url", "accepted_until"),
+    Action.WEBHOOK_SWITCHED_OFF: ("id", "url", "error"),
+    Action.WEBHOOK_SWITCHED_ON: ("id", "url"),
+    Action.WEBHOOK_DELETED: ("id", "url"),
+    Action.WEBHOOK_TESTED: ("id", "url", "event"),
+    Action.WEBHOOK_RESENT: ("id", "url", "event"),
+}
+"""What the details of a row may hold, by its action; those that are not named here hold nothing."""
+
+MEANINGS = {
+    "accepted_until": "when the old key, or the old secret, stops working (ISO 8601)",
+    "account": "account that was tried",
+    "after": "object: the fields that differ, with their new values",
+    "authorized_application_id": "what terminals are configured with beside the key",
+    "before": "object: the same fields with their old values",
+    "change": "change that waits for its delay, in words",
+    "days": "days left, begun ones whole",
+    "email": "email address of the person",
+    "ended_by": "what ended it",
+    "ends_at": "end date of the subscription (ISO 8601)",
+    "error": "why nothing could be delivered",
+    "event": "identifier of the event (`webhook-id`)",
+    "expires_at": "expiry of the key (ISO 8601)",
+    "first_checked_at": "last check by a terminal in the hour of the first (ISO 8601)",
+    "holder_name": "name that stands in the keys",
+    "how": "how the person signed in",
+    "id": "identifier of what was changed",
+    "is_emergency": "whether the delay was overridden",
+    "jti": "identifier of the key; where both are concerned, an array",
+    "kid": "identifier of the signing key",
+    "left": "recovery codes left",
+    "name": "name of the person or record",
+    "new owner": "email address of who becomes owner",
+    "of": "person or tenant concerned",
+    "older_than_days": "age of the rows that were removed",
+    "provider": "identity provider",
+    "record": "kind of record",
+    "refused_license_keys": "how many license keys are refused from then on",
+    "replaces": "identifier (`jti`) of the key before",
+    "role": "role of the member",
+    "rows": "how many rows were removed",
+    "sessions": "array: the sessions that ended, in words",
+    "until": "when it ends by itself (ISO 8601)",
+    "url": "address of the webhook",
+    "usage": "usage of the license: `org`, `per`, `edu` or `rnd`",
+    "user": "email address of the operator",
+    "way": "how the sign-in was tried",
+}
+"""What each member of details means, whichever action it belongs to."""
+
+EVENTS: dict[Action, str] = {
+    Action.KEYS_GENERATED: "key.generated",
+    Action.KEY_RESET: "key.reset",
+    Action.KEYS_DELETED: "key.deleted",
+    Action.KEY_REVOKED: "key.revoked",
+    Action.KEY_EXPIRING: "key.expiring",
+    Action.OVERLAP_ENDING: "overlap.ending",
+    Action.ROTATION_COMPLETED: "rotation.completed",
+    Action.SUBSCRIPTION_ACTIVATED: "subscription.activated",
+    Action.SUBSCRIPTION_STARTED: "subscription.activated",
+    Action.SUBSCRIPTION_RAN_OUT: "subscription.ended",
+    Action.SUBSCRIPTION_RENAMED: "subscription.changed",
+    Action.SUBSCRIPTION_CHANGED: "subscription.changed",
+}
+"""Names under which webhooks tell of actions; what is not named here is told to nobody."""
+
+STATE_EVENTS = {
+    "suspended": "subscription.suspended",
+    "active": "subscription.resumed",
+    "ended": "subscription.ended",
+}
+"""What `SUBSCRIPTION_CHANGED` is told as when the state changed, by the new state."""
+
+
+def event_of(action: str, details: Mapping[str, Any]) -> str:
+    """Return the name under which webhooks tell of a row, or "" when they do not."""
+    if action == Action.SUBSCRIPTION_CHANGED and (state := details["after"].get("state")):
+        return STATE_EVENTS[state]
+    return EVENTS.get(Action(action), "")
+
+
+def event_types() -> list[str]:
+    """Return the names of all events, in the order of the list."""
+    return list(dict.fromkeys([*EVENTS.values(), *STATE_EVENTS.values()]))

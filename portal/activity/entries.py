@@ -1,6 +1,8 @@
 """The log: one append-only row in the caller's transaction for everything that happens."""
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -12,6 +14,15 @@ from portal.activity.chain import NEWEST, chained_hash
 from portal.activity.models import VENDOR, LogChain, LogEntry
 from portal.config import database_secrets
 from portal.core.actors import Actor
+from portal.metrics.instruments import EVENTS
+
+type Listener = Callable[[LogEntry], object]
+
+LISTENERS: list[Listener] = []
+"""What is told of every row, in its transaction and with the tenant's chain locked.
+
+Registered when the apps are ready. What one raises undoes what the row records.
+"""
 
 
 class Subject(Protocol):
@@ -73,6 +84,9 @@ def record(
     entry.save(force_insert=True)
     with connection.cursor() as cursor:
         cursor.execute(ADVANCE_CHAIN, [entry.seq, entry.hash, _chain_key(tenant_id)])
+    for listener in LISTENERS:
+        listener(entry)
+    transaction.on_commit(partial(EVENTS.add, str(action)))
     return entry
 
 

@@ -6,7 +6,8 @@ One task that fails never stops the others.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.db import connection
@@ -55,6 +56,28 @@ def work(
         if once or is_orphan():
             break
         stopping.wait(PAUSE_SECONDS)
+
+
+@contextmanager
+def beside(tasks: Sequence[Task], *, stopping: threading.Event) -> Iterator[None]:
+    """Do these tasks in a thread of their own, until what is inside ends or `stopping` is set.
+
+    What takes long there holds up no task elsewhere; a task under way is finished.
+    """
+
+    def run() -> None:
+        try:
+            work(tasks, stopping=stopping)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run, name="beside")
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
 
 
 def _run(task: Task) -> None:

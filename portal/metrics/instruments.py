@@ -113,3 +113,7 @@ WORKER_TASKS = Counter(
 LOG_FAULTS = Counter(
     "log_faults_total", "Faults that verify_log and the anchors found in chains of the log."
 )
+EVENTS = Counter("events_total", "Rows of all logs, by what they record.", "action")
+WEBHOOK_DELIVERIES = Counter(
+    "webhook_deliveries_total", "Attempts to deliver an event to a webhook.", "outcome"
+)

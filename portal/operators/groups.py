@@ -22,6 +22,7 @@ DOES: dict[str, tuple[str, ...]] = {
         "portal.change_user",
         "portal.change_member",
         "portal.change_pendingchange",
+        "portal.change_endpoint",
         "licenses.change_licensekey",
         "licenses.add_signingkey",
         "licenses.change_signingkey",
@@ -30,8 +31,9 @@ DOES: dict[str, tuple[str, ...]] = {
 """What each group may do besides reading everything that the admin shows.
 
 Except for the support view these are Django's own permissions: to change a license key means to
-revoke it, to change a member to replace a last owner, to change a pending change to stop it. Plans,
-and who is an operator in which group, are for superusers alone.
+revoke it, to change a member to replace a last owner, to change a pending change to stop it, to
+change an endpoint to set the vendor's own webhooks. Plans, and who is an operator in which group,
+are for superusers alone.
 """
 
 

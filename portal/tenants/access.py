@@ -94,6 +94,7 @@ NAMED_BY = {
     "member_id": "memberships",
     "invitation_id": "invitations",
     "token_id": "service_tokens",
+    "endpoint_id": "webhook_endpoints",
 }
 """Arguments of addresses that name something of a tenant, with the relation that leads to it."""
 

@@ -28,7 +28,7 @@ class TlsProxy:
         self.node_port = 0
         self.set_up()
         self.certificate = folder / "proxy.pem"
-        self.certificate.write_bytes(_certificate())
+        self.certificate.write_bytes(certificate())
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -101,7 +101,7 @@ class TlsProxy:
         asked.wfile.write(b"{}")
 
 
-def _certificate() -> bytes:
+def certificate() -> bytes:
     """Return a key and a certificate for localhost that signs itself, in PEM."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])

@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand
 
 from licenses import keys
 from portal.accounts import secrets_at_rest
+from portal.webhooks import secrets as webhook_secrets
 
 
 class Command(BaseCommand):
@@ -21,4 +22,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         count = keys.reencrypt_all()
         secrets_at_rest.reencrypt_all()
+        webhook_secrets.reencrypt_all()
         self.stdout.write(f"{count} private keys are encrypted with the newest key now.")

@@ -13,6 +13,7 @@ from django.db import Error
 
 from licenses import reminders
 from licenses.api import idempotency
+from licenses import noticed, reminders
 from licenses.checking import counts
 from licenses.figures import snapshot
 from portal.accounts import expired_sessions
@@ -21,12 +22,13 @@ from portal.config import database_secrets
 from portal.config.checks import refuse_demonstration_accounts
 from portal.mail import outbox
 from portal.mail.heartbeat import Heart, why_not_working
-from portal.mail.worker import PAUSE_SECONDS, Task, work
+from portal.mail.worker import PAUSE_SECONDS, Task, beside, work
 from portal.metrics.node import PROCESS
 from portal.operators.flows import recovery
 from portal.server.conditions import NO_ANSWER, why_not_ready
 from portal.server.database import bound_queries
 from subscriptions.service_tokens import reminders as token_reminders
+from portal.webhooks import delivering
 
 HOUR = 3600
 
@@ -70,10 +72,10 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
         if options["once"]:
-            work(tasks(stopping), stopping=stopping, once=True)
+            work([*tasks(stopping), webhooks(stopping)], stopping=stopping, once=True)
             return
         PROCESS.start("worker")
-        with Heart() as heart:
+        with Heart() as heart, beside([webhooks(stopping)], stopping=stopping):
             work(
                 tasks(stopping),
                 stopping=stopping,
@@ -99,15 +101,26 @@ def tasks(stopping: threading.Event) -> list[Task]:
     clear_sessions = partial(expired_sessions.clear, stopped=stopping.is_set)
     prune_counts = partial(counts.prune, stopped=stopping.is_set)
     prune_requests = partial(idempotency.prune, stopped=stopping.is_set)
+    prune_webhooks = partial(delivering.prune, stopped=stopping.is_set)
     return [
         Task(name="Mail", period=PAUSE_SECONDS, do=send_mail),
         Task(name="Figures", period=30, do=snapshot.refresh),
         Task(name="Pending changes", period=60, do=recovery.run_due),
         Task(name="Reminders", period=HOUR, do=reminders.send),
         Task(name="Reminders of tokens", period=HOUR, do=token_reminders.send),
+        Task(name="Rotations", period=60, do=noticed.notice_rotations),
+        Task(name="Ends of overlaps", period=600, do=noticed.notice_overlaps),
+        Task(name="Ends of subscriptions", period=60, do=noticed.notice_ends),
         Task(name="Log anchors", period=HOUR, do=anchors.append),
         Task(name="Tidying the outbox", period=24 * HOUR, do=outbox.prune),
         Task(name="Tidying the sessions", period=HOUR, do=clear_sessions),
         Task(name="Tidying repeatable requests", period=HOUR, do=prune_requests),
         Task(name="Tidying the counts of checks", period=24 * HOUR, do=prune_counts),
+        Task(name="Tidying the webhooks", period=HOUR, do=prune_webhooks),
     ]
+
+
+def webhooks(stopping: threading.Event) -> Task:
+    """Return what is done in a thread of its own: a slow receiver holds up nothing else."""
+    deliver = partial(delivering.deliver_due, stopped=stopping.is_set)
+    return Task(name="Webhooks", period=0, do=deliver)

@@ -1,0 +1,250 @@
+"""What operators see of webhooks, and how they set those of the vendor itself."""
+
+from datetime import timedelta
+from typing import Any, override
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from portal.activity.actions import event_types
+from portal.core.actors import Actor
+from portal.operators.actions import ActionsAdmin, OperatorAction, RowResult
+from portal.operators.forms import ReasonForm
+from portal.operators.lists import empty_filter
+from portal.operators.model_admin import ReadOnlyAdmin
+from portal.operators.values import Shown, badge
+from portal.webhooks import flows
+from portal.webhooks.addresses import MAX_CHARACTERS
+from portal.webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
+
+
+class AddressForm(ReasonForm):
+    """Where the events go, and why."""
+
+    url = forms.CharField(label="Address", max_length=MAX_CHARACTERS, widget=forms.URLInput)
+
+
+def _add(*, url: str, actor: Actor, reason: str) -> Endpoint:
+    endpoint, endpoint.shown_secret = flows.add_endpoint(  # type: ignore[attr-defined]
+        tenant=None, url=url, events=event_types(), actor=actor, reason=reason
+    )
+    return endpoint
+
+
+def _move(row: Endpoint, *, url: str, actor: Actor, reason: str) -> None:
+    flows.change_endpoint(endpoint=row, url=url, events=row.events, actor=actor, reason=reason)
+
+
+def _rotate(row: Endpoint, *, actor: Actor, reason: str) -> None:
+    _, row.shown_secret = flows.rotate_secret(  # type: ignore[attr-defined]
+        endpoint=row, seen=row.secret_made_at.isoformat(), actor=actor, reason=reason
+    )
+
+
+def _switch_off(row: Endpoint, *, actor: Actor, reason: str) -> None:
+    flows.switch_off(endpoint=row, actor=actor, reason=reason)
+
+
+def _switch_on(row: Endpoint, *, actor: Actor, reason: str) -> None:
+    flows.switch_on(endpoint=row, actor=actor, reason=reason)
+
+
+def _test(row: Endpoint, *, actor: Actor, reason: str) -> None:
+    flows.send_test(endpoint=row, actor=actor, reason=reason)
+
+
+def _delete(row: Endpoint, *, actor: Actor, reason: str) -> None:
+    flows.delete_endpoint(endpoint=row, actor=actor, reason=reason)
+
+
+def _is_vendors(row: Endpoint) -> bool:
+    return row.tenant_id is None and row.deleted_at is None
+
+
+ADD = OperatorAction(
+    name="add_webhook",
+    label="Add webhook of the vendor",
+    consequences=(
+        "It is told every event of every tenant, with names of subscriptions and people.",
+    ),
+    flow=_add,
+    form=AddressForm,
+    permission="manage",
+    makes_new=True,
+)
+MOVE = OperatorAction(
+    name="move",
+    label="Change address",
+    consequences=("What waits goes to the new address.",),
+    flow=_move,
+    form=AddressForm,
+    permission="manage",
+    on_page=True,
+    is_possible=_is_vendors,
+)
+ROTATE = OperatorAction(
+    name="rotate_secret",
+    label="Rotate secret",
+    consequences=(
+        "For 24 hours each request is signed with the old secret too.",
+        "A secret that was rotated before that stops now.",
+    ),
+    flow=_rotate,
+    permission="manage",
+    on_page=True,
+    is_possible=lambda row: _is_vendors(row) and not _was_just_rotated(row),
+)
+SWITCH_OFF = OperatorAction(
+    name="switch_off",
+    label="Switch off",
+    consequences=("Nothing is delivered any more; what waits is kept for 30 days.",),
+    flow=_switch_off,
+    permission="manage",
+    on_page=True,
+    is_possible=lambda row: _is_vendors(row) and row.off_at is None,
+)
+SWITCH_ON = OperatorAction(
+    name="switch_on",
+    label="Switch on",
+    consequences=("What waits goes out first, in order.",),
+    flow=_switch_on,
+    permission="manage",
+    on_page=True,
+    is_possible=lambda row: _is_vendors(row) and row.off_at is not None,
+)
+TEST = OperatorAction(
+    name="send_test",
+    label="Send test event",
+    consequences=("An event of the type webhook.test goes out behind what waits.",),
+    flow=_test,
+    permission="manage",
+    on_page=True,
+    is_possible=lambda row: _is_vendors(row) and row.off_at is None,
+)
+DELETE = OperatorAction(
+    name="delete_webhook",
+    label="Delete webhook",
+    consequences=("What waits is not delivered, and the secret is erased.",),
+    flow=_delete,
+    permission="manage",
+    is_dangerous=True,
+    on_page=True,
+    is_possible=_is_vendors,
+)
+
+
+def _was_just_rotated(row: Endpoint) -> bool:
+    """Return whether a press of the button may be the second of two."""
+    return row.old_secret_until is not None and (
+        timezone.now() - row.secret_made_at < timedelta(minutes=1)
+    )
+
+
+@admin.register(Endpoint)
+class EndpointAdmin(ActionsAdmin, ReadOnlyAdmin):
+    """Webhooks: those of tenants are theirs alone, those of the vendor are set here."""
+
+    operator_actions = (ADD, TEST, MOVE, ROTATE, SWITCH_OFF, SWITCH_ON, DELETE)
+    fields = (
+        "id",
+        "tenant",
+        "url",
+        "events",
+        "state",
+        "failures",
+        "retry_at",
+        "created_at",
+        "created_by_name",
+        "secret_made_at",
+        "old_secret_until",
+        "off_at",
+        "off_error",
+        "deleted_at",
+    )
+    list_display = ("url", "whose", "state", "created_at")
+    below = {"whose": "created_by_name", "state": "off_error"}
+    list_filter = (
+        ("off_at", empty_filter("switched off", "No", "Yes")),
+        ("deleted_at", empty_filter("deleted", "No", "Yes")),
+    )
+    list_select_related = ("tenant",)
+    search_fields = ("url", "tenant__name")
+    search_help_text = "Address, tenant's name, or whole identifier of the tenant or webhook"
+    ordering = ("-created_at", "id")
+    identifiers = ("id", "tenant_id")
+    secrets = ("secret", "old_secret")
+
+    def has_manage_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the operator may set the vendor's own webhooks."""
+        return request.user.has_perm("portal.change_endpoint") and (
+            obj is None or not obj.tenant_id
+        )
+
+    @admin.display(description="whose")
+    def whose(self, obj: Endpoint) -> str:
+        """Return whose webhook it is."""
+        return str(obj.tenant or "The vendor")
+
+    @admin.display(description="state")
+    def state(self, obj: Endpoint) -> Shown:
+        """Return whether events are delivered."""
+        if obj.deleted_at:
+            return badge("Deleted", "muted")
+        if obj.off_at:
+            return badge("Switched off", "bad" if obj.off_error else "muted")
+        return badge("Failing", "warn") if obj.failures else badge("On", "good")
+
+    @override
+    def _result_page(
+        self, request: HttpRequest, action: OperatorAction, results: list[RowResult]
+    ) -> HttpResponse:
+        """Show a new secret, once."""
+        endpoint: Any = results[0].row
+        secret = getattr(endpoint, "shown_secret", "")
+        if not secret:
+            return super()._result_page(request, action, results)
+        context = {"title": action.label, "secret": secret, "endpoint": endpoint}
+        context["address"] = results[0].address
+        response = self.page(request, "admin/webhook_secret.html", context)
+        response["Cache-Control"] = "no-store, no-transform"
+        return response
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    """What became of each event for each webhook, without its body."""
+
+    fields = (
+        "event",
+        "endpoint",
+        "state",
+        "is_resent",
+        "created_at",
+        "first_tried_at",
+        "finished_at",
+        "attempts_made",
+    )
+    list_display = ("event", "endpoint", "created_at", "state")
+    below = {"state": "finished_at"}
+    clocks = ("created_at",)
+    badges = {
+        "state": {
+            DeliveryState.DELIVERED: "good",
+            DeliveryState.WAITING: "warn",
+            DeliveryState.GIVEN_UP: "bad",
+        }
+    }
+    list_filter = ("state",)
+    list_select_related = ("event", "endpoint")
+    ordering = ("-id",)
+    search_fields = ("event__type",)
+    search_help_text = "Type of the event, or whole identifier of the webhook or event"
+    identifiers = ("endpoint_id", "event_id")
+
+    @admin.display(description="attempts")
+    def attempts_made(self, obj: Delivery) -> str:
+        """Return the newest attempts, in words."""
+        newest = Attempt.objects.filter(delivery=obj).order_by("-pk")[:5]
+        return "; ".join(f"{attempt.at:%Y-%m-%d %H:%M:%S} {attempt}" for attempt in newest)

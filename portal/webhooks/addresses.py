@@ -1,0 +1,142 @@
+"""To which addresses the portal delivers: no request of a stranger reaches an inner network.
+
+A name is resolved once, all its addresses are judged, and the connection is made to these very
+addresses: a name that leads elsewhere at a second look changes nothing.
+"""
+
+import ipaddress
+import socket
+import threading
+from concurrent.futures import Future
+from ipaddress import IPv4Address, IPv6Address
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from portal.core.bounded_http import Address
+from portal.core.refusal import Refused
+
+MAX_CHARACTERS = 2000
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+
+type IpAddress = IPv4Address | IPv6Address
+
+
+class ForbiddenAddressError(Exception):
+    """The host has an address that the portal does not connect to; the text says which."""
+
+
+def refuse_unusable(url: str) -> str:
+    """Return the address of an endpoint as it is stored.
+
+    Raises Refused unless it is an absolute `https` address of printable ASCII without user and
+    fragment, on port 443 or one that no service of a system has (1024 and above).
+    """
+    url = url.strip()
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port, parts = None, None, urlsplit("")
+    sentence = ""
+    if parts.scheme != "https":
+        sentence = "The address must begin with https://."
+    elif not host or not url.isascii() or not url.isprintable() or {*url} & {" ", "\\"}:
+        sentence = "This is no address: write https://host/path."
+    elif "@" in parts.netloc:
+        sentence = "The address must not hold a user or password: the signature proves the sender."
+    elif "#" in url:
+        sentence = "Leave out what comes behind #: it is never sent."
+    elif port is not None and port != 443 and port < 1024:
+        sentence = "Use port 443, or one from 1024 on."
+    elif len(url) > MAX_CHARACTERS:
+        sentence = f"The address is longer than {MAX_CHARACTERS} characters."
+    if sentence:
+        raise Refused(sentence, field="url")
+    return url
+
+
+def resolved(host: str, port: int, seconds: float) -> list[Address]:
+    """Return the addresses of the host, all of which may be connected to.
+
+    Raises ForbiddenAddressError when one may not, OSError or ValueError when the name is unknown or
+    none, TimeoutError when it takes longer than these seconds. The resolver has no deadline of
+    ours, so it is asked in a thread.
+    """
+    future: Future[list[Address]] = Future()
+
+    def look_up() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = [address for *_, address in found]
+            for address in addresses:
+                refuse_forbidden(str(address[0]))
+        except (OSError, ValueError, ForbiddenAddressError) as error:
+            future.set_exception(error)
+        else:
+            future.set_result(addresses)
+
+    threading.Thread(target=look_up, name="resolver", daemon=True).start()
+    return future.result(timeout=seconds)
+
+
+def refuse_forbidden(text: str) -> None:
+    """Raise ForbiddenAddressError unless the IP address is public and none of the portal's own.
+
+    WEBHOOK_ALLOWED_NETWORKS are admitted whatever they are.
+    """
+    address = ipaddress.ip_address(text.partition("%")[0])
+    inner = embedded(address) or address
+    allowed = settings.WEBHOOK_ALLOWED_NETWORKS
+    if any(each in network for each in (address, inner) for network in allowed):
+        return
+    if not _is_public(inner):
+        raise ForbiddenAddressError(f"{text} is not a public address")
+    if _is_of_this_machine(address) or inner in _own():
+        raise ForbiddenAddressError(f"{text} is the portal's own address")
+
+
+def embedded(address: IpAddress) -> IPv4Address | None:
+    """Return the IPv4 address that an IPv6 address stands for, if it does.
+
+    IPv4-mapped and -compatible (RFC 4291 2.5.5), NAT64 (RFC 6052 2.1), 6to4 (RFC 3056 2), and
+    Teredo (RFC 4380 4), of which the client's counts.
+    """
+    if isinstance(address, IPv4Address):
+        return None
+    if address.ipv4_mapped or address.sixtofour:
+        return address.ipv4_mapped or address.sixtofour
+    if address.teredo:
+        return address.teredo[1]
+    if address in NAT64 or int(address) >> 32 == 0:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return None
+
+
+def _is_public(address: IpAddress) -> bool:
+    if isinstance(address, IPv6Address) and address not in GLOBAL_UNICAST:
+        return False
+    return address.is_global and not address.is_multicast
+
+
+def _is_of_this_machine(address: IpAddress) -> bool:
+    """Return whether an interface of this machine has it: it would be the sender's address too."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((str(address), 443))  # sends nothing
+            return ipaddress.ip_address(probe.getsockname()[0].partition("%")[0]) == address
+    except OSError:  # no route there, or no such family here
+        return False
+
+
+def _own() -> set[IpAddress]:
+    """Return the addresses of the host in PUBLIC_URL; none while they are not known."""
+    parts = urlsplit(settings.PUBLIC_URL)
+    try:
+        found = socket.getaddrinfo(parts.hostname, 443, type=socket.SOCK_STREAM)
+    except OSError:
+        return set()
+    own = {ipaddress.ip_address(str(address[0]).partition("%")[0]) for *_, address in found}
+    return own | {inner for each in own if (inner := embedded(each))}

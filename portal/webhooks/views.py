@@ -1,0 +1,295 @@
+"""Pages of a tenant's webhooks, for its owners and managers."""
+
+import json
+from dataclasses import dataclass
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.http import Http404, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from portal.accounts.proof import kept_post, purpose, recent_proof
+from portal.activity.actions import event_types
+from portal.tenants.access import TenantRequest, tenant_role
+from portal.tenants.models import Role
+from portal.web.forms import ConfirmForm, posted, refusals_on, require_form_methods
+from portal.web.pages import done, form_page, page
+from portal.webhooks import flows
+from portal.webhooks.delivering import MAX_KEPT_FOR
+from portal.webhooks.forms import EndpointForm, RotateForm
+from portal.webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
+
+CHANGED = "webhook-changed"
+MAX_SHOWN = 100
+"""Deliveries on the page of an endpoint, the newest first."""
+
+WAITING = Count("deliveries", filter=Q(deliveries__state=DeliveryState.WAITING))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """What a dialog says: consequence first, and a button that repeats it."""
+
+    title: str
+    text: str
+    button: str
+    is_dangerous: bool = False
+
+
+@require_safe
+@tenant_role(Role.MANAGER)
+def listing(request: TenantRequest) -> HttpResponse:
+    """Show the tenant's endpoints."""
+    endpoints = request.tenant.webhook_endpoints.kept().annotate(waiting=WAITING)
+    context = {"endpoints": endpoints, "may_add": len(endpoints) < flows.MAX_ENDPOINTS}
+    return page(request, "webhooks/list.html", context)
+
+
+@require_form_methods
+@tenant_role(Role.MANAGER)
+@recent_proof
+@purpose(lambda request: f"add a webhook to {request.tenant}")
+def add(request: TenantRequest) -> HttpResponse:
+    """Add an endpoint; the answer shows its secret, once."""
+    initial = _kept(request) or {"events": event_types()}
+    form = EndpointForm(_posted(request), initial=initial)
+    if form.is_valid():
+        with refusals_on(form):
+            endpoint, secret = flows.add_endpoint(
+                tenant=request.tenant, actor=request.actor, **form.cleaned_data
+            )
+            return _secret(request, endpoint, secret)
+    words = {"title": "Add webhook", "button": "Add webhook", "back": reverse("webhooks:list")}
+    return form_page(request, "webhooks/form.html", form, words)
+
+
+@require_safe
+@tenant_role(Role.MANAGER)
+def detail(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
+    """Show an endpoint, and what became of its newest deliveries."""
+    endpoint = get_object_or_404(
+        request.tenant.webhook_endpoints.kept().annotate(waiting=WAITING), pk=endpoint_id
+    )
+    context = {
+        "endpoint": endpoint,
+        "deliveries": _with_last_attempt(endpoint.deliveries.all())[:MAX_SHOWN],
+        "max_shown": MAX_SHOWN,
+        "days": MAX_KEPT_FOR.days,
+    }
+    return page(request, "webhooks/detail.html", context, fragment="webhook")
+
+
+@require_form_methods
+@tenant_role(Role.MANAGER)
+@recent_proof
+@purpose(lambda request, **_: f"change a webhook of {request.tenant}")
+def change(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
+    """Change the address and the events of an endpoint."""
+    endpoint = _endpoint(request, endpoint_id)
+    initial = _kept(request) or {"url": endpoint.url, "events": endpoint.events}
+    form = EndpointForm(posted(request), initial=initial)
+    if form.is_valid():
+        with refusals_on(form):
+            flows.change_endpoint(endpoint=endpoint, actor=request.actor, **form.cleaned_data)
+            return _done(request, endpoint, "The webhook was changed.")
+    words = {
+        "title": "Change webhook",
+        "button": "Save webhook",
+        "back": endpoint.get_absolute_url(),
+        "endpoint": endpoint,
+    }
+    return form_page(request, "webhooks/form.html", form, words)
+
+
+@require_form_methods
+@tenant_role(Role.MANAGER)
+@recent_proof
+@purpose(lambda request, **_: f"rotate the secret of a webhook of {request.tenant}")
+def rotate(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
+    """Give an endpoint a new secret; the answer shows it, once."""
+    endpoint = _endpoint(request, endpoint_id)
+    form = RotateForm(posted(request), seen=endpoint.secret_made_at.isoformat())
+    if form.is_valid():
+        with refusals_on(form):
+            endpoint, secret = flows.rotate_secret(
+                endpoint=endpoint, actor=request.actor, **form.cleaned_data
+            )
+            return _secret(request, endpoint, secret)
+    words = Words(
+        title="Rotate secret",
+        text="You get a new secret. For 24 hours each request is signed with both, so that "
+        "receivers go on with the old one until you have given them the new one. A secret that "
+        "was rotated before that stops now.",
+        button="Rotate secret",
+    )
+    return _dialog(request, endpoint, form, words, page_only=True)
+
+
+@require_form_methods
+@tenant_role(Role.MANAGER)
+@recent_proof
+@purpose(lambda request, **_: f"switch off a webhook of {request.tenant}")
+def off(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
+    """Switch an endpoint off."""
+    endpoint, form = _endpoint(request, endpoint_id), ConfirmForm(posted(request))
+    if form.is_valid():
+        with refusals_on(form):
+            flows.switch_off(endpoint=endpoint, actor=request.actor)
+            return _done(request, endpoint, "The webhook is switched off.")
+    words = Words(
+        title="Switch off webhook",
+        text=f"{endpoint} gets nothing any more. What waits is kept for 30 days and goes out when "
+        "you switch it on again. What happens until then is in the log alone.",
+        button="Switch off webhook",
+        is_dangerous=True,
+    )
+    return _dialog(request, endpoint, form, words)
+
+
+@require_form_methods
+@tenant_role(Role.MANAGER)
+@recent_proof
+@purpose(lambda request, **_: f"switch on a webhook of {request.tenant}")
+def on(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
+    """Switch an endpoint on again."""
+    endpoint, form = _endpoint(request, endpoint_id), ConfirmForm(posted(request))
+    if form.is_valid():
+        with refusals_on(form):
+            flows.switch_on(endpoint=endpoint, actor=request.actor)
+            return _done(request, endpoint, "The webhook is switched on.")
+    words = Words(
+        title="Switch on webhook",
+        text=f"{endpoint} gets what waits for it, in order, and then what happens from now on.",
+        button="Switch on webhook",
+    )
+    return _dialog(request, endpoint, form, words)
+
+
+@require_form_methods
+@tenant_role(Role.MANAGER)
+@recent_proof
+@purpose(lambda request, **_: f"delete a webhook of {request.tenant}")
+def delete(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
+    """Delete an endpoint."""
+    endpoint, form = _endpoint(request, endpoint_id), ConfirmForm(posted(request))
+    if form.is_valid():
+        with refusals_on(form):
+            flows.delete_endpoint(endpoint=endpoint, actor=request.actor)
+            messages.success(request, f"The webhook to {endpoint} was deleted.")
+            return done(request, reverse("webhooks:list"), event=CHANGED)
+    words = Words(
+        title="Delete webhook",
+        text=f"{endpoint} gets nothing any more, not even what waits for it. Its secret and its "
+        "delivery log are gone. It can not be undone.",
+        button="Delete webhook",
+        is_dangerous=True,
+    )
+    return _dialog(request, endpoint, form, words, page_only=True)
+
+
+@require_form_methods
+@tenant_role(Role.MANAGER)
+def test(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
+    """Queue a test event."""
+    endpoint, form = _endpoint(request, endpoint_id), ConfirmForm(posted(request))
+    if form.is_valid():
+        with refusals_on(form):
+            flows.send_test(endpoint=endpoint, actor=request.actor)
+            return _done(request, endpoint, "The test event is on its way: see the deliveries.")
+    words = Words(
+        title="Send test event",
+        text=f"{endpoint} gets an event of the type webhook.test, signed like all others, behind "
+        "what waits for it.",
+        button="Send test event",
+    )
+    return _dialog(request, endpoint, form, words)
+
+
+@require_safe
+@tenant_role(Role.MANAGER)
+def delivery(request: TenantRequest, endpoint_id: UUID, delivery_id: int) -> HttpResponse:
+    """Show one delivery: what was sent, and what came of each attempt."""
+    found = _delivery(request, endpoint_id, delivery_id)
+    body = json.dumps(json.loads(found.event.body), ensure_ascii=False, indent=2)
+    attempts = found.attempts.order_by("-pk")[:MAX_SHOWN]
+    context = {"delivery": found, "body": body, "attempts": attempts}
+    return page(request, "webhooks/delivery.html", context)
+
+
+@require_form_methods
+@tenant_role(Role.MANAGER)
+def send_again(request: TenantRequest, endpoint_id: UUID, delivery_id: int) -> HttpResponse:
+    """Queue an event once more."""
+    found, form = _delivery(request, endpoint_id, delivery_id), ConfirmForm(posted(request))
+    if form.is_valid():
+        with refusals_on(form):
+            flows.resend(delivery=found, actor=request.actor)
+            return _done(request, found.endpoint, "The event is on its way again.")
+    words = Words(
+        title="Send event again",
+        text=f"{found.endpoint} gets {found.event.type} once more, behind what waits for it, with "
+        "the identifier it had: a receiver that knows it leaves it out.",
+        button="Send event again",
+    )
+    return _dialog(request, found.endpoint, form, words)
+
+
+def _posted(request: TenantRequest) -> QueryDict | None:
+    """Return what was posted for this tenant; 404 where the form was made for another."""
+    data, own = posted(request), str(request.tenant.pk)
+    if data is not None and data.get("tenant", own) != own:
+        raise Http404
+    return data
+
+
+def _endpoint(request: TenantRequest, endpoint_id: UUID) -> Endpoint:
+    return get_object_or_404(request.tenant.webhook_endpoints.kept(), pk=endpoint_id)
+
+
+def _delivery(request: TenantRequest, endpoint_id: UUID, delivery_id: int) -> Delivery:
+    rows = _endpoint(request, endpoint_id).deliveries.select_related("event", "endpoint")
+    return get_object_or_404(rows, pk=delivery_id)
+
+
+def _with_last_attempt(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """Return them, the newest first, with number and last attempt: time, status and error."""
+    attempts = Attempt.objects.filter(delivery=OuterRef("pk")).order_by("-pk")
+    last = {f"last_{name}": Subquery(attempts.values(name)[:1]) for name in ("at", "code", "error")}
+    counted = attempts.order_by().values("delivery").annotate(n=Count("pk")).values("n")
+    rows = deliveries.select_related("event").order_by("-pk")
+    return rows.annotate(**last, tried=Subquery(counted))
+
+
+def _kept(request: TenantRequest) -> dict[str, object] | None:
+    """Return what was typed before a proof was asked for."""
+    kept = kept_post(request)
+    return None if kept is None else {"url": kept.get("url"), "events": kept.getlist("events")}
+
+
+def _secret(request: TenantRequest, endpoint: Endpoint, secret: str) -> HttpResponse:
+    context = {"endpoint": endpoint, "secret": secret, "until": endpoint.old_secret_until}
+    response = page(request, "webhooks/secret.html", context)
+    response["Cache-Control"] = "no-store, no-transform"
+    return response
+
+
+def _done(request: TenantRequest, endpoint: Endpoint, sentence: str) -> HttpResponse:
+    messages.success(request, sentence)
+    return done(request, endpoint.get_absolute_url(), event=CHANGED)
+
+
+def _dialog(
+    request: TenantRequest,
+    endpoint: Endpoint,
+    form: forms.BaseForm,
+    words: Words,
+    *,
+    page_only: bool = False,
+) -> HttpResponse:
+    """Show the form; `page_only` ones lead to a page, and are never a dialog on another."""
+    context = {"words": words, "endpoint": endpoint, "page_only": page_only}
+    return form_page(request, "webhooks/dialog.html", form, context, fragment="dialog")
