@@ -53,6 +53,7 @@ LABELS = {
     "sessions": "Sessions",
     "signs": "Signs",
     "starts_at": "Start",
+    "up_to_row": "Up to row",
     "urn": "URN",
     "user": "Person",
     "way": "Tried with",

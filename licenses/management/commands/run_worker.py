@@ -25,6 +25,7 @@ from portal.metrics.node import PROCESS
 from portal.operators.flows import recovery
 from portal.server.conditions import NO_ANSWER, why_not_ready
 from portal.server.database import bound_queries
+from portal.tenants.flows import closing
 
 HOUR = 3600
 
@@ -95,11 +96,13 @@ def tasks(stopping: threading.Event) -> list[Task]:
     """Return everything that the worker does, the most urgent first."""
     send_mail = partial(outbox.send_due, stopped=stopping.is_set)
     clear_sessions = partial(expired_sessions.clear, stopped=stopping.is_set)
+    close_tenants = partial(closing.run_due, stopped=stopping.is_set)
     prune_counts = partial(counts.prune, stopped=stopping.is_set)
     return [
         Task(name="Mail", period=PAUSE_SECONDS, do=send_mail),
         Task(name="Figures", period=30, do=snapshot.refresh),
         Task(name="Pending changes", period=60, do=recovery.run_due),
+        Task(name="Closing of tenants", period=60, do=close_tenants),
         Task(name="Reminders", period=HOUR, do=reminders.send),
         Task(name="Log anchors", period=HOUR, do=anchors.append),
         Task(name="Tidying the outbox", period=24 * HOUR, do=outbox.prune),
