@@ -78,7 +78,7 @@ class Pseudonyms:
 
     def person_id(self, user_id: UUID) -> UUID:
         """Return what stands for the identifier of a person, of which the log is asked."""
-        return uuid.UUID(hex=self._digest(f"identifier {user_id}")[:32], version=8)
+        return uuid.UUID(hex=self._digest(f"identifier {user_id}")[:32], version=5)
 
     def tenant(self) -> str:
         """Return what stands for the tenant's name."""
