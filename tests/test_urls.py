@@ -75,6 +75,9 @@ TABLE = {
         "302 200 200 200 200 403",
         "302 422 302 302 302 403",
     ),  # the stranger is the last owner
+    "tenant:export": ("302 200 403 403 200 403", "302 200 403 403 200 403"),
+    "tenant:close": ("302 200 403 403 200 403", "302 422 403 403 422 403"),
+    "tenant:keep": ("302 200 403 403 200 403", "302 302 403 403 302 403"),
     "tenant:switch": (NO_SUCH_METHOD, "302 404 404 404 404 403"),
     "metrics": ("404 404 404 404 404 404", CLOSED),  # without the token
     "subscriptions:list": ("302 200 200 200 200 403", NO_SUCH_METHOD),
@@ -131,6 +134,9 @@ SUPPORT = {
     "stop_notifications": (403, 403),
     "tenant:hand_over": (403, 403),
     "tenant:leave": (403, 403),
+    "tenant:export": (403, 403),
+    "tenant:close": (403, 403),
+    "tenant:keep": (403, 403),
     "tenant:switch": (405, 403),
     "subscriptions:list": (200, 403),
     "subscriptions:start_community": (405, 403),
