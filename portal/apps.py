@@ -25,11 +25,14 @@ class PortalConfig(AppConfig):
         import_module("portal.webhooks.telling")
         from portal.activity.rights import grant_rights  # noqa: PLC0415 (needs the app registry)
         from portal.activity.triggers import install_triggers  # noqa: PLC0415 (needs the registry)
+        from portal.operators.flows.recovery import drop_changes  # noqa: PLC0415 (needs the registry)
         from portal.operators.groups import seed_groups  # noqa: PLC0415 (needs the app registry)
         from portal.tenants.access import (  # noqa: PLC0415 (needs the app registry)
             end_support_view_at_sign_out,
         )
+        from portal.tenants.leaving import close_with  # noqa: PLC0415 (needs the app registry)
 
+        close_with(drop_changes)
         user_logged_out.connect(end_support_view_at_sign_out, dispatch_uid="portal.support_view")
         pre_migrate.connect(refuse_misfit, sender=self, dispatch_uid="portal.config.schema")
         post_migrate.connect(install_triggers, sender=self, dispatch_uid="portal.append_only")

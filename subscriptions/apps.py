@@ -13,6 +13,10 @@ class SubscriptionsConfig(AppConfig):
 
     @override
     def ready(self) -> None:
+        from portal.tenants.leaving import close_with, export_with  # noqa: PLC0415 (needs the registry)
         from subscriptions.catalogue import seed_plans  # noqa: PLC0415 (needs the app registry)
+        from subscriptions.flows import closing  # noqa: PLC0415 (needs the app registry)
 
+        export_with(closing.SECTION)
+        close_with(closing.end_subscriptions)
         post_migrate.connect(seed_plans, sender=self, dispatch_uid="subscriptions.catalogue")

@@ -14,12 +14,14 @@ from portal.core.dates import moment
 from portal.mail.models import Outbox
 from portal.operators.model_admin import listing
 from portal.operators.models import PendingChange
+from portal.tenants.models import Tenant
 from subscriptions.models import State, Subscription
 
 MOST = 5
 """Rows of each kind: the lists have the others."""
 READ = 200
 """License keys that are read to find the tenants that have nothing but expired ones."""
+HOUR = timedelta(hours=1)
 WEEK = timedelta(days=7)
 LAPSED = timedelta(days=90)
 """How long a customer whose keys have all expired is worth a call."""
@@ -41,6 +43,7 @@ def needs(signing_key: SigningKey | None, now: datetime) -> list[Need]:
     return [
         *_signing_key(signing_key),
         *_pending(),
+        *_closing(now),
         *_mails(now),
         *_ending(now),
         *_lapsed(now),
@@ -76,6 +79,23 @@ def _pending() -> Iterator[Need]:
             name=str(change),
             about=f"Asked for by {change.requested_by}, due {moment(change.due_at)}.",
             address=_page(change),
+        )
+
+
+def _closing(now: datetime) -> Iterator[Need]:
+    """Yield tenants that close, and those whose closing should have been carried out by now."""
+    for tenant in Tenant.objects.closing()[:MOST]:
+        assert tenant.closes_at is not None
+        about = f"Its owner closes it {moment(tenant.closes_at)}. It can be taken back until then."
+        is_late = tenant.closes_at < now - HOUR
+        if is_late:
+            about = f"Was to close {moment(tenant.closes_at)}: the worker's log says why it waits."
+        yield Need(
+            kind="Not closed yet" if is_late else "Closes",
+            tone="bad" if is_late else "warn",
+            name=str(tenant),
+            about=about,
+            address=_customer(tenant.pk),
         )
 
 

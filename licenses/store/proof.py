@@ -5,10 +5,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Model, Q, QuerySet
+from django.db.models import Count, Model, QuerySet
 
 from licenses import keys, tokens
-from licenses.models import KeyState, License, LicenseKey, SigningKey, SigningKeyState, StatusList
+from licenses.models import (
+    ANSWERED,
+    KeyState,
+    License,
+    LicenseKey,
+    SigningKey,
+    SigningKeyState,
+    StatusList,
+)
 from licenses.status_list import decoys
 from licenses.store import sqlite
 from portal.activity.models import VENDOR, LogChain
@@ -68,8 +76,9 @@ def _unable_signing_keys(signing_keys: dict[Any, SigningKey]) -> Iterator[str]:
 
 
 def _living_keys() -> Iterator[LicenseKey]:
-    """Yield every license key whose token is stored: all but those that were deleted."""
-    rows = LicenseKey.objects.exclude(state=KeyState.DELETED).order_by("pk")
+    """Yield every license key whose token is stored: all but those of deleted licenses."""
+    rows = LicenseKey.objects.filter(license__deleted_at=None).order_by("pk")
+    rows = rows.exclude(state=KeyState.DELETED)
     rows = rows.select_related("license")
     signing_keys, lists, last = _Known(SigningKey), _Known(StatusList), 0
     while read := list(rows.filter(pk__gt=last)[:ROWS_PER_READ]):
@@ -152,7 +161,7 @@ def _broken_constraints() -> Iterator[str]:
     )
     for queryset, columns, sentence in unique:
         yield from _repeated(queryset, columns, sentence)
-    misfits = rows.filter(Q(license__deleted_at__isnull=False), ~Q(state=KeyState.DELETED))
+    misfits = rows.filter(license__deleted_at__isnull=False, state__in=ANSWERED)
     for jti in misfits.order_by("pk").values_list("jti", flat=True):
         yield f"License key {jti} is not deleted, and its license is."
 

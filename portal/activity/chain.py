@@ -52,7 +52,11 @@ def chained_hash(entry: LogEntry) -> str | None:
         return None
     exact = version > 1
     row = {name: _canonical(getattr(entry, name), exact=exact) for name in HASHED[version]}
-    return signature(json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=True))
+    return signature(_as_json(row))
+
+
+def _as_json(row: dict[str, Any]) -> str:
+    return json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 def _canonical(value: Any, *, exact: bool) -> Any:
@@ -60,6 +64,30 @@ def _canonical(value: Any, *, exact: bool) -> Any:
         # A float holds today's microseconds only roughly; rows of version 1 were hashed with it.
         return value.astimezone(UTC).isoformat() if exact else int(value.timestamp() * 1_000_000)
     return str(value) if isinstance(value, UUID) else value
+
+
+def seal(entry: LogEntry) -> str:
+    """Return the seal (hex) of a row whose names were replaced: it covers all columns but itself.
+
+    Among them is `hash`, which stays what it was when the row was recorded, so that the chain and
+    earlier anchors still fit it.
+    """
+    fields = (field.attname for field in LogEntry._meta.concrete_fields)
+    row = {name: _canonical(getattr(entry, name), exact=True) for name in fields if name != "seal"}
+    return signature(f"erased {_as_json(row)}")
+
+
+def is_whole(entry: LogEntry) -> bool:
+    """Return whether the row is as it was recorded, or as an erasure has left it."""
+    stored, computed = entry.hash, chained_hash(entry)
+    if entry.seal is not None:
+        stored, computed = entry.seal, seal(entry)
+    return computed is not None and hmac.compare_digest(stored.encode(), computed.encode())
+
+
+def erasure_signature(chain: LogChain) -> str:
+    """Return the signature (hex) of how far an erasure may replace names."""
+    return signature(f"erasure {chain.tenant_id} {chain.erased_to}")
 
 
 def checkpoint_signature(chain: LogChain) -> str:

@@ -1,11 +1,9 @@
 """Whether LOG_KEY is the one that wrote the newest row of the log, and what if it is not."""
 
-import hmac
-
 from django.db import transaction
 
 from portal.activity.actions import Action
-from portal.activity.chain import HASHED, chained_hash
+from portal.activity.chain import HASHED, is_whole
 from portal.activity.entries import record
 from portal.activity.models import LogEntry
 from portal.config import database_secrets
@@ -22,7 +20,7 @@ def why_log_key_does_not_fit() -> str | None:
     newest = LogEntry.objects.order_by("-id").first()
     if newest is None or newest.hash_version not in HASHED:
         return None
-    if hmac.compare_digest(newest.hash.encode(), (chained_hash(newest) or "").encode()):
+    if is_whole(newest):
         return None
     return (
         f"LOG_KEY did not write the newest row of the log (row {newest.seq} of "

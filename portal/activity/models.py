@@ -24,6 +24,8 @@ class LogChain(models.Model):
 
     `kept_from` and what follows it are the signed checkpoint that retention leaves behind: the
     first `seq` still there, and the hash before it. The triggers let only older rows be removed.
+    `erased_to` is the signed mark of an erasure: names in the rows up to this `seq` may be replaced
+    by pseudonyms (`portal.activity.erasure`), once each.
     """
 
     tenant_id = models.UUIDField(primary_key=True, default=VENDOR)
@@ -32,6 +34,12 @@ class LogChain(models.Model):
     kept_from = models.PositiveBigIntegerField(default=1)
     kept_previous = models.CharField(max_length=64, default="")
     kept_signature = models.CharField(max_length=64, default="")
+    # With NULL allowed SQLite adds columns without copying the table; the triggers refuse NULL.
+    erased_to = models.PositiveBigIntegerField(null=True, default=0, db_default=0)
+    erased_signature = models.CharField(null=True, max_length=64, default="", db_default="")
+    erasing = models.JSONField(
+        null=True, help_text="While names are replaced: pseudonyms of people, by keyed digests."
+    )
 
     def __str__(self) -> str:
         return f"{self.tenant_id}: {self.count}"
@@ -74,7 +82,8 @@ class LogEntry(models.Model):
     """One thing that happened: append-only, chained by HMAC, without foreign keys.
 
     Identifiers and names are copied, so that a row never changes. Only
-    `portal.activity.entries.record` writes here; triggers refuse UPDATE and DELETE.
+    `portal.activity.entries.record` writes here; triggers refuse UPDATE and DELETE, but for what
+    retention removes and an erasure replaces.
     """
 
     tenant_id = models.UUIDField(default=VENDOR)
@@ -96,6 +105,8 @@ class LogEntry(models.Model):
     hash = models.CharField(max_length=64)
     hash_version = models.PositiveSmallIntegerField(null=True, db_default=1)
     """Which columns `hash` covers: a key of `portal.activity.chain.HASHED`."""
+    seal = models.CharField(max_length=64, null=True, editable=False)
+    """HMAC of a row whose names an erasure replaced, NULL otherwise: `portal.activity.erasure`."""
 
     objects = LogEntryQuerySet.as_manager()
 

@@ -59,6 +59,7 @@ LABELS = {
     "signs": "Signs",
     "starts_at": "Start",
     "url": "Address",
+    "up_to_row": "Up to row",
     "urn": "URN",
     "user": "Person",
     "way": "Tried with",

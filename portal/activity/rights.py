@@ -1,4 +1,7 @@
-"""What the portal's role in PostgreSQL may do: it owns nothing, and changes no row of the log."""
+"""What the portal's role in PostgreSQL may do: it owns nothing, and changes no row of the log.
+
+But for names that an erasure replaces by pseudonyms (`portal.activity.erasure`).
+"""
 
 from typing import Any
 
@@ -7,7 +10,7 @@ from django.core.management.base import CommandError
 from django.db import connections, transaction
 from psycopg import sql
 
-from portal.activity.triggers import CHAINS, TABLE
+from portal.activity.triggers import CHAINS, PERSONAL, TABLE
 
 OWNED = """
 SELECT quote_ident(nspname), quote_ident(relname), relkind = 'S'
@@ -19,12 +22,13 @@ ORDER BY relname
 """Tables and sequences that the current role has made."""
 
 RIGHTS = {
-    TABLE: "SELECT, INSERT",
-    CHAINS: "SELECT, INSERT, UPDATE (count, head)",
+    TABLE: f"SELECT, INSERT, UPDATE ({', '.join(PERSONAL)})",
+    CHAINS: "SELECT, INSERT, UPDATE (count, head, erased_to, erased_signature, erasing)",
     "django_migrations": "SELECT",
 }
 """Rights on tables where they are not SELECT, INSERT, UPDATE and DELETE. Whoever may move the
-checkpoint of a chain may remove rows below it, which is for `prune_log` as the owner."""
+checkpoint of a chain may remove rows below it, which is for `prune_log` as the owner. Names are
+replaced by the worker, as far as the triggers let it."""
 
 
 def grant_rights(*, using: str = "default", **_signal: Any) -> None:

@@ -1,8 +1,9 @@
 """Triggers that make the log append-only in the database, on SQLite and on PostgreSQL.
 
-Rows are never changed. They are removed only below the checkpoint of their tenant's LogChain,
+Rows are never changed, but for the columns PERSONAL, once each and up to the mark of an erasure
+(`portal.activity.erasure`). They are removed only below the checkpoint of their tenant's LogChain,
 which `manage.py prune_log` signs, and added only above its count. A LogChain begins empty. Its
-count never falls, the head changes only with it, and the checkpoint only rises, with a new
+count never falls, the head changes only with it, and checkpoint and mark only rise, with a new
 signature. Triggers cannot verify a signature: `manage.py verify_log` does.
 
 Django drops SQLite's triggers silently when a migration rebuilds the table, so they are installed
@@ -17,14 +18,28 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from portal.activity.models import LogChain, LogEntry
 
 TABLE, CHAINS = LogEntry._meta.db_table, LogChain._meta.db_table
+PERSONAL = (
+    "actor_id",
+    "actor_name",
+    "actor_email",
+    "subscription_name",
+    "reason",
+    "details",
+    "address",
+    "seal",
+)
+"""The columns of a row that an erasure changes."""
+LASTING = [f.column for f in LogEntry._meta.concrete_fields if f.column not in PERSONAL]
 ROWS = "The log is append-only: its rows are never changed, removed or replaced."
-CHAIN = "The log is append-only: its count never falls, its checkpoint only rises, signed."
+CHAIN = "The log is append-only: its count never falls, its marks only rise, signed."
 EMPTY = """
     NEW.count = 0
     AND NEW.head = ''
     AND NEW.kept_from = 1
     AND NEW.kept_previous = ''
     AND NEW.kept_signature = ''
+    AND coalesce(NEW.erased_to, -1) = 0
+    AND coalesce(NEW.erased_signature, '-') = ''
 """
 FITS = """
     NEW.tenant_id = OLD.tenant_id
@@ -45,13 +60,37 @@ FITS = """
             AND length(NEW.kept_signature) = 64
         )
     )
+    AND NEW.erased_to IS NOT NULL
+    AND NEW.erased_signature IS NOT NULL
+    AND (
+        (NEW.erased_to = OLD.erased_to AND NEW.erased_signature = OLD.erased_signature)
+        OR (
+            NEW.erased_to > OLD.erased_to
+            AND NEW.erased_to < NEW.count
+            AND NEW.erased_signature <> OLD.erased_signature
+            AND length(NEW.erased_signature) = 64
+        )
+    )
 """
+
+
+def _erases(same: str) -> str:
+    """Return the SQL for whether an UPDATE of a row is one of an erasure; `same` compares.
+
+    Which rows an erasure may change, its mark says. The result is never NULL.
+    """
+    lasts = " AND ".join(f"NEW.{name} {same} OLD.{name}" for name in LASTING)
+    return f"OLD.seal IS NULL AND NEW.seal IS NOT NULL AND length(NEW.seal) = 64 AND {lasts}"
+
 
 # On SQLite an INSERT or UPDATE OR REPLACE removes a row without its DELETE trigger, so known rows
 # are looked for first, by `rowid` too, which the key of LogChain is not. A chain that exists is
 # left as it is: record() inserts one that may be there.
 SQLITE = f"""
 CREATE TRIGGER log_entry_no_update BEFORE UPDATE ON {TABLE}
+WHEN NEW.rowid <> OLD.rowid OR NOT ({_erases("IS")}) OR NOT EXISTS (
+    SELECT 1 FROM {CHAINS} WHERE tenant_id = OLD.tenant_id AND erased_to >= OLD.seq
+)
 BEGIN SELECT RAISE(ABORT, '{ROWS}'); END;
 
 CREATE TRIGGER log_entry_no_delete BEFORE DELETE ON {TABLE}
@@ -93,6 +132,11 @@ BEGIN
             SELECT 1 FROM {{schema}}.{CHAINS}
             WHERE tenant_id = OLD.tenant_id AND kept_from > OLD.seq
         ) THEN RETURN OLD; END IF;
+    ELSIF TG_OP = 'UPDATE' THEN
+        IF {_erases("IS NOT DISTINCT FROM")} AND EXISTS (
+            SELECT 1 FROM {{schema}}.{CHAINS}
+            WHERE tenant_id = OLD.tenant_id AND erased_to >= OLD.seq
+        ) THEN RETURN NEW; END IF;
     END IF;
     RAISE EXCEPTION '{ROWS}';
 END $$;

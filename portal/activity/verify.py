@@ -5,7 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from portal.activity.chain import ROWS_PER_READ, chained_hash, checkpoint_signature
+from portal.activity.actions import Action
+from portal.activity.chain import (
+    ROWS_PER_READ,
+    checkpoint_signature,
+    erasure_signature,
+    is_whole,
+)
 from portal.activity.models import LogChain, LogEntry
 
 
@@ -21,9 +27,10 @@ def verify(tenant_id: UUID) -> Fault | None:
     """Return the first fault of the tenant's chain, or None when it is whole.
 
     Finds a row that was changed, moved, left out or written without LOG_KEY, one below the
-    checkpoint too, rows cut off at the end, and a checkpoint that retention did not sign. Takes no
-    lock: what is recorded meanwhile is verified the next time, and when retention ran meanwhile it
-    starts again.
+    checkpoint too, rows cut off at the end, and a checkpoint that retention did not sign. Names are
+    replaced by an erasure only: it signs its mark, seals the rows, and has a row of its own. Takes
+    no lock: what is recorded meanwhile is verified the next time, and when retention or an erasure
+    began meanwhile it starts again.
     """
     while True:
         chain = LogChain.objects.filter(pk=tenant_id).first()
@@ -31,7 +38,7 @@ def verify(tenant_id: UUID) -> Fault | None:
         after = LogChain.objects.filter(pk=tenant_id).first()
         if sentence is None or chain is None or after is None:
             break
-        if after.kept_from == chain.kept_from:
+        if (after.kept_from, after.erased_to) == (chain.kept_from, chain.erased_to):
             break
     return Fault(tenant_id, sentence) if sentence else None
 
@@ -46,6 +53,8 @@ def tenants_with_log() -> list[UUID]:
 def _fault(chain: LogChain) -> str | None:
     if chain.kept_from > 1 and not _is_same(chain.kept_signature, checkpoint_signature(chain)):
         return "the checkpoint of its retention was forged"
+    if chain.erased_to and not _is_same(chain.erased_signature or "", erasure_signature(chain)):
+        return "the mark of its erasure was forged"
     seq, previous, head = chain.kept_from - 1, chain.kept_previous, chain.kept_previous
     for entry in _rows(chain):
         if sentence := _fault_of(entry, chain, seq, previous):
@@ -66,20 +75,25 @@ def _fault(chain: LogChain) -> str | None:
 
 def _fault_of(entry: LogEntry, chain: LogChain, seq: int, previous: str) -> str | None:
     """Say what is wrong with the row that comes after the row `seq`, whose hash is `previous`."""
-    is_whole = _is_same(entry.hash, chained_hash(entry))
     if entry.seq < chain.kept_from:  # retention was stopped before it had removed this one
-        return None if is_whole else f"row {entry.seq}, which retention removed, was written again"
+        if is_whole(entry):
+            return None
+        return f"row {entry.seq}, which retention removed, was written again"
     if entry.seq != seq + 1:
         return f"row {seq + 1} is missing"
-    if not is_whole:
+    if not is_whole(entry):
         return f"row {entry.seq} was changed"
+    if entry.seal is not None and entry.seq > (chain.erased_to or 0):
+        return f"names in row {entry.seq} were replaced without an erasure"
+    if chain.erased_to and entry.seq == chain.erased_to + 1 and entry.action != Action.LOG_ERASED:
+        return f"row {entry.seq} does not tell of the erasure before it"
     if entry.previous != previous:
         return f"row {entry.seq} does not hang on the row before it"
     return None
 
 
-def _is_same(stored: str, computed: str | None) -> bool:
-    return computed is not None and hmac.compare_digest(stored.encode(), computed.encode())
+def _is_same(stored: str, computed: str) -> bool:
+    return hmac.compare_digest(stored.encode(), computed.encode())
 
 
 def _rows(chain: LogChain) -> Iterator[LogEntry]:

@@ -18,6 +18,18 @@ def remove_in_steps(rows: QuerySet[Any], *, stopped: Callable[[], bool] = lambda
     return removed
 
 
+def read_along[T: Model](rows: QuerySet[T], by: str, size: int) -> Iterator[T]:
+    """Yield the rows in the order of `by`, a unique column, `size` to a statement.
+
+    Only those are in memory, however many there are.
+    """
+    rows = rows.order_by(by)
+    read = list(rows[:size])
+    while read:
+        yield from read
+        read = list(rows.filter(**{f"{by}__gt": getattr(read[-1], by)})[:size])
+
+
 def read_in_steps[T: Model](rows: QuerySet[T], size: int) -> Iterator[T]:
     """Yield the rows in their order, `size` to a statement; those removed meanwhile are left out.
 

@@ -11,6 +11,7 @@ from portal.core.email_addresses import EmailAddressFormField
 from portal.operators.actions import OperatorAction
 from portal.operators.flows import groups, recovery
 from portal.operators.forms import ReasonForm
+from portal.tenants.flows import closing
 from portal.tenants.models import Role
 
 
@@ -85,6 +86,19 @@ END_SESSIONS = OperatorAction(
     ),
     flow=lambda user, **chosen: end_sessions_of(user=user, **chosen),
     summarize=lambda user: user.email,
+)
+
+KEEP_TENANT = OperatorAction(
+    name="keep_tenant",
+    label="Take the closing back",
+    consequences=(
+        "The tenant stays as it is, with its members, subscriptions and license keys.",
+        "All members get a mail with the reason. Its owner may ask for the closing again.",
+    ),
+    flow=lambda tenant, **chosen: closing.take_back_closing(tenant=tenant, **chosen),
+    summarize=lambda tenant: f"closes {moment(tenant.closes_at)}",
+    on_page=True,
+    is_possible=lambda tenant: tenant.is_closing,
 )
 
 SET_OPERATOR = OperatorAction(

@@ -22,6 +22,7 @@ from portal.core.email_addresses import EmailAddressFormField
 from portal.mail.models import Outbox
 from portal.operators.account_actions import (
     END_SESSIONS,
+    KEEP_TENANT,
     REMOVE_SECOND_FACTOR,
     REPLACE_OWNER,
     SET_OPERATOR,
@@ -62,14 +63,28 @@ class NewTenantForm(TenantForm):
 class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
     """Customer accounts."""
 
-    operator_actions = (REPLACE_OWNER, START_SUPPORT_VIEW)
+    operator_actions = (REPLACE_OWNER, START_SUPPORT_VIEW, KEEP_TENANT)
     imported = TENANTS
 
     form = TenantForm
-    fields = ("id", "name", "country", "requires_two_factor", "created_at", "belongings")
+    fields = (
+        "id",
+        "name",
+        "country",
+        "requires_two_factor",
+        "created_at",
+        "closes_at",
+        "closed_at",
+        "erased_at",
+        "belongings",
+    )
     list_display = ("name", "country_code", "requires_two_factor", "created_at")
     below = {"name": "id"}
-    list_filter = ("requires_two_factor", CountryFilter)
+    list_filter = (
+        "requires_two_factor",
+        CountryFilter,
+        ("closes_at", empty_filter("closing", "Stays", "Closes or closed")),
+    )
     search_fields = ("name",)
     search_help_text = (
         "Name, a member's email address or its domain, or whole identifier of the tenant"
@@ -82,7 +97,10 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
     @override
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """A new tenant needs its first owner too; an existing one shows everything."""
-        return self.fields if obj else ("name", "country", "requires_two_factor", "owner_email")
+        if obj is None:
+            return ("name", "country", "requires_two_factor", "owner_email")
+        dates = ("closes_at", "closed_at", "erased_at")
+        return [f for f in self.fields if f not in dates or getattr(obj, f) is not None]
 
     @override
     def get_form(
@@ -96,12 +114,20 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
     @override
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Fix the country as soon as there is a license: its keys hold the country."""
-        fixed = ["id", "created_at", "belongings"]
+        fixed = ["id", "created_at", "closes_at", "closed_at", "erased_at", "belongings"]
         return [*fixed, "country"] if obj and is_country_fixed(obj) else fixed
 
     def has_replace_owner_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the operator may replace a last owner."""
+        if obj is not None and obj.closed_at is not None:
+            return False
         return request.user.has_perm("portal.change_member")
+
+    @override
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Leave a closed tenant as it is."""
+        is_closed = obj is not None and obj.closed_at is not None
+        return not is_closed and super().has_change_permission(request, obj)
 
     @override
     def add(self, row: Tenant, *, actor: Actor, reason: str, **extra: Any) -> object:

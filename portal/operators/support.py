@@ -43,7 +43,8 @@ class SupportViewAdmin(ActionsAdmin):
 
     def has_support_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the operator may see the portal as a tenant does."""
-        return request.user.has_perm(support_view.PERMISSION)
+        is_closed = obj is not None and obj.closed_at is not None
+        return not is_closed and request.user.has_perm(support_view.PERMISSION)
 
     def end_support_view(self, request: HttpRequest) -> HttpResponse:
         """End the support view and return to the tenant's page."""

@@ -6,7 +6,7 @@ from typing import Any, Concatenate
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -21,6 +21,7 @@ from portal.core.actors import Actor
 from portal.tenants import support_view
 from portal.tenants.models import Member, Role, Tenant
 from portal.tenants.support_view import SupportView
+from portal.web.forms import posted
 from portal.web.pages import HtmxRequest
 
 TENANT_IN_SESSION = "tenant_id"
@@ -63,7 +64,7 @@ def _memberships_of(request: HttpRequest) -> list[Member]:
     """
     if not request.user.is_authenticated:
         return []
-    own = Member.objects.filter(user_id=request.user.pk)
+    own = Member.objects.filter(user_id=request.user.pk, tenant__closed_at=None)
     return list(own.select_related("tenant").order_by("pk"))
 
 
@@ -148,6 +149,18 @@ def tenant_role[**P](
         return guarded
 
     return decorate
+
+
+def posted_for_tenant(request: TenantRequest) -> QueryDict | None:
+    """Return what was posted for this tenant.
+
+    The form names the tenant it was made for: one that was opened before the person switched, in
+    another window, must not change the tenant they are in now (404).
+    """
+    data, own = posted(request), str(request.tenant.pk)
+    if data is not None and data.get("tenant", own) != own:
+        raise Http404
+    return data
 
 
 def hidden_from_support[V: Callable[..., HttpResponseBase]](view: V) -> V:

@@ -11,7 +11,7 @@ from portal.accounts.models import User
 from portal.accounts.pending_identity import PendingIdentity
 from portal.activity.actions import grouped_choices
 from portal.activity.models import LogEntry
-from portal.core import email_addresses
+from portal.core import email_addresses, names
 from portal.core.countries import country_choices
 from portal.core.dates import DayFormField
 from portal.core.email_addresses import EmailAddressFormField
@@ -163,6 +163,28 @@ class DeleteAccountForm(forms.Form):
         typed: str = self.cleaned_data["confirmation"]
         if typed.casefold() != self.user.email.casefold():
             raise forms.ValidationError(f"That does not match. Type {self.user.email}.")
+        return typed
+
+
+class CloseForm(forms.Form):
+    """The tenant's name, typed as a confirmation."""
+
+    confirmation = forms.CharField(
+        required=False, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+
+    def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.tenant = tenant
+        self.fields["confirmation"].label = f"To confirm, type {tenant}"
+
+    def clean_confirmation(self) -> str:
+        """Refuse anything but the tenant's name."""
+        typed: str = self.cleaned_data["confirmation"]
+        if names.seen(typed) != names.seen(self.tenant.name):
+            raise forms.ValidationError(
+                f"That does not match. Type {self.tenant} as it is written here."
+            )
         return typed
 
 

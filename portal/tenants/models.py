@@ -40,6 +40,18 @@ def invitation_end() -> datetime:
     return timezone.now() + INVITATION_LIFE
 
 
+CLOSING_DELAY = timedelta(days=30)
+"""How long a closing can be taken back."""
+
+
+class TenantQuerySet(models.QuerySet["Tenant"]):
+    """Tenants, by whether they close."""
+
+    def closing(self) -> TenantQuerySet:
+        """Return those whose closing was asked for and is not carried out, the next first."""
+        return self.filter(closes_at__isnull=False, erased_at=None).order_by("closes_at")
+
+
 class Tenant(models.Model):
     """A customer account; `id` is the consumer tenant identifier (`tid`)."""
 
@@ -54,17 +66,36 @@ class Tenant(models.Model):
         default=False, help_text="Members must sign in with a second factor."
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    closes_at = models.DateTimeField("closes", null=True, editable=False)
+    closed_at = models.DateTimeField("closed", null=True, editable=False)
+    erased_at = models.DateTimeField(
+        "erased", null=True, editable=False, help_text="When all of the closing was carried out."
+    )
     members = models.ManyToManyField(User, through="Member", related_name="tenants")
+
+    objects = TenantQuerySet.as_manager()
 
     class Meta:
         ordering = ["name", "id"]
         permissions = [("support_tenant", "Can view the portal as the tenant, read-only")]
+        indexes = [
+            models.Index(
+                fields=["closes_at"],
+                condition=Q(closes_at__isnull=False, erased_at=None),
+                name="tenant_closing",
+            )
+        ]
         constraints = [
+            models.CheckConstraint(
+                condition=Q(closed_at=None, erased_at=None)
+                | Q(closes_at__isnull=False, closed_at__isnull=False),
+                name="tenant_closes_in_order",
+            ),
             models.CheckConstraint(
                 condition=Q(country__regex=r"^[A-Z]{3}$"),
                 name="tenant_country_is_alpha_3",
                 violation_error_message="A country is a three-letter code such as USA.",
-            )
+            ),
         ]
 
     def __str__(self) -> str:
@@ -73,6 +104,11 @@ class Tenant(models.Model):
     def get_country_name(self) -> str:
         """Return the country's name for people."""
         return country_name(self.country)
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether its closing was asked for and can be taken back."""
+        return self.closes_at is not None and self.closed_at is None
 
 
 class Role(models.TextChoices):
@@ -100,6 +136,16 @@ class MemberQuerySet(models.QuerySet["Member"]):
             Member.objects.owners().filter(tenant=OuterRef("tenant")).exclude(pk=OuterRef("pk"))
         )
         return self.filter(~Exists(others), role=Role.OWNER)
+
+    def alone_in(self, tenant: Tenant) -> MemberQuerySet:
+        """Return the members who belong to no other tenant, nor to the staff."""
+        others = Member.objects.filter(user=OuterRef("user"), tenant__closed_at=None)
+        return self.filter(
+            ~Exists(others.exclude(tenant=tenant)),
+            tenant=tenant,
+            user__is_staff=False,
+            user__is_superuser=False,
+        )
 
     def with_sign_in(self) -> MemberQuerySet:
         """Annotate `last_seen_at`, None if never, and `has_second_factor` of their users."""
@@ -137,6 +183,11 @@ class Member(models.Model):
     def may(self, role: Role) -> bool:
         """Return whether this member may do what needs `role`."""
         return RANKS[Role(self.role)] >= RANKS[role]
+
+    @property
+    def may_close(self) -> bool:
+        """Whether this member may close the tenant, and take that back."""
+        return self.may(Role.OWNER)
 
     def is_last_owner(self) -> bool:
         """Return whether the tenant would have no owner who may sign in without this member."""

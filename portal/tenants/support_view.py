@@ -44,7 +44,7 @@ def current(request: HttpRequest) -> SupportView | None:
     user = request.user
     if not kept or not isinstance(user, User) or not user.is_staff:
         return None
-    tenant = Tenant.objects.filter(pk=kept["tenant"]).first()
+    tenant = Tenant.objects.filter(pk=kept["tenant"], closed_at=None).first()
     if tenant is None or not user.has_perm(PERMISSION):
         return None
     return SupportView(

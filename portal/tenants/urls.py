@@ -3,7 +3,7 @@
 from django.urls import path
 
 import portal.core.numbers  # noqa: F401 (makes <id:...>)
-from portal.tenants.views import notifications
+from portal.tenants.views import closing, notifications
 from portal.tenants.views import tenant as views
 
 app_name = "tenant"
@@ -17,6 +17,9 @@ urlpatterns = [
     path("members/<id:member_id>/remove/", views.remove, name="remove_member"),
     path("hand-over/", views.hand_over_ownership, name="hand_over"),
     path("notifications/", notifications.choose, name="notifications"),
+    path("export/", closing.export_data, name="export"),
+    path("close/", closing.close, name="close"),
+    path("keep/", closing.keep, name="keep"),
     path("leave/", views.leave, name="leave"),
     path("switch/", views.switch, name="switch"),
 ]

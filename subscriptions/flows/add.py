@@ -8,8 +8,11 @@ from portal.activity.actions import Action
 from portal.activity.changes import addition
 from portal.activity.entries import record
 from portal.core.actors import Actor
+from portal.core.locking import lock
 from portal.core.refusal import Refused
 from portal.core.validation import refuse_invalid
+from portal.tenants.models import Tenant
+from portal.tenants.open_tenants import refuse_closing
 from subscriptions.models import State, Subscription
 
 RECORDED = (
@@ -31,8 +34,10 @@ def add_subscription(
 ) -> Subscription:
     """Store a new, pending subscription and return it.
 
-    Raises Refused when its plan is not offered, or when its fields are inconsistent.
+    Raises Refused when its plan is not offered, when its fields are inconsistent, or when its
+    tenant closes.
     """
+    refuse_closing(lock(Tenant, subscription.tenant_id))
     if not subscription.plan.is_offered:
         raise Refused(f"The plan {subscription.plan} is not offered. Choose another.", field="plan")
     subscription.state = State.PENDING

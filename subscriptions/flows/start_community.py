@@ -10,8 +10,10 @@ from django.utils import timezone
 from portal.activity.actions import Action
 from portal.activity.entries import record
 from portal.core.actors import Actor
+from portal.core.locking import lock
 from portal.core.refusal import Refused
 from portal.tenants.models import Tenant
+from portal.tenants.open_tenants import refuse_closing
 from subscriptions.models import Plan, PlanQuerySet, State, Subscription
 
 COMMUNITY_PLAN = "community"
@@ -29,7 +31,7 @@ def start_community_subscription(
 ) -> Subscription:
     """Return a new active community subscription of the tenant.
 
-    Raises Refused when the tenant has started one before, or when none is offered.
+    Raises Refused when the tenant has started one before, or closes, or when none is offered.
     """
     now = now or timezone.now()
     plan = Plan.objects.offered().filter(code=COMMUNITY_PLAN).first()
@@ -50,6 +52,7 @@ def start_community_subscription(
     )
     try:
         with transaction.atomic():
+            refuse_closing(lock(Tenant, tenant.pk))
             subscription.save(force_insert=True)
             record(
                 actor=actor,

@@ -11,9 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
-from licenses import reminders
-from licenses.api import idempotency
 from licenses import noticed, reminders
+from licenses.api import idempotency
 from licenses.checking import counts
 from licenses.figures import snapshot
 from portal.accounts import expired_sessions
@@ -27,8 +26,9 @@ from portal.metrics.node import PROCESS
 from portal.operators.flows import recovery
 from portal.server.conditions import NO_ANSWER, why_not_ready
 from portal.server.database import bound_queries
-from subscriptions.service_tokens import reminders as token_reminders
+from portal.tenants.flows import closing
 from portal.webhooks import delivering
+from subscriptions.service_tokens import reminders as token_reminders
 
 HOUR = 3600
 
@@ -99,6 +99,7 @@ def tasks(stopping: threading.Event) -> list[Task]:
     """Return everything that the worker does, the most urgent first."""
     send_mail = partial(outbox.send_due, stopped=stopping.is_set)
     clear_sessions = partial(expired_sessions.clear, stopped=stopping.is_set)
+    close_tenants = partial(closing.run_due, stopped=stopping.is_set)
     prune_counts = partial(counts.prune, stopped=stopping.is_set)
     prune_requests = partial(idempotency.prune, stopped=stopping.is_set)
     prune_webhooks = partial(delivering.prune, stopped=stopping.is_set)
@@ -106,6 +107,7 @@ def tasks(stopping: threading.Event) -> list[Task]:
         Task(name="Mail", period=PAUSE_SECONDS, do=send_mail),
         Task(name="Figures", period=30, do=snapshot.refresh),
         Task(name="Pending changes", period=60, do=recovery.run_due),
+        Task(name="Closing of tenants", period=60, do=close_tenants),
         Task(name="Reminders", period=HOUR, do=reminders.send),
         Task(name="Reminders of tokens", period=HOUR, do=token_reminders.send),
         Task(name="Rotations", period=60, do=noticed.notice_rotations),

@@ -16,6 +16,7 @@ from portal.accounts.second_factor import has_second_factor
 from portal.activity.actions import Action
 from portal.activity.entries import record
 from portal.activity.models import VENDOR
+from portal.activity.pseudonyms import Pseudonyms
 from portal.core import email_addresses
 from portal.core.actors import Actor, ActorKind
 from portal.core.dates import moment
@@ -27,6 +28,7 @@ from portal.mail.worker import do_each
 from portal.operators.models import DELAY, Kind, Outcome, PendingChange
 from portal.tenants.flows.invitations import hashed, offer
 from portal.tenants.models import Member, Role, Tenant
+from portal.tenants.open_tenants import refuse_closed
 
 
 def remove_second_factor(
@@ -50,6 +52,7 @@ def replace_owner(
     All owners and the new one get a mail. Raises Refused when the tenant has several owners who
     can sign in, when the address is already an owner's, or when such a change is already pending.
     """
+    refuse_closed(tenant)
     owners = tenant.memberships.filter(role=Role.OWNER).select_related("user")
     if sum(owner.user.is_active for owner in owners) > 1:
         raise Refused(f"{tenant} has several owners: one of them can replace another.")
@@ -83,6 +86,11 @@ def run_due(*, now: datetime | None = None) -> list[PendingChange]:
     now = now or timezone.now()
     due = list(PendingChange.objects.due(now).values_list("pk", flat=True))
     return do_each(due, lambda pk: _run(pk, now), what="Pending change")
+
+
+def drop_changes(tenant: Tenant, _names: Pseudonyms) -> None:
+    """Remove what was asked for a tenant that was closed: it names people."""
+    PendingChange.objects.filter(tenant=tenant).delete()
 
 
 def by_secret(secret: str) -> PendingChange | None:
@@ -184,6 +192,7 @@ def _replace(change: PendingChange, actor: Actor, now: datetime) -> tuple[Any, A
     """Make the member with the address owner in place of the last one, or invite the address."""
     assert change.tenant is not None
     tenant = lock(Tenant, change.tenant.pk)
+    refuse_closed(tenant)
     owners = tenant.memberships.filter(role=Role.OWNER).select_related("user")
     if sum(owner.user.is_active for owner in owners) > 1:
         raise Refused(f"{tenant} has several owners by now.")

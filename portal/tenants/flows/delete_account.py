@@ -13,6 +13,7 @@ from portal.core.actors import Actor
 from portal.core.locking import lock
 from portal.core.refusal import Refused
 from portal.mail import outbox
+from portal.mail.models import Outbox
 from portal.tenants.models import Invitation, Member, Tenant
 
 
@@ -33,7 +34,7 @@ def delete_account(*, user: User, actor: Actor) -> None:
         _record(locked, actor, tenant, memberships[tenant.pk])
     if not tenants:
         _record(locked, actor, None, None)
-    _erase(locked)
+    erase_account(locked)
     outbox.queue(
         to=locked.email,
         subject="Your account was deleted",
@@ -75,9 +76,14 @@ def _record(user: User, actor: Actor, tenant: Tenant | None, member: Member | No
     )
 
 
-def _erase(user: User) -> None:
-    """Remove the account, what refers to it, and its invitations that are no longer open."""
+def erase_account(user: User) -> None:
+    """Remove the account, what refers to it, its invitations that are no longer open, its mails.
+
+    Mails that still wait go out. Raises Refused for who was an operator and asked for a change.
+    """
     end_all_sessions(user=user)
+    mails = Outbox.objects.filter(email_addresses.same("to", user.email))
+    mails.exclude(sent_at=None, given_up_at=None).delete()
     mine = Invitation.objects.filter(email_addresses.same("email", user.email))
     mine.exclude(accepted_at=None, revoked_at=None).delete()
     try:

@@ -32,6 +32,7 @@ from portal.tenants.models import (
     validate_tenant_name,
 )
 from portal.tenants.notices import notify_of_members
+from portal.tenants.open_tenants import refuse_closing
 
 MAX_A_DAY = 20
 """Invitations of one tenant in 24 hours: its owners must not send mail to the whole world."""
@@ -70,6 +71,7 @@ def offer(*, tenant: Tenant, email: str, role: Role, actor: Actor, now: datetime
     a mail to strangers.
     """
     assert actor.user_id is not None, "a person invites"
+    refuse_closing(tenant)
     email = email_addresses.admitted(email).lower()
     _refuse_unless_invitable(tenant, email, now)
     secret = secrets.token_urlsafe(32)
@@ -156,6 +158,7 @@ def join_as_user(
     now = now or timezone.now()
     tenant = lock(Tenant, invitation.tenant_id)
     locked = _still_open(invitation, now)
+    refuse_closing(tenant)
     if not is_for(locked, user):
         raise Refused(f"This invitation is for {locked.email}. Sign in with that address.")
     if tenant.memberships.filter(user=user).exists():

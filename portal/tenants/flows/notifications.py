@@ -25,6 +25,7 @@ from portal.tenants.models import (
     Topic,
 )
 from portal.tenants.notices import by, notify, stop_footer
+from portal.tenants.open_tenants import refuse_closed
 
 MAX_A_DAY = 20
 """Addresses that a tenant may add in 24 hours: each gets a mail that it did not ask for."""
@@ -47,6 +48,7 @@ def choose_notifications(
     """
     now = now or timezone.now()
     locked = lock(Tenant, tenant.pk)
+    refuse_closed(locked)
     preferences, _ = NotificationPreferences.objects.get_or_create(tenant=locked)
     chosen = {
         "topics": [topic for topic in Topic.values if topic in topics],

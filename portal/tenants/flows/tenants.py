@@ -16,6 +16,7 @@ from portal.tenants.country import is_country_fixed
 from portal.tenants.flows import invitations
 from portal.tenants.flows.members import refuse_unless_owner
 from portal.tenants.models import Role, Tenant
+from portal.tenants.open_tenants import refuse_closed
 
 
 @transaction.atomic
@@ -35,6 +36,7 @@ def update_tenant(
     would have to use a second factor which the acting owner does not have.
     """
     locked = lock(Tenant, tenant.pk)
+    refuse_closed(locked)
     refuse_unless_owner(locked, actor)
     if country not in {None, locked.country} and is_country_fixed(locked):
         raise Refused(

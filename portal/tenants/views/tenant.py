@@ -4,20 +4,26 @@ from dataclasses import dataclass
 
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpResponse, QueryDict
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from portal.accounts.proof import kept_form, purpose, recent_proof
-from portal.tenants.access import TenantRequest, hidden_from_support, switch_to, tenant_role
+from portal.tenants.access import (
+    TenantRequest,
+    hidden_from_support,
+    switch_to,
+    tenant_role,
+)
+from portal.tenants.access import posted_for_tenant as _posted
 from portal.tenants.flows.invitations import invite_member, resend_invitation, revoke_invitation
 from portal.tenants.flows.members import change_role, hand_over, leave_tenant, remove_member
 from portal.tenants.flows.tenants import update_tenant
 from portal.tenants.forms import HandOverForm, InviteForm, RoleForm, TenantForm
 from portal.tenants.models import Member, Role
-from portal.web.forms import ConfirmForm, posted, refusals_on, require_form_methods
+from portal.web.forms import ConfirmForm, refusals_on, require_form_methods
 from portal.web.pages import done, elsewhere, form_page, page
 
 CHANGED = "tenant-changed"
@@ -233,7 +239,8 @@ def leave(request: TenantRequest) -> HttpResponse:
     if request.member.is_last_owner():
         words = Words(
             title=title,
-            text="You are the last owner, and a tenant always has one. Hand over, then leave.",
+            text="You are the last owner, and a tenant always has one. Hand over, then leave; or "
+            "close the tenant.",
             button="Hand over ownership…",
             leads_to=reverse("tenant:hand_over"),
         )
@@ -262,18 +269,6 @@ def switch(request: TenantRequest) -> HttpResponse:
 
 def _member(request: TenantRequest, member_id: int) -> Member:
     return get_object_or_404(request.tenant.memberships.select_related("user"), pk=member_id)
-
-
-def _posted(request: TenantRequest) -> QueryDict | None:
-    """Return what was posted for this tenant.
-
-    The form names the tenant it was made for: one that was opened before the person switched, in
-    another window, must not change the tenant they are in now (404).
-    """
-    data, own = posted(request), str(request.tenant.pk)
-    if data is not None and data.get("tenant", own) != own:
-        raise Http404
-    return data
 
 
 def _done(request: TenantRequest, sentence: str) -> HttpResponse:

@@ -21,7 +21,7 @@ from tests.support.postgres import ROLE
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db]
 
 REFUSED = [
-    f"UPDATE {TABLE} SET reason = 'x'",
+    f"UPDATE {TABLE} SET action = 'x'",
     f"DELETE FROM {TABLE}",
     f"DELETE FROM {CHAINS}",
     f"UPDATE {CHAINS} SET kept_from = 2, kept_signature = repeat('f', 64)",
