@@ -74,8 +74,8 @@ def keyset_page[M: Model](
     """Return one page of rows, ordered by the two columns of `by`; the first is of type `kind`.
 
     `after` and `before` are positions from an address; text that is none, or one in an order by
-    something else, counts as the start. From there `jump` leads to the page of that number, past all
-    rows between, so that callers bound it. `lead` are rows that stand before all others and are
+    something else, counts as the start. From there `jump` leads to the page of that number, past
+    all rows between, so that callers bound it. `lead` are rows that stand before all others and are
     not among them: fewer than a page has.
     """
     at, id = by
