@@ -67,7 +67,7 @@ PEOPLE = {
     "owner": Person(
         "owner@contoso.example",
         ["/subscriptions/", "/profile/", "/tenant/", "/accounts/reauthenticate/"],
-        70,
+        60,
     ),
     "viewer": Person("viewer@contoso.example", ["/subscriptions/", "/tenant/invite/"], 12),
     "german": Person("owner@fabrikam.example", ["/subscriptions/", "/tenant/", "/logs/"], 8),
@@ -76,7 +76,7 @@ PEOPLE = {
     "thousand": Person(
         "owner@thousand.example", ["/subscriptions/", "/identifiers/", "/subscriptions/?page=9"], 3
     ),
-    "operator": Person("operator@operator.example", ["/admin/"], 60),
+    "operator": Person("operator@operator.example", ["/admin/"], 45),
 }
 ROWS = """
 from django.utils import timezone
@@ -196,8 +196,8 @@ async def take(page: Page, path: str, name: str) -> None:
         media: dict[str, Any] = {**view.media, "color_scheme": theme}
         await page.emulate_media(**media)
         await page.set_viewport_size({"width": view.width, "height": HEIGHT})
-        file = OUT / f"{name}-{view.name}.jpeg"
-        await page.screenshot(path=file, type="jpeg", quality=80, full_page=True)
+        file = OUT / f"{name}-{view.name}.png"
+        await page.screenshot(path=file, full_page=True)
 
 
 def gallery(pages: dict[str, list[tuple[str, str, str]]]) -> str:
@@ -211,7 +211,7 @@ def gallery(pages: dict[str, list[tuple[str, str, str]]]) -> str:
         parts.append(f"<h1>{escape(person)}: {len(shown)} pages</h1>")
         for path, heading, name in shown:
             parts.append(f"<section><h2>{escape(heading)} <code>{escape(path)}</code></h2><div>")
-            files = (f"{name}-{view.name}.jpeg" for view in VIEWS)
+            files = (f"{name}-{view.name}.png" for view in VIEWS)
             parts += [f'<a href="{f}"><img loading="lazy" src="{f}" alt="{f}"></a>' for f in files]
             parts.append("</div></section>")
     return "\n".join(parts)
@@ -229,11 +229,14 @@ async def draw(
         ours = {account["email"]: account for account in portal.accounts}
         made = {"email": person.email, "password": PASSWORD}
         await sign_in(context, ours.get(person.email, made))
+    wanted = {shown for shown in COMMITTED if shown.person == name}
     explorer = await context.new_page()
     pages: list[tuple[str, str, str]] = []
     async for path, heading in found(explorer, person):
         pages.append((path, heading, f"{name}-{len(pages):03}"))
-        await commit(context, name, path, heading)
+        wanted -= await commit(context, name, path, heading)
+        if only_docs and not wanted:
+            break
     await explorer.close()
     print(f"{name}: {len(pages)} pages", flush=True)
 
@@ -250,16 +253,17 @@ async def draw(
     return pages
 
 
-async def commit(context: BrowserContext, person: str, path: str, heading: str) -> None:
-    """Draw the pictures that README.md shows of this page."""
-    for shown in COMMITTED:
-        if shown.person == person and shown.title in {heading, path}:
-            page = await context.new_page()
-            await show(page, path, shown.theme)
-            await page.set_viewport_size({"width": shown.width, "height": HEIGHT})
-            picture = await page.screenshot(full_page=shown.width > SMALL)
-            (DOCS / shown.file).write_bytes(smaller(picture))
-            await page.close()
+async def commit(context: BrowserContext, person: str, path: str, heading: str) -> set[Shown]:
+    """Draw the pictures that README.md shows of this page, and return which they are."""
+    drawn = {each for each in COMMITTED if each.person == person and each.title in {heading, path}}
+    for shown in drawn:
+        page = await context.new_page()
+        await show(page, path, shown.theme)
+        await page.set_viewport_size({"width": shown.width, "height": HEIGHT})
+        picture = await page.screenshot(full_page=shown.width > SMALL)
+        (DOCS / shown.file).write_bytes(smaller(picture))
+        await page.close()
+    return drawn
 
 
 SMALL = 768
