@@ -11,7 +11,10 @@ COMPILE := $(UV) pip compile --universal --generate-hashes --python-version 3.13
 # Bytecode is kept whatever the shell says: the tests start dozens of processes. Three at once: many
 # wait for what they started, and would leave one of two cores idle.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal
-DEMONSTRATION := DEMONSTRATION=true SUPPORT_EMAIL=$${SUPPORT_EMAIL-support@vendor.example}
+DEMONSTRATION := DEMONSTRATION=true SUPPORT_EMAIL=$${SUPPORT_EMAIL-support@vendor.example} \
+	STATUS_URL=$${STATUS_URL-https://status.vendor.example} \
+	TERMS_URL=$${TERMS_URL-https://vendor.example/terms} \
+	PRIVACY_URL=$${PRIVACY_URL-https://vendor.example/privacy}
 PACKAGES := portal subscriptions licenses tests
 # Environment of the checks: nothing of theirs may land in the tree, nor read the demonstration.
 SCRATCH := scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \

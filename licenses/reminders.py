@@ -73,6 +73,11 @@ class Expiring:
     plan_changed: bool
 
     @property
+    def next_step(self) -> str:
+        """The address that leads to the form of what is to be done."""
+        return f"{self.link}next/"
+
+    @property
     def which(self) -> str:
         """The keys, to begin a sentence with."""
         return which_keys(self.slots)
@@ -153,7 +158,7 @@ def _remind(tenant_id: UUID, now: datetime) -> bool:
             once=once,
             expiring=expiring,
             is_one=len({each.link for each in expiring}) == 1,
-            link=expiring[0].link,
+            link=expiring[0].link if expiring[0].with_subscription else expiring[0].next_step,
             all=public_link(reverse("subscriptions:list")),
         )
     return True

@@ -1,7 +1,7 @@
 """What the License Keys card shows and offers."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -68,13 +68,18 @@ class Card:
     timeline: rotation.Timeline | None
     use: UseCharts | None
 
+    crashes_terminals: bool
+    """The holder's name has a brace, from before braces were refused: terminals of 2022 crash."""
+
     @property
     def is_guided(self) -> bool:
         """Whether steps after a reset are shown, which tick themselves off."""
         return any(view.guide for view in self.slots)
 
-    crashes_terminals: bool
-    """The holder's name has a brace, from before braces were refused: terminals of 2022 crash."""
+    @property
+    def steps_say_it(self) -> bool:
+        """Whether the steps after a reset say all that the advice does: it is not said twice."""
+        return any(view.guide and view.guide.now != "reset" for view in self.slots)
 
     @property
     def can_bundle(self) -> bool:
@@ -147,7 +152,7 @@ def license_card(
     }
     return Card(
         license=license,
-        slots=slots,
+        slots=_with_one_filled(slots),
         state=worst(badges),
         can_generate=False,
         can_check=hands_out,
@@ -265,6 +270,13 @@ def _filled(
     if steps:
         return "download" if steps.now == "download" else ""
     return "download" if badge == VALID and held.key.last_downloaded_at is None else ""
+
+
+def _with_one_filled(slots: list[SlotView]) -> list[SlotView]:
+    """Return the slots with the button filled that is the next step, a reset before a download."""
+    wanted = [view for view in slots if view.filled]
+    wanted.sort(key=lambda view: view.filled != "reset")
+    return [view if view in wanted[:1] else replace(view, filled="") for view in slots]
 
 
 def _longer_expiry(key: LicenseKey, subscription: Subscription, now: datetime) -> datetime | None:

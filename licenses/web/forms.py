@@ -4,14 +4,15 @@ from datetime import datetime, timedelta
 from typing import Any, override
 
 from django import forms
+from django.utils import timezone
 
 from licenses.flows.generate import usages
 from licenses.flows.reset import Overlap, overlap_end, overlaps
 from licenses.holder_name import suggested
-from licenses.models import LicenseKey, Slot, Usage
+from licenses.models import License, LicenseKey, Slot, Usage
 from portal.accounts.models import User
 from portal.core import names
-from portal.core.dates import moment
+from portal.core.dates import day, moment
 from subscriptions.models import Subscription
 
 HOLDER_LABELS = {
@@ -55,7 +56,7 @@ class GenerateForm(forms.Form):
         strip=False,
         help_text="Everybody who has a key can read this name. Never enter a secret, such as a "
         "password, an API key or an access token.",
-        widget=forms.TextInput(attrs={"autocomplete": "off", "maxlength": ""}),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
         error_messages={"required": "Enter the holder's name."},
     )
 
@@ -156,3 +157,16 @@ class CheckForm(forms.Form):
     slot = forms.ChoiceField(
         label="License key", choices=Slot.choices, widget=forms.RadioSelect, initial=Slot.PRIMARY
     )
+
+    def __init__(self, data: Any = None, *, license: License) -> None:
+        super().__init__(data)
+        slot, now = self.fields["slot"], timezone.now()
+        assert isinstance(slot, forms.ChoiceField)
+        slot.choices = [
+            (key.slot, _with_expiry(key, now)) for key in license.keys.current().order_by("slot")
+        ] or Slot.choices
+
+
+def _with_expiry(key: LicenseKey, now: datetime) -> str:
+    verb = "expires" if key.expires_at > now else "expired"
+    return f"{Slot(key.slot).label}, {verb} on {day(timezone.localtime(key.expires_at))}"

@@ -11,6 +11,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from licenses.checking import badges
+from licenses.models import Slot
 from licenses.web.configuration import Configuration, Options
 from licenses.web.rotation import Bar
 from licenses.web.use_chart import UseCharts
@@ -148,6 +149,12 @@ def listed_state(subscription: Any) -> badges.KeyBadge | None:
     if not subscription.plan.expires_soon(expires_at, now):
         return badges.VALID
     return badges.with_days(badges.EXPIRES_SOON, expires_at, now)
+
+
+@register.filter
+def other_slot(slot: str) -> Slot:
+    """Return the other slot."""
+    return Slot(slot).other
 
 
 @register.filter

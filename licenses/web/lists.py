@@ -40,24 +40,27 @@ def listing(request: TenantRequest) -> HttpResponse:
     if narrowed_to:
         rows = narrowed(rows, narrowed_to, timezone.now())
     size = SIZES.get(request.GET.get("rows", ""), DEFAULT_SIZE)
+    total = None if text else known.counts.get(narrowed_to)
+    is_plain = sorting.name == "need" and not text and not narrowed_to
+    urgent = known.most_urgent if is_plain else ()
+    shown = rows.with_state().select_related("plan").only(*SHOWN)
     found = keyset_page(
-        sorting.rows(rows.matching(text), narrowed_to=narrowed_to)
-        .with_state()
-        .select_related("plan")
-        .only(*SHOWN),
+        sorting.rows(shown.matching(text).exclude(pk__in=urgent), narrowed_to=narrowed_to),
         after=request.GET.get("after", ""),
         before=request.GET.get("before", ""),
+        jump=total.page(request.GET.get("page", ""), size) if total else 1,
+        lead=sorted(shown.filter(pk__in=urgent), key=lambda row: urgent.index(row.pk)),
         by=sorting.by,
         kind=sorting.kind,
         descending=sorting.descending,
         size=size,
     )
     read_license_state(found.rows)
-    total = None if text else known.counts.get(narrowed_to)
     context = {
         "form": form,
         "page": found,
         "pages": total.pages(size) if total else " ",
+        "jumps_to": total.last_page(size) if total else 0,
         "order": sorting,
         "sort": request.GET.get("sort", ""),
         "heads": heads(sorting),

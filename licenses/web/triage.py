@@ -27,6 +27,8 @@ NEEDS = {
 
 FEW, MANY = 99, 5_000
 """Up to how many rows are counted: of a need, and of all."""
+MOST_URGENT = 10
+"""Rows in need that the list begins with, unless another order is asked for."""
 KEYS_READ = 1_000
 """Keys among which those that expire soon are counted, so that no page reads all keys."""
 
@@ -66,14 +68,16 @@ class Order:
 
 
 def order(asked: str, *, narrowed_to: str) -> Order:
-    """Return the order of that name, backwards behind a minus; by default the newest come first.
+    """Return the order of that name, backwards behind a minus.
 
-    Those whose keys expire are in the order of their expiry unless another is asked for.
+    By default what needs somebody comes first, then the newest; those whose keys expire are in the
+    order of their expiry.
     """
     name, is_back = asked.removeprefix("-"), asked.startswith("-")
     if not asked:
-        name = "expiry" if narrowed_to in {EXPIRING, EXPIRED} else "added"
-        is_back = name == "added"
+        name = "expiry" if narrowed_to in {EXPIRING, EXPIRED} else "need"
+    if name == "need":
+        return Order(name=name, by=("created_at", "id"), descending=True)
     if name == "name":
         return Order(name=name, by=("name_in_order", "id"), kind=str, descending=is_back)
     if name == "expiry":
@@ -128,7 +132,16 @@ class Count:
         """Return how many pages of that size there are: " of 3", or " of more than 200"."""
         if self.is_more:
             return f" of more than {self.number // size:,}"
-        return f" of {max(-(-self.number // size), 1):,}"
+        return f" of {self.last_page(size):,}"
+
+    def last_page(self, size: int) -> int:
+        """Return the number of the last page, as far as rows were counted."""
+        return max(self.number // size if self.is_more else -(-self.number // size), 1)
+
+    def page(self, asked: str, size: int) -> int:
+        """Return the number of the page that was asked for: 1 for what is no number."""
+        number = int(asked) if asked.isdecimal() and len(asked) < 10 else 1
+        return min(max(number, 1), self.last_page(size))
 
 
 class BoundedCount(Subquery):
@@ -143,6 +156,7 @@ class Overview:
     """How many subscriptions of a tenant there are, by filter ("" is all of them)."""
 
     counts: dict[str, Count]
+    most_urgent: tuple[UUID, ...]
     may_start_community: bool
 
 
@@ -164,11 +178,15 @@ def _overview(tenant_id: UUID, _recorded: int | None, _minute: datetime) -> Over
     until = now + max(EXPIRY_NOTICE.values())
     soon = keys.filter(expires_at__gt=now, expires_at__lte=until).order_by("expires_at")
     past = keys.filter(expires_at__lte=now).order_by("-expires_at")
+    in_need = {
+        EXPIRED: rows.expired(now, among=past.values("pk")[:KEYS_READ]),
+        EXPIRING: rows.expiring_soon(now, among=soon.values("pk")[:KEYS_READ]),
+    }
+    in_state = {state.value: rows.in_state(state, now) for state in State}
     counted: dict[str, QuerySet[Any, Any]] = {
         "": rows[: MANY + 1],
-        **{state.value: rows.in_state(state, now)[: MANY + 1] for state in State},
-        EXPIRING: rows.expiring_soon(now, among=soon.values("pk")[:KEYS_READ])[: FEW + 1],
-        EXPIRED: rows.expired(now, among=past.values("pk")[:KEYS_READ])[: FEW + 1],
+        **{name: query[: MANY + 1] for name, query in in_state.items()},
+        **{name: query[: FEW + 1] for name, query in in_need.items()},
         "soon": soon[:KEYS_READ],
         "past": past[:KEYS_READ],
     }
@@ -178,6 +196,12 @@ def _overview(tenant_id: UUID, _recorded: int | None, _minute: datetime) -> Over
     ).get(pk=tenant_id)
     found = dict(zip(counted, numbers, strict=True))
     read = {EXPIRING: found.pop("soon"), EXPIRED: found.pop("past")}
+    urgent: list[UUID] = []
+    for need in (EXPIRED, EXPIRING, State.SUSPENDED, State.PENDING):
+        if found[need] and len(urgent) < MOST_URGENT:
+            by = "keys_expire_at" if need in in_need else "ends_at"  # as an index has them
+            ids = (in_need | in_state)[need].order_by(by).values_list("pk", flat=True)
+            urgent += ids[: MOST_URGENT - len(urgent)]
     return Overview(
         counts={
             name: Count(
@@ -187,5 +211,6 @@ def _overview(tenant_id: UUID, _recorded: int | None, _minute: datetime) -> Over
             for name, number in found.items()
             for limit in [FEW if name in read else MANY]
         },
+        most_urgent=tuple(urgent),
         may_start_community=may_start,
     )

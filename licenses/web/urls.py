@@ -17,6 +17,7 @@ subscription_pages = [
 
 app_name = "licenses"
 urlpatterns = [
+    path("next/", views.next_step, name="next_step"),
     path("generate/", views.generate, name="generate"),
     path("download/<slot:slot>/", views.download, name="download"),
     path("download/bundle/", views.download_offline_bundle, name="bundle"),

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 from django_htmx.http import retarget
@@ -26,12 +26,11 @@ from licenses.flows.reset import refuse_unless_resettable, reset_key
 from licenses.flows.signing import expiry
 from licenses.forms import PresentedKeyForm
 from licenses.models import License, LicensedSubscriptions, LicenseKey, Slot
-from licenses.web import rotation
 from licenses.web.card import before_reset, license_card
 from licenses.web.forms import CheckForm, DeleteForm, GenerateForm, ResetForm
 from licenses.web.inspection import inspect
 from licenses.web.need import need_of
-from portal.accounts.proof import kept_form, purpose, recent_proof
+from portal.accounts.proof import kept_form, proof_first, purpose
 from portal.activity.models import LogEntry
 from portal.core.dates import days_until
 from portal.core.refusal import Refused
@@ -71,6 +70,17 @@ def detail(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
         "may_manage": request.member.may(Role.MANAGER),
     }
     return page(request, "licenses/detail.html", context, fragment="subscription")
+
+
+@require_safe
+@tenant_role(Role.VIEWER)
+def next_step(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
+    """Lead from a mail to the form of what the subscription needs now, or else to its page."""
+    subscription = _subscription(request, subscription_id)
+    card = license_card(subscription, request.member, hands_out=not request.support_view)
+    need = need_of(subscription, card, request.member)
+    action = need.action if need else None
+    return redirect(action.address if action and action.opens else subscription)
 
 
 @require_form_methods
@@ -139,7 +149,7 @@ def check(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
     """Check one of the stored keys: the one asked for at a slot, or the one chosen here."""
     subscription = _subscription(request, subscription_id)
     license = _license(subscription)
-    form = CheckForm(posted(request))
+    form = CheckForm(posted(request), license=license)
     if form.is_valid():
         with refusals_on(form):
             slot = Slot(form.cleaned_data["slot"])
@@ -186,7 +196,7 @@ def claims(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpRes
 
 @require_form_methods
 @tenant_role(Role.MANAGER)
-@recent_proof
+@proof_first
 @purpose(
     lambda request, subscription_id, slot: (
         f"reset the {slot} key of {_name(request, subscription_id)}"
@@ -208,7 +218,7 @@ def reset(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResp
     if form.is_valid():
         with refusals_on(form):
             new = reset_key(license=license, slot=slot, actor=request.actor, **form.cleaned_data)
-            messages.success(request, _was_reset(new, other=_key(license, slot.other)))
+            messages.success(request, f"The {new.slot} key was reset.")
             return done(request, subscription.get_absolute_url(), event=CHANGED)
     context = {
         "subscription": subscription,
@@ -218,15 +228,6 @@ def reset(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResp
         **shown,
     }
     return form_page(request, "licenses/reset.html", form, context, fragment="dialog")
-
-
-def _was_reset(new: LicenseKey, *, other: LicenseKey) -> str:
-    is_last = rotation.is_new_too(other, new=new)
-    then = "" if is_last else f"; then reset the {other.slot} key"
-    return (
-        f"The {new.slot} key was reset. Download it, install it on your terminals and check "
-        f"it{then}."
-    )
 
 
 @require_form_methods
@@ -256,7 +257,7 @@ def end_overlap(request: TenantRequest, subscription_id: UUID, slot: Slot) -> Ht
 
 @require_form_methods
 @tenant_role(Role.MANAGER)
-@recent_proof
+@proof_first
 @purpose(lambda request, subscription_id: f"delete both keys of {_name(request, subscription_id)}")
 def delete(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
     """Delete both license keys for good."""

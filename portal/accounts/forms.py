@@ -123,6 +123,14 @@ class ProfileForm(forms.ModelForm):
 class ChangeEmailForm(AddEmailForm):
     """Another address to sign in with; the current one is notified and can stop the change."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        email = self.fields["email"]
+        email.label = "New address"
+        email.help_text = (
+            "It gets a link, and counts once you have opened it. The current address gets a notice."
+        )
+
     @override
     @transaction.atomic
     def save(self, request: HttpRequest) -> EmailAddress:

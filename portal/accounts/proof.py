@@ -46,10 +46,22 @@ def recent_proof[**P](
     Goes below `tenant_role`. What was typed is kept in the session and filled in again after the
     proof (`kept_form`). The person submits it again: it is never replayed.
     """
+    return _guarded(view, {"POST"})
 
+
+def proof_first[**P](
+    view: Callable[Concatenate[Any, P], HttpResponseBase],
+) -> Callable[..., HttpResponseBase]:
+    """Ask for the same proof before the form is shown, so that it is filled in and pressed once."""
+    return _guarded(view, {"GET", "POST"})
+
+
+def _guarded[**P](
+    view: Callable[Concatenate[Any, P], HttpResponseBase], methods: set[str]
+) -> Callable[..., HttpResponseBase]:
     @wraps(view)
     def guarded(request: HtmxRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-        if request.method == "POST" and not is_recently_proven(request):
+        if request.method in methods and not is_recently_proven(request):
             words = getattr(view, "purpose", None)
             return _ask_for_proof(request, words(request, *args, **kwargs) if words else "")
         return view(request, *args, **kwargs)
@@ -104,8 +116,9 @@ def ask_for_proof_of(request: HttpRequest, *, to: str, then: str = "") -> str:
 
 
 def _ask_for_proof(request: HtmxRequest, to: str) -> HttpResponse:
-    typed = {k: v for k, v in request.POST.lists() if k != "csrfmiddlewaretoken"}
-    request.session[KEPT_FORM] = {"path": request.path, "values": typed}
+    if request.method == "POST":
+        typed = {k: v for k, v in request.POST.lists() if k != "csrfmiddlewaretoken"}
+        request.session[KEPT_FORM] = {"path": request.path, "values": typed}
     address = ask_for_proof_of(request, to=to)
     return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
 

@@ -135,6 +135,16 @@ class LogEntry(models.Model):
         label = what_changed(self.action, self.details) or LABELS.get(self.action, self.action)
         return f"{self.slot.capitalize()} {label.lower()}" if self.slot else label
 
+    @property
+    def result_in_words(self) -> str:
+        """The result of a check for people: "Subscription suspended"."""
+        return self.result.replace("_", " ").capitalize()
+
+    @property
+    def result_tone(self) -> str:
+        """The tone of the result's badge: only these two let a terminal start."""
+        return {"valid": "good", "superseded": "warn"}.get(self.result, "bad")
+
     def particulars(self) -> list[Particular]:
         """Return the details for people."""
         return particulars(self.action, self.details)

@@ -44,6 +44,10 @@ MAX_KEPT_FOR = timedelta(days=30)
 FOOTER = "\n\n-- \n"
 """What stands between a mail and its footer (RFC 3676 4.3)."""
 
+STOP = "Stop these mails:"
+CHOOSE = "Choose which mails are sent:"
+"""The line of a footer above the link that stops the mails, or that leads to where one can."""
+
 MAX_LABEL = 40
 """Most characters of a line that labels the button below it."""
 
@@ -229,7 +233,8 @@ def _send(mail: Outbox, mailer: BaseEmailBackend) -> None:
         subject=mail.subject,
         body=mail.text,
         to=[mail.to],
-        headers={"Auto-Submitted": "auto-generated"},  # RFC 3834: no out-of-office answers
+        headers={"Auto-Submitted": "auto-generated"}  # RFC 3834: no out-of-office answers
+        | _unsubscribing(mail.text),
     )
     message.attach_alternative(mail.html, "text/html")
     mailer.open()  # stays open for the next mail
@@ -237,6 +242,19 @@ def _send(mail: Outbox, mailer: BaseEmailBackend) -> None:
     Outbox.objects.filter(pk=mail.pk).update(
         sent_at=timezone.now(), last_error="", text="", html=""
     )
+
+
+def _unsubscribing(text: str) -> dict[str, str]:
+    """Return the headers by which mail programs offer to stop mails such as this one.
+
+    They lead where its footer does (RFC 2369 3.2); a POST to the link that stops the mails is
+    enough (RFC 8058), and that to the page of choices needs a person.
+    """
+    _, label, link = ["", "", *text.splitlines()][-3:]
+    if not label.endswith((STOP, CHOOSE)):
+        return {}
+    one_click = {"List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    return {"List-Unsubscribe": f"<{link}>"} | (one_click if label.endswith(STOP) else {})
 
 
 def _put_off(mail: Outbox, error: Exception) -> None:

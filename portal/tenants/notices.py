@@ -121,7 +121,7 @@ def _members(tenant: Tenant, *, without: UUID | None, owners_only: bool = False)
         Reader(
             email=email,
             footer=f"You get this mail as {'an' if role == Role.OWNER else 'a'} {role} of "
-            f"{tenant}. Choose which mails are sent:\n{choose}",
+            f"{tenant}. {outbox.CHOOSE}\n{choose}",
             name=str(user_id),
         )
         for user_id, role, email in members
@@ -143,7 +143,7 @@ def _recipients(tenant: Tenant) -> list[Reader]:
 def stop_footer(recipient: Recipient, tenant: Tenant) -> str:
     """Return the footer of a mail to somebody who needs no account to stop it."""
     link = public_link(reverse("stop_notifications", args=[signed(recipient)]))
-    return f"{tenant} chose to have this mail sent to {recipient.email}. Stop these mails:\n{link}"
+    return f"{tenant} chose to have this mail sent to {recipient.email}. {outbox.STOP}\n{link}"
 
 
 def signed(recipient: Recipient) -> str:

@@ -1,5 +1,6 @@
 """Keyset pages: they stay fast however many rows lie before them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -63,6 +64,8 @@ def keyset_page[M: Model](
     *,
     after: str = "",
     before: str = "",
+    jump: int = 1,
+    lead: Sequence[M] = (),
     by: tuple[str, str] = ("created_at", "id"),
     kind: type[datetime | str] = datetime,
     descending: bool = True,
@@ -71,7 +74,9 @@ def keyset_page[M: Model](
     """Return one page of rows, ordered by the two columns of `by`; the first is of type `kind`.
 
     `after` and `before` are positions from an address; text that is none, or one in an order by
-    something else, counts as the start.
+    something else, counts as the start. From there `jump` leads to the page of that number, past
+    all rows between, so that callers bound it. `lead` are rows that stand before all others and are
+    not among them: fewer than a page has.
     """
     at, id = by
     end, start = (
@@ -85,19 +90,21 @@ def keyset_page[M: Model](
         beyond = Q(**{f"{at}__{further}": place.at}) | Q(**{f"{id}__{further}": place.id})
         rows = rows.filter(beyond, **{f"{at}__{further}e": place.at})
     signs = "" if is_back is descending else "-"
-    found = list(rows.order_by(f"{signs}{at}", f"{signs}{id}")[: size + 1])
-    more, shown = len(found) > size, found[:size]
+    skipped = max((jump - 1) * size - len(lead), 0) if place is None else 0
+    fits = size if place or skipped else size - len(lead)
+    found = list(rows.order_by(f"{signs}{at}", f"{signs}{id}")[skipped : skipped + fits + 1])
+    more, shown = len(found) > fits, found[:fits]
     if is_back:
         shown.reverse()
     # Rows that came meanwhile may lie before the first page that was counted.
-    number = max(place.page, 1) if place else 1
+    number = max(place.page, 1) if place else jump if skipped else 1
 
     def position(index: int, page: int) -> Position | None:
         return Position(*attrgetter(at, id)(shown[index]), page) if shown else None
 
-    has_newer, has_older = (more, True) if is_back else (end is not None, more)
+    has_newer, has_older = (more, True) if is_back else (end is not None or skipped > 0, more)
     return KeysetPage(
-        shown,
+        shown if has_newer else [*lead, *shown],
         position(0, number - 1) if has_newer else None,
         position(-1, number + 1) if has_older else None,
         number,

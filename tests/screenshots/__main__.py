@@ -1,56 +1,116 @@
 """Pictures of every page of the demonstration: `make screenshots`.
 
-They land in var/screenshots, with an index.html. Pages are found by following links, as an
-owner, a viewer, an operator, and without signing in; a subscription is looked at in every state.
-The few pictures that README.md shows are drawn anew too.
+They land in var/screenshots, with an index.html. Pages are found by following links, as owners of
+tenants with names in English, German and Japanese, without and with 1,000 subscriptions, as a
+viewer, an operator, and without signing in; a subscription is looked at in every state. The few
+pictures that README.md shows are drawn anew too.
 """
 
 import argparse
+import asyncio
 import base64
 import hmac
 import re
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-from tests.screenshots.browser import browser
+from tests.screenshots.browser import ARGUMENTS, chromium_path
 from tests.screenshots.png import smaller
 from tests.support.demonstration import Demonstration, kill
 from tests.support.repository import ROOT
 
 OUT = ROOT / "var" / "screenshots"
 DOCS = ROOT / "docs"
-WIDTHS = (320, 768, 1280, 1920)
 HEIGHT = 900
-THEMES = ("light", "dark")
+AT_ONCE = 4
+"""Pages that the browser draws at a time: two cores are busy then."""
 
+
+class View(NamedTuple):
+    """A way to look at a page: `media` is what Chromium is told to emulate besides."""
+
+    name: str
+    theme: str
+    width: int
+    media: dict[str, str]
+
+
+SCREEN = {"media": "screen", "forced_colors": "none"}
+VIEWS = [
+    *(View(f"light-{width}", "light", width, SCREEN) for width in (320, 390, 768, 1280, 1920)),
+    View("print", "light", 794, {"media": "print", "forced_colors": "none"}),  # A4 at 96 dpi
+    *(View(f"dark-{width}", "dark", width, SCREEN) for width in (390, 1280)),
+    View("forced", "dark", 1280, {"media": "screen", "forced_colors": "active"}),
+]
+
+
+class Person(NamedTuple):
+    """Who looks: the email address of the account, where the links begin, and how far they go."""
+
+    email: str | None
+    begins: list[str]
+    most: int
+
+
+PASSWORD = "correct horse battery staple"
 PEOPLE = {
-    # the email address of the account, and where the links begin
-    "nobody": (None, ["/accounts/login/", "/results/revoked/", "/no-such-page/"]),
-    "owner": (
+    "nobody": Person(None, ["/accounts/login/", "/results/revoked/", "/no-such-page/"], 30),
+    "owner": Person(
         "owner@contoso.example",
-        ["/subscriptions/", "/profile/", "/accounts/reauthenticate/"],
+        ["/subscriptions/", "/profile/", "/tenant/", "/accounts/reauthenticate/"],
+        60,
     ),
-    "viewer": ("viewer@contoso.example", ["/subscriptions/", "/tenant/invite/"]),
-    "operator": ("operator@operator.example", ["/admin/"]),
+    "viewer": Person("viewer@contoso.example", ["/subscriptions/", "/tenant/invite/"], 12),
+    "german": Person("owner@fabrikam.example", ["/subscriptions/", "/tenant/", "/logs/"], 8),
+    "japanese": Person("owner@kitakaze.example", ["/subscriptions/", "/tenant/", "/logs/"], 8),
+    "none": Person("owner@none.example", ["/subscriptions/", "/identifiers/", "/logs/"], 3),
+    "thousand": Person(
+        "owner@thousand.example", ["/subscriptions/", "/identifiers/", "/subscriptions/?page=9"], 3
+    ),
+    "operator": Person("operator@operator.example", ["/admin/"], 45),
 }
+ROWS = """
+from django.utils import timezone
+from portal.tenants.models import Role
+from subscriptions.models import Plan, State, Subscription
+from tests.support.accounts import make_member
+from tests.support.factories import make_tenant
+
+plan = Plan.objects.get(code="isvu-monthly")
+for name, count in (("none", 0), ("thousand", 1000)):
+    tenant = make_tenant(name=f"Tenant with {name}")
+    make_member(tenant=tenant, role=Role.OWNER, email=f"owner@{name}.example")
+    Subscription.objects.bulk_create(
+        Subscription(
+            tenant=tenant,
+            plan=plan,
+            name=f"Prüfstandsüberwachung Nordrhein-Westfalen {number}",
+            labels="production, Villingen-Schwenningen" if number % 7 == 0 else "",
+            state=State.PENDING if number % 3 else State.ACTIVE,
+            activated_at=None if number % 3 else timezone.now(),
+            beneficiary_tenant_id=tenant.pk,
+            starts_at=timezone.now(),
+        )
+        for number in range(count)
+    )
+"""
+"""What makes the tenants without and with 1,000 subscriptions."""
 ONCE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=/)\d+(?=/)|primary|secondary")
 """Parts of addresses that name one of many: one page of a kind is enough."""
-EVERY = re.compile(r"/subscriptions/[0-9a-f-]+/|/results/\w+/")
+EVERY = re.compile(r"/subscriptions/[0-9a-f-]+/")
 """Pages of which each is looked at."""
 LEFT_OUT = re.compile(
     r"/(static|download|export|logout|public)|\.(csv|zip)|/jsi18n/|/password_change"
 )
-MOST = 120
-"""Pages for one person."""
 
 
 class Shown(NamedTuple):
@@ -79,37 +139,38 @@ def code(secret: str) -> str:
     return f"{(number & 0x7FFFFFFF) % 1_000_000:06}"
 
 
-def sign_in(context: BrowserContext, account: dict[str, Any]) -> None:
+async def sign_in(context: BrowserContext, account: dict[str, Any]) -> None:
     """Sign in as a person would."""
-    page = context.new_page()
-    page.goto("/accounts/login/")
-    page.get_by_label("Email").fill(account["email"])
-    page.get_by_label("Password", exact=True).fill(account["password"])
-    page.get_by_role("button", name="Sign in", exact=True).click()
+    page = await context.new_page()
+    await page.goto("/accounts/login/")
+    await page.get_by_label("Email").fill(account["email"])
+    await page.get_by_label("Password", exact=True).fill(account["password"])
+    await page.get_by_role("button", name="Sign in", exact=True).click()
     if account.get("totp_secret"):
-        page.locator("input[name=code]").fill(code(account["totp_secret"]))
-        page.locator("input[name=code]").press("Enter")
-    page.wait_for_url(lambda url: "/accounts/" not in url)
-    page.close()
+        await page.locator("input[name=code]").fill(code(account["totp_secret"]))
+        await page.locator("input[name=code]").press("Enter")
+    await page.wait_for_url(lambda url: "/accounts/" not in url)
+    await page.close()
 
 
-def found(page: Page, begins: list[str]) -> Iterator[tuple[str, str]]:
+async def found(page: Page, person: Person) -> AsyncIterator[tuple[str, str]]:
     """Yield path and heading of every page that links lead to, nearest first."""
-    ahead, known = [*begins], set(begins)
+    ahead, known = [*person.begins], set(person.begins)
     kinds: set[str] = set()
     taken = 0
-    while ahead and taken < MOST:
+    while ahead and taken < person.most:
         path = ahead.pop(0)
         kind = path if EVERY.fullmatch(path) else ONCE.sub("*", path)
         if kind in kinds:
             continue
         kinds.add(kind)
-        answer = page.goto(path)
+        answer = await page.goto(path, wait_until="domcontentloaded")
         if answer is None or "html" not in answer.headers.get("content-type", ""):
             continue
         taken += 1
-        yield path, page.locator("h1").first.inner_text() if page.locator("h1").count() else path
-        for link in page.eval_on_selector_all("a[href]", "all => all.map((a) => a.href)"):
+        heading = page.locator("h1").first
+        yield path, await heading.inner_text() if await heading.count() else path
+        for link in await page.eval_on_selector_all("a[href]", "all => all.map((a) => a.href)"):
             parts = urlsplit(urljoin(page.url, link))
             is_ours = parts.netloc == urlsplit(page.url).netloc
             if is_ours and not LEFT_OUT.search(parts.path) and parts.path not in known:
@@ -117,17 +178,26 @@ def found(page: Page, begins: list[str]) -> Iterator[tuple[str, str]]:
                 ahead.append(parts.path)
 
 
-def show(page: Page, path: str, theme: Any) -> None:
-    """Load the page in a theme."""
-    page.emulate_media(color_scheme=theme)
-    page.goto(path)
-    page.evaluate("document.fonts.ready")
+async def show(page: Page, path: str, theme: Any) -> None:
+    """Load the page in a theme, on a screen."""
+    media: dict[str, Any] = {**SCREEN, "color_scheme": theme}
+    await page.emulate_media(**media)
+    await page.goto(path)
+    await page.evaluate("document.fonts.ready")
 
 
-def take(page: Page, width: int, *, full: bool = True) -> bytes:
-    """Return a picture of the page that is shown."""
-    page.set_viewport_size({"width": width, "height": HEIGHT})
-    return page.screenshot(full_page=full)
+async def take(page: Page, path: str, name: str) -> None:
+    """Write a picture of the page for each of VIEWS."""
+    theme = ""
+    for view in VIEWS:
+        if view.theme != theme:
+            theme = view.theme
+            await show(page, path, theme)
+        media: dict[str, Any] = {**view.media, "color_scheme": theme}
+        await page.emulate_media(**media)
+        await page.set_viewport_size({"width": view.width, "height": HEIGHT})
+        file = OUT / f"{name}-{view.name}.png"
+        await page.screenshot(path=file, full_page=True)
 
 
 def gallery(pages: dict[str, list[tuple[str, str, str]]]) -> str:
@@ -141,41 +211,77 @@ def gallery(pages: dict[str, list[tuple[str, str, str]]]) -> str:
         parts.append(f"<h1>{escape(person)}: {len(shown)} pages</h1>")
         for path, heading, name in shown:
             parts.append(f"<section><h2>{escape(heading)} <code>{escape(path)}</code></h2><div>")
-            files = (f"{name}-{theme}-{width}.png" for theme in THEMES for width in WIDTHS)
+            files = (f"{name}-{view.name}.png" for view in VIEWS)
             parts += [f'<a href="{f}"><img loading="lazy" src="{f}" alt="{f}"></a>' for f in files]
             parts.append("</div></section>")
     return "\n".join(parts)
 
 
-def draw(chromium: Browser, portal: Demonstration, person: str, *, only_docs: bool) -> list[Any]:
+async def draw(
+    chromium: Browser, portal: Demonstration, name: str, free: asyncio.Semaphore, *, only_docs: bool
+) -> list[tuple[str, str, str]]:
     """Draw every page that the person sees; return path, heading and file name of each."""
-    account, begins = PEOPLE[person]
-    context = chromium.new_context(
+    person = PEOPLE[name]
+    context = await chromium.new_context(
         base_url=portal.url, locale="en-GB", timezone_id="Europe/Berlin", reduced_motion="reduce"
     )
-    if account is not None:
-        sign_in(context, next(a for a in portal.accounts if a["email"] == account))
-    wanted = [shown for shown in COMMITTED if shown.person == person]
-    explorer, page = context.new_page(), context.new_page()
-    pages = []
-    for number, (path, heading) in enumerate(found(explorer, begins)):
-        for shown in [each for each in wanted if each.title in {heading, path}]:
-            wanted.remove(shown)
-            show(page, path, shown.theme)
-            picture = take(page, shown.width, full=shown.width > WIDTHS[1])
-            (DOCS / shown.file).write_bytes(smaller(picture))
-        if only_docs:
-            if not wanted:
-                break
-            continue
-        name = f"{person}-{number:03}"
-        for theme in THEMES:
-            show(page, path, theme)
-            for width in WIDTHS:
-                (OUT / f"{name}-{theme}-{width}.png").write_bytes(take(page, width))
-        pages.append((path, heading, name))
-    context.close()
+    if person.email is not None:
+        ours = {account["email"]: account for account in portal.accounts}
+        made = {"email": person.email, "password": PASSWORD}
+        await sign_in(context, ours.get(person.email, made))
+    wanted = {shown for shown in COMMITTED if shown.person == name}
+    explorer = await context.new_page()
+    pages: list[tuple[str, str, str]] = []
+    async for path, heading in found(explorer, person):
+        pages.append((path, heading, f"{name}-{len(pages):03}"))
+        wanted -= await commit(context, name, path, heading)
+        if only_docs and not wanted:
+            break
+    await explorer.close()
+    print(f"{name}: {len(pages)} pages", flush=True)
+
+    async def one(path: str, heading: str, file: str) -> None:
+        async with free:
+            page = await context.new_page()
+            await take(page, path, file)
+            await page.close()
+        print(f"{file}  {path}  {heading}", flush=True)
+
+    if not only_docs:
+        await asyncio.gather(*(one(*page) for page in pages))
+    await context.close()
     return pages
+
+
+async def commit(context: BrowserContext, person: str, path: str, heading: str) -> set[Shown]:
+    """Draw the pictures that README.md shows of this page, and return which they are."""
+    drawn = {each for each in COMMITTED if each.person == person and each.title in {heading, path}}
+    for shown in drawn:
+        page = await context.new_page()
+        await show(page, path, shown.theme)
+        await page.set_viewport_size({"width": shown.width, "height": HEIGHT})
+        picture = await page.screenshot(full_page=shown.width > SMALL)
+        (DOCS / shown.file).write_bytes(smaller(picture))
+        await page.close()
+    return drawn
+
+
+SMALL = 768
+"""Widths up to this are shown as one screen, not as the whole page."""
+
+
+async def draw_all(portal: Demonstration, *, only_docs: bool) -> dict[str, Any]:
+    """Draw what everybody sees, in one browser."""
+    people = [shown.person for shown in COMMITTED] if only_docs else list(PEOPLE)
+    free = asyncio.Semaphore(AT_ONCE)
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
+        names = list(dict.fromkeys(people))
+        drawn = await asyncio.gather(
+            *(draw(chromium, portal, name, free, only_docs=only_docs) for name in names)
+        )
+        await chromium.close()
+    return dict(zip(names, drawn, strict=True))
 
 
 def main() -> None:
@@ -184,22 +290,27 @@ def main() -> None:
     parser.add_argument("--only-docs", action="store_true", help="only what README.md shows")
     only_docs = parser.parse_args().only_docs
     OUT.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory() as name, browser() as chromium:
+    begun = time.monotonic()
+    with TemporaryDirectory() as name:
         portal = Demonstration(Path(name))
+        print("Making a demonstration ...", flush=True)
+        portal.prepare()
+        status, _, err = portal.run("manage.py", "shell", "-c", ROWS)
+        if status:
+            sys.exit(err)
         process = portal.start("manage.py", "demo")
         try:
-            end = time.monotonic() + 120
             while not portal.answers("/healthz/ready"):
-                if process.poll() is not None or time.monotonic() > end:
+                if process.poll() is not None or time.monotonic() > begun + 120:
                     sys.exit("The demonstration does not start: try `make run`.")
                 time.sleep(0.2)
-            people = {shown.person for shown in COMMITTED} if only_docs else PEOPLE
-            pages = {who: draw(chromium, portal, who, only_docs=only_docs) for who in people}
+            pages = asyncio.run(draw_all(portal, only_docs=only_docs))
         finally:
             kill(process)
     if not only_docs:
         (OUT / "index.html").write_text(gallery(pages), encoding="utf-8")
-        print(f"{sum(map(len, pages.values()))} pages: {OUT / 'index.html'}")
+        seconds = round(time.monotonic() - begun)
+        print(f"{sum(map(len, pages.values()))} pages in {seconds} s: {OUT / 'index.html'}")
 
 
 if __name__ == "__main__":

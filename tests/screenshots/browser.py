@@ -10,13 +10,18 @@ from playwright.sync_api import Browser, sync_playwright
 ARGUMENTS = ("--no-sandbox", "--headless=new", "--disable-gpu", "--hide-scrollbars")
 
 
-@contextmanager
-def browser() -> Iterator[Browser]:
-    """Start Chromium, and end it."""
+def chromium_path() -> str:
+    """Return where Chromium is, or end the program."""
     path = shutil.which("chromium")
     if path is None:
         sys.exit("Chromium is missing: `make chromium` installs it.")
+    return path
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Start Chromium, and end it."""
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        chromium = playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
         yield chromium
         chromium.close()

@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.views.decorators.csrf import csrf_exempt
 
 from portal.accounts.proof import kept_post, recent_proof
 from portal.programs.client_address import client_address
@@ -34,6 +35,7 @@ def choose(request: TenantRequest) -> HttpResponse:
     return form_page(request, "tenant/notifications.html", form)
 
 
+@csrf_exempt  # mail programs post without a cookie (RFC 8058)
 @require_form_methods
 @login_not_required
 def stop(request: HtmxRequest, token: str) -> HttpResponse:

@@ -5,6 +5,7 @@ import time
 from allauth.account.adapter import get_adapter as get_account_adapter
 from allauth.core.ratelimit import consume_or_429
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
@@ -54,6 +55,7 @@ def sign_up(request: HtmxRequest) -> HttpResponse:
         return refusal
     _send_link(request, email)
     pending_identity.bind_to_address(request, email)
+    messages.info(request, f"The email goes to {email}.")
     return uncached(redirect("account_email_verification_sent"))
 
 

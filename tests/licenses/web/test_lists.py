@@ -151,6 +151,28 @@ def test_pages_in_any_order_are_numbered(viewer_client, licensed):
     assert len(names(viewer_client.get(LIST, {"rows": "100"}))) == 27
 
 
+def test_the_list_begins_with_what_needs_somebody(viewer_client, contoso, in_need):
+    for number in range(60):
+        make_subscription(tenant=contoso, name=f"{number}")
+    urgent = [*LEFT["expired"], *LEFT["expiring"], *LEFT["suspended"], *LEFT["pending"]]
+    first = viewer_client.get(LIST)
+    assert names(first) == [*urgent, *(f"{59 - n}" for n in range(25 - len(urgent)))]
+    second = viewer_client.get(LIST, {"after": str(first.context["page"].older)})
+    third = viewer_client.get(LIST, {"after": str(second.context["page"].older)})
+    walked = [row for answer in (first, second, third) for row in names(answer)]
+    assert len(walked) == len(set(walked)) == 72
+    assert names(viewer_client.get(LIST, {"before": str(second.context["page"].newer)})) == (
+        names(first)
+    )
+    for asked, same in {"1": first, "2": second, "3": third, "9": third, "x": first}.items():
+        jumped = viewer_client.get(LIST, {"page": asked})
+        assert (asked, names(jumped)) == (asked, names(same))
+        assert jumped.context["page"].number == same.context["page"].number
+    back = viewer_client.get(LIST, {"before": str(jumped.context["page"].newer or "")})
+    assert names(back) == names(first)
+    assert names(viewer_client.get(LIST, {"sort": "-added"}))[:8] != urgent
+
+
 def test_whole_identifiers_find_their_subscription(viewer_client, licensed, fabrikam):
     license = licensed("Field tools")
     licensed("Other")

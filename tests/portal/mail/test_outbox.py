@@ -45,6 +45,19 @@ def again() -> None:
     Outbox.objects.filter(sent_at=None).update(send_after=timezone.now())
 
 
+def test_mail_programs_offer_to_stop_what_can_be_stopped(server):
+    link = "https://portal.example/stop"
+    for label in ("", f"You own it. {outbox.CHOOSE}\n", f"They chose. {outbox.STOP}\n"):
+        queue(footer=label and f"{label}{link}")
+    work(server.url)
+    headers = [
+        {name: value for name, value in mail.items() if name.startswith("List-")}
+        for mail in server.mails
+    ]
+    where = {"List-Unsubscribe": f"<{link}>"}
+    assert headers == [{}, where, where | {"List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}]
+
+
 def test_a_mail_is_text_and_html_with_a_link_to_the_portal_alone(server):
     queue()
     work(server.url)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -209,3 +210,10 @@ def test_a_tenant_cannot_mail_the_whole_world(contoso):
     assert refusal.value.sentence == "More than 20 addresses in 24 hours. Wait a day."
     with time_machine.travel(timezone.now() + timedelta(days=1, seconds=1)):
         choose(contoso, recipients=["one-more@world.example"])
+
+
+def test_a_mail_program_stops_them_with_one_post(link):
+    """It sends no cookie, and so no CSRF token (RFC 8058 3.2)."""
+    stranger = Client(enforce_csrf_checks=True)
+    assert stranger.post(link, {"List-Unsubscribe": "One-Click"}).status_code == 200
+    assert [r.email for r in Recipient.objects.active()] == ["other@contoso.example"]
