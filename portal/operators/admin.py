@@ -82,7 +82,11 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
     @override
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """A new tenant needs its first owner too; an existing one shows everything."""
-        return self.fields if obj else ("name", "country", "requires_two_factor", "owner_email")
+        if obj is None:
+            return ("name", "country", "requires_two_factor", "owner_email")
+        if not is_country_fixed(obj):
+            return self.fields
+        return ["country_code" if name == "country" else name for name in self.fields]
 
     @override
     def get_form(
@@ -97,7 +101,7 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Fix the country as soon as there is a license: its keys hold the country."""
         fixed = ["id", "created_at", "belongings"]
-        return [*fixed, "country"] if obj and is_country_fixed(obj) else fixed
+        return [*fixed, "country", "country_code"] if obj and is_country_fixed(obj) else fixed
 
     def has_replace_owner_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the operator may replace a last owner."""
@@ -126,7 +130,7 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
         """Return the country: its name on pages, in exports the code that imports take."""
         return Shown(obj.country, format_html("{}", obj.get_country_name()))
 
-    @admin.display(description="belongings")
+    @admin.display(description="more about it")
     def belongings(self, obj: Tenant) -> SafeString:
         """Return links to what belongs to the tenant."""
         its = {"tenant__id__exact": obj.pk}
@@ -197,7 +201,7 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
         """Return whether the operator may choose who is an operator."""
         return bool(request.user.is_superuser)
 
-    @admin.display(description="belongings")
+    @admin.display(description="more about it")
     def belongings(self, obj: User) -> SafeString:
         """Return links to the user's memberships and to what they did."""
         return links(

@@ -151,10 +151,10 @@ def test_secrets_are_not_even_read(operator_client: Client, signing_key: Signing
 HEADS: dict[Any, list[str]] = {
     Tenant: ["Name", "Country", "Requires two factor", "Created at"],
     Plan: ["Name", "Edition", "Offered", "Plan URN"],
-    Subscription: ["Name", "Tenant", "Plan", "Effective state", "End"],
+    Subscription: ["Name", "Tenant", "Plan", "State", "End"],
     User: ["Email address", "Active", "Operator", "Date joined"],
     License: ["Holder's name", "Tenant", "Subscription", "Created at", "Deleted at"],
-    LicenseKey: ["jti", "Tenant", "State now", "Issued at", "Expires at"],
+    LicenseKey: ["Subscription", "Tenant", "Slot", "State", "Issued at", "Expires at"],
     SigningKey: ["Key id", "State", "Activated at", "Valid until", "License keys signed"],
     LogEntry: ["At", "Action", "Actor name", "Tenant", "Result"],
     CheckCount: ["Hour", "Tenant", "License key", "Result", "Count"],
