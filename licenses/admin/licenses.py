@@ -267,13 +267,12 @@ class StatusListAdmin(ReadOnlyAdmin):
 class CheckCountAdmin(ReadOnlyAdmin):
     """Checks by terminals, by key, hour and result."""
 
-    fields = ("hour", "tenant", "license_key", "result", "count", "last_at")
-    list_display = ("hour", "tenant", "license_key", "result", "count")
-    below = {"count": "last_at"}
-    badges = {"result": {r: "good" if r.passes else "bad" for r in Result}}
+    fields = ("hour", "tenant", "subscription", "license_key", "outcome", "count", "last_at")
+    list_display = ("hour", "subscription", "license_key", "outcome", "count")
+    below = {"subscription": "tenant"}
     clocks = ("hour",)
     list_filter = (choice_filter("result", "result", Result),)
-    list_select_related = ("tenant", "license_key")
+    list_select_related = ("tenant", "license_key__license__subscription")
     search_fields = ("tenant__name",)
     search_help_text = "Tenant's name, or whole jti or identifier of the tenant"
     ordering = ("-hour", "-id")
@@ -282,3 +281,14 @@ class CheckCountAdmin(ReadOnlyAdmin):
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("license_key__token")
+
+    @admin.display(description="result", ordering="result")
+    def outcome(self, obj: CheckCount) -> Shown:
+        """Return the result in words, in exports the word of the contract."""
+        result = Result(obj.result)
+        return Shown(result, badge(result.label, "good" if result.passes else "bad").html)
+
+    @admin.display(description="subscription")
+    def subscription(self, obj: CheckCount) -> Subscription:
+        """Return what the checked key was issued for."""
+        return obj.license_key.license.subscription

@@ -55,7 +55,7 @@ class GenerateForm(forms.Form):
         strip=False,
         help_text="Everybody who has a key can read this name. Never enter a secret, such as a "
         "password, an API key or an access token.",
-        widget=forms.TextInput(attrs={"autocomplete": "off", "maxlength": ""}),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
         error_messages={"required": "Enter the holder's name."},
     )
 

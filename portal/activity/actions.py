@@ -52,9 +52,9 @@ class Action(TextChoices):
     MEMBER_REMOVED = "member.removed", "Member removed"
     MEMBER_LEFT = "member.left", "Member left"
     OWNERSHIP_HANDED_OVER = "tenant.handed_over", "Ownership handed over"
-    LOG_PRUNED = "log.pruned", "Old log rows removed"
+    LOG_PRUNED = "log.pruned", "Old entries of the log removed"
     LOG_KEY_ACCEPTED = "log.key_accepted", "Other log key accepted"
-    TENANT_OPENED = "tenant.opened", "Tenant opened"
+    TENANT_OPENED = "tenant.opened", "Tenant opened by the vendor"
     SUBSCRIPTION_ADDED = "subscription.added", "Subscription added"
     CHANGE_ASKED = "change.asked", "Change asked for"
     CHANGE_STOPPED = "change.stopped", "Change stopped"
@@ -71,7 +71,7 @@ GROUPS = {
     "License keys": ("license_key.", "license_keys."),
     "Tenant and members": ("tenant.", "member.", "invitation."),
     "People and sign-in": ("person.",),
-    "Operators": ("support_view.", "change.", "record.", "log."),
+    "Vendor": ("support_view.", "change.", "log."),
 }
 """How the actions of a tenant's log are grouped: by the beginnings of their values."""
 

@@ -52,7 +52,7 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
     imported = SUBSCRIPTIONS
 
     form = SubscriptionForm
-    fields: tuple[str, ...] = (
+    fields: ClassVar[Any] = (
         "id",
         "tenant",
         "plan",
@@ -69,7 +69,7 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
         "created_at",
         "belongings",
     )
-    fixed: tuple[str, ...] = (
+    fixed: ClassVar[tuple[str, ...]] = (
         "id",
         "state_now",
         "activated_at",

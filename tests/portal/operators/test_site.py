@@ -157,7 +157,7 @@ HEADS: dict[Any, list[str]] = {
     LicenseKey: ["Subscription", "Tenant", "Slot", "State", "Issued at", "Expires at"],
     SigningKey: ["Key id", "State", "Activated at", "Valid until", "License keys signed"],
     LogEntry: ["At", "Action", "Actor name", "Tenant", "Result"],
-    CheckCount: ["Hour", "Tenant", "License key", "Result", "Count"],
+    CheckCount: ["Hour", "Subscription", "License key", "Result", "Count"],
     StatusList: ["Number", "Size", "Created at"],
     Outbox: ["Subject", "Created at", "State", "Attempts"],
     Member: ["User", "Tenant", "Role", "Joined at"],
