@@ -89,7 +89,10 @@ def customer_view(page: PlainAdmin, request: HttpRequest, object_id: str) -> Htt
         "subscription_count": tenant.subscriptions.count(),
         "members": [(member, _offer(request, member.user)) for member in _owners_first(members)],
         "all_members": listing("portal_member", **its),
-        "invitations": tenant.invitations.pending().select_related("invited_by"),
+        "invitations": [
+            (invitation, _offer(request, invitation))
+            for invitation in tenant.invitations.pending().select_related("tenant", "invited_by")
+        ],
         "waiting": [(change, _offer(request, change)) for change in _waiting(tenant)],
         "mails": _failing(tenant),
         "events": LogEntry.objects.for_tenant(tenant.pk)[:EVENTS],

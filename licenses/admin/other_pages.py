@@ -19,12 +19,12 @@ from licenses.checking.badges import badge_of, with_days
 from licenses.figures.charts import start_page
 from licenses.models import LicensedSubscriptions, LicenseKey
 from portal.operators.actions import ActionsAdmin
-from portal.operators.admin import TenantAdmin
+from portal.operators.admin import InvitationAdmin, TenantAdmin
 from portal.operators.lists import word_filter
 from portal.operators.model_admin import links
 from portal.operators.site import OperatorSite
 from portal.operators.values import badge
-from portal.tenants.models import Tenant
+from portal.tenants.models import Invitation, Tenant
 from portal.web.tags import moment
 from subscriptions.admin import SubscriptionAdmin
 from subscriptions.models import Subscription
@@ -32,7 +32,7 @@ from subscriptions.models import Subscription
 OperatorSite.start_page = staticmethod(start_page)
 OperatorSite.search_page = staticmethod(search_view)
 
-admin.site.unregister([Tenant, Subscription])
+admin.site.unregister([Tenant, Subscription, Invitation])
 
 
 class LeadsToCustomers(ActionsAdmin):
@@ -80,6 +80,11 @@ class LicensedTenantAdmin(LeadsToCustomers, TenantAdmin):
         """Lead first to the page that shows everything of the customer."""
         customer = links(("Everything on one page", customer_address(obj.pk)))
         return format_html("{} · {}", customer, super().belongings(obj))
+
+
+@admin.register(Invitation)
+class LeadingInvitationAdmin(LeadsToCustomers, InvitationAdmin):
+    """Invitations, whose actions lead back to the customer."""
 
 
 @admin.register(Subscription)

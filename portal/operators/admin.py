@@ -7,6 +7,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
@@ -24,6 +25,8 @@ from portal.operators.account_actions import (
     END_SESSIONS,
     REMOVE_SECOND_FACTOR,
     REPLACE_OWNER,
+    REVOKE_INVITATION,
+    SEND_INVITATION_AGAIN,
     SET_OPERATOR,
     STOP,
 )
@@ -37,7 +40,7 @@ from portal.operators.tenant_rows import TENANTS
 from portal.operators.values import Shown, badge
 from portal.tenants.country import is_country_fixed
 from portal.tenants.flows.tenants import open_tenant, update_tenant
-from portal.tenants.models import Member, Role, Tenant
+from portal.tenants.models import Invitation, Member, Role, Tenant
 
 
 class TenantForm(RecordForm):
@@ -230,6 +233,48 @@ class MemberAdmin(ReadOnlyAdmin):
     def email(self, obj: Member) -> str:
         """Return the user's address."""
         return obj.user.email
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ActionsAdmin, ReadOnlyAdmin):
+    """Whom owners invited; the secret of the mailed link is kept nowhere."""
+
+    operator_actions = (SEND_INVITATION_AGAIN, REVOKE_INVITATION)
+    fields = (
+        "tenant",
+        "email",
+        "role",
+        "state",
+        "invited_by",
+        "created_at",
+        "expires_at",
+        "accepted_at",
+        "revoked_at",
+    )
+    list_display = ("email", "tenant", "role", "state", "expires_at")
+    below = {"tenant": "invited_by", "expires_at": "created_at"}
+    list_filter = ("role",)
+    list_select_related = ("tenant", "invited_by")
+    search_fields = ("email", "tenant__name")
+    search_help_text = "Email address, tenant's name, or whole identifier of the tenant"
+    ordering = ("-id",)
+    identifiers = ("tenant_id",)
+    emails = ("email",)
+    secrets = ("token_sha256",)
+
+    def has_invite_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the operator may send invitations again and revoke them."""
+        return request.user.has_perm("portal.change_member")
+
+    @admin.display(description="state")
+    def state(self, obj: Invitation) -> Shown:
+        """Return what became of it."""
+        if obj.accepted_at:
+            return badge("Accepted", "good")
+        if obj.revoked_at:
+            return badge("Revoked", "muted")
+        waits = obj.expires_at > timezone.now()
+        return badge("Waiting", "info") if waits else badge("Expired", "warn")
 
 
 @admin.register(PendingChange)

@@ -110,6 +110,24 @@ def test_operators_are_offered_what_they_may_do(group, offered, contoso, license
     assert names - {"activate", "resume"} == offered
 
 
+@pytest.mark.parametrize(("name", "pending"), [("send_again", 1), ("revoke", 0)])
+def test_an_invitation_is_sent_again_or_revoked_for_a_reason(name, pending, contoso, owner):
+    invitation = Invitation.objects.create(
+        tenant=contoso, email="new@contoso.example", role=Role.VIEWER, invited_by=owner
+    )
+    client = operator_of("security")
+    [(_, offer)] = client.get(page_of(contoso)).context["invitations"]
+    assert [action.name for action, _ in offer.actions] == ["send_again", "revoke"]
+    answer = do(client, [invitation], name)
+    assert answer.context["leads_on"] == [("Back to Contoso", page_of(contoso))]
+    invitation.refresh_from_db()
+    assert invitation.revoked_at is not None
+    assert contoso.invitations.pending().count() == pending
+    assert Outbox.objects.filter(to=invitation.email).count() == pending
+    assert LogEntry.objects.for_tenant(contoso.pk)[0].reason
+    assert do(client, [invitation], name).context["results"][0].refused == (name == "send_again")
+
+
 def test_only_a_second_factor_that_is_there_can_be_removed(contoso, owner):
     make_member(tenant=contoso, role=Role.VIEWER, email="two@contoso.example", two_factor=True)
     members = operator_of("security").get(page_of(contoso)).context["members"]

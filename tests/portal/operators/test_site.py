@@ -16,7 +16,7 @@ from portal.accounts.models import User
 from portal.activity.models import LogEntry
 from portal.mail.models import Outbox
 from portal.operators.models import PendingChange
-from portal.tenants.models import Member, Tenant
+from portal.tenants.models import Invitation, Member, Tenant
 from subscriptions.models import Plan, Subscription
 from tests.support.admin_pages import ADDED, EDITED, LOOKED_AT, address, fill, make_row_in_log
 from tests.support.factories import make_subscription
@@ -160,6 +160,7 @@ HEADS: dict[Any, list[str]] = {
     CheckCount: ["Hour", "Subscription", "License key", "Result", "Count"],
     StatusList: ["Number", "Size", "Created at"],
     Outbox: ["Subject", "Created at", "State", "Attempts"],
+    Invitation: ["Email", "Tenant", "Role", "State", "Expires at"],
     Member: ["User", "Tenant", "Role", "Joined at"],
     PendingChange: ["Kind", "Person or tenant", "Requested by", "Due at", "Outcome"],
 }
