@@ -17,7 +17,7 @@ from licenses.admin.finding import check_address
 from licenses.checking.badges import KeyBadge, badge_of, with_days
 from licenses.checking.results import PASSING
 from licenses.figures.charts import Columns, columns
-from licenses.models import ANSWERED, CheckCount, KeyState, LicenseKey
+from licenses.models import ANSWERED, CheckCount, LicenseKey
 from portal.activity.models import LogEntry
 from portal.core.numbers import is_key
 from portal.mail.models import Outbox
@@ -89,7 +89,10 @@ def customer_view(page: PlainAdmin, request: HttpRequest, object_id: str) -> Htt
         "subscription_count": tenant.subscriptions.count(),
         "members": [(member, _offer(request, member.user)) for member in _owners_first(members)],
         "all_members": listing("portal_member", **its),
-        "invitations": tenant.invitations.pending().select_related("invited_by"),
+        "invitations": [
+            (invitation, _offer(request, invitation))
+            for invitation in tenant.invitations.pending().select_related("tenant", "invited_by")
+        ],
         "waiting": [(change, _offer(request, change)) for change in _waiting(tenant)],
         "mails": _failing(tenant),
         "events": LogEntry.objects.for_tenant(tenant.pk)[:EVENTS],
@@ -129,7 +132,7 @@ def _subscriptions(request: HttpRequest, tenant: Tenant, now: datetime) -> list[
         tenant=tenant, license__subscription__in=newest, state__in=ANSWERED
     )
     for key in answered.defer("token").select_related("license").order_by("slot", "-issued_at"):
-        if key.state == KeyState.CURRENT or (key.accepted_until and key.accepted_until > now):
+        if key.is_in_use(now):
             keys.setdefault(key.license.subscription_id, []).append(key)
     lines = [
         _line(request, subscription, keys.get(subscription.pk, []), now) for subscription in newest

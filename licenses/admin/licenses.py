@@ -14,12 +14,12 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from licenses.admin.actions import REVOKE_KEY, REVOKE_LICENSE
-from licenses.admin.finding import check_view, find_view
+from licenses.admin.finding import check_address, check_view, find_view
+from licenses.admin.searching import customer_address
+from licenses.checking.badges import badge_of, with_days
 from licenses.checking.results import Result
 from licenses.models import (
-    ANSWERED,
     CheckCount,
-    KeyState,
     License,
     LicenseKey,
     LicenseKeyQuerySet,
@@ -30,6 +30,7 @@ from portal.operators.lists import CountryFilter, choice_filter, empty_filter, w
 from portal.operators.model_admin import ReadOnlyAdmin, links, listing
 from portal.operators.values import Shown, badge
 from portal.web.large_forms import takes_large_form
+from subscriptions.models import Subscription
 
 
 class RevokingAdmin(ActionsAdmin, ReadOnlyAdmin):
@@ -111,7 +112,7 @@ class LicenseAdmin(RevokingAdmin):
         """Everything that happened to the license's subscription."""
         return {"tenant_id__exact": obj.tenant_id, "subscription_id__exact": obj.subscription_id}
 
-    @admin.display(description="belongings")
+    @admin.display(description="more about it")
     def belongings(self, obj: License) -> SafeString:
         """Return a link to the keys of the license."""
         return links(("License keys", listing("licenses_licensekey", license__id__exact=obj.pk)))
@@ -125,33 +126,32 @@ class LicenseKeyAdmin(RevokingAdmin):
 
     fields = (
         "jti",
-        "tenant",
-        "license",
         "slot",
-        "state",
-        "signing_key",
-        "token_sha256",
+        "state_now",
+        "tenant",
+        "subscription",
+        "license",
         "issued_at",
+        "created_by_name",
         "expires_at",
         "accepted_until",
         "replaced_at",
         "revoked_at",
         "deleted_at",
-        "status_list",
-        "status_index",
-        "created_by_name",
         "last_downloaded_at",
+        "signing_key",
+        "status_entry",
+        "token_sha256",
         "belongings",
     )
-    list_display = ("jti", "tenant", "state_now", "issued_at", "expires_at")
+    list_display = ("subscription", "tenant", "slot", "state_now", "issued_at", "expires_at")
     below = {
-        "jti": "slot",
+        "subscription": "jti",
         "tenant": "holder",
         "state_now": "revoked_at",
         "issued_at": "last_downloaded_at",
         "expires_at": "accepted_until",
     }
-    badges = {"state": {KeyState.CURRENT: "good", KeyState.SUPERSEDED: "warn"}}
     codes = ("token_sha256",)
     list_filter = (
         "state",
@@ -163,7 +163,7 @@ class LicenseKeyAdmin(RevokingAdmin):
         "signing_key",
         CountryFilter,
     )
-    list_select_related = ("tenant", "license")
+    list_select_related = ("tenant", "license__subscription__plan")
     search_fields = (
         "license__holder_name",
         "tenant__name",
@@ -214,24 +214,44 @@ class LicenseKeyAdmin(RevokingAdmin):
             "slot__exact": obj.slot,
         }
 
-    @admin.display(description="state now", ordering="state")
+    @override
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave out what did not happen to the key."""
+        return [name for name in self.fields if obj is None or getattr(obj, name, True)]
+
+    @admin.display(description="state", ordering="state")
     def state_now(self, obj: LicenseKey) -> Shown:
-        """Return the stored state, unless the key was revoked or has expired."""
-        if obj.revoked_at:
-            return badge("Revoked", "bad")
-        if obj.state in ANSWERED and obj.expires_at <= timezone.now():
-            return badge("Expired", "bad")
-        return badge(obj.get_state_display(), self.badges["state"].get(obj.state, "muted"))
+        """Return the badge that members see, or the stored state of a key that is over."""
+        now = timezone.now()
+        if obj.revoked_at is None and not obj.is_in_use(now):
+            return badge(obj.get_state_display(), "muted")
+        shown = with_days(badge_of(obj, obj.license.subscription, now), obj.expires_at, now)
+        return badge(shown.label, shown.tone)
+
+    @admin.display(description="subscription")
+    def subscription(self, obj: LicenseKey) -> Subscription:
+        """Return what the key was issued for."""
+        return obj.license.subscription
 
     @admin.display(description="holder's name", ordering="license__holder_name")
     def holder(self, obj: LicenseKey) -> str:
-        """Return the name in the key's audience."""
-        return obj.license.holder_name
+        """Return the name in the key's audience, where it is not the tenant's."""
+        name = obj.license.holder_name
+        return "" if name == obj.tenant.name else name
 
-    @admin.display(description="belongings")
+    @admin.display(description="status list")
+    def status_entry(self, obj: LicenseKey) -> str:
+        """Return where the key's bit is published."""
+        return f"{obj.status_list}, entry {obj.status_index}"
+
+    @admin.display(description="more about it")
     def belongings(self, obj: LicenseKey) -> SafeString:
-        """Return a link to the checks of the key by terminals."""
-        return links(("Checks", listing("licenses_checkcount", license_key__id__exact=obj.pk)))
+        """Return links to what a terminal hears, the customer and the checks of the key."""
+        return links(
+            ("What a terminal hears", check_address(obj)),
+            ("Everything of the customer", customer_address(obj.tenant_id)),
+            ("Checks", listing("licenses_checkcount", license_key__id__exact=obj.pk)),
+        )
 
 
 @admin.register(StatusList)
@@ -247,13 +267,12 @@ class StatusListAdmin(ReadOnlyAdmin):
 class CheckCountAdmin(ReadOnlyAdmin):
     """Checks by terminals, by key, hour and result."""
 
-    fields = ("hour", "tenant", "license_key", "result", "count", "last_at")
-    list_display = ("hour", "tenant", "license_key", "result", "count")
-    below = {"count": "last_at"}
-    badges = {"result": {r: "good" if r.passes else "bad" for r in Result}}
+    fields = ("hour", "tenant", "subscription", "license_key", "outcome", "count", "last_at")
+    list_display = ("hour", "subscription", "license_key", "outcome", "count")
+    below = {"subscription": "tenant"}
     clocks = ("hour",)
     list_filter = (choice_filter("result", "result", Result),)
-    list_select_related = ("tenant", "license_key")
+    list_select_related = ("tenant", "license_key__license__subscription")
     search_fields = ("tenant__name",)
     search_help_text = "Tenant's name, or whole jti or identifier of the tenant"
     ordering = ("-hour", "-id")
@@ -262,3 +281,14 @@ class CheckCountAdmin(ReadOnlyAdmin):
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("license_key__token")
+
+    @admin.display(description="result", ordering="result")
+    def outcome(self, obj: CheckCount) -> Shown:
+        """Return the result in words, in exports the word of the contract."""
+        result = Result(obj.result)
+        return Shown(result, badge(result.label, "good" if result.passes else "bad").html)
+
+    @admin.display(description="subscription")
+    def subscription(self, obj: CheckCount) -> Subscription:
+        """Return what the checked key was issued for."""
+        return obj.license_key.license.subscription

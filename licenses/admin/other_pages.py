@@ -1,5 +1,6 @@
 """What license keys add to the admin's start page and its pages of tenants and subscriptions."""
 
+from datetime import datetime
 from functools import partial
 from typing import Any, override
 
@@ -7,26 +8,31 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import path
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from licenses.admin.customer import customer_view
+from licenses.admin.finding import check_address
 from licenses.admin.searching import MOST, customer_address, search_view
+from licenses.checking.badges import badge_of, with_days
 from licenses.figures.charts import start_page
-from licenses.models import LicensedSubscriptions
+from licenses.models import LicensedSubscriptions, LicenseKey
 from portal.operators.actions import ActionsAdmin
-from portal.operators.admin import TenantAdmin
+from portal.operators.admin import InvitationAdmin, TenantAdmin
 from portal.operators.lists import word_filter
 from portal.operators.model_admin import links
 from portal.operators.site import OperatorSite
-from portal.tenants.models import Tenant
+from portal.operators.values import badge
+from portal.tenants.models import Invitation, Tenant
+from portal.web.tags import moment
 from subscriptions.admin import SubscriptionAdmin
 from subscriptions.models import Subscription
 
 OperatorSite.start_page = staticmethod(start_page)
 OperatorSite.search_page = staticmethod(search_view)
 
-admin.site.unregister([Tenant, Subscription])
+admin.site.unregister([Tenant, Subscription, Invitation])
 
 
 class LeadsToCustomers(ActionsAdmin):
@@ -69,11 +75,16 @@ class LicensedTenantAdmin(LeadsToCustomers, TenantAdmin):
         return [route, *super().get_urls()]
 
     @override
-    @admin.display(description="belongings")
+    @admin.display(description="more about it")
     def belongings(self, obj: Tenant) -> SafeString:
         """Lead first to the page that shows everything of the customer."""
         customer = links(("Everything on one page", customer_address(obj.pk)))
         return format_html("{} · {}", customer, super().belongings(obj))
+
+
+@admin.register(Invitation)
+class LeadingInvitationAdmin(LeadsToCustomers, InvitationAdmin):
+    """Invitations, whose actions lead back to the customer."""
 
 
 @admin.register(Subscription)
@@ -98,8 +109,37 @@ class LicensedSubscriptionAdmin(LeadsToCustomers, SubscriptionAdmin):
         "or a license key (jti)"
     )
     belonging_lists = (("Licenses", "licenses_license"),)
+    fields = (*SubscriptionAdmin.fields[:-1], "license_keys", "belongings")
+    fixed = (*SubscriptionAdmin.fixed, "license_keys")
+
+    @admin.display(description="license keys")
+    def license_keys(self, obj: Subscription) -> SafeString:
+        """Return the keys that a terminal may use, each with its state and what it hears."""
+        now = timezone.now()
+        keys = LicenseKey.objects.filter(license__subscription=obj).defer("token")
+        answered = [key for key in keys if key.is_in_use(now)]
+        return format_html_join(mark_safe("<br>"), "{}", ((_key(k, obj, now),) for k in answered))
+
+    @override
+    @admin.display(description="more about it")
+    def belongings(self, obj: Subscription) -> SafeString:
+        """Lead first to the page that shows everything of the customer."""
+        page = f"{customer_address(obj.tenant_id)}#subscription-{obj.pk}"
+        customer = links(("Everything of the customer", page))
+        return format_html("{} · {}", customer, super().belongings(obj))
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return a LicensedSubscriptions, which has the queries about license keys."""
         return self.shown(LicensedSubscriptions(Subscription))
+
+
+def _key(key: LicenseKey, subscription: Subscription, now: datetime) -> SafeString:
+    state = with_days(badge_of(key, subscription, now), key.expires_at, now)
+    return format_html(
+        '<a href="{}">{}</a> {} expires {}',
+        check_address(key),
+        key.get_slot_display(),
+        badge(state.label, state.tone).html,
+        moment(key.expires_at),
+    )

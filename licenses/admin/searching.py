@@ -7,6 +7,7 @@ for in names. A pasted license key never gets into an address.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import ValidationError
@@ -40,6 +41,8 @@ class Hit:
     address: str
     about: str
     customers: list[Tenant]
+    fragment: str
+    """Where on the customer's page the row is."""
 
 
 def customer_address(tenant_id: Any) -> str:
@@ -60,7 +63,7 @@ def search_view(request: HttpRequest) -> HttpResponse:
     term = names.normalised(term)
     hits = list(found(term, request)) if _is_text(term) else []
     if len(hits) == 1 and search.identifier(term) and len(hits[0].customers) == 1:
-        return redirect(customer_address(hits[0].customers[0].pk))
+        return redirect(customer_address(hits[0].customers[0].pk) + hits[0].fragment)
     context = {
         **admin.site.each_context(request),
         "title": "Search",
@@ -94,18 +97,12 @@ def _rows(term: str) -> list[QuerySet[Any]]:
     subscriptions = Subscription.objects.select_related("tenant", "plan")
     identifier = search.identifier(term)
     if identifier is not None:
-        licenses = License.objects.select_related("tenant", "subscription")
-        keys = LicenseKey.objects.defer("token").select_related("tenant", "license__subscription")
-        return [
-            tenants.filter(pk=identifier),
-            subscriptions.filter(pk=identifier),
-            licenses.filter(authorized_application_id=identifier),
-            licenses.filter(pk=identifier),
-            keys.filter(jti=identifier),
-            people.filter(pk=identifier),
-        ]
+        return _identified({"": identifier})
     if search.KEY_ID.fullmatch(term):
         return [SigningKey.objects.defer("private_key").filter(kid=term)]
+    local, _, host = term.partition("@")
+    if local and host and "." not in host:
+        return [people.filter(email__istartswith=term)]
     if "@" in term.removeprefix("@"):
         # Not iexact, which finds no index on either database.
         same = people.alias(lower=Lower("email")).filter(lower=term.lower())
@@ -114,10 +111,32 @@ def _rows(term: str) -> list[QuerySet[Any]]:
     if search.DOMAIN.fullmatch(term):
         domain = people.filter(email__iendswith="@" + term.removeprefix("@"))
         return [tenants.filter(name__shows=term), subscriptions.filter(name__shows=term), domain]
-    return [
+    named = [
         tenants.filter(name__shows=term),
         people.filter(name__shows=term),
         subscriptions.filter(name__shows=term),
+    ]
+    between = search.beginning(term)
+    if between is None:
+        return named
+    return [*named, *_identified({"__gte": between[0], "__lte": between[1]})]
+
+
+def _identified(is_: dict[str, UUID]) -> list[QuerySet[Any]]:
+    """Return the rows of which an identifier meets these look-ups."""
+
+    def by(column: str) -> dict[str, UUID]:
+        return {f"{column}{lookup}": value for lookup, value in is_.items()}
+
+    licenses = License.objects.select_related("tenant", "subscription")
+    keys = LicenseKey.objects.defer("token").select_related("tenant", "license__subscription")
+    return [
+        Tenant.objects.filter(**by("pk")),
+        Subscription.objects.select_related("tenant", "plan").filter(**by("pk")),
+        licenses.filter(**by("authorized_application_id")),
+        licenses.filter(**by("pk")),
+        keys.filter(**by("jti")),
+        User.objects.prefetch_related("memberships__tenant").filter(**by("pk")),
     ]
 
 
@@ -128,6 +147,7 @@ def _hit(row: Model) -> Hit:
         address=_page(row),
         about=_about(row),
         customers=_customers(row),
+        fragment=_fragment(row),
     )
 
 
@@ -160,6 +180,13 @@ def _customers(row: Any) -> list[Tenant]:
     if isinstance(row, User):
         return [member.tenant for member in row.memberships.all()]
     return [row.tenant] if hasattr(row, "tenant") else []
+
+
+def _fragment(row: Any) -> str:
+    if isinstance(row, LicenseKey):
+        row = row.license
+    subscription = row.subscription_id if isinstance(row, License) else row.pk
+    return f"#subscription-{subscription}" if isinstance(row, (License, Subscription)) else ""
 
 
 def _page(row: Any) -> str:

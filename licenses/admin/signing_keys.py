@@ -143,7 +143,7 @@ class SigningKeyAdmin(ActionsAdmin, ReadOnlyAdmin):
         """Return the fingerprint of the certificate (DER), as tools print it."""
         return code(hashlib.sha256(bytes(obj.certificate)).digest().hex(":").upper())
 
-    @admin.display(description="belongings")
+    @admin.display(description="more about it")
     def belongings(self, obj: SigningKey) -> SafeString:
         """Return links to the license keys that it signed and to what was done to it."""
         signed = listing("licenses_licensekey", signing_key__id__exact=obj.pk)

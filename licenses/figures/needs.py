@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Exists, Model, OuterRef, Q
+from django.db.models import Exists, Model, OuterRef, Q, Sum
 from django.urls import reverse
 
+from licenses.checking.results import PASSING, Result
 from licenses.checks import warnings_of
-from licenses.models import LicenseKey, SigningKey
+from licenses.models import CheckCount, LicenseKey, SigningKey
 from portal.core.dates import moment
 from portal.mail.models import Outbox
 from portal.operators.model_admin import listing
@@ -20,11 +21,14 @@ from subscriptions.models import State, Subscription
 MOST = 5
 """Rows of each kind: the lists have the others."""
 READ = 200
-"""License keys that are read to find the tenants that have nothing but expired ones."""
+"""License keys that are read to find the subscriptions that have nothing but expired ones."""
+EXPLAINED = {*PASSING, Result.EXPIRED, Result.SUBSCRIPTION_SUSPENDED, Result.SUBSCRIPTION_ENDED}
+"""Results of checks that call for nobody: they pass, or another need or an operator is why."""
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
 LAPSED = timedelta(days=90)
-"""How long a customer whose keys have all expired is worth a call."""
+"""How long a subscription whose keys have all expired is worth a call."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,7 @@ def needs(signing_key: SigningKey | None, now: datetime) -> list[Need]:
         *_mails(now),
         *_ending(now),
         *_lapsed(now),
+        *_refused(now),
     ]
 
 
@@ -126,15 +131,15 @@ def _ending(now: datetime) -> Iterator[Need]:
             tone="warn",
             name=f"{subscription} of {subscription.tenant}",
             about=f"Ends {moment(subscription.ends_at)}.",
-            address=_customer(subscription.tenant_id),
+            address=_customer(subscription.tenant_id, subscription.pk),
         )
 
 
 def _lapsed(now: datetime) -> Iterator[Need]:
-    """Yield tenants with an active subscription and with no current key that has not expired."""
+    """Yield active subscriptions with no current key that has not expired."""
     running = Q(license__subscription__ends_at=None) | Q(license__subscription__ends_at__gt=now)
     current = LicenseKey.objects.current().filter(revoked_at=None)
-    good = current.filter(tenant=OuterRef("tenant"), expires_at__gt=now)
+    good = current.filter(license=OuterRef("license"), expires_at__gt=now)
     expired = current.filter(
         running,
         ~Exists(good),
@@ -142,17 +147,36 @@ def _lapsed(now: datetime) -> Iterator[Need]:
         expires_at__gt=now - LAPSED,
         license__subscription__state=State.ACTIVE,
     )
-    newest = expired.defer("token").select_related("tenant").order_by("-expires_at")[:READ]
+    rows = expired.defer("token").select_related("tenant", "license__subscription")
     seen: dict[UUID, LicenseKey] = {}
-    for key in newest:
-        seen.setdefault(key.tenant_id, key)
+    for key in rows.order_by("-expires_at")[:READ]:
+        seen.setdefault(key.license_id, key)
     for key in list(seen.values())[:MOST]:
         yield Need(
             kind="All keys expired",
             tone="bad",
-            name=str(key.tenant),
+            name=f"{key.license.subscription} of {key.tenant}",
             about=f"The last one expired {moment(key.expires_at)}.",
-            address=_customer(key.tenant_id),
+            address=_customer(key.tenant_id, key.license.subscription_id),
+        )
+
+
+def _refused(now: datetime) -> Iterator[Need]:
+    """Yield the keys with most refusals in 24 hours that nothing else here explains."""
+    refused = CheckCount.objects.filter(hour__gt=now - DAY).exclude(result__in=EXPLAINED)
+    most = refused.order_by().values("license_key", "result").annotate(times=Sum("count"))
+    found = list(most.order_by("-times")[:MOST])
+    keys = LicenseKey.objects.defer("token").select_related("tenant", "license__subscription")
+    by_id = keys.in_bulk([row["license_key"] for row in found])
+    for row in found:
+        key, result = by_id[row["license_key"]], Result(row["result"])
+        times = "once" if row["times"] == 1 else f"{row['times']:,} times"
+        yield Need(
+            kind="Refused",
+            tone="warn",
+            name=f"{key.get_slot_display()} key of {key.license.subscription}, {key.tenant}",
+            about=f"{result.label}: {times} in 24 hours. {result.advice}",
+            address=reverse("admin:licenses_licensekey_check", args=[key.pk]),
         )
 
 
@@ -161,5 +185,6 @@ def _page(row: Model) -> str:
     return reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[row.pk])
 
 
-def _customer(tenant_id: object) -> str:
-    return reverse("admin:portal_tenant_customer", args=[tenant_id])
+def _customer(tenant_id: object, subscription_id: object) -> str:
+    page = reverse("admin:portal_tenant_customer", args=[tenant_id])
+    return f"{page}#subscription-{subscription_id}"

@@ -279,3 +279,8 @@ class LicenseKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_slot_display()} {self.jti}"
+
+    def is_in_use(self, now: datetime) -> bool:
+        """Return whether the key is in its slot, or accepted in an overlap that is not over."""
+        overlaps = self.accepted_until is not None and self.accepted_until > now
+        return self.state == KeyState.CURRENT or (self.state == KeyState.SUPERSEDED and overlaps)

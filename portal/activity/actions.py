@@ -62,9 +62,9 @@ class Action(TextChoices):
     CLOSING_STOPPED = "tenant.closing_stopped", "Closing of the tenant taken back"
     TENANT_CLOSED = "tenant.closed", "Tenant closed"
     LOG_ERASED = "log.erased", "Names in the log replaced by pseudonyms"
-    LOG_PRUNED = "log.pruned", "Old log rows removed"
+    LOG_PRUNED = "log.pruned", "Old entries of the log removed"
     LOG_KEY_ACCEPTED = "log.key_accepted", "Other log key accepted"
-    TENANT_OPENED = "tenant.opened", "Tenant opened"
+    TENANT_OPENED = "tenant.opened", "Tenant opened by the vendor"
     SUBSCRIPTION_ADDED = "subscription.added", "Subscription added"
     CHANGE_ASKED = "change.asked", "Change asked for"
     CHANGE_STOPPED = "change.stopped", "Change stopped"
@@ -98,7 +98,7 @@ GROUPS = {
     "Service tokens": ("token.",),
     "Webhooks": ("webhook.",),
     "People and sign-in": ("person.",),
-    "Operators": ("support_view.", "change.", "record.", "log."),
+    "Vendor": ("support_view.", "change.", "log."),
 }
 """How the actions of a tenant's log are grouped: by the beginnings of their values."""
 

@@ -12,7 +12,8 @@ from portal.operators.actions import OperatorAction
 from portal.operators.flows import groups, recovery
 from portal.operators.forms import ReasonForm
 from portal.tenants.flows import closing
-from portal.tenants.models import Role
+from portal.tenants.flows.invitations import resend_invitation, revoke_invitation
+from portal.tenants.models import Invitation, Role
 
 
 class NewOwnerForm(ReasonForm):
@@ -117,6 +118,42 @@ SET_OPERATOR = OperatorAction(
     ),
     form=OperatorForm,
     permission="set_operator",
+)
+
+
+def _is_pending(invitation: Invitation) -> bool:
+    return invitation.accepted_at is None and invitation.revoked_at is None
+
+
+def _invited(invitation: Invitation) -> str:
+    role = invitation.get_role_display().lower()
+    return f"{invitation.email} as {role}, good until {moment(invitation.expires_at)}"
+
+
+SEND_INVITATION_AGAIN = OperatorAction(
+    name="send_again",
+    label="Send again",
+    consequences=(
+        "The address gets a new mail, whose link is good for seven days.",
+        "The link of the mail before stops working.",
+    ),
+    flow=lambda invitation, **chosen: resend_invitation(invitation=invitation, **chosen),
+    summarize=_invited,
+    permission="invite",
+    done="Sent again",
+    is_possible=_is_pending,
+)
+
+REVOKE_INVITATION = OperatorAction(
+    name="revoke",
+    label="Revoke",
+    consequences=("The mailed link stops working. Owners can invite the address again.",),
+    flow=lambda invitation, **chosen: revoke_invitation(invitation=invitation, **chosen),
+    summarize=_invited,
+    permission="invite",
+    is_dangerous=True,
+    done="Revoked",
+    is_possible=_is_pending,
 )
 
 STOP = OperatorAction(

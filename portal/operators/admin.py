@@ -7,6 +7,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
@@ -25,6 +26,8 @@ from portal.operators.account_actions import (
     KEEP_TENANT,
     REMOVE_SECOND_FACTOR,
     REPLACE_OWNER,
+    REVOKE_INVITATION,
+    SEND_INVITATION_AGAIN,
     SET_OPERATOR,
     STOP,
 )
@@ -38,7 +41,7 @@ from portal.operators.tenant_rows import TENANTS
 from portal.operators.values import Shown, badge
 from portal.tenants.country import is_country_fixed
 from portal.tenants.flows.tenants import open_tenant, update_tenant
-from portal.tenants.models import Member, Role, Tenant
+from portal.tenants.models import Invitation, Member, Role, Tenant
 
 
 class TenantForm(RecordForm):
@@ -100,7 +103,10 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
         if obj is None:
             return ("name", "country", "requires_two_factor", "owner_email")
         dates = ("closes_at", "closed_at", "erased_at")
-        return [f for f in self.fields if f not in dates or getattr(obj, f) is not None]
+        fields = [f for f in self.fields if f not in dates or getattr(obj, f) is not None]
+        if not is_country_fixed(obj):
+            return fields
+        return ["country_code" if name == "country" else name for name in fields]
 
     @override
     def get_form(
@@ -115,7 +121,7 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Fix the country as soon as there is a license: its keys hold the country."""
         fixed = ["id", "created_at", "closes_at", "closed_at", "erased_at", "belongings"]
-        return [*fixed, "country"] if obj and is_country_fixed(obj) else fixed
+        return [*fixed, "country", "country_code"] if obj and is_country_fixed(obj) else fixed
 
     def has_replace_owner_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the operator may replace a last owner."""
@@ -152,7 +158,7 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
         """Return the country: its name on pages, in exports the code that imports take."""
         return Shown(obj.country, format_html("{}", obj.get_country_name()))
 
-    @admin.display(description="belongings")
+    @admin.display(description="more about it")
     def belongings(self, obj: Tenant) -> SafeString:
         """Return links to what belongs to the tenant."""
         its = {"tenant__id__exact": obj.pk}
@@ -223,7 +229,7 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
         """Return whether the operator may choose who is an operator."""
         return bool(request.user.is_superuser)
 
-    @admin.display(description="belongings")
+    @admin.display(description="more about it")
     def belongings(self, obj: User) -> SafeString:
         """Return links to the user's memberships and to what they did."""
         return links(
@@ -252,6 +258,48 @@ class MemberAdmin(ReadOnlyAdmin):
     def email(self, obj: Member) -> str:
         """Return the user's address."""
         return obj.user.email
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ActionsAdmin, ReadOnlyAdmin):
+    """Whom owners invited; the secret of the mailed link is kept nowhere."""
+
+    operator_actions = (SEND_INVITATION_AGAIN, REVOKE_INVITATION)
+    fields = (
+        "tenant",
+        "email",
+        "role",
+        "state",
+        "invited_by",
+        "created_at",
+        "expires_at",
+        "accepted_at",
+        "revoked_at",
+    )
+    list_display = ("email", "tenant", "role", "state", "expires_at")
+    below = {"tenant": "invited_by", "expires_at": "created_at"}
+    list_filter = ("role",)
+    list_select_related = ("tenant", "invited_by")
+    search_fields = ("email", "tenant__name")
+    search_help_text = "Email address, tenant's name, or whole identifier of the tenant"
+    ordering = ("-id",)
+    identifiers = ("tenant_id",)
+    emails = ("email",)
+    secrets = ("token_sha256",)
+
+    def has_invite_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the operator may send invitations again and revoke them."""
+        return request.user.has_perm("portal.change_member")
+
+    @admin.display(description="state")
+    def state(self, obj: Invitation) -> Shown:
+        """Return what became of it."""
+        if obj.accepted_at:
+            return badge("Accepted", "good")
+        if obj.revoked_at:
+            return badge("Revoked", "muted")
+        waits = obj.expires_at > timezone.now()
+        return badge("Waiting", "info") if waits else badge("Expired", "warn")
 
 
 @admin.register(PendingChange)

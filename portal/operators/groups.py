@@ -31,9 +31,9 @@ DOES: dict[str, tuple[str, ...]] = {
 """What each group may do besides reading everything that the admin shows.
 
 Except for the support view these are Django's own permissions: to change a license key means to
-revoke it, to change a member to replace a last owner, to change a pending change to stop it, to
-change an endpoint to set the vendor's own webhooks. Plans, and who is an operator in which group,
-are for superusers alone.
+revoke it, to change a member to replace a last owner and to send or revoke invitations, to change a
+pending change to stop it, to change an endpoint to set the vendor's own webhooks. Plans, and who is
+an operator in which group, are for superusers alone.
 """
 
 

@@ -202,6 +202,7 @@ class ImportsAdmin(PlainAdmin):
         context = {
             "title": f"Import {self.opts.verbose_name_plural}",
             "columns": self.imported.columns,
+            "first_line": ",".join(self.imported.columns),
             "results": results,
             "refused_first": sorted(results, key=lambda result: not result.refused),
             "again": request.path,

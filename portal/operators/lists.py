@@ -14,7 +14,7 @@ from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, SEARCH_VAR, Cha
 from django.core.cache import cache
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.core.paginator import Paginator
-from django.db.models import Choices, QuerySet
+from django.db.models import BooleanField, Choices, DateTimeField, IntegerField, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, QueryDict
 from django.utils.html import conditional_escape, format_html
@@ -35,7 +35,7 @@ ROWS_PER_READ = 500
 COUNTRIES_SECONDS = 300
 """Seconds for which the countries that occur are remembered: to find them reads all tenants."""
 
-CELL = '<td data-label="{}"><div>'
+CELL = '<td data-label="{}"{}><div>'
 BELOW = '<span class="below" data-label="{}">'
 
 KINDS = {
@@ -125,7 +125,8 @@ class Listing(ChangeList):
         All of it is HTML; labels are escaped once for all rows.
         """
         page, below = self.model_admin, self.model_admin.below.get(name)
-        start = format_html(CELL, label_of(name, page))
+        kind = SafeString(' class="labelled"') if _needs_label(self.model, name) else ""
+        start = format_html(CELL, label_of(name, page), kind)
         linked = name != self.names[0]
         read = reader(name, page, clock=name in page.clocks, linked=linked)
         if below is None:
@@ -200,6 +201,15 @@ class Listing(ChangeList):
         """The address of the page after this one; empty on the last."""
         more = self.page_num < self.pages
         return self.get_query_string({PAGE_VAR: self.page_num + 1}) if more else ""
+
+
+def _needs_label(model: Any, name: str) -> bool:
+    """Return whether a value of the column says nothing without its label: a date, a number."""
+    try:
+        column = model._meta.get_field(name)
+    except FieldDoesNotExist:
+        return False
+    return isinstance(column, (DateTimeField, IntegerField, BooleanField))
 
 
 def chosen(parameters: QueryDict) -> Any:

@@ -13,6 +13,9 @@ KEY_ID = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 MAX_CHARACTERS = 500
 """The longest term that may be found: nothing that is searched holds more, nor can SQLite."""
 
+MIN_DIGITS = 6
+HEX = re.compile(rf"[0-9a-f]{{{MIN_DIGITS},31}}", re.ASCII)
+
 DOMAIN = re.compile(r"@?(?:[a-z0-9-]+\.)+[a-z0-9-]{2,}", re.IGNORECASE | re.ASCII)
 
 
@@ -47,6 +50,17 @@ def identifier(term: str) -> uuid.UUID | None:
         return uuid.UUID(term)
     except ValueError:
         return None
+
+
+def beginning(term: str) -> tuple[uuid.UUID, uuid.UUID] | None:
+    """Return the first and last identifier that begin so, None for what is no such beginning.
+
+    At least MIN_DIGITS of them: people read out the first block.
+    """
+    digits = term.replace("-", "").lower()
+    if not HEX.fullmatch(digits):
+        return None
+    return uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
 
 
 def _any(model: Any, columns: Iterable[str], lookup: str, value: object) -> Q:

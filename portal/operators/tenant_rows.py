@@ -28,13 +28,20 @@ class TenantRow(forms.Form):
     """One tenant of a file."""
 
     name = NameFormField(max_length=200, in_mails=True)
-    country = CodeField(choices=country_choices, help_text="three letters, such as USA")
+    country = CodeField(
+        choices=country_choices,
+        help_text="three letters, such as USA",
+        error_messages={
+            "invalid_choice": "%(value)s is no code of a country: three letters, such as USA."
+        },
+    )
     owner_email = EmailAddressFormField(help_text="gets an invitation")
     requires_two_factor = CodeField(
         choices=[("false", "false"), ("true", "true")],
         required=False,
         coerce=lambda value: value == "true",
         help_text="true or false",
+        error_messages={"invalid_choice": "%(value)s is neither true nor false."},
     )
 
 

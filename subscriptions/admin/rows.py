@@ -17,9 +17,18 @@ from subscriptions.models import Plan, Subscription
 class SubscriptionRow(forms.Form):
     """One subscription of a file."""
 
-    tenant = forms.ModelChoiceField(Tenant.objects.all(), help_text="its identifier")
+    tenant = forms.ModelChoiceField(
+        Tenant.objects.all(),
+        help_text="its identifier",
+        error_messages={"invalid_choice": "There is no tenant with the identifier %(value)s."},
+    )
     plan = forms.ModelChoiceField(
-        Plan.objects.all(), to_field_name="code", help_text="its code, such as smb-yearly"
+        Plan.objects.all(),
+        to_field_name="code",
+        help_text="its code, such as smb-yearly",
+        error_messages={
+            "invalid_choice": "There is no plan with the code %(value)s: see the list of plans."
+        },
     )
     name = NameFormField(max_length=200)
     starts_at = MomentFormField(

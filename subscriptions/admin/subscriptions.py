@@ -52,13 +52,12 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
     imported = SUBSCRIPTIONS
 
     form = SubscriptionForm
-    fields = (
+    fields: ClassVar[Any] = (
         "id",
         "tenant",
         "plan",
         "name",
         "state_now",
-        "state",
         "starts_at",
         "ends_at",
         "beneficiary_tenant_id",
@@ -70,9 +69,8 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
         "created_at",
         "belongings",
     )
-    fixed = (
+    fixed: ClassVar[tuple[str, ...]] = (
         "id",
-        "state",
         "state_now",
         "activated_at",
         "activated_by",
@@ -140,13 +138,13 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
         """Everything that happened to the subscription."""
         return {"tenant_id__exact": obj.tenant_id, "subscription_id__exact": obj.pk}
 
-    @admin.display(description="effective state")
+    @admin.display(description="state")
     def state_now(self, obj: Subscription) -> Shown:
         """Return the state: ended also when the end date has passed."""
         state = obj.state_at(timezone.now())
         return badge(state.label, state.tone)
 
-    @admin.display(description="belongings")
+    @admin.display(description="more about it")
     def belongings(self, obj: Subscription) -> SafeString:
         """Return links to the licenses and the log of the subscription."""
         return links(

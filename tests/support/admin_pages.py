@@ -14,7 +14,7 @@ from portal.activity.models import LogEntry
 from portal.mail.models import Outbox
 from portal.operators.flows.recovery import replace_owner
 from portal.operators.models import PendingChange
-from portal.tenants.models import Member, Role, Tenant
+from portal.tenants.models import Invitation, Member, Role, Tenant
 from subscriptions.models import Plan, Subscription
 from subscriptions.service_tokens.models import ServiceToken
 from tests.support.accounts import make_user
@@ -36,6 +36,7 @@ LOOKED_AT: list[Any] = [
     StatusList,
     Outbox,
     Member,
+    Invitation,
     PendingChange,
     ServiceToken,
 ]
@@ -90,6 +91,13 @@ def fill() -> None:
     tenant = make_tenant()
     user = make_user(email=f"user{User.objects.count()}@contoso.example")
     Member.objects.create(tenant=tenant, user=user, role=Role.VIEWER)
+    Invitation.objects.create(
+        tenant=tenant,
+        email=user.email,
+        role=Role.VIEWER,
+        invited_by=user,
+        token_sha256=str(user.pk),
+    )
     license = make_license(subscription=make_subscription(tenant=tenant))
     Outbox.objects.create(tenant_id=tenant.pk, to=user.email, subject="Hello", text="Hello.")
     make_service_token(tenant=tenant)

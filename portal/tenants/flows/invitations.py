@@ -92,9 +92,9 @@ def offer(*, tenant: Tenant, email: str, role: Role, actor: Actor, now: datetime
 
 @transaction.atomic
 def revoke_invitation(
-    *, invitation: Invitation, actor: Actor, now: datetime | None = None
+    *, invitation: Invitation, actor: Actor, reason: str = "", now: datetime | None = None
 ) -> Invitation:
-    """Make the mailed link invalid and return the invitation.
+    """Make the mailed link invalid and return the invitation; operators give a reason.
 
     Raises Refused when the actor is no longer an owner, or when it was accepted meanwhile.
     """
@@ -111,6 +111,7 @@ def revoke_invitation(
         actor=actor,
         action=Action.INVITATION_REVOKED,
         tenant_id=tenant.pk,
+        reason=reason,
         details={"email": locked.email, "role": locked.role},
         now=locked.revoked_at,
     )
@@ -119,10 +120,11 @@ def revoke_invitation(
 
 @transaction.atomic
 def resend_invitation(
-    *, invitation: Invitation, actor: Actor, now: datetime | None = None
+    *, invitation: Invitation, actor: Actor, reason: str = "", now: datetime | None = None
 ) -> Invitation:
     """Replace an invitation by a new one with another link, mail it, and return it.
 
+    Operators give a reason.
     Raises Refused when the actor is no longer an owner, when it was accepted or revoked meanwhile,
     and as `offer` does.
     """
@@ -140,6 +142,7 @@ def resend_invitation(
         actor=actor,
         action=Action.INVITATION_RESENT,
         tenant_id=tenant.pk,
+        reason=reason,
         details={"email": new.email, "role": new.role},
         now=now,
     )

@@ -110,6 +110,24 @@ def test_operators_are_offered_what_they_may_do(group, offered, contoso, license
     assert names - {"activate", "resume"} == offered
 
 
+@pytest.mark.parametrize(("name", "pending"), [("send_again", 1), ("revoke", 0)])
+def test_an_invitation_is_sent_again_or_revoked_for_a_reason(name, pending, contoso, owner):
+    invitation = Invitation.objects.create(
+        tenant=contoso, email="new@contoso.example", role=Role.VIEWER, invited_by=owner
+    )
+    client = operator_of("security")
+    [(_, offer)] = client.get(page_of(contoso)).context["invitations"]
+    assert [action.name for action, _ in offer.actions] == ["send_again", "revoke"]
+    answer = do(client, [invitation], name)
+    assert answer.context["leads_on"] == [("Back to Contoso", page_of(contoso))]
+    invitation.refresh_from_db()
+    assert invitation.revoked_at is not None
+    assert contoso.invitations.pending().count() == pending
+    assert Outbox.objects.filter(to=invitation.email).count() == pending
+    assert LogEntry.objects.for_tenant(contoso.pk)[0].reason
+    assert do(client, [invitation], name).context["results"][0].refused == (name == "send_again")
+
+
 def test_only_a_second_factor_that_is_there_can_be_removed(contoso, owner):
     make_member(tenant=contoso, role=Role.VIEWER, email="two@contoso.example", two_factor=True)
     members = operator_of("security").get(page_of(contoso)).context["members"]
@@ -193,17 +211,19 @@ def test_everything_that_customers_quote_leads_to_the_customer(
     operator_client, contoso, owner, license, primary
 ):
     make_license()  # somebody else's
-    for quoted in (
-        contoso.pk,
-        license.pk,
-        license.subscription_id,
-        license.authorized_application_id,
-        primary.jti,
-        owner.pk,
+    on_page = page_of(contoso), f"{page_of(contoso)}#subscription-{license.subscription_id}"
+    for quoted, place in (
+        (contoso.pk, 0),
+        (license.pk, 1),
+        (license.subscription_id, 1),
+        (license.authorized_application_id, 1),
+        (primary.jti, 1),
+        (owner.pk, 0),
     ):
         answer = operator_client.get(SEARCH, {"q": str(quoted)})
-        assert answer.headers["Location"] == page_of(contoso), quoted
-    for quoted in ("OWNER@contoso.example", "contoso.example", "ntos", "shop ana"):
+        assert answer.headers["Location"] == on_page[place], quoted
+    begins = str(primary.jti)[:8], str(license.subscription_id)[:13].upper()
+    for quoted in ("OWNER@contoso.example", "owner@con", "contoso.example", "ntos", *begins):
         hits = operator_client.get(SEARCH, {"q": quoted}).context["hits"]
         assert {tenant for hit in hits for tenant in hit.customers} == {contoso}, quoted
 
@@ -269,8 +289,12 @@ def test_the_start_page_tells_what_needs_somebody(operator, contoso, owner, sign
     fabrikam = Tenant.objects.create(name="Fabrikam", country="DEU")
     ending = make_subscription(tenant=contoso, name="Build farm", ends_at=now + 3 * DAY)
     make_subscription(tenant=contoso, ends_at=now + 8 * DAY)
-    make_license(subscription=ending)
-    lapsed = make_subscription(tenant=fabrikam)
+    key = make_license(subscription=ending).keys.get(slot="primary")
+    for result in ("valid", "replaced", "expired"):
+        CheckCount.objects.create(
+            tenant=contoso, license_key=key, hour=now, result=result, count=9, last_at=now
+        )
+    lapsed = make_subscription(tenant=fabrikam, name="Shop analytics")
     make_license(subscription=lapsed, issued_at=now - DAY / 2, expires_at=now - DAY / 4)
     replace_owner(tenant=contoso, email="n@x.example", actor=operator.as_actor(""), reason="Left")
     Outbox.objects.filter(to="n@x.example").update(attempts=1, last_error="550 unknown")
@@ -279,9 +303,9 @@ def test_the_start_page_tells_what_needs_somebody(operator, contoso, owner, sign
         ("Recovery", "Replace the last owner: Contoso"),
         ("Mail", told[1][1]),
         ("Ends", "Build farm of Contoso"),
-        ("All keys expired", "Fabrikam"),
+        ("All keys expired", "Shop analytics of Fabrikam"),
+        ("Refused", "Primary key of Build farm, Contoso"),
     ]
     assert told[1][1].endswith(" to n@x.example")
-    make_member(tenant=fabrikam, role=Role.OWNER, email="f@fabrikam.example")
     make_license(subscription=make_subscription(tenant=fabrikam))
-    assert "Fabrikam" not in [need.name for need in needs(signing_key, now)]
+    assert told == [(need.kind, need.name) for need in needs(signing_key, now)]

@@ -46,7 +46,7 @@ def test_a_dry_run_shows_every_row_result_and_stores_nothing(operator_client, co
     assert results(response) == [
         (2, "Added"),
         (3, "Added"),
-        (4, "country: Select a valid choice. XXX is not one of the available choices."),
+        (4, "country: XXX is no code of a country: three letters, such as USA."),
         (5, "There is a tenant Contoso in this country already."),
     ]
     assert [row.line for row in response.context["refused_first"]] == [4, 5, 2, 3]
@@ -119,7 +119,7 @@ def test_subscriptions_are_imported(operator_client, contoso):
         "Added",
         "The tenant has a subscription Terminals of this plan already",
         "The plan Demo (2023-05 terminals) yearly is not offered",
-        "plan: Select a valid choice",
+        "plan: There is no plan with the code none: see the list of plans",
     ]
     confirm(operator_client, Subscription, dry)
     made = Subscription.objects.get()

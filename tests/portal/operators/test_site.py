@@ -16,7 +16,7 @@ from portal.accounts.models import User
 from portal.activity.models import LogEntry
 from portal.mail.models import Outbox
 from portal.operators.models import PendingChange
-from portal.tenants.models import Member, Tenant
+from portal.tenants.models import Invitation, Member, Tenant
 from subscriptions.models import Plan, Subscription
 from tests.support.admin_pages import ADDED, EDITED, LOOKED_AT, address, fill, make_row_in_log
 from tests.support.factories import make_subscription
@@ -151,15 +151,16 @@ def test_secrets_are_not_even_read(operator_client: Client, signing_key: Signing
 HEADS: dict[Any, list[str]] = {
     Tenant: ["Name", "Country", "Requires two factor", "Created at"],
     Plan: ["Name", "Edition", "Offered", "Plan URN"],
-    Subscription: ["Name", "Tenant", "Plan", "Effective state", "End"],
+    Subscription: ["Name", "Tenant", "Plan", "State", "End"],
     User: ["Email address", "Active", "Operator", "Date joined"],
     License: ["Holder's name", "Tenant", "Subscription", "Created at", "Deleted at"],
-    LicenseKey: ["jti", "Tenant", "State now", "Issued at", "Expires at"],
+    LicenseKey: ["Subscription", "Tenant", "Slot", "State", "Issued at", "Expires at"],
     SigningKey: ["Key id", "State", "Activated at", "Valid until", "License keys signed"],
     LogEntry: ["At", "Action", "Actor name", "Tenant", "Result"],
-    CheckCount: ["Hour", "Tenant", "License key", "Result", "Count"],
+    CheckCount: ["Hour", "Subscription", "License key", "Result", "Count"],
     StatusList: ["Number", "Size", "Created at"],
     Outbox: ["Subject", "Created at", "State", "Attempts"],
+    Invitation: ["Email", "Tenant", "Role", "State", "Expires at"],
     Member: ["User", "Tenant", "Role", "Joined at"],
     PendingChange: ["Kind", "Person or tenant", "Requested by", "Due at", "Outcome"],
 }
