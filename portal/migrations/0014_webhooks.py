@@ -11,7 +11,7 @@ import portal.webhooks.models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("portal", "0012_find_mail_given_up"),
+        ("portal", "0013_tenant_closing"),
     ]
 
     operations = [

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("portal", "0012_find_mail_given_up")]
+    dependencies = [("portal", "0014_webhooks")]
 
     operations = [
         migrations.AlterField(

@@ -8,12 +8,12 @@ from django.test import Client
 from django.urls import URLPattern
 from django.utils import timezone
 
-from licenses.api.description import PROBLEMS, operation_of
+from licenses.api.description import PROBLEMS, document, operation_of
 from licenses.api.routes import operations
 from portal.config import database_secrets
 from portal.programs import limits
 from subscriptions.service_tokens.models import Scope
-from tests.support.api import BASE, Caller, code_of, of
+from tests.support.api import BASE, Caller, assert_fits, code_of, of
 from tests.support.factories import make_license, make_subscription
 
 
@@ -144,3 +144,14 @@ def test_no_answer_has_a_cookie_and_none_needs_one(caller):
     answer = caller.get("/subscriptions")
     assert answer.cookies == {}
     assert "Cookie" not in answer.headers.get("Vary", "")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"status": "409"}, {"code": "no"}, {"more": 1}, {"errors": [{"member": "a"}]}]
+)
+def test_an_answer_that_is_not_described_is_found(wrong, caller):
+    problem = caller.get("/subscriptions?limit=0").json()
+    schema = document()["components"]["schemas"]["Problem"]
+    assert_fits(problem, schema, "problem")
+    with pytest.raises(AssertionError):
+        assert_fits(problem | wrong, schema, "problem")
