@@ -185,6 +185,6 @@ def _page(row: Model) -> str:
     return reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[row.pk])
 
 
-def _customer(tenant_id: object, subscription_id: object) -> str:
+def _customer(tenant_id: object, subscription_id: object = None) -> str:
     page = reverse("admin:portal_tenant_customer", args=[tenant_id])
-    return f"{page}#subscription-{subscription_id}"
+    return f"{page}#subscription-{subscription_id}" if subscription_id else page

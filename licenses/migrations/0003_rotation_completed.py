@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("licenses", "0001_initial"),
+        ("licenses", "0002_idempotent_requests"),
     ]
 
     operations = [
