@@ -34,7 +34,7 @@ THEMES = ("light", "dark")
 
 PEOPLE = {
     # the email address of the account, and where the links begin
-    "nobody": (None, ["/accounts/login/", "/results/revoked/", "/no-such-page/"]),
+    "nobody": (None, ["/accounts/login/", "/results/revoked/", "/verify/", "/no-such-page/"]),
     "owner": (
         "owner@contoso.example",
         ["/subscriptions/", "/profile/", "/accounts/reauthenticate/"],
