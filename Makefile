@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make run` and `make test`. `make help` lists the others.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-reset test test-all test-deploy bench chaos screenshots lint format lock sbom \
+.PHONY: help run demo-reset test test-api test-all test-deploy bench chaos screenshots lint format lock sbom \
 	chromium wrk clean
 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
@@ -30,7 +30,11 @@ test: .venv/dev.stamp chromium ## Run the tests on SQLite, and on PostgreSQL wha
 	$(PYTEST) -m "not sweep"
 	$(PYTEST) --postgres -m "database and not sweep"
 
-test-all: .venv/dev.stamp chromium ## Run all tests on SQLite, and all of them on PostgreSQL
+test-api: .venv/api.stamp ## Send what a generator makes of the API's description, on both databases
+	$(PYTEST) tests/licenses/api/test_generated.py
+	$(PYTEST) --postgres tests/licenses/api/test_generated.py
+
+test-all: .venv/api.stamp chromium ## Run all tests on SQLite, and all of them on PostgreSQL
 	$(PYTEST)
 	$(PYTEST) --postgres
 
@@ -75,6 +79,7 @@ lock: | $(UV) ## Pin what pyproject.toml asks for (newest: UPGRADE=--upgrade)
 	$(COMPILE) -c requirements.txt --group dev -o requirements-dev.txt pyproject.toml
 	$(COMPILE) --group sbom -o requirements-sbom.txt
 	$(COMPILE) -c requirements-dev.txt --group deploy -o requirements-deploy.txt
+	$(COMPILE) -c requirements-dev.txt --group api -o requirements-api.txt
 
 sbom: .sbom/stamp ## Write the bill of materials of what runs into var/sbom.json (CycloneDX 1.6)
 	@mkdir -p var
@@ -105,6 +110,11 @@ clean: ## Remove everything installed and every cache; the data in var/ stays
 .venv/dev.stamp: requirements-dev.txt .venv/run.stamp | $(UV)
 	@echo "Installing what the tests need ..."
 	@$(INSTALL) -r requirements-dev.txt
+	@touch $@
+
+.venv/api.stamp: requirements-api.txt .venv/dev.stamp | $(UV)
+	@echo "Installing what sends generated requests ..."
+	@$(INSTALL) -r requirements-api.txt
 	@touch $@
 
 .venv/deploy.stamp: requirements-deploy.txt .venv/dev.stamp | $(UV)

@@ -17,6 +17,7 @@ SECRETS = re.compile(
     r"""
     eyJ[\w-]{8,}\.[\w-]+                        # JSON Web Token
     | -----BEGIN[ ]                             # PEM block
+    | plt_[0-9A-Za-z]{16}                       # a service token of ours
     | \b(gh[pousr]_|github_pat_)\w{16,}         # GitHub
     | \bglpat-[\w-]{16,}                        # GitLab
     | \b(sk|rk|pk)[-_](live|test|proj|ant)[-_]  # Stripe, OpenAI, Anthropic

@@ -15,6 +15,7 @@ from portal.server import health, probe
 from portal.tenants.views import account, home, invitations, logs, notifications, sign_up
 from portal.web.views import server_error
 from subscriptions import urls as subscription_pages
+from subscriptions.service_tokens import leaked
 
 handler500 = server_error
 
@@ -34,6 +35,8 @@ urlpatterns = [
     path("results/", include(license_pages.result_pages)),
     path("verify/", verify, name="verify"),
     path("identifiers/", identifiers, name="identifiers"),
+    path("api/v1/revoke", leaked.revoke, name="revoke_leaked_token"),
+    path("tenant/tokens/", include("subscriptions.service_tokens.urls")),
     path("tenant/", include("portal.tenants.urls")),
     path("invitations/accept/", invitations.accept_invitation, name="accept_invitation"),
     path("invitations/<str:secret>/", invitations.open_invitation, name="open_invitation"),

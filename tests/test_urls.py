@@ -19,6 +19,7 @@ from portal.tenants.models import Invitation, Role
 from subscriptions.models import Subscription
 from tests.support.accounts import sign_in
 from tests.support.factories import make_key, make_license, make_member, make_subscription
+from tests.support.service_tokens import make_service_token
 from tests.support.urls import Found, walk
 
 OTHERS = {
@@ -77,6 +78,11 @@ TABLE = {
         "302 422 302 302 302 403",
     ),  # the stranger is the last owner
     "tenant:switch": (NO_SUCH_METHOD, "302 404 404 404 404 403"),
+    "service_tokens:list": ("302 200 403 403 200 403", NO_SUCH_METHOD),
+    "service_tokens:make": ("302 200 403 403 200 403", "302 422 403 403 422 403"),
+    "service_tokens:rotate": ("302 404 403 403 200 403", "302 404 403 403 422 403"),
+    "service_tokens:revoke": ("302 404 403 403 200 403", "302 404 403 403 302 403"),
+    "revoke_leaked_token": (CLOSED, "400 400 400 400 400 400"),
     "metrics": ("404 404 404 404 404 404", CLOSED),  # without the token
     "subscriptions:list": ("302 200 200 200 200 403", NO_SUCH_METHOD),
     "subscriptions:download": (NO_SUCH_METHOD, "302 302 302 302 302 403"),
@@ -117,6 +123,11 @@ SUPPORT = {
     "profile:detail": (403, 403),
     "profile:end_session": (403, 403),
     "metrics": (404, 405),
+    "service_tokens:list": (403, 403),
+    "service_tokens:make": (403, 403),
+    "service_tokens:rotate": (403, 403),
+    "service_tokens:revoke": (403, 403),
+    "revoke_leaked_token": (405, 400),
     "public:check_license": (405, 415),
     "public:status_lists": (200, 405),
     "public:status_list": (404, 405),
@@ -218,6 +229,7 @@ def subscription(contoso, signing_key) -> Subscription:
     Invitation.objects.create(
         tenant=contoso, email="new@contoso.example", role=Role.VIEWER, invited_by=colleague
     )
+    make_service_token(tenant=contoso)
     subscription = make_subscription(tenant=contoso)
     license = make_license(subscription=subscription)
     make_key(license=license, state=KeyState.SUPERSEDED)
@@ -231,6 +243,8 @@ def address(name: str, subscription: Subscription) -> str:
         "tenant:revoke_invitation": [tenant.invitations.get().pk],
         "tenant:change_role": [tenant.memberships.earliest("pk").pk],
         "tenant:remove_member": [tenant.memberships.earliest("pk").pk],
+        "service_tokens:rotate": [tenant.service_tokens.get().pk],
+        "service_tokens:revoke": [tenant.service_tokens.get().pk],
         "open_invitation": ["secret"],
         "open_cancellation": ["secret"],
         "stop_notifications": ["secret"],
@@ -265,9 +279,9 @@ def test_everybody_gets_what_the_table_says(name, person, subscription, request)
         assert [answer["Location"] for answer in answers] == [f"/accounts/login/?next={url}"] * 2
 
 
-@pytest.mark.parametrize("client", ["client", "owner_client", "operator_client", "support_client"])
-def test_the_api_asks_for_a_service_token_and_nothing_else(client, subscription, request):
-    client = request.getfixturevalue(client)
+@pytest.mark.parametrize("who", ["client", "owner_client", "operator_client", "support_client"])
+def test_the_api_asks_for_a_service_token_and_nothing_else(who, subscription, request):
+    client = request.getfixturevalue(who)
     answers = {}
     for name in API:
         url = address(f"api:{name}", subscription)

@@ -64,6 +64,9 @@ class Action(TextChoices):
     OPERATOR_CHANGED = "operator.changed", "Operator's groups changed"
     SUPPORT_VIEW_STARTED = "support_view.started", "Support view started"
     SUPPORT_VIEW_ENDED = "support_view.ended", "Support view ended"
+    TOKEN_MADE = "token.made", "Service token made"
+    TOKEN_ROTATED = "token.rotated", "Service token rotated"
+    TOKEN_REVOKED = "token.revoked", "Service token revoked"
     RECORD_ADDED = "record.added", "Record added"
     RECORD_CHANGED = "record.changed", "Record changed"
 
@@ -72,6 +75,7 @@ GROUPS = {
     "Subscriptions": ("subscription.",),
     "License keys": ("license_key.", "license_keys."),
     "Tenant and members": ("tenant.", "member.", "invitation."),
+    "Service tokens": ("token.",),
     "People and sign-in": ("person.",),
     "Operators": ("support_view.", "change.", "record.", "log."),
 }

@@ -17,6 +17,7 @@ from django.db.models.functions import Replace
 from django.db.models.lookups import IContains, IRegex
 
 from portal.core.refusal import Refused
+from portal.core.token_format import RESEMBLES
 
 AT_ONCE = 500
 """Rows that a migration reads at a time."""
@@ -70,6 +71,10 @@ MAX_READ = 4_096
 TOO_LONG = "Use at most %(limit_value)d characters; this has %(show_value)d."
 BLANK = "Enter a name: this one shows nothing."
 CONTROLS = "The name holds invisible control characters, maybe from copying. Type it by hand."
+CREDENTIAL = (
+    "This holds a service token, which is a secret. Leave it out here, and revoke it if others may "
+    "have seen it."
+)
 NO_ADDRESS = (
     "A name holds no web or email address, because it stands in mails. Put a blank after a dot."
 )
@@ -122,6 +127,13 @@ def validate(text: str) -> None:
         raise ValidationError(CONTROLS)
     if is_blank(text):
         raise ValidationError(BLANK)
+    validate_no_token(text)
+
+
+def validate_no_token(text: str) -> None:
+    """Raise ValidationError for a text that many will read and that holds a service token."""
+    if RESEMBLES.search(text):
+        raise ValidationError(CREDENTIAL)
 
 
 def validate_no_address(text: str) -> None:

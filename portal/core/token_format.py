@@ -18,8 +18,8 @@ CHECKSUM_DIGITS = 6
 SERVICE_TOKEN = re.compile(r"\bplt_[0-9A-Za-z]{49}\b", re.ASCII)
 """Finds whole tokens in a text; docs/security.md shows it for secret scanners."""
 
-RESEMBLES = re.compile(r"plt_[0-9A-Za-z]{16}", re.ASCII)
-"""Finds the beginning of a token too: what is refused and cut out need not be whole."""
+RESEMBLES = re.compile(r"plt_[0-9A-Za-z]{16,}", re.ASCII)
+"""Finds the beginning of a token too: what is refused or cut out need not be whole."""
 
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from django import forms
 
+from portal.core.names import validate_no_token
+
 
 class SplitMoment(forms.SplitDateTimeWidget):
     """Day and time (UTC) in the browser's own pickers."""
@@ -23,6 +25,7 @@ def reason_field() -> forms.CharField:
     """Return the field in which operators say why they do something."""
     return forms.CharField(
         max_length=500,
+        validators=[validate_no_token],
         widget=forms.Textarea(attrs={"rows": 3, "cols": 70}),
         help_text="At most 500 characters. It stands in the log, where the customer reads it.",
         error_messages={"required": "Write why you do this."},

@@ -1,4 +1,4 @@
-"""License keys that somebody pastes into a search box: they stay out of addresses and logs."""
+"""License keys and service tokens that somebody pastes into a search box, or an address."""
 
 import re
 from collections.abc import Callable
@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+
+from portal.core.token_format import RESEMBLES
 
 LOOKS_LIKE_A_KEY = re.compile(
     r"\beyJ[\w-]{20,}|(?<![\w-])[\w-]{16,}+\.[\w-]{16,}+\.[\w-]{16,}", re.ASCII
@@ -17,8 +19,20 @@ A run of letters is tried from its beginning alone: the time is linear in the le
 """
 
 
+NO_KEY = (
+    "That looks like a license key. Keys never belong into an address: use “Find a license key” "
+    "instead."
+)
+CREDENTIAL = (
+    "That looks like a service token. Tokens are secrets and never belong into an address, which "
+    "browsers and servers keep: have an owner revoke this one."
+)
+
+
 class PastedKeyMiddleware:
-    """Answers an address of the admin that holds what looks like a license key with a sentence.
+    """Answers an address with what looks like a secret or a key with a sentence.
+
+    A license key is no secret, but the admin's lists look for names: it has a search of its own.
 
     Runs before the check for sign-in too, whose redirect would repeat the address.
     """
@@ -31,16 +45,15 @@ class PastedKeyMiddleware:
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
-        """Redirect to the same page without parameters when one of them looks like a key."""
+        """Redirect to the same page without parameters when one of them looks like one."""
         match = request.resolver_match
+        values = [value for _, values in request.GET.lists() for value in values]
+        if any(RESEMBLES.search(value) for value in [request.path, *values]):
+            messages.error(request, CREDENTIAL)
+            return redirect("home" if RESEMBLES.search(request.path) else request.path)
         if match is None or match.app_names[:1] != ["admin"]:
             return None
-        values = [value for _, values in request.GET.lists() for value in values]
         if not any(LOOKS_LIKE_A_KEY.search(value) for value in values):
             return None
-        messages.error(
-            request,
-            "That looks like a license key. Keys never belong into an address: use “Find a "
-            "license key” instead.",
-        )
+        messages.error(request, NO_KEY)
         return redirect(request.path)

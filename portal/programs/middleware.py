@@ -8,6 +8,7 @@ page, so that work is left out too.
 import logging
 from collections.abc import Callable
 from functools import lru_cache
+from urllib.parse import unquote
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost, RequestDataTooBig
@@ -16,6 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.urls import ResolverMatch, resolve
 
 from portal.core.outages import RETRY_AFTER_SECONDS, in_words, is_outage
+from portal.core.token_format import PREFIX, RESEMBLES
 from portal.programs.errors import API, API_PAGE, ProgramError, refusal
 
 logger = logging.getLogger("portal.programs")
@@ -58,6 +60,7 @@ class ProgramMiddleware:
 def _answer(request: HttpRequest) -> HttpResponse:
     try:
         _check_host(request)
+        _refuse_token_in_address(request)
         match = _resolved(request.path_info, settings.ROOT_URLCONF)
         return match.func(request, *match.args, **match.kwargs)
     except Exception as error:
@@ -94,6 +97,18 @@ def as_refusal(request: HttpRequest, error: Exception) -> ProgramError:
         500,
         "The portal failed; tell its operators the request_id of this answer.",
     )
+
+
+def _refuse_token_in_address(request: HttpRequest) -> None:
+    """Raise ProgramError for a service token in the address: proxies and servers log addresses."""
+    address = unquote(f"{request.path_info}?{request.META.get('QUERY_STRING', '')}")
+    if PREFIX in address and RESEMBLES.search(address):
+        raise ProgramError(
+            "token_in_address",
+            400,
+            "Addresses are logged, so a service token never belongs into one. Send it as "
+            "Authorization: Bearer, and rotate this one.",
+        )
 
 
 @lru_cache(maxsize=64)

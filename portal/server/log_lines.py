@@ -16,21 +16,23 @@ from traceback import TracebackException
 from types import TracebackType
 from typing import Any, override
 
+from portal.core.token_format import PREFIX, RESEMBLES
+
 MAX_CHARACTERS = 300
 """Characters of one foreign value that a log line keeps."""
 
 MAX_MESSAGE_CHARACTERS = 2000
 """Characters of a whole message that a log line keeps."""
 
-_TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?")
+_TOKEN = re.compile(rf"eyJ[\w-]{{8,}}\.[\w-]{{8,}}(?:\.[\w-]*)?|{RESEMBLES.pattern}")
 
 
 def plain(value: str, limit: int = MAX_CHARACTERS) -> str:
-    """Return foreign text as one printable line, without tokens (JWT), cut at `limit` characters.
+    """Return foreign text as one printable line, without tokens, cut at `limit` characters.
 
-    A whole license key is in no log: its `jti` names it.
+    Neither a whole license key (JWT) nor a service token is in any log.
     """
-    if "eyJ" in value:
+    if "eyJ" in value or PREFIX in value:
         value = _TOKEN.sub("(a token)", value)
     if not value.isprintable():
         value = "".join(

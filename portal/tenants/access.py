@@ -93,6 +93,7 @@ NAMED_BY = {
     "subscription_id": "subscriptions",
     "member_id": "memberships",
     "invitation_id": "invitations",
+    "token_id": "service_tokens",
 }
 """Arguments of addresses that name something of a tenant, with the relation that leads to it."""
 

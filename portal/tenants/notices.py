@@ -56,18 +56,20 @@ def notify(
     template: str = "news",
     actor: Actor | None = None,
     once: str | None = None,
+    owners_only: bool = False,
     **context: Any,
 ) -> None:
     """Queue a mail to everybody who gets mails of this topic, in the caller's transaction.
 
     The subject is the news, which `news.txt` repeats as a sentence. Whoever acted gets none.
-    Without a topic it goes to all owners and managers, and to nobody besides. `once` names a
-    notice that each of them gets only once.
+    Without a topic it goes to all owners and managers, or to the owners alone, and to nobody
+    besides. `once` names a notice that each of them gets only once.
     """
     preferences = preferences_of(tenant_id)
     if topic is not None and topic not in preferences.topics:
         return
-    readers = _members(preferences.tenant, without=actor.user_id if actor else None)
+    without = actor.user_id if actor else None
+    readers = _members(preferences.tenant, without=without, owners_only=owners_only)
     if topic is not None:
         readers += _recipients(preferences.tenant)
     for reader in readers:
@@ -111,9 +113,10 @@ def were_notified(tenant_id: UUID, *, once: str) -> bool:
     return Outbox.objects.filter(dedupe_key__in=names).exists()
 
 
-def _members(tenant: Tenant, *, without: UUID | None) -> list[Reader]:
+def _members(tenant: Tenant, *, without: UUID | None, owners_only: bool = False) -> list[Reader]:
     choose = public_link(reverse("tenant:notifications"))
-    members = key_managers(tenant.pk).values_list("user_id", "role", "user__email")
+    readers = tenant.memberships.owners() if owners_only else key_managers(tenant.pk)
+    members = readers.values_list("user_id", "role", "user__email")
     return [
         Reader(
             email=email,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from django.db import models
@@ -13,6 +13,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from portal.core.actors import Actor, ActorKind
+from portal.core.dates import moment
 from portal.core.names import NameField
 from portal.tenants.models import Tenant
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 DEFAULT_DAYS = 90
 MAX_DAYS = 400
 """Days that a token lasts unless its maker chooses otherwise, and at most."""
+
+REMINDERS = (14, 3)
+"""Days before its end at which owners get a mail about a token."""
 
 
 class Scope(models.TextChoices):
@@ -70,7 +74,7 @@ class ServiceTokenQuerySet(models.QuerySet["ServiceToken"]):
         return self.filter(in_overlap, revoked_at=None, expires_at__gt=now)
 
     def ended(self, now: datetime) -> ServiceTokenQuerySet:
-        """Return those that are accepted no more, the last to end first."""
+        """Return those that are accepted no more, the newest first."""
         not_working = ~Q(pk__in=ServiceToken.objects.working(now).values("pk"))
         return self.filter(not_working).order_by("-created_at", "-pk")
 
@@ -155,6 +159,12 @@ class ServiceToken(models.Model):
         """When it ends by itself: at its expiry, or with the overlap after its rotation."""
         return min(self.expires_at, self.overlap_ends_at or self.expires_at)
 
+    def last_use(self) -> str:
+        """Return when and from where it was last used, for mails."""
+        if self.last_used_at is None:
+            return "never"
+        return f"{moment(self.last_used_at, UTC)} from {self.last_used_from}"
+
     def state_at(self, now: datetime) -> TokenState:
         """Return whether it works at that moment, and if not, why."""
         if self.revoked_at is not None:
@@ -164,6 +174,10 @@ class ServiceToken(models.Model):
         if self.expires_at <= now:
             return TokenState.EXPIRED
         return TokenState.ACTIVE if self.overlap_ends_at is None else TokenState.OVERLAPPING
+
+    def works_at(self, now: datetime) -> bool:
+        """Return whether it is accepted at that moment."""
+        return self.state_at(now) in WORKING
 
     def allows(self, scope: Scope) -> bool:
         """Return whether it may do what the scope names."""

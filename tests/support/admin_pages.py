@@ -16,12 +16,14 @@ from portal.operators.flows.recovery import replace_owner
 from portal.operators.models import PendingChange
 from portal.tenants.models import Member, Role, Tenant
 from subscriptions.models import Plan, Subscription
+from subscriptions.service_tokens.models import ServiceToken
 from tests.support.accounts import make_user
 from tests.support.factories import (
     make_license,
     make_subscription,
     make_tenant,
 )
+from tests.support.service_tokens import make_service_token
 
 ADDED: list[Any] = [Tenant, Plan, Subscription]
 EDITED: list[Any] = [*ADDED, User]
@@ -35,6 +37,7 @@ LOOKED_AT: list[Any] = [
     Outbox,
     Member,
     PendingChange,
+    ServiceToken,
 ]
 REASON = "Ticket 7"
 
@@ -89,6 +92,7 @@ def fill() -> None:
     Member.objects.create(tenant=tenant, user=user, role=Role.VIEWER)
     license = make_license(subscription=make_subscription(tenant=tenant))
     Outbox.objects.create(tenant_id=tenant.pk, to=user.email, subject="Hello", text="Hello.")
+    make_service_token(tenant=tenant)
     now = timezone.now()
     Outbox.objects.create(tenant_id=tenant.pk, to=user.email, subject="Hello", text="Secret")
     replace_owner(

@@ -22,6 +22,8 @@ from tests.support import postgres
 SETTINGS = Path(__file__).parent.parent.parent / "portal" / "settings.py"
 ROOT_VARIABLE = "PORTAL_TESTS_ROOT"
 DATABASE = (
+    "tests/licenses/api/test_idempotency.py",
+    "tests/licenses/api/test_log.py",
     "tests/licenses/checking/test_check.py",
     "tests/licenses/checking/test_lookup.py",
     "tests/licenses/figures/",

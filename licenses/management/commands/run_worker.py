@@ -26,6 +26,7 @@ from portal.metrics.node import PROCESS
 from portal.operators.flows import recovery
 from portal.server.conditions import NO_ANSWER, why_not_ready
 from portal.server.database import bound_queries
+from subscriptions.service_tokens import reminders as token_reminders
 
 HOUR = 3600
 
@@ -103,6 +104,7 @@ def tasks(stopping: threading.Event) -> list[Task]:
         Task(name="Figures", period=30, do=snapshot.refresh),
         Task(name="Pending changes", period=60, do=recovery.run_due),
         Task(name="Reminders", period=HOUR, do=reminders.send),
+        Task(name="Reminders of tokens", period=HOUR, do=token_reminders.send),
         Task(name="Log anchors", period=HOUR, do=anchors.append),
         Task(name="Tidying the outbox", period=24 * HOUR, do=outbox.prune),
         Task(name="Tidying the sessions", period=HOUR, do=clear_sessions),
