@@ -63,7 +63,9 @@ class Person(NamedTuple):
 
 PASSWORD = "correct horse battery staple"
 PEOPLE = {
-    "nobody": Person(None, ["/accounts/login/", "/results/revoked/", "/no-such-page/"], 30),
+    "nobody": Person(
+        None, ["/accounts/login/", "/results/revoked/", "/verify/", "/no-such-page/"], 30
+    ),
     "owner": Person(
         "owner@contoso.example",
         ["/subscriptions/", "/profile/", "/tenant/", "/accounts/reauthenticate/"],
