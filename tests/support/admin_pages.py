@@ -35,6 +35,8 @@ LOOKED_AT: list[Any] = [
     Outbox,
     Member,
     PendingChange,
+    Endpoint,
+    Delivery,
 ]
 REASON = "Ticket 7"
 
