@@ -15,6 +15,7 @@ from portal.mail.models import Outbox
 from portal.operators.flows.recovery import replace_owner
 from portal.operators.models import PendingChange
 from portal.tenants.models import Member, Role, Tenant
+from portal.webhooks.models import Delivery, Endpoint
 from subscriptions.models import Plan, Subscription
 from tests.support.accounts import make_user
 from tests.support.factories import (
