@@ -1,7 +1,5 @@
 """Forms for endpoints."""
 
-from typing import Any
-
 from django import forms
 
 from portal.activity.actions import event_types
@@ -44,6 +42,3 @@ class RotateForm(forms.Form):
     """The secret that the person saw, by when it was made."""
 
     seen = forms.CharField(widget=forms.HiddenInput, required=False)
-
-    def __init__(self, *args: Any, seen: str, **kwargs: Any) -> None:
-        super().__init__(*args, initial={"seen": seen}, **kwargs)

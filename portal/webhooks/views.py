@@ -112,7 +112,7 @@ def change(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
 def rotate(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
     """Give an endpoint a new secret; the answer shows it, once."""
     endpoint = _endpoint(request, endpoint_id)
-    form = RotateForm(posted(request), seen=endpoint.secret_made_at.isoformat())
+    form = RotateForm(posted(request), initial={"seen": endpoint.secret_made_at.isoformat()})
     if form.is_valid():
         with refusals_on(form):
             endpoint, secret = flows.rotate_secret(

@@ -15,6 +15,7 @@ from portal.mail.models import Outbox
 from portal.operators.flows.recovery import replace_owner
 from portal.operators.models import PendingChange
 from portal.tenants.models import Invitation, Member, Role, Tenant
+from portal.webhooks.models import Delivery, Endpoint
 from subscriptions.models import Plan, Subscription
 from subscriptions.service_tokens.models import ServiceToken
 from tests.support.accounts import make_user
@@ -39,6 +40,8 @@ LOOKED_AT: list[Any] = [
     Invitation,
     PendingChange,
     ServiceToken,
+    Endpoint,
+    Delivery,
 ]
 REASON = "Ticket 7"
 

@@ -11,10 +11,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
-from licenses import noticed, reminders
+from licenses import reminders
 from licenses.api import idempotency
 from licenses.checking import counts
 from licenses.figures import snapshot
+from licenses.flows import notice
 from portal.accounts import expired_sessions
 from portal.activity import anchors
 from portal.config import database_secrets
@@ -110,9 +111,9 @@ def tasks(stopping: threading.Event) -> list[Task]:
         Task(name="Closing of tenants", period=60, do=close_tenants),
         Task(name="Reminders", period=HOUR, do=reminders.send),
         Task(name="Reminders of tokens", period=HOUR, do=token_reminders.send),
-        Task(name="Rotations", period=60, do=noticed.notice_rotations),
-        Task(name="Ends of overlaps", period=600, do=noticed.notice_overlaps),
-        Task(name="Ends of subscriptions", period=60, do=noticed.notice_ends),
+        Task(name="Rotations", period=60, do=notice.notice_rotations),
+        Task(name="Ends of overlaps", period=600, do=notice.notice_overlaps),
+        Task(name="Ends of subscriptions", period=60, do=notice.notice_ends),
         Task(name="Log anchors", period=HOUR, do=anchors.append),
         Task(name="Tidying the outbox", period=24 * HOUR, do=outbox.prune),
         Task(name="Tidying the sessions", period=HOUR, do=clear_sessions),

@@ -8,7 +8,6 @@ import time
 
 import pytest
 
-from portal.webhooks import sending
 from portal.webhooks.sending import Request, headers_of, new_secret, send
 from tests.support.repository import ROOT
 
@@ -60,7 +59,7 @@ def test_the_receiver_in_python_takes_what_is_signed_once_and_refuses_the_rest(
     lines = [process.stdout.readline() for _ in range(3)]
     assert lines == ["key.reset {'slot': 'primary'}\n"] * 3
     now = time.time()
-    monkeypatch.setattr(sending.time, "time", lambda: now - 301)
+    monkeypatch.setattr(time, "time", lambda: now - 301)
     assert sent("msg_4", old) == 401
 
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from licenses import noticed
 from licenses.checking import counts
 from licenses.checking.results import Result
+from licenses.flows import notice
 from licenses.flows.delete import delete_keys
 from licenses.flows.reset import Overlap, reset_key
 from licenses.models import LicenseKey, Slot
@@ -46,12 +46,12 @@ def rows(action):
 
 def test_the_first_check_of_a_reset_key_completes_its_rotation_once(license):
     new = reset(license)
-    assert noticed.notice_rotations() == 0
+    assert notice.notice_rotations() == 0
     counts.count(new, Result.REVOKED, NOW + HOUR)
-    assert noticed.notice_rotations() == 0
+    assert notice.notice_rotations() == 0
     counts.count(new, Result.VALID, NOW + 2 * HOUR)
     counts.count(new, Result.VALID, NOW + 3 * HOUR)
-    assert [noticed.notice_rotations() for _ in range(2)] == [1, 0]
+    assert [notice.notice_rotations() for _ in range(2)] == [1, 0]
     [row] = rows(Action.ROTATION_COMPLETED)
     assert (row.slot, row.actor_name, row.subscription_id) == (
         "primary",
@@ -66,14 +66,14 @@ def test_the_first_check_of_a_reset_key_completes_its_rotation_once(license):
 
 def test_keys_that_were_generated_rotate_nothing(license):
     counts.count(license.keys.current().first(), Result.VALID, NOW)
-    assert noticed.notice_rotations() == 0
+    assert notice.notice_rotations() == 0
 
 
 def test_a_key_that_is_gone_is_not_waited_for(license):
     new = reset(license)
     delete_keys(license=license, actor=SYSTEM)
     counts.count(new, Result.VALID, NOW)
-    assert noticed.notice_rotations() == 0
+    assert notice.notice_rotations() == 0
     assert not LicenseKey.objects.filter(awaits_first_check=True).exists()
 
 
@@ -82,15 +82,15 @@ def test_the_end_of_an_overlap_is_told_a_day_before_and_once(license):
     end = NOW + timedelta(days=7)
     old = license.keys.get(slot=Slot.PRIMARY, accepted_until=end)
     day = timedelta(days=1)
-    assert noticed.notice_overlaps(now=end - day - HOUR) == 0
-    assert [noticed.notice_overlaps(now=end - day) for _ in range(2)] == [1, 0]
+    assert notice.notice_overlaps(now=end - day - HOUR) == 0
+    assert [notice.notice_overlaps(now=end - day) for _ in range(2)] == [1, 0]
     [row] = rows(Action.OVERLAP_ENDING)
     assert row.details == {"jti": str(old.jti), "accepted_until": end.isoformat()}
 
 
 def test_of_an_overlap_of_a_day_the_reset_tells(license):
     reset(license, Overlap.DAY)
-    assert noticed.notice_overlaps(now=NOW + HOUR) == 0
+    assert notice.notice_overlaps(now=NOW + HOUR) == 0
 
 
 def test_an_end_date_that_has_passed_is_told_once_and_again_when_it_was_moved(contoso):
@@ -99,10 +99,10 @@ def test_an_end_date_that_has_passed_is_told_once_and_again_when_it_was_moved(co
         tenant=contoso, state=State.ENDED, starts_at=NOW - 48 * HOUR, ends_at=NOW - HOUR
     )
     make_subscription(tenant=contoso, ends_at=NOW + HOUR)
-    assert [noticed.notice_ends(now=NOW) for _ in range(2)] == [1, 0]
+    assert [notice.notice_ends(now=NOW) for _ in range(2)] == [1, 0]
     subscription.ends_at = NOW + 5 * HOUR
     subscription.save(update_fields=["ends_at"])
-    assert [noticed.notice_ends(now=NOW + 6 * HOUR) for _ in range(2)] == [2, 0]
+    assert [notice.notice_ends(now=NOW + 6 * HOUR) for _ in range(2)] == [2, 0]
     first = rows(Action.SUBSCRIPTION_RAN_OUT)[0]
     assert first.details == {"ends_at": (NOW - HOUR).isoformat()}
 
@@ -111,5 +111,5 @@ def test_an_end_date_that_has_passed_is_told_once_and_again_when_it_was_moved(co
 def test_of_two_workers_one_records(license):
     new = reset(license)
     counts.count(new, Result.VALID, NOW)
-    race(noticed.notice_rotations, 3)
+    race(notice.notice_rotations, 3)
     assert len(rows(Action.ROTATION_COMPLETED)) == 1
