@@ -201,7 +201,10 @@ NAMES: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 def install_triggers(*, using: str = "default", **_signal: Any) -> None:
-    """Install the triggers that refuse to change or remove log rows; replace existing ones."""
+    """Install the triggers that refuse to change or remove log rows; replace existing ones.
+
+    Tables of an earlier migration keep those that they have.
+    """
     connection = connections[using]
     if not tables_exist(connection):
         return
@@ -259,5 +262,17 @@ def _statements(cursor: Any) -> list[str]:
 
 
 def tables_exist(connection: BaseDatabaseWrapper) -> bool:
-    """Return whether the database has the tables of the log."""
-    return {TABLE, CHAINS} <= set(connection.introspection.table_names())
+    """Return whether the database has the tables of the log, with the columns of this release."""
+    if not {TABLE, CHAINS} <= set(connection.introspection.table_names()):
+        return False
+    with connection.cursor() as cursor:
+        return all(
+            {field.column for field in model._meta.concrete_fields}
+            <= {
+                column.name
+                for column in connection.introspection.get_table_description(
+                    cursor, model._meta.db_table
+                )
+            }
+            for model in (LogEntry, LogChain)
+        )

@@ -60,7 +60,7 @@ def test_export_close_take_back_and_what_is_left(javascript, open_page, owner, c
     run_due(now=timezone.now() + timedelta(days=31))
     page.goto("/subscriptions/")
     heading(page, "Sign in")
-    page.get_by_label("Email address").fill(owner.email)
+    page.get_by_label("Email").fill(owner.email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.locator("main").get_by_role("button", name="Sign in", exact=True).click()
     expect(page.locator("main")).to_contain_text("not correct")
