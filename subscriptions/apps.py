@@ -3,7 +3,7 @@
 from typing import override
 
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_delete, post_migrate
 
 
 class SubscriptionsConfig(AppConfig):
@@ -13,6 +13,10 @@ class SubscriptionsConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        from subscriptions.catalogue import seed_plans  # noqa: PLC0415 (needs the app registry)
+        # They need the app registry.
+        from portal.accounts.models import User  # noqa: PLC0415
+        from subscriptions.catalogue import seed_plans  # noqa: PLC0415
+        from subscriptions.service_tokens.tidying import forget_maker  # noqa: PLC0415
 
         post_migrate.connect(seed_plans, sender=self, dispatch_uid="subscriptions.catalogue")
+        post_delete.connect(forget_maker, sender=User, dispatch_uid="subscriptions.service_tokens")

@@ -26,6 +26,7 @@ from portal.operators.flows import recovery
 from portal.server.conditions import NO_ANSWER, why_not_ready
 from portal.server.database import bound_queries
 from subscriptions.service_tokens import reminders as token_reminders
+from subscriptions.service_tokens import tidying
 
 HOUR = 3600
 
@@ -96,6 +97,7 @@ def tasks(stopping: threading.Event) -> list[Task]:
     """Return everything that the worker does, the most urgent first."""
     send_mail = partial(outbox.send_due, stopped=stopping.is_set)
     clear_sessions = partial(expired_sessions.clear, stopped=stopping.is_set)
+    prune_tokens = partial(tidying.prune, stopped=stopping.is_set)
     prune_counts = partial(counts.prune, stopped=stopping.is_set)
     return [
         Task(name="Mail", period=PAUSE_SECONDS, do=send_mail),
@@ -107,4 +109,5 @@ def tasks(stopping: threading.Event) -> list[Task]:
         Task(name="Tidying the outbox", period=24 * HOUR, do=outbox.prune),
         Task(name="Tidying the sessions", period=HOUR, do=clear_sessions),
         Task(name="Tidying the counts of checks", period=24 * HOUR, do=prune_counts),
+        Task(name="Tidying the service tokens", period=24 * HOUR, do=prune_tokens),
     ]
