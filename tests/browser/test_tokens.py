@@ -91,6 +91,7 @@ def test_make_use_rotate_and_revoke(
     assert states == {TokenState.REVOKED}
 
 
+@pytest.mark.sweep
 @WIDE_LIGHT_AND_NARROW_DARK
 def test_the_pages_are_for_everybody(colours, width, open_page, owner, contoso):
     now_used = make_service_token(tenant=contoso, name="Renewal of the terminals in Berlin")[0]
