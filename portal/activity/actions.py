@@ -74,6 +74,7 @@ class Action(TextChoices):
     SUPPORT_VIEW_ENDED = "support_view.ended", "Support view ended"
     TOKEN_MADE = "token.made", "Service token made"
     TOKEN_ROTATED = "token.rotated", "Service token rotated"
+    TOKEN_MISPLACED = "token.misplaced", "Service token used from elsewhere"
     TOKEN_REVOKED = "token.revoked", "Service token revoked"
     RECORD_ADDED = "record.added", "Record added"
     RECORD_CHANGED = "record.changed", "Record changed"

@@ -7,6 +7,7 @@ from enum import StrEnum
 from portal.accounts.sessions import not_locked, without_waiting
 from portal.core import token_format
 from portal.core.dates import moment
+from subscriptions.service_tokens.flows import note_misplaced
 from subscriptions.service_tokens.models import ServiceToken, TokenState, hashed
 
 NOTED_EVERY = timedelta(minutes=1)
@@ -46,7 +47,7 @@ def authenticate(raw: str, *, address: str, now: datetime) -> ServiceToken:
     """Return the token that works at that moment and from that address, with its tenant read.
 
     Reads one row by a unique index, and nothing for a text that is no whole token. Notes the use at
-    most once a minute. Raises TokenRefused.
+    most once a minute; owners learn of a use from elsewhere. Raises TokenRefused.
     """
     token = find(raw)
     if token is None:
@@ -58,6 +59,7 @@ def authenticate(raw: str, *, address: str, now: datetime) -> ServiceToken:
     if problem is not None:
         raise TokenRefused(problem, _why_ended(token, problem))
     if not token.admits(address):
+        note_misplaced(token=token, address=address, now=now)
         raise TokenRefused(
             TokenProblem.NETWORK_NOT_ALLOWED,
             f"This token does not work from {address or 'an unknown address'}. An owner of its "

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from portal.activity.actions import Action
 from portal.activity.entries import record
+from portal.activity.models import LogEntry
 from portal.core import names, token_format
 from portal.core.actors import Actor
 from portal.core.dates import moment
@@ -34,6 +35,8 @@ MAX_TOKENS = 50
 """Tokens of one tenant that work at the same time, those in the overlap of a rotation included."""
 
 MAX_NETWORKS = 20
+
+MISPLACED_EVERY = timedelta(hours=1)
 
 
 @transaction.atomic
@@ -181,6 +184,38 @@ def revoke_token(
         consequence=f"Programs that use it are refused. It was last used: {locked.last_use()}.",
     )
     return locked
+
+
+def note_misplaced(*, token: ServiceToken, address: str, now: datetime) -> None:
+    """Record and mail that the token was used from where it does not work, once an hour.
+
+    Whoever has it outside of its networks has found it, or runs a program at the wrong place.
+    """
+    if _was_noted(token, now):  # the lock is not for each request of whoever found it
+        return
+    with transaction.atomic():
+        tenant = lock(Tenant, token.tenant_id)
+        if _was_noted(token, now):
+            return
+        record(
+            actor=token.actor(address),
+            action=Action.TOKEN_MISPLACED,
+            tenant_id=tenant.pk,
+            details=_named(token),
+            now=now,
+        )
+        _tell_owners(
+            token,
+            f"Service token {token} was used from elsewhere",
+            consequence=f"A program at {address or 'an unknown address'} has the token and was "
+            "refused, because the token works from its networks alone. Revoke it, unless that "
+            "program is yours.",
+        )
+
+
+def _was_noted(token: ServiceToken, now: datetime) -> bool:
+    noted = LogEntry.objects.for_tenant(token.tenant_id).of_action(Action.TOKEN_MISPLACED)
+    return noted.by_actor(token.pk).filter(at__gt=now - MISPLACED_EVERY).exists()
 
 
 def read_networks(texts: Sequence[str]) -> list[str]:

@@ -30,6 +30,7 @@ from portal.server.database import bound_queries
 from portal.tenants.flows import closing
 from portal.webhooks import delivering
 from subscriptions.service_tokens import reminders as token_reminders
+from subscriptions.service_tokens import tidying
 
 HOUR = 3600
 
@@ -101,6 +102,7 @@ def tasks(stopping: threading.Event) -> list[Task]:
     send_mail = partial(outbox.send_due, stopped=stopping.is_set)
     clear_sessions = partial(expired_sessions.clear, stopped=stopping.is_set)
     close_tenants = partial(closing.run_due, stopped=stopping.is_set)
+    prune_tokens = partial(tidying.prune, stopped=stopping.is_set)
     prune_counts = partial(counts.prune, stopped=stopping.is_set)
     prune_requests = partial(idempotency.prune, stopped=stopping.is_set)
     prune_webhooks = partial(delivering.prune, stopped=stopping.is_set)
@@ -120,6 +122,7 @@ def tasks(stopping: threading.Event) -> list[Task]:
         Task(name="Tidying repeatable requests", period=HOUR, do=prune_requests),
         Task(name="Tidying the counts of checks", period=24 * HOUR, do=prune_counts),
         Task(name="Tidying the webhooks", period=HOUR, do=prune_webhooks),
+        Task(name="Tidying the service tokens", period=24 * HOUR, do=prune_tokens),
     ]
 
 
