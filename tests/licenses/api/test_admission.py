@@ -12,7 +12,6 @@ from django.utils import timezone
 from licenses.api.description import PROBLEMS, document, operation_of
 from licenses.api.routes import operations
 from portal.config import database_secrets
-from portal.programs import limits
 from subscriptions.service_tokens.authentication import TokenProblem
 from subscriptions.service_tokens.models import Scope
 from tests.support.api import BASE, Caller, assert_fits, code_of, of
@@ -128,7 +127,7 @@ def test_a_token_is_told_how_its_limit_stands_and_has_one_of_its_own(
     caller, contoso, settings, monkeypatch
 ):
     settings.API_REQUESTS_PER_MINUTE = 2
-    monkeypatch.setattr(limits.time, "time", lambda: 6_030.0)  # half of a minute
+    monkeypatch.setattr("portal.programs.limits.time.time", lambda: 6_030.0)  # half of a minute
     first, second, third = (caller.get("/token") for _ in range(3))
     assert first["RateLimit-Policy"] == '"token";q=2;w=60'
     assert [first["RateLimit"], second["RateLimit"]] == ['"token";r=1;t=31', '"token";r=0;t=31']
