@@ -26,6 +26,7 @@ PROBLEMS = {
     "invalid_body": "The body has a member that is missing, unknown or wrong: see `errors`.",
     "token_missing": "The request has no service token.",
     "invalid_token": "What was sent is no service token of this portal.",
+    "token_in_address": "A service token stands in the address, which is logged: rotate it.",
     "token_expired": "The token has expired.",
     "token_rotated": "The token was rotated, and its overlap is over: use its successor.",
     "token_revoked": "The token was revoked.",
@@ -264,12 +265,14 @@ def _revoke(named: dict[str, Schema]) -> dict[str, Any]:
     It is for anyone who finds one.
     """
     content = {JSON: {"schema": schema_of(Revoked, named)}}
+    body = _body(RevokeBody, named)
+    named["RevokeBody"]["additionalProperties"] = True  # It takes what scanners send.
     return {
         "operationId": "revoke",
         "summary": "End a service token that leaked",
         "description": "For anyone who holds it. Unknown and ended tokens are answered alike.",
         "security": [],
-        "requestBody": _body(RevokeBody, named),
+        "requestBody": body,
         "responses": {
             "200": {"description": "It does not work any more.", "content": content},
             **_refused([400, 413, 429, 500, 503]),

@@ -1,6 +1,7 @@
 """Who is admitted to the API, how often, and in which words all others are refused."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -11,10 +12,11 @@ from django.utils import timezone
 from licenses.api.description import PROBLEMS, document, operation_of
 from licenses.api.routes import operations
 from portal.config import database_secrets
-from portal.programs import limits
+from subscriptions.service_tokens.authentication import TokenProblem
 from subscriptions.service_tokens.models import Scope
 from tests.support.api import BASE, Caller, assert_fits, code_of, of
 from tests.support.factories import make_license, make_subscription
+from tests.support.repository import ROOT
 
 
 @pytest.fixture
@@ -107,6 +109,16 @@ def test_each_operation_needs_its_own_scope(route: URLPattern, contoso):
 
 
 def test_every_code_of_a_refusal_stands_on_the_page(client):
+    sources = [
+        *(ROOT / "licenses" / "api").glob("*.py"),
+        *(ROOT / "portal" / "programs").glob("*.py"),
+        ROOT / "subscriptions" / "service_tokens" / "leaked.py",
+    ]
+    raised = re.findall(r'ProgramError\(\s*"(\w+)"', "".join(s.read_text() for s in sources))
+    ended = [f"token_{problem}" for problem in ("expired", "rotated", "revoked")]
+    assert sorted({*raised, *ended, TokenProblem.NETWORK_NOT_ALLOWED, "invalid_token"}) == sorted(
+        PROBLEMS
+    )
     page = client.get("/api/v1/docs/").content.decode()
     assert [code for code in PROBLEMS if f'<div id="{code}">' not in page] == []
 
@@ -115,7 +127,7 @@ def test_a_token_is_told_how_its_limit_stands_and_has_one_of_its_own(
     caller, contoso, settings, monkeypatch
 ):
     settings.API_REQUESTS_PER_MINUTE = 2
-    monkeypatch.setattr(limits.time, "time", lambda: 6_030.0)  # half of a minute
+    monkeypatch.setattr("portal.programs.limits.time.time", lambda: 6_030.0)  # half of a minute
     first, second, third = (caller.get("/token") for _ in range(3))
     assert first["RateLimit-Policy"] == '"token";q=2;w=60'
     assert [first["RateLimit"], second["RateLimit"]] == ['"token";r=1;t=31', '"token";r=0;t=31']

@@ -23,7 +23,7 @@ CONFIGURATION = """
 [checks.positive_data_acceptance]
 enabled = false
 [checks.negative_data_rejection]
-expected-statuses = [400, 401, 403, 404, 405, 409, 413, 415, 422, 428]
+expected-statuses = [400, 401, 403, 404, 405, 409, 413, 415, 422, 428, 429]
 """
 
 

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -36,7 +37,7 @@ def rows_of(answer):
 
 def followed(caller, address):
     """Return all rows that a reader gets who follows Link until nothing newer is there."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     while True:
         answer = caller.get(address)
         found = rows_of(answer)
