@@ -30,9 +30,12 @@ class PortalConfig(AppConfig):
         from portal.tenants.access import (  # noqa: PLC0415 (needs the app registry)
             end_support_view_at_sign_out,
         )
-        from portal.tenants.leaving import close_with  # noqa: PLC0415 (needs the app registry)
+        from portal.tenants.leaving import close_with, export_with  # noqa: PLC0415 (needs the registry)
+        from portal.webhooks import closing  # noqa: PLC0415 (needs the app registry)
 
+        export_with(*closing.SECTIONS)
         close_with(drop_changes)
+        close_with(closing.remove_endpoints)
         user_logged_out.connect(end_support_view_at_sign_out, dispatch_uid="portal.support_view")
         pre_migrate.connect(refuse_misfit, sender=self, dispatch_uid="portal.config.schema")
         post_migrate.connect(install_triggers, sender=self, dispatch_uid="portal.append_only")

@@ -18,9 +18,11 @@ class SubscriptionsConfig(AppConfig):
         from portal.tenants.leaving import close_with, export_with  # noqa: PLC0415
         from subscriptions.catalogue import seed_plans  # noqa: PLC0415
         from subscriptions.flows import closing  # noqa: PLC0415
+        from subscriptions.service_tokens import closing as closing_of_tokens  # noqa: PLC0415
         from subscriptions.service_tokens.tidying import forget_maker  # noqa: PLC0415
 
-        export_with(closing.SECTION)
+        export_with(closing.SECTION, closing_of_tokens.SECTION)
+        close_with(closing_of_tokens.remove_tokens)
         close_with(closing.end_subscriptions)
         post_migrate.connect(seed_plans, sender=self, dispatch_uid="subscriptions.catalogue")
         post_delete.connect(forget_maker, sender=User, dispatch_uid="subscriptions.service_tokens")

@@ -58,6 +58,8 @@ def authenticate(raw: str, *, address: str, now: datetime) -> ServiceToken:
     problem = PROBLEM_OF.get(token.state_at(now))
     if problem is not None:
         raise TokenRefused(problem, _why_ended(token, problem))
+    if token.tenant.closed_at is not None:
+        raise TokenRefused(TokenProblem.REVOKED, "The tenant of this token was closed.")
     if not token.admits(address):
         note_misplaced(token=token, address=address, now=now)
         raise TokenRefused(

@@ -61,6 +61,7 @@ def test_webhooks_tell_what_was_promised():
         "key.deleted",
         "key.expiring",
         "key.generated",
+        "key.renewed",
         "key.reset",
         "key.revoked",
         "overlap.ending",

@@ -27,9 +27,11 @@ from portal.tenants.flows.invitations import invite_member
 from portal.tenants.flows.members import change_role
 from portal.tenants.flows.tenants import update_tenant
 from portal.tenants.models import Invitation, Member, NotificationPreferences, Recipient, Role
+from portal.webhooks.models import Delivery, Endpoint
 from subscriptions.flows.add import add_subscription
 from subscriptions.flows.start_community import start_community_subscription
 from subscriptions.models import Subscription
+from subscriptions.service_tokens.authentication import TokenRefused, authenticate
 from tests.support.accounts import make_member, make_user, sign_in, stale
 from tests.support.answers import messages_of, refusals
 from tests.support.factories import make_license, make_subscription, make_tenant
@@ -37,6 +39,7 @@ from tests.support.license_flows import after_reset
 from tests.support.mails import mails
 from tests.support.people import log, member, member_actor, refusal
 from tests.support.races import race_all, take_away_lock_of_tenants
+from tests.support.service_tokens import make_service_token
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DAY = timedelta(days=1)
@@ -145,6 +148,7 @@ def belongings(owner, viewer, contoso, fabrikam, operator):
     NotificationPreferences.objects.create(tenant=contoso)
     replace_owner(tenant=contoso, email="n@x.example", actor=operator.as_actor(), reason="Call")
     update_tenant(tenant=contoso, name="Anna Ltd", actor=member_actor(owner))
+    Endpoint.objects.create(tenant=contoso, url="https://anna.example/", created_by_name="Anna")
     return license
 
 
@@ -155,6 +159,7 @@ def no_name_is_left(*names):
 
 
 def test_what_is_left_of_a_tenant(belongings, due, owner, viewer, contoso):
+    _, secret = make_service_token(tenant=contoso, name="Anna's pipeline")
     tokens = [key.token for key in LicenseKey.objects.exclude(token=None)]
     client = sign_in(Client(), owner)
     assert client.get("/tenant/").status_code == 200
@@ -168,8 +173,14 @@ def test_what_is_left_of_a_tenant(belongings, due, owner, viewer, contoso):
         Result.REPLACED: 1,
     }
     assert LicenseKey.objects.exclude(token=None).count() == 0
-    left = (contoso.memberships, contoso.invitations, contoso.recipients)
-    assert [rows.count() for rows in left] == [0, 0, 0]
+    left = (
+        *(contoso.memberships, contoso.invitations, contoso.recipients),
+        *(contoso.service_tokens, contoso.webhook_endpoints),
+    )
+    assert [rows.count() for rows in left] == [0, 0, 0, 0, 0]
+    assert Delivery.objects.count() == 0
+    with pytest.raises(TokenRefused):
+        authenticate(secret, address="", now=timezone.now())
     assert not User.objects.filter(pk=owner.pk).exists()
     assert User.objects.filter(pk=viewer.pk).exists()
     assert client.get("/tenant/").status_code == 302
@@ -197,6 +208,15 @@ def test_a_closed_tenant_stays_closed(due, owner, contoso, operator):
     ):
         due.refresh_from_db()
         assert refusal(act).endswith("for good.")
+
+
+def test_no_service_token_works_once_the_tenant_is_closed(owner, contoso):
+    _, secret = make_service_token(tenant=contoso)
+    asks(owner, contoso, now=timezone.now() - 31 * DAY)
+    authenticate(secret, address="", now=timezone.now())
+    run_due(stopped=lambda: True)
+    with pytest.raises(TokenRefused, match="closed"):
+        authenticate(secret, address="", now=timezone.now())
 
 
 def test_operators_and_who_was_one_keep_their_accounts(due, owner, contoso, operator):

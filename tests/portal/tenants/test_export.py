@@ -22,10 +22,12 @@ from portal.tenants.export import export
 from portal.tenants.flows.closing import record_export
 from portal.tenants.models import Invitation, Member, Role
 from portal.web.zip_files import zipped
+from portal.webhooks.models import Endpoint
 from tests.support.accounts import sign_in, stale
 from tests.support.database import copies
 from tests.support.factories import make_key, make_license, make_subscription
 from tests.support.people import log, member_actor, refusal
+from tests.support.service_tokens import make_service_token
 
 pytestmark = pytest.mark.django_db
 EXPORT = "/tenant/export/"
@@ -46,6 +48,8 @@ def test_the_archive_holds_everything_and_no_secret(owner, owner_client, contoso
         invited_by=owner,
         token_sha256="f00d" * 16,
     )
+    token, secret = make_service_token(tenant=contoso)
+    Endpoint.objects.create(tenant=contoso, url="https://x.example/", secret="c0de" * 16)
     answer = owner_client.post(EXPORT)
     assert (answer["Content-Type"], answer["Cache-Control"]) == ("application/zip", "no-store")
     assert answer["Content-Disposition"].startswith('attachment; filename="tenant-data-')
@@ -70,7 +74,10 @@ def test_the_archive_holds_everything_and_no_secret(owner, owner_client, contoso
         "notification-preferences": 0,
         "mail-recipients": 0,
         "log": 1,
+        "webhooks": 1,
+        "webhook-deliveries": 0,
         "subscriptions": 1,
+        "service-tokens": 1,
         "licenses": 1,
         "license-keys": 3,
         "checks": 0,
@@ -86,7 +93,8 @@ def test_the_archive_holds_everything_and_no_secret(owner, owner_client, contoso
     assert json.loads(archive.read(f"{folder}/Field-tools-primary.json"))["key"] == key.token
     whole = b"".join(archive.read(name) for name in archive.namelist())
     owner.refresh_from_db()
-    assert (b"f00d" in whole, owner.password.encode() in whole) == (False, False)
+    secrets = ("f00d", "c0de", owner.password, secret, token.secret_sha256)
+    assert [one for one in secrets if one.encode() in whole] == []
 
 
 def test_it_needs_a_recent_proof_and_the_role(owner, manager, contoso):
