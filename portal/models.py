@@ -3,6 +3,7 @@
 from portal.accounts.models import EmailChange, PasskeyCredential, User
 from portal.activity.models import LogChain, LogEntry
 from portal.mail.models import Heartbeat, Outbox
+from portal.metrics.models import InstallationCount
 from portal.operators.models import PendingChange
 from portal.tenants.models import (
     Invitation,
@@ -20,6 +21,7 @@ __all__ = [
     "Endpoint",
     "Event",
     "Heartbeat",
+    "InstallationCount",
     "Invitation",
     "LogChain",
     "LogEntry",

@@ -98,3 +98,8 @@ def test_proxies_take_bodies_as_large_as_the_portal_does():
     assert MAX_BODY_BYTES == 64 * 1024
     assert "client_max_body_size 64k;" in TEXTS["deploy/nginx.conf"]
     assert "max_size" not in TEXTS["deploy/Caddyfile"]
+
+
+def test_no_query_waits_longer_for_pgbouncer_than_for_anything_that_is_away():
+    [seconds] = re.findall(r"^query_wait_timeout = (\d+)$", TEXTS["deploy/pgbouncer.ini"], re.M)
+    assert int(seconds) <= 2

@@ -12,7 +12,7 @@ from licenses.checking.results import PASSING
 from licenses.figures import snapshot
 from licenses.figures.prometheus import business
 from portal import __version__
-from portal.metrics import families, instruments, node
+from portal.metrics import families, installation, instruments, node
 from portal.server import cache, front
 from tests.support.repository import ROOT
 
@@ -31,7 +31,11 @@ TELL = [cache, front]
 def told(signing_key: Any) -> dict[str, tuple[str, set[str]]]:
     """Return kind and labels of every metric, by its name."""
     now = timezone.now()
-    found: list[Metric] = [*families.families(), *business(snapshot.count(now=now), now, now)]
+    found: list[Metric] = [
+        *families.families(),
+        *installation.families(),
+        *business(snapshot.count(now=now), now, now),
+    ]
     labels = {each.name: set(each._labelnames) for each in found}  # type: ignore[attr-defined]
     kinds = {each.name: each.type for each in found}
     return {
@@ -100,4 +104,5 @@ def test_the_release_has_one_number():
 
 def test_no_metric_is_there_twice():
     names = [one.name for one in instruments.INSTRUMENTS] + [gauge.name for gauge in node.GAUGES]
+    names += [f"{PREFIX}{total.name}" for total in installation.TOTALS]
     assert len(names) == len(set(names))

@@ -21,7 +21,7 @@ from licenses.figures import snapshot
 from licenses.figures.snapshot import Numbers, passed
 from licenses.models import SigningKey, SigningKeyState
 from portal.mail.models import Heartbeat
-from portal.metrics import families
+from portal.metrics import families, installation
 from portal.programs.insiders import has_metrics_token
 
 type Sample = tuple[Mapping[str, object], float]
@@ -34,7 +34,11 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if not has_metrics_token(request):
         raise Http404
     figures = snapshot.current()
-    found = [*families.families(), *business(figures.numbers, figures.taken_at, timezone.now())]
+    found = [
+        *families.families(),
+        *installation.families(),
+        *business(figures.numbers, figures.taken_at, timezone.now()),
+    ]
     headers = {"Cache-Control": "no-store"}
     return HttpResponse(families.text(found), families.CONTENT_TYPE, headers=headers)
 

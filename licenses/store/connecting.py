@@ -1,34 +1,12 @@
-"""Work on another database, or in another role, than DATABASE_URL names; fail with a sentence."""
+"""What goes wrong with the database or the disk, as a sentence of a command."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from typing import Any
+from contextlib import contextmanager
 
-from django.conf import settings
 from django.core.management.base import CommandError
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db import DatabaseError
 
 from portal.core.refusal import Refused
-
-
-@contextmanager
-def connected(**changes: Any) -> Iterator[None]:
-    """Let the default connection of this thread have other settings (keys of DATABASES)."""
-    kept: Any = connections[DEFAULT_DB_ALIAS]
-    connections[DEFAULT_DB_ALIAS] = type(kept)(kept.settings_dict | changes, DEFAULT_DB_ALIAS)
-    try:
-        yield
-    finally:
-        connections[DEFAULT_DB_ALIAS].close()
-        connections[DEFAULT_DB_ALIAS] = kept
-
-
-@contextmanager
-def as_owner() -> Iterator[None]:
-    """Connect as the role that owns the tables, where MIGRATION_DATABASE_URL names it."""
-    owner = getattr(settings, "MIGRATION_DATABASE", {})
-    with connected(**owner) if owner else nullcontext():
-        yield
 
 
 @contextmanager

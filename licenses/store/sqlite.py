@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from django.db import connection
 
-from licenses.store.connecting import connected
 from portal.core.refusal import Refused
+from portal.server.owner import connected
 
 FILE = "portal.sqlite3"
 

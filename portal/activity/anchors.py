@@ -29,7 +29,7 @@ from portal.activity.chain import signature
 from portal.activity.models import LogChain, LogEntry
 from portal.activity.verify import Fault
 from portal.core.refusal import Refused
-from portal.metrics.instruments import LOG_FAULTS
+from portal.metrics.installation import LOG_FAULTS
 
 logger = logging.getLogger("portal.log")
 

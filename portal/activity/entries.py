@@ -14,7 +14,9 @@ from portal.activity.chain import NEWEST, chained_hash
 from portal.activity.models import VENDOR, LogChain, LogEntry
 from portal.config import database_secrets
 from portal.core.actors import Actor
+from portal.metrics.installation import WORKER_EVENTS
 from portal.metrics.instruments import EVENTS
+from portal.metrics.node import PROCESS
 
 type Listener = Callable[[LogEntry], object]
 
@@ -86,8 +88,13 @@ def record(
         cursor.execute(ADVANCE_CHAIN, [entry.seq, entry.hash, _chain_key(tenant_id)])
     for listener in LISTENERS:
         listener(entry)
-    transaction.on_commit(partial(EVENTS.add, str(action)))
+    transaction.on_commit(partial(_count, str(action)))
     return entry
+
+
+def _count(action: str) -> None:
+    # Nobody scrapes a worker: what it counts is told by the nodes.
+    (WORKER_EVENTS if PROCESS.role == "worker" else EVENTS).add(action)
 
 
 NEXT_ID = {

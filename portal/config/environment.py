@@ -124,6 +124,9 @@ class Environment:
         path = self.variables.get(f"{name}_FILE", "").strip()
         if not path:
             return self.variables.get(name, "").strip()
+        if self.variables.get(name, "").strip():
+            self._mistake(name, f"is set, and {name}_FILE too: set one of them.")
+            return None
         try:
             return Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:

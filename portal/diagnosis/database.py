@@ -39,8 +39,8 @@ def database() -> Iterator[Finding]:
         yield wrong(conditions.missing_sentence(missing))
     if unknown:
         yield warning(
-            f"A later release has applied {len(unknown)} migrations, the first is "
-            f"{'.'.join(unknown[0])}: upgrade this node."
+            f"Migrations of a later release are applied, the first is {'.'.join(unknown[0])}: "
+            "upgrade this node."
         )
     if not missing and not unknown:
         yield ok(f"{connection.display_name} answers, and every migration is applied.")

@@ -18,6 +18,7 @@ from django.core.cache.backends.redis import RedisCache
 from portal.diagnosis.findings import STEP_SECONDS, Finding, ok, reason, warning, wrong
 from portal.programs.client_address import parsed
 from portal.server import probe
+from portal.server.bodies import DROPPED_SECONDS
 
 MIN_DAYS = 3
 NOTED_DAYS = 21
@@ -59,7 +60,12 @@ class Answer:
 
 
 def ask(
-    path: str, *, method: str = "GET", headers: Headers | None = None, scheme: str = ""
+    path: str,
+    *,
+    method: str = "GET",
+    headers: Headers | None = None,
+    scheme: str = "",
+    seconds: float = STEP_SECONDS,
 ) -> Answer:
     """Return the answer of the public address, by its own scheme or another. Raises OSError."""
     parts = urlsplit(settings.PUBLIC_URL)
@@ -67,10 +73,10 @@ def ask(
     client: http.client.HTTPConnection
     if (scheme or parts.scheme) == "https":
         client = http.client.HTTPSConnection(
-            host, parts.port, timeout=STEP_SECONDS, context=ssl.create_default_context()
+            host, parts.port, timeout=seconds, context=ssl.create_default_context()
         )
     else:
-        client = http.client.HTTPConnection(host, parts.port, timeout=STEP_SECONDS)
+        client = http.client.HTTPConnection(host, parts.port, timeout=seconds)
     try:
         client.request(method, path, headers=dict(headers or {}))
         answer = client.getresponse()
@@ -95,7 +101,9 @@ def address() -> Iterator[Finding]:
         yield wrong(f"The certificate of {url} does not count: {why}. Put a valid one in place.")
         return
     except OSError as error:
-        yield wrong(f"{url} does not answer: {reason(error)}.")
+        yield wrong(
+            f"{url} does not answer: {reason(error)}. Start the proxy, or let it be reached."
+        )
         return
     if answer.status != HTTPStatus.OK:
         yield wrong(f"{url} answers {answer.status}, not as the portal: look at the proxy.")
@@ -132,29 +140,39 @@ def _plain_http() -> Iterator[Finding]:
     try:
         answer = ask("/", scheme="http")
     except OSError:
-        yield warning("Plain HTTP (port 80) is not answered: who types the name gets an error.")
+        yield warning(
+            "Plain HTTP (port 80) is not answered: whoever types the name gets an error. Let the "
+            "proxy pass it to the nodes, which redirect to HTTPS."
+        )
         return
     if not answer.headers.get("Location", "").startswith(f"{settings.PUBLIC_URL}/"):
-        yield wrong(f"Plain HTTP is answered {answer.status} and not led to {settings.PUBLIC_URL}.")
+        yield wrong(
+            f"Plain HTTP is answered {answer.status} and not redirected to {settings.PUBLIC_URL}: "
+            "let the proxy pass it to the nodes with X-Forwarded-Proto, or redirect it itself."
+        )
 
 
 def proxies() -> Iterator[Finding]:
     """See how the headers of proxies arrive, and whether a stranger's count."""
     yield from _too_wide()
-    question = probe.proof({})
-    answer, forged = (
-        ask("/healthz/seen", headers=headers) for headers in (question, STRANGERS | question)
-    )
-    if not answer.seen() or not forged.seen():
+    answers = [ask("/healthz/seen", headers=probe.proof({})) for _ in range(NODES_ASKED)]
+    accepted = [answer.seen() for answer in answers if answer.seen()]
+    if len(accepted) < NODES_ASKED:
+        [status, *_] = sorted(answer.status for answer in answers if not answer.seen())
+        which = "Some nodes do not accept" if accepted else "No node accepts"
         yield wrong(
-            f"{settings.PUBLIC_URL} answered {answer.status} to a request that this SECRET_KEY has "
-            "signed: no node with the same SECRET_KEY and release is there."
+            f"{which} what this process signs: {len(accepted)} of {NODES_ASKED} "
+            f"requests to {settings.PUBLIC_URL} were accepted, others were answered {status}. "
+            "Compare their SECRET_KEY, release, clock and database with those of this machine, and "
+            "see that the proxy passes /healthz/seen on to the portal."
         )
+    forged = ask("/healthz/seen", headers=STRANGERS | probe.proof({})).seen()
+    if not accepted or not forged:
         return
-    found = [*_arrived(answer.seen()), *_forged(forged.seen())]
+    found = [*_arrived(accepted[0]), *_forged(forged)]
     yield from found
-    if not found:
-        yield ok(f"A client is seen as {answer.seen()['client']}, and a stranger cannot pose.")
+    if not found and len(accepted) == NODES_ASKED:
+        yield ok(f"A client is seen as {accepted[0]['client']}, and a stranger cannot pose.")
 
 
 def _too_wide() -> Iterator[Finding]:
@@ -162,7 +180,10 @@ def _too_wide() -> Iterator[Finding]:
         if network.prefixlen == 0:
             yield wrong(f"TRUSTED_PROXIES believes everybody ({network}): name the proxies alone.")
         elif network.is_global and network.num_addresses > 1:
-            yield warning(f"TRUSTED_PROXIES holds public addresses ({network}): are all proxies?")
+            yield warning(
+                f"TRUSTED_PROXIES holds public addresses ({network}): name the proxies alone, "
+                "unless all of these are."
+            )
 
 
 def _arrived(seen: dict[str, Any]) -> Iterator[Finding]:
@@ -197,8 +218,8 @@ def _forged(seen: dict[str, Any]) -> Iterator[Finding]:
             continue
         if len(senders) > 1 and _is_trusted(senders[-1]):
             yield warning(
-                f"TRUSTED_PROXIES holds this machine's own address ({senders[-1]}), so that "
-                f"{name} counts from here: name the proxies alone."
+                f"Whether {name} of a stranger counts cannot be seen from here, since this machine "
+                f"is a trusted proxy itself ({senders[-1]}): run this on one that is none."
             )
         else:
             yield wrong(
@@ -218,7 +239,9 @@ def terminals(*, provokes: bool = False) -> Iterator[Finding]:
     `provokes` makes a node answer what most proxies refuse, to see their 502.
     """
     too_large = {"Content-Length": str(TOO_LARGE), "Content-Type": "application/json"}
-    answers = [ask("/public/checklicense", method="POST", headers=too_large)]
+    # Where the proxy passes it on, the node waits for what still comes before it refuses.
+    seconds = STEP_SECONDS + DROPPED_SECONDS
+    answers = [ask("/public/checklicense", method="POST", headers=too_large, seconds=seconds)]
     if provokes:
         answers.append(ask("/public/seen", headers=probe.proof({"breaks": True})))
     for answer in answers:
@@ -243,10 +266,16 @@ def shared_cache() -> Iterator[Finding]:
             writer.set(key, value, timeout=30)
             found = reader.get(key)
         except Exception as error:  # noqa: BLE001 (redis's own errors, without loading it before)
-            yield wrong(f"The cache at CACHE_URL does not answer: {reason(error)}.")
+            yield wrong(
+                f"The cache at CACHE_URL does not answer: {reason(error)}. Start it, or correct "
+                "CACHE_URL."
+            )
             return
         if found != value:
-            yield wrong("The cache at CACHE_URL forgets what is written to it.")
+            yield wrong(
+                "The cache at CACHE_URL forgets what is written to it: give it memory, and no "
+                "other user."
+            )
             return
     try:
         question = probe.proof({"cache_key": key})

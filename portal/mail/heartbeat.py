@@ -17,6 +17,7 @@ from django.utils.timesince import timesince
 
 from portal.config import database_secrets
 from portal.mail.models import Heartbeat
+from portal.metrics import installation
 
 BEAT_SECONDS = 15
 """Seconds between two signs of life of one worker."""
@@ -35,7 +36,7 @@ class Heart:
     """Writes a row every BEAT_SECONDS, from a thread of its own: tasks may take minutes.
 
     A context: the row goes when the worker ends in order. Nothing is written where secrets do not
-    fit the database; they are compared with every beat.
+    fit the database; they are compared with every beat. What the worker has counted goes with it.
     """
 
     def __init__(self) -> None:
@@ -63,6 +64,7 @@ class Heart:
         self._thread.join(BEAT_SECONDS)
         with suppress(Error):
             Heartbeat.objects.filter(**self.name).delete()
+            installation.store()
 
     def _beat_on(self) -> None:
         while not self._ends.is_set():
@@ -86,6 +88,7 @@ class Heart:
             },
         )
         Heartbeat.objects.filter(beat_at__lt=now - MAX_KEPT_FOR).delete()
+        installation.store()
 
 
 def secret_key_print() -> str:

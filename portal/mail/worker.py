@@ -14,7 +14,7 @@ from django.db import connection
 
 from portal.config import database_secrets
 from portal.core.outages import is_outage
-from portal.metrics.instruments import WORKER_TASKS
+from portal.metrics.installation import WORKER_TASKS
 
 logger = logging.getLogger("portal.worker")
 
@@ -46,6 +46,9 @@ def work(
     `now` is a clock in seconds; `does` is told the name of each task, and nothing after a round.
     """
     due = dict.fromkeys(tasks, 0.0)
+    for task in tasks:
+        for outcome in ("done", "failed"):  # Prometheus sees no increase of what was not there
+            WORKER_TASKS.add(task.name, outcome, count=0)
     while not stopping.is_set():
         for task in tasks:
             if now() >= due[task] and not stopping.is_set():

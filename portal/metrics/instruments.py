@@ -107,13 +107,4 @@ CACHE_ERRORS = Counter("cache_errors_total", "Times that the shared cache did no
 LOG_LINES_DROPPED = Counter(
     "access_log_lines_dropped_total", "Lines of the access log that nobody took in time."
 )
-WORKER_TASKS = Counter(
-    "worker_tasks_total", "Tasks that a worker of this node has done.", "task", "outcome"
-)
-LOG_FAULTS = Counter(
-    "log_faults_total", "Faults that verify_log and the anchors found in chains of the log."
-)
 EVENTS = Counter("events_total", "Rows of all logs, by what they record.", "action")
-WEBHOOK_DELIVERIES = Counter(
-    "webhook_deliveries_total", "Attempts to deliver an event to a webhook.", "outcome"
-)

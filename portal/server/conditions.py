@@ -49,10 +49,9 @@ def why_not_ready() -> Iterator[str]:
 
 def missing_sentence(missing: list[Migration]) -> str:
     """Return what is said about migrations that are not applied."""
-    return (
-        f"{len(missing)} migrations are not applied, the first is {'.'.join(missing[0])}: run "
-        "`manage.py migrate`."
-    )
+    first = ".".join(missing[0])
+    how_many = "1 migration is" if len(missing) == 1 else f"{len(missing)} migrations are"
+    return f"{how_many} not applied, the first is {first}: run `manage.py migrate`."
 
 
 def wrong_clock(ahead: float | None) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""The role that owns the tables: `migrate` and `prune_log` connect as it, nothing else does."""
+"""The role that owns the tables: `migrate`, `prune_log`, `backup` and `restore` connect as it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from django.conf import settings
@@ -12,18 +12,27 @@ from psycopg.errors import InsufficientPrivilege
 
 
 @contextmanager
+def connected(**changes: Any) -> Iterator[None]:
+    """Let the default connection of this thread have other settings (keys of DATABASES)."""
+    kept: Any = connections[DEFAULT_DB_ALIAS]
+    connections[DEFAULT_DB_ALIAS] = type(kept)(kept.settings_dict | changes, DEFAULT_DB_ALIAS)
+    try:
+        yield
+    finally:
+        connections[DEFAULT_DB_ALIAS].close()
+        connections[DEFAULT_DB_ALIAS] = kept
+
+
+@contextmanager
 def as_owner() -> Iterator[None]:
     """Let this thread connect as the role in MIGRATION_DATABASE_URL, where it is set.
 
     Raises CommandError when the role that is used may not do what is asked of it.
     """
-    kept: Any = connections[DEFAULT_DB_ALIAS]
-    if settings.MIGRATION_DATABASE:
-        kept.close()
-        owner = kept.settings_dict | settings.MIGRATION_DATABASE
-        connections[DEFAULT_DB_ALIAS] = type(kept)(owner, DEFAULT_DB_ALIAS)
+    owner = settings.MIGRATION_DATABASE
     try:
-        yield
+        with connected(**owner) if owner else nullcontext():
+            yield
     except ProgrammingError as error:
         if not isinstance(error.__cause__, InsufficientPrivilege):
             raise
@@ -31,10 +40,6 @@ def as_owner() -> Iterator[None]:
             f"PostgreSQL refused: {str(error).splitlines()[0]}. Set MIGRATION_DATABASE_URL to the "
             "role that owns the tables (docs/postgresql.md)."
         ) from error
-    finally:
-        if settings.MIGRATION_DATABASE:
-            connections[DEFAULT_DB_ALIAS].close()
-            connections[DEFAULT_DB_ALIAS] = kept
 
 
 def keep_time_outs() -> None:

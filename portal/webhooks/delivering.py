@@ -24,7 +24,7 @@ from portal.core.actors import SYSTEM
 from portal.core.links import public_link
 from portal.core.steps import remove_in_steps
 from portal.mail import outbox
-from portal.metrics.instruments import WEBHOOK_DELIVERIES
+from portal.metrics.installation import WEBHOOK_DELIVERIES
 from portal.tenants.notices import notify
 from portal.webhooks.models import (
     Attempt,

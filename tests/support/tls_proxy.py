@@ -57,7 +57,10 @@ class TlsProxy:
         self.tells_the_scheme = True
         self.passes_the_host_on = True
         self.refuses_in = "application/json"
+        self.max_body = MAX_BODY
         self.drops = ""
+        self.drops_every_other = ""
+        self.count = 0
         vars(self).update(wrongly)
 
     def stop(self) -> None:
@@ -65,7 +68,7 @@ class TlsProxy:
         self._server.server_close()
 
     def _pass_on(self, asked: BaseHTTPRequestHandler) -> None:
-        if int(asked.headers.get("Content-Length") or 0) > MAX_BODY:
+        if int(asked.headers.get("Content-Length") or 0) > self.max_body:
             self._refuse(asked, 413)
             return
         headers = dict(asked.headers)
@@ -73,6 +76,9 @@ class TlsProxy:
             headers |= {"X-Forwarded-For": asked.client_address[0]}
             headers.pop("Forwarded", None)
             headers.pop("X_Forwarded_For", None)
+        self.count += 1
+        if self.count % 2:
+            headers.pop(self.drops_every_other, None)
         if self.tells_the_scheme:
             headers["X-Forwarded-Proto"] = "https"
         if not self.passes_the_host_on:

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import threading
+from contextlib import suppress
 from functools import partial
 from typing import Any, override
 
@@ -23,6 +24,7 @@ from portal.config.checks import refuse_demonstration_accounts
 from portal.mail import outbox
 from portal.mail.heartbeat import Heart, why_not_working
 from portal.mail.worker import PAUSE_SECONDS, Task, beside, work
+from portal.metrics import installation
 from portal.metrics.node import PROCESS
 from portal.operators.flows import recovery
 from portal.server.conditions import NO_ANSWER, why_not_ready
@@ -75,6 +77,8 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stopping.set())
         if options["once"]:
             work([*tasks(stopping), webhooks(stopping)], stopping=stopping, once=True)
+            with suppress(Error):  # the tasks have said it in the log
+                installation.store()
             return
         PROCESS.start("worker")
         with Heart() as heart, beside([webhooks(stopping)], stopping=stopping):

@@ -16,7 +16,7 @@ from licenses.models import SigningKey
 from licenses.store.backup import back_up, remove_older
 from portal.activity.models import LogChain
 from portal.core.refusal import Refused
-from tests.support.stores import said
+from tests.support.stores import PROGRAMS, said
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
 
@@ -92,17 +92,44 @@ def test_a_backup_that_does_not_fit_the_disk_leaves_nothing_behind(subscription,
 
 
 @pytest.mark.postgres
-def test_a_missing_or_older_pg_dump_is_named(subscription, tmp_path, monkeypatch):
+def test_a_pg_dump_that_is_missing_or_unfit_is_named(subscription, tmp_path, monkeypatch):
+    def refusal(script: str) -> str:
+        (tmp_path / "pg_dump").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "pg_dump").chmod(0o700)
+        return said("backup", str(tmp_path / "backups"))[2].replace(str(tmp_path), "")
+
     monkeypatch.setenv("PATH", str(tmp_path))
-    sentence = said("backup", str(tmp_path / "backups"))[2]
-    assert sentence.startswith("There is no pg_dump on the PATH. Install PostgreSQL's client")
-    older = tmp_path / "pg_dump"
-    older.write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.1'\n")
-    older.chmod(0o700)
-    assert said("backup", str(tmp_path / "backups"))[2].startswith(
-        f"{older} says 'pg_dump (PostgreSQL) 9.6.1', and the server is PostgreSQL 18: use a pg_dump"
+    use = (
+        "install postgresql-client-18 (on Debian), and put its folder on the PATH: "
+        "PATH=/usr/lib/postgresql/18/bin:$PATH."
     )
+    sentence = said("backup", str(tmp_path / "backups"))[2]
+    assert sentence == f"There is no pg_dump on the PATH: {use}"
+    for number in ("9.6.1", "19.1"):
+        assert refusal(f"echo 'pg_dump (PostgreSQL) {number}'") == (
+            f"/pg_dump is of version {number.split('.')[0]}, and the server of 18: {use}"
+        )
+    assert refusal("echo Error: no libraries >&2; exit 1") == (
+        "/pg_dump cannot be run: Error: no libraries"
+    )
+    lines = "printf 'pg_dump: error: this\\npg_dump: detail: and that\\n' >&2; exit 1"
+    version = '[ "$1" = --version ] && echo 18.1 && exit 0'
+    assert refusal(f"{version}\n{lines}") == "pg_dump failed: this detail: and that"
     assert list((tmp_path / "backups").iterdir()) == []
+
+
+@pytest.mark.postgres
+def test_pg_dump_gets_no_option_that_nobody_gave(subscription, tmp_path, monkeypatch):
+    """Psycopg brings a libpq of its own, and what a newer one sets pg_dump may not know."""
+    program = f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nexec {PROGRAMS}/pg_dump "$@"\n'
+    (tmp_path / "pg_dump").write_text(program)
+    (tmp_path / "pg_dump").chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert said("backup", str(tmp_path / "backups"))[2] == ""
+    with connection.cursor():  # the control: it is there for whoever passes it all on
+        assert "sslcertmode=" in connection.connection.info.dsn
+    assert "--dbname=" in (asked := (tmp_path / "asked").read_text())
+    assert "sslcertmode" not in asked
 
 
 @pytest.mark.sqlite

@@ -109,6 +109,9 @@ def test_addresses_with_passwords_may_lie_in_a_file(name, address, tmp_path):
     }[name]
     assert (read(direct), direct.mistakes) == (read(by_file), by_file.mistakes)
     assert by_file.mistakes == []
+    both = environment(**{name: address, f"{name}_FILE": str(file)})
+    read(both)
+    assert both.mistakes == [f"{name} is set, and {name}_FILE too: set one of them."]
     missing = environment(**{f"{name}_FILE": str(tmp_path / "none")})
     read(missing)
     assert missing.mistakes[0] == f"{name}_FILE cannot be read: No such file or directory."

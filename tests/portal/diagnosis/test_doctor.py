@@ -127,6 +127,10 @@ def other_secret_key(case):
     case.settings.SECRET_KEY = "another-secret-of-fifty-characters-and-more-0123456789"
 
 
+def another_node_differs(case):
+    case.proxy.set_up(drops_every_other="X-Portal-Probe")
+
+
 def lost_migration(case):
     MigrationRecorder(connection).record_unapplied(*LOST)
 
@@ -180,6 +184,10 @@ def no_name(case):
     case.settings.PUBLIC_URL = "https://portal.invalid"
 
 
+def certificate_ends(case):
+    case.patch.setattr("portal.diagnosis.network.NOTED_DAYS", 61)
+
+
 def no_hsts(case):
     case.proxy.set_up(drops="Strict-Transport-Security")
 
@@ -221,7 +229,13 @@ FAULTS = [
     (other_log_key, "Secrets", "wrong", "LOG_KEY did not write the newest row"),
     (other_encryption_keys, "Secrets", "wrong", "KEY_ENCRYPTION_KEYS cannot decrypt"),
     (other_secret_key, "Secrets", "wrong", "SECRET_KEY is not the one of the worker"),
-    (other_secret_key, "Proxies", "wrong", "no node with the same SECRET_KEY"),
+    (other_secret_key, "Proxies", "wrong", "No node accepts what this process signs"),
+    (
+        another_node_differs,
+        "Proxies",
+        "wrong",
+        "Some nodes do not accept what this process signs: 3",
+    ),
     (lost_migration, "Database", "wrong", "run `manage.py migrate`"),
     (later_release, "Database", "warning", "upgrade this node"),
     (no_trigger, "Settings", "warning", "Triggers that guard the log are missing"),
@@ -234,6 +248,7 @@ FAULTS = [
     (no_cache, "Cache", "wrong", "does not answer: "),
     (unknown_certificate, "Address", "wrong", "does not count: self-signed certificate"),
     (no_name, "Address", "wrong", "set up its name in DNS"),
+    (certificate_ends, "Address", "warning", "Renew it."),
     (no_hsts, "Address", "wrong", "Strict-Transport-Security does not arrive"),
     (proxy_is_not_believed, "Proxies", "wrong", "Set TRUSTED_PROXIES=127.0.0.2."),
     (scheme_is_not_told, "Proxies", "wrong", "Let it set X-Forwarded-Proto"),
@@ -269,6 +284,13 @@ def test_html_for_a_502_is_told_when_it_is_provoked(set_up):
     assert [each.sentence[:30] for each in found("Terminals", provokes=True)] == [
         "Terminals get 413 as text/html",
         "Terminals get 502 as text/html",
+    ]
+
+
+def test_a_proxy_may_leave_it_to_the_node_to_refuse_a_large_body(set_up):
+    set_up.proxy.set_up(max_body=2**40)
+    assert [(each.mark, each.sentence) for each in found("Terminals")] == [
+        (Mark.OK, "413 under /public/ is JSON.")
     ]
 
 

@@ -15,7 +15,7 @@ from portal.activity.models import VENDOR, LogEntry
 from portal.core.actors import SYSTEM
 from portal.core.refusal import Refused
 from portal.mail.models import Outbox
-from portal.metrics.instruments import WEBHOOK_DELIVERIES
+from portal.metrics.installation import WEBHOOK_DELIVERIES
 from portal.webhooks import delivering
 from portal.webhooks.delivering import claim, deliver_due, finish, pause, prune
 from portal.webhooks.flows import (
@@ -177,10 +177,10 @@ class TestDelivering:
     def test_the_worker_delivers(self, make_endpoint, tell, receiver, settings):
         make_endpoint(receiver.url)
         tell()
-        before = WEBHOOK_DELIVERIES.rows().get(("delivered",), [0])[0]
+        before = WEBHOOK_DELIVERIES.rows().get(("delivered",), 0)
         call_command("run_worker", "--once")
         assert len(receiver.received) == 1
-        assert WEBHOOK_DELIVERIES.rows()[("delivered",)][0] == before + 1
+        assert WEBHOOK_DELIVERIES.rows()[("delivered",)] == before + 1
 
     def test_of_two_workers_one_sends(self, make_endpoint, tell):
         endpoint = make_endpoint()
