@@ -17,35 +17,36 @@ PICTURES = os.environ.get("PICTURES")
 """Folder for pictures of the pages, where somebody wants to look at them."""
 
 
-def look(page, name):
-    axe(page)
-    assert sideways_scroll(page) == 0
+def look(page, name, javascript):
+    if javascript:
+        axe(page)
+        assert sideways_scroll(page) == 0
     if PICTURES:
         width = page.viewport_size["width"]
         page.screenshot(path=Path(PICTURES) / f"{name}-{width}.png", full_page=True)
 
 
 @pytest.mark.parametrize(
-    ("javascript", "width", "colours"), [(True, 1280, "light"), (False, 320, "dark")]
+    ("javascript", "width", "colours"), [(True, 320, "dark"), (False, 1280, "light")]
 )
 def test_a_manager_sets_up_a_webhook(open_page, manager, javascript, width, colours):
     page = open_page(user=manager, javascript=javascript, width=width, colours=colours)
     page.goto("/tenant/")
     page.get_by_role("link", name="Webhooks").click()
-    look(page, "empty")
+    look(page, "empty", javascript)
     page.get_by_role("link", name="Add webhook…").click()
     page.get_by_label("Address").fill(URL)
     page.get_by_label("key.expiring").uncheck()
-    look(page, "add")
+    look(page, "add", javascript)
     page.get_by_role("button", name="Add webhook").click()
-    secret = page.get_by_label("Secret", exact=True)
+    secret = page.locator("#secret")
     expect(secret).to_have_value(re.compile(r"^whsec_[\w+/]{43}=$"))
-    look(page, "secret")
+    look(page, "secret", javascript)
     page.get_by_role("link", name="I have saved the secret").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("receiver.example")
     page.get_by_role("link", name="Send test event…").click()
     if javascript:
-        look(page, "dialog")
+        look(page, "dialog", javascript)
     page.get_by_role("button", name="Send test event").click()
     expect(page.get_by_role("link", name="webhook.test")).to_be_visible()
     [endpoint] = Endpoint.objects.all()
@@ -55,13 +56,13 @@ def test_a_manager_sets_up_a_webhook(open_page, manager, javascript, width, colo
     finish(endpoint.deliveries.get(), Answer(code=410, milliseconds=9))
     page.reload()
     expect(page.get_by_text("The portal switched this webhook off")).to_be_visible()
-    look(page, "off")
+    look(page, "off", javascript)
     page.get_by_role("link", name="webhook.test").click()
     page.get_by_text("Body", exact=True).click()
-    look(page, "delivery")
+    look(page, "delivery", javascript)
     page.get_by_role("link", name="receiver.example").click()
     page.get_by_role("link", name="Switch on…").click()
     page.get_by_role("button", name="Switch on webhook").click()
     expect(page.get_by_role("link", name="Switch off…")).to_be_visible()
     page.get_by_role("link", name="Webhooks").click()
-    look(page, "list")
+    look(page, "list", javascript)
