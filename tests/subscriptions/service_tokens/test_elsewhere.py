@@ -23,7 +23,7 @@ RAW = token_format.generate()
 CUT = RAW[:30]
 
 
-@pytest.mark.parametrize("text", [RAW, CUT, f"Berlin {RAW}!"])
+@pytest.mark.parametrize("text", [RAW, CUT, f"Berlin {RAW}!"], ids=["whole", "cut", "within"])
 def test_no_name_label_note_or_reason_holds_one(text: str) -> None:
     with pytest.raises(ValidationError, match="holds a service token"):
         names.read(text, max_length=200)
