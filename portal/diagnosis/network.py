@@ -241,8 +241,8 @@ def terminals(*, provokes: bool = False) -> Iterator[Finding]:
 
     `provokes` makes a node answer what most proxies refuse, to see their 502.
     """
-    kind = {"Content-Type": "application/json"}
-    answers = [ask("/public/checklicense", method="POST", headers=kind, body=bytes(TOO_LARGE))]
+    sent = {"Content-Type": "application/json"}
+    answers = [ask("/public/checklicense", method="POST", headers=sent, body=bytes(TOO_LARGE))]
     if provokes:
         answers.append(ask("/public/seen", headers=probe.proof({"breaks": True})))
     for answer in answers:
