@@ -21,7 +21,7 @@ MAX_BODY = 1024 * 1024
 class TlsProxy:
     """Listens at `url`, https://localhost:…; `certificate` is the file that one must trust.
 
-    Bodies are not passed on. The attributes say what it does with each request, rightly at first.
+    The attributes say what it does with each request, rightly at first.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,7 +68,8 @@ class TlsProxy:
         self._server.server_close()
 
     def _pass_on(self, asked: BaseHTTPRequestHandler) -> None:
-        if int(asked.headers.get("Content-Length") or 0) > self.max_body:
+        body = asked.rfile.read(int(asked.headers.get("Content-Length") or 0))
+        if len(body) > self.max_body:
             self._refuse(asked, 413)
             return
         headers = dict(asked.headers)
@@ -86,9 +87,9 @@ class TlsProxy:
         node = HTTPConnection(
             "127.0.0.1", self.node_port, timeout=10, source_address=(self.own_address, 0)
         )
-        node.request(asked.command, asked.path, headers=headers)
+        node.request(asked.command, asked.path, body or None, headers)
         answer = node.getresponse()
-        body = answer.read()
+        told = answer.read()
         node.close()
         if any(len(value) > MAX_HEADER for value in answer.headers.values()):
             self._refuse(asked, 502)
@@ -98,7 +99,7 @@ class TlsProxy:
             if name.lower() not in {"connection", "transfer-encoding", self.drops.lower()}:
                 asked.send_header(name, value)
         asked.end_headers()
-        asked.wfile.write(body)
+        asked.wfile.write(told)
 
     def _refuse(self, asked: BaseHTTPRequestHandler, status: int) -> None:
         asked.send_response(status)
