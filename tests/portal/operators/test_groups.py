@@ -51,6 +51,7 @@ GROUPS = {
         "portal.change_user",
         "portal.change_member",
         "portal.change_pendingchange",
+        "portal.change_endpoint",
         "licenses.change_licensekey",
         "licenses.add_signingkey",
         "licenses.change_signingkey",
