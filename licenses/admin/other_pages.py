@@ -88,9 +88,10 @@ class LicensedTenantAdmin(LeadsToCustomers, TenantAdmin):
         return super().get_queryset(request).annotate(**tenant_health(timezone.now()))
 
     @admin.display(description="active subscriptions", ordering="active_subscriptions")
-    def active(self, obj: Any) -> int:
+    def active(self, obj: Any) -> Shown:
         """Return how many subscriptions are active."""
-        return int(obj.active_subscriptions or 0)
+        count = obj.active_subscriptions or 0
+        return Shown(str(count), format_html("{} active", count))
 
     @admin.display(description="all subscriptions")
     def all_of_them(self, obj: Any) -> str:
