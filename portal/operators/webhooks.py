@@ -30,9 +30,10 @@ class AddressForm(ReasonForm):
 
 
 def _add(*, url: str, actor: Actor, reason: str) -> Endpoint:
-    endpoint, endpoint.shown_secret = flows.add_endpoint(  # type: ignore[attr-defined]
+    endpoint, secret = flows.add_endpoint(
         tenant=None, url=url, events=event_types(), actor=actor, reason=reason
     )
+    endpoint.shown_secret = secret  # type: ignore[attr-defined]
     return endpoint
 
 
