@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, Q, Sum
+from django.db.models import Case, Model, Q, Sum, When
 from django.db.models.functions import TruncDay
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
@@ -26,13 +26,14 @@ from portal.operators.actions import ActionsAdmin, OperatorAction
 from portal.operators.model_admin import PlainAdmin, listing
 from portal.operators.models import PendingChange
 from portal.tenants.models import Member, Role, Tenant
-from subscriptions.models import State, Subscription
+from subscriptions.models import SOON, State, Subscription
 
 MOST = 25
 """Subscriptions and members on the page; the lists have all."""
-EVENTS = 12
+EVENTS = 6
 DAYS = 30
-ORDER = {State.SUSPENDED: 0, State.PENDING: 1, State.ACTIVE: 2, State.ENDED: 3}
+NEED = {"bad": 0, "warn": 1}
+"""How much a license key needs somebody, by the tone of its badge: 0 comes first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,23 @@ class SubscriptionLine:
     keys: list[KeyLine]
     address: str
     offer: Offer
+
+    @property
+    def can_act(self) -> bool:
+        """Whether the operator may do anything to it or its keys."""
+        return any(each.offer.actions for each in self.keys) or bool(self.offer.actions)
+
+    @property
+    def need(self) -> int:
+        """How much it needs somebody: the smallest number comes first."""
+        if self.state in AFTER:
+            return AFTER[self.state]
+        well = len(NEED) + 1
+        return min([NEED.get(line.badge.tone, well) for line in self.keys], default=well)
+
+
+AFTER = {State.SUSPENDED: 0, State.PENDING: len(NEED), State.ENDED: len(NEED) + 2}
+"""Where the other states stand among the needs of active subscriptions."""
 
 
 def customer_view(page: PlainAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -125,8 +143,15 @@ def _offer(request: HttpRequest, row: Any) -> Offer:
 
 
 def _subscriptions(request: HttpRequest, tenant: Tenant, now: datetime) -> list[SubscriptionLine]:
-    """Return the newest subscriptions: what needs somebody first, what has ended last."""
-    newest = list(tenant.subscriptions.select_related("plan", "tenant")[:MOST])
+    """Return subscriptions: what needs somebody first, what has ended last, else the newest."""
+    keys_end = LicenseKey.objects.current().filter(
+        tenant=tenant, revoked_at=None, expires_at__lte=now + SOON
+    )
+    calls = Q(state=State.SUSPENDED) | Q(pk__in=keys_end.values("license__subscription"))
+    first = Case(When(calls & ~Q(state=State.ENDED), then=0), default=1)
+    newest = list(
+        tenant.subscriptions.select_related("plan", "tenant").order_by(first, "-created_at")[:MOST]
+    )
     keys: dict[Any, list[LicenseKey]] = {}
     answered = LicenseKey.objects.filter(
         tenant=tenant, license__subscription__in=newest, state__in=ANSWERED
@@ -137,7 +162,7 @@ def _subscriptions(request: HttpRequest, tenant: Tenant, now: datetime) -> list[
     lines = [
         _line(request, subscription, keys.get(subscription.pk, []), now) for subscription in newest
     ]
-    return sorted(lines, key=lambda line: ORDER[line.state])
+    return sorted(lines, key=lambda line: line.need)
 
 
 def _line(

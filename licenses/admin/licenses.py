@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from licenses.admin.actions import REVOKE_KEY, REVOKE_LICENSE
@@ -76,6 +77,7 @@ class LicenseAdmin(RevokingAdmin):
         "deleted_at": "deleted_by_name",
     }
     codes = ("plan_urn", "issuer", "tenant_audience", "authorized_party")
+    folded = ("id", "issuer", "tenant_audience", "authorized_party", "plan_urn", "days")
     list_filter = (
         "usage",
         ("deleted_at", empty_filter("deleted", "Not deleted", "Deleted")),
@@ -153,6 +155,7 @@ class LicenseKeyAdmin(RevokingAdmin):
         "expires_at": "accepted_until",
     }
     codes = ("token_sha256",)
+    folded = ("signing_key", "status_entry", "token_sha256")
     list_filter = (
         "state",
         "slot",
@@ -260,6 +263,11 @@ class StatusListAdmin(ReadOnlyAdmin):
 
     fields = ("number", "size", "created_at")
     list_display = ("number", "size", "created_at")
+    has_history = False
+    intro = (
+        "The lists that the portal publishes: each license key has one entry, whose bit says "
+        "whether it was revoked. A list has room for as many keys as its size says."
+    )
     secrets = ("decoy_seed",)
 
 
@@ -267,10 +275,12 @@ class StatusListAdmin(ReadOnlyAdmin):
 class CheckCountAdmin(ReadOnlyAdmin):
     """Checks by terminals, by key, hour and result."""
 
-    fields = ("hour", "tenant", "subscription", "license_key", "outcome", "count", "last_at")
-    list_display = ("hour", "subscription", "license_key", "outcome", "count")
-    below = {"subscription": "tenant"}
+    fields = ("hour", "outcome", "count", "last_at", "tenant", "subscription", "license_key")
+    list_display = ("hour", "subscription", "slot", "outcome", "checks")
+    below = {"subscription": "tenant", "checks": "last_at"}
     clocks = ("hour",)
+    has_history = False
+    intro = "One row for each license key, hour and result: what terminals heard, and how often."
     list_filter = (choice_filter("result", "result", Result),)
     list_select_related = ("tenant", "license_key__license__subscription")
     search_fields = ("tenant__name",)
@@ -287,6 +297,19 @@ class CheckCountAdmin(ReadOnlyAdmin):
         """Return the result in words, in exports the word of the contract."""
         result = Result(obj.result)
         return Shown(result, badge(result.label, "good" if result.passes else "bad").html)
+
+    @admin.display(description="license key", ordering="license_key__slot")
+    def slot(self, obj: CheckCount) -> Shown:
+        """Return the slot, which leads to what a terminal hears now; in exports the jti."""
+        key = obj.license_key
+        shown = format_html('<a href="{}">{} key</a>', check_address(key), key.get_slot_display())
+        return Shown(str(key.jti), shown)
+
+    @admin.display(description="checks", ordering="count")
+    def checks(self, obj: CheckCount) -> Shown:
+        """Return how many there were; the list says when the last one was."""
+        times = f"{obj.count:,} check{'' if obj.count == 1 else 's'}"
+        return Shown(str(obj.count), format_html("{}", times))
 
     @admin.display(description="subscription")
     def subscription(self, obj: CheckCount) -> Subscription:

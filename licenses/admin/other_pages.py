@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from licenses.admin.customer import customer_view
 from licenses.admin.finding import check_address
+from licenses.admin.health import tenant_health
 from licenses.admin.searching import MOST, customer_address, search_view
 from licenses.checking.badges import badge_of, with_days
 from licenses.figures.charts import start_page
@@ -23,7 +24,7 @@ from portal.operators.admin import InvitationAdmin, TenantAdmin
 from portal.operators.lists import word_filter
 from portal.operators.model_admin import links
 from portal.operators.site import OperatorSite
-from portal.operators.values import badge
+from portal.operators.values import Shown, badge
 from portal.tenants.models import Invitation, Tenant
 from portal.web.tags import moment
 from subscriptions.admin import SubscriptionAdmin
@@ -51,6 +52,13 @@ class LeadsToCustomers(ActionsAdmin):
 class LicensedTenantAdmin(LeadsToCustomers, TenantAdmin):
     """Tenants, with search and links by what was issued to them."""
 
+    list_display = ("name", "country_code", "active", "health")
+    below = {
+        "name": "id",
+        "country_code": "created_at",
+        "active": "all_of_them",
+        "health": "second_factor",
+    }
     identifiers = (
         *TenantAdmin.identifiers,
         "subscriptions__id",
@@ -73,6 +81,45 @@ class LicensedTenantAdmin(LeadsToCustomers, TenantAdmin):
         view = self.admin_site.admin_view(partial(customer_view, self))
         route = path("<path:object_id>/customer/", view, name="portal_tenant_customer")
         return [route, *super().get_urls()]
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Add how the tenant's subscriptions and keys are; the database does it for shown rows."""
+        return super().get_queryset(request).annotate(**tenant_health(timezone.now()))
+
+    @admin.display(description="active subscriptions", ordering="active_subscriptions")
+    def active(self, obj: Any) -> Shown:
+        """Return how many subscriptions are active."""
+        count = obj.active_subscriptions or 0
+        return Shown(str(count), format_html("{} active", count))
+
+    @admin.display(description="all subscriptions")
+    def all_of_them(self, obj: Any) -> str:
+        """Return how many subscriptions there are, of any state."""
+        return f"of {obj.all_subscriptions or 0}"
+
+    @admin.display(description="requires two factor")
+    def second_factor(self, obj: Tenant) -> Shown:
+        """Return whether members need a second factor: in exports the word that imports take."""
+        words = "Second factor required" if obj.requires_two_factor else ""
+        return Shown(str(obj.requires_two_factor), format_html("{}", words))
+
+    @admin.display(description="health")
+    def health(self, obj: Any) -> Shown:
+        """Return what most needs attention."""
+        if obj.closed_at:
+            return badge("Closed", "muted")
+        if obj.closes_at:
+            return badge("Closes", "warn")
+        if obj.has_lapsed_keys:
+            return badge("Keys expired", "bad")
+        if obj.refused:
+            return badge(f"{obj.refused:,} refused in 24 hours", "warn")
+        if obj.has_dying_keys:
+            return badge("Keys expire this week", "warn")
+        return (
+            badge("Good", "good") if obj.active_subscriptions else badge("Nothing active", "muted")
+        )
 
     @override
     @admin.display(description="more about it")

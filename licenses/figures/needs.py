@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from licenses.checking.results import PASSING, Result
 from licenses.checks import warnings_of
-from licenses.models import CheckCount, LicenseKey, SigningKey
+from licenses.models import CheckCount, LicenseKey, LicenseKeyQuerySet, SigningKey
 from portal.core.dates import moment
 from portal.mail.models import Outbox
 from portal.operators.model_admin import listing
@@ -135,19 +135,23 @@ def _ending(now: datetime) -> Iterator[Need]:
         )
 
 
-def _lapsed(now: datetime) -> Iterator[Need]:
-    """Yield active subscriptions with no current key that has not expired."""
+def lapsed_keys(now: datetime) -> LicenseKeyQuerySet:
+    """Return the expired keys of active subscriptions that have no other."""
     running = Q(license__subscription__ends_at=None) | Q(license__subscription__ends_at__gt=now)
     current = LicenseKey.objects.current().filter(revoked_at=None)
     good = current.filter(license=OuterRef("license"), expires_at__gt=now)
-    expired = current.filter(
+    return current.filter(
         running,
         ~Exists(good),
         expires_at__lte=now,
         expires_at__gt=now - LAPSED,
         license__subscription__state=State.ACTIVE,
     )
-    rows = expired.defer("token").select_related("tenant", "license__subscription")
+
+
+def _lapsed(now: datetime) -> Iterator[Need]:
+    """Yield active subscriptions with no current key that has not expired."""
+    rows = lapsed_keys(now).defer("token").select_related("tenant", "license__subscription")
     seen: dict[UUID, LicenseKey] = {}
     for key in rows.order_by("-expires_at")[:READ]:
         seen.setdefault(key.license_id, key)

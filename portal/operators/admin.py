@@ -48,7 +48,7 @@ class TenantForm(RecordForm):
     """A tenant whose country is chosen by name."""
 
     country = forms.ChoiceField(
-        choices=lambda: [("", "---------"), *country_choices()],
+        choices=lambda: [("", "Choose a country"), *country_choices()],
         help_text="Fixed once license keys exist.",
     )
 
@@ -376,6 +376,8 @@ class LogEntryAdmin(ReadOnlyAdmin):
     }
     clocks = ("at",)
     codes = ("previous", "hash", "address")
+    folded = ("actor_id", "tenant_id", "subscription_id", "seq", "details", "previous", "hash")
+    has_history = False
     list_filter = ("actor_kind", choice_filter("action", "action", Action))
     search_fields = ("actor_email", "actor_name", "subscription_name")
     search_help_text = (
@@ -424,6 +426,12 @@ def _read(particular: Particular) -> tuple[str, str]:
     return particular.label, " → ".join(words)
 
 
+ADVICE = (
+    "Its text is erased, so it cannot be sent again. Find out the right address, then do again "
+    "what the mail was about: send the invitation again on the tenant's page, for example."
+)
+
+
 @admin.register(Outbox)
 class OutboxAdmin(ReadOnlyAdmin):
     """Mail that must go out or went out, without its text: links in it are for one person."""
@@ -431,9 +439,10 @@ class OutboxAdmin(ReadOnlyAdmin):
     list_display = ("subject", "created_at", "state", "attempts")
     below = {"subject": "to", "state": "sent_at", "attempts": "last_error"}
     clocks = ("created_at",)
+    has_history = False
     fields = (
         "to",
-        "subject",
+        "tenant",
         "state",
         "created_at",
         "send_after",
@@ -441,6 +450,7 @@ class OutboxAdmin(ReadOnlyAdmin):
         "last_error",
         "sent_at",
         "given_up_at",
+        "advice",
     )
     list_filter = (
         ("sent_at", empty_filter("sent", "Not sent", "Sent")),
@@ -451,6 +461,16 @@ class OutboxAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     identifiers = ("tenant_id",)
     secrets = ("text", "html", "dedupe_key")
+
+    @admin.display(description="tenant")
+    def tenant(self, obj: Outbox) -> Tenant | None:
+        """Return whose matter it is about."""
+        return None if obj.tenant_id is None else Tenant.objects.filter(pk=obj.tenant_id).first()
+
+    @admin.display(description="what to do")
+    def advice(self, obj: Outbox) -> str:
+        """Return what helps where a mail was given up."""
+        return ADVICE if obj.given_up_at else ""
 
     @admin.display(description="state")
     def state(self, obj: Outbox) -> Shown:

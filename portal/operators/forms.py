@@ -9,13 +9,13 @@ from portal.core.names import validate_no_token
 
 
 class SplitMoment(forms.SplitDateTimeWidget):
-    """Day and time (UTC) in the browser's own pickers."""
+    """Day and time (UTC) in the browser's own pickers, which show seconds where there are any."""
 
     def __init__(self, attrs: Any = None) -> None:
         super().__init__(
             attrs,
             date_attrs={"type": "date", "aria-label": "Day"},
-            time_attrs={"type": "time", "step": "1", "aria-label": "Time (UTC)"},
+            time_attrs={"type": "time", "aria-label": "Time (UTC)"},
             date_format="%Y-%m-%d",
             time_format="%H:%M:%S",
         )

@@ -18,6 +18,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import path, reverse
 
 from portal.accounts.proof import kept_post, recent_proof
@@ -27,7 +28,7 @@ from portal.core.dates import moment
 from portal.core.refusal import Refused
 from portal.operators.forms import ReasonForm
 from portal.operators.model_admin import PlainAdmin
-from portal.web.csv_files import original
+from portal.web.csv_files import csv_answer, original
 
 MAX_ROWS = 500
 SEPARATORS = ",;\t"
@@ -41,6 +42,8 @@ class Import:
 
     row: type[forms.Form]
     store: Callable[..., Model]
+    sample: tuple[tuple[str, ...], ...]
+    """Rows that show what a file looks like."""
 
     @property
     def columns(self) -> dict[str, forms.Field]:
@@ -172,7 +175,9 @@ class ImportsAdmin(PlainAdmin):
         name = f"{self.opts.app_label}_{self.opts.model_name}_import"
         view = self.admin_site.admin_view(recent_proof(self.import_view))
         route = path("import/", view, name=name)
-        return [route, *super().get_urls()]
+        sample = self.admin_site.admin_view(self.sample_view)
+        sample_route = path("import/sample/", sample, name=f"{name}_sample")
+        return [route, sample_route, *super().get_urls()]
 
     @override
     def other_links(self, request: HttpRequest) -> list[tuple[str, str]]:
@@ -182,6 +187,13 @@ class ImportsAdmin(PlainAdmin):
             name = f"admin:{self.opts.app_label}_{self.opts.model_name}_import"
             links.append(("Import CSV", reverse(name)))
         return links
+
+    def sample_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Return a file to begin with."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        name = f"{self.opts.model_name}-sample.csv"
+        return csv_answer(name, list(self.imported.columns), self.imported.sample)
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """Ask for the file, show the results of a dry run, then import the rows.
@@ -202,6 +214,7 @@ class ImportsAdmin(PlainAdmin):
         context = {
             "title": f"Import {self.opts.verbose_name_plural}",
             "columns": self.imported.columns,
+            "sample": f"{self.list_address()}import/sample/",
             "first_line": ",".join(self.imported.columns),
             "results": results,
             "refused_first": sorted(results, key=lambda result: not result.refused),

@@ -150,7 +150,7 @@ class Listing(ChangeList):
 
     def _options(self, spec: Any) -> Iterator[tuple[str, str, bool]]:
         if isinstance(spec, admin.SimpleListFilter):
-            yield "", "All", not spec.value()
+            yield "", getattr(spec, "empty_label", "All"), not spec.value()
             for value, label in spec.lookup_choices:
                 yield str(value), str(label), spec.value() == str(value)
             return

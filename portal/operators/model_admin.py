@@ -73,6 +73,12 @@ class PlainAdmin(admin.ModelAdmin):
     """Columns of text that are identifiers."""
     clocks: tuple[str, ...] = ()
     """Columns of the list that show the time beside the day."""
+    folded: tuple[str, ...] = ()
+    """Columns that the page of a row shows folded: for those who look into the matter itself."""
+    has_history = True
+    """Whether the log tells of a row."""
+    intro = ""
+    """A sentence on what the rows of the list are."""
 
     list_per_page = 25
     paginator = CappedPaginator
@@ -149,11 +155,13 @@ class PlainAdmin(admin.ModelAdmin):
         lines = [field for fieldset in context["adminform"] for line in fieldset for field in line]
         fixed = [line.field["name"] for line in lines if line.is_readonly]
         row = context.get("original")
-        context["facts"] = facts(fixed, row, self) if row else []
+        shown = facts(fixed, row, self) if row else []
+        context["facts"] = [fact for fact in shown if fact[0] not in self.folded]
+        context["folded"] = [fact for fact in shown if fact[0] in self.folded]
         context["fields"] = [line.field for line in lines if not line.is_readonly]
         context["back"] = f"{self.list_address()}{self._kept_filters(request)}"
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_history"
-        context["history"] = reverse(name, args=[quote(row.pk)]) if row else ""
+        context["history"] = reverse(name, args=[quote(row.pk)]) if row and self.has_history else ""
         return super().render_change_form(request, context, *args, **kwargs)
 
     def _kept_filters(self, request: HttpRequest) -> str:
@@ -202,6 +210,7 @@ class PlainAdmin(admin.ModelAdmin):
             "title": capfirst(self.opts.verbose_name_plural),
             "export": reverse(name, query=request.GET),
             "other_links": self.other_links(request),
+            "intro": self.intro,
             **(extra_context or {}),
         }
         return super().changelist_view(request, context)

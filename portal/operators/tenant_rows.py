@@ -61,4 +61,8 @@ def _import(
     return open_tenant(tenant=tenant, owner_email=owner_email, actor=actor, reason=reason)
 
 
-TENANTS = Import(row=TenantRow, store=_import)
+SAMPLE = (
+    ("Northwind Traders", "NLD", "it@northwind.example", "true"),
+    ("Adventure Works", "USA", "licenses@adventure-works.example", ""),
+)
+TENANTS = Import(row=TenantRow, store=_import, sample=SAMPLE)

@@ -14,7 +14,7 @@ from django.contrib.admin.utils import label_for_field, quote
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model
 from django.urls import reverse
-from django.utils.html import conditional_escape, format_html
+from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 
@@ -99,6 +99,8 @@ def displayed(value: Any, *, clock: bool = False, linked: bool = True) -> Any:
         return _code(value)
     if linked and isinstance(value, Model) and admin.site.is_registered(type(value)):
         return format_html('<a href="{}">{}</a>', page_of(value), value)
+    if value and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return format_html_join(", ", "<code>{}</code>", ((item,) for item in value))
     if isinstance(value, (Mapping, list)):
         text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
         return format_html('<pre class="code">{}</pre>', text) if value else NOTHING
@@ -116,8 +118,9 @@ def page_of(row: Model) -> str:
 
 
 def facts(names: list[str], row: Any, page: Any) -> list[tuple[str, str, Any]]:
-    """Return (name, label, HTML) of each column or method for the page of a row."""
-    return [(name, label_of(name, page), _fact(name, row, page)) for name in names]
+    """Return (name, label, HTML) of each column or method that has a value in the row."""
+    told = ((name, label_of(name, page), _fact(name, row, page)) for name in names)
+    return [fact for fact in told if fact[2] not in (NOTHING, "")]
 
 
 def _fact(name: str, row: Any, page: Any) -> Any:

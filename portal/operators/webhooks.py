@@ -7,6 +7,8 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from portal.activity.actions import event_types
 from portal.core.actors import Actor
@@ -15,6 +17,7 @@ from portal.operators.forms import ReasonForm
 from portal.operators.lists import empty_filter
 from portal.operators.model_admin import ReadOnlyAdmin
 from portal.operators.values import Shown, badge
+from portal.web.tags import moment
 from portal.webhooks import flows
 from portal.webhooks.addresses import MAX_CHARACTERS
 from portal.webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
@@ -166,6 +169,7 @@ class EndpointAdmin(ActionsAdmin, ReadOnlyAdmin):
     )
     list_display = ("url", "whose", "state", "created_at")
     below = {"whose": "created_by_name", "state": "off_error"}
+    folded = ("id", "failures", "retry_at")
     list_filter = (
         ("off_at", empty_filter("switched off", "No", "Yes")),
         ("deleted_at", empty_filter("deleted", "No", "Yes")),
@@ -218,8 +222,10 @@ class DeliveryAdmin(ReadOnlyAdmin):
     """What became of each event for each webhook, without its body."""
 
     fields = (
-        "event",
+        "type",
+        "message",
         "endpoint",
+        "whose",
         "state",
         "is_resent",
         "created_at",
@@ -227,8 +233,9 @@ class DeliveryAdmin(ReadOnlyAdmin):
         "finished_at",
         "attempts_made",
     )
-    list_display = ("event", "endpoint", "created_at", "state")
-    below = {"state": "finished_at"}
+    list_display = ("type", "endpoint", "created_at", "state")
+    below = {"type": "message", "endpoint": "whose", "state": "finished_at"}
+    has_history = False
     clocks = ("created_at",)
     badges = {
         "state": {
@@ -238,14 +245,30 @@ class DeliveryAdmin(ReadOnlyAdmin):
         }
     }
     list_filter = ("state",)
-    list_select_related = ("event", "endpoint")
+    list_select_related = ("event", "endpoint__tenant")
     ordering = ("-id",)
     search_fields = ("event__type",)
     search_help_text = "Type of the event, or whole identifier of the webhook or event"
     identifiers = ("endpoint_id", "event_id")
 
     @admin.display(description="attempts")
-    def attempts_made(self, obj: Delivery) -> str:
+    def attempts_made(self, obj: Delivery) -> SafeString:
         """Return the newest attempts, in words."""
         newest = Attempt.objects.filter(delivery=obj).order_by("-pk")[:5]
-        return "; ".join(f"{attempt.at:%Y-%m-%d %H:%M:%S} {attempt}" for attempt in newest)
+        lines = ((moment(attempt.at, clock=True), attempt) for attempt in newest)
+        return format_html_join(mark_safe("<br>"), "{}: {}", lines)
+
+    @admin.display(description="event", ordering="event__type")
+    def type(self, obj: Delivery) -> str:
+        """Return what happened."""
+        return obj.event.type
+
+    @admin.display(description="message")
+    def message(self, obj: Delivery) -> Shown:
+        """Return the identifier that the receiver gets."""
+        return Shown(obj.event.name, format_html("<code>{}</code>", obj.event.name))
+
+    @admin.display(description="whose")
+    def whose(self, obj: Delivery) -> str:
+        """Return whose webhook it is."""
+        return str(obj.endpoint.tenant or "The vendor")

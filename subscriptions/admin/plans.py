@@ -5,7 +5,8 @@ from typing import Any, override
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from portal.core.actors import Actor
@@ -48,6 +49,32 @@ class PlanForm(RecordForm):
     )
 
 
+class OfferedFilter(admin.SimpleListFilter):
+    """Shows the plans that are sold, unless others are asked for or something is searched."""
+
+    title = "offered"
+    parameter_name = "offered"
+    empty_label = "Offered"
+
+    @override
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        self.is_search = bool(request.GET.get("q"))
+        return [("no", "No longer offered"), ("all", "All")]
+
+    @override
+    def value(self) -> str | None:
+        """Search all plans: an old one is looked up by its name."""
+        given = super().value()
+        return "all" if given is None and self.is_search else given
+
+    @override
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep the plans that are asked for."""
+        if self.value() == "all":
+            return queryset
+        return queryset.filter(is_offered=self.value() != "no")
+
+
 @admin.register(Plan)
 class PlanAdmin(EditedAdmin):
     """Plans. Licenses keep the values that their plan had when they were generated."""
@@ -67,17 +94,18 @@ class PlanAdmin(EditedAdmin):
     below = {"name": "code", "edition": "billing_period", "urn": "client_generations"}
     badges = {"is_offered": {True: "good"}}
     codes = ("urn", "code")
-    list_filter = ("edition", "billing_period", "is_offered")
+    list_filter = (OfferedFilter, "edition", "billing_period")
     search_fields = ("name", "code", "urn")
 
     @override
-    def other_links(self, request: HttpRequest) -> list[tuple[str, str]]:
-        """Offer a custom plan that starts from a template of its claims."""
-        links = super().other_links(request)
-        if self.has_add_permission(request):
-            add = reverse("admin:subscriptions_plan_add", query={"template": "custom"})
-            links.append(("Add custom plan", add))
-        return links
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Offer to start from a template of a custom plan's claims."""
+        template = reverse("admin:subscriptions_plan_add", query={"template": "custom"})
+        is_filled = request.method == "POST" or "template" in request.GET
+        context = {"template": "" if is_filled else template, **(extra_context or {})}
+        return super().add_view(request, form_url, context)
 
     @override
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:

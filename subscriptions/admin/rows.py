@@ -54,4 +54,11 @@ def _import(*, tenant: Tenant, actor: Any, reason: str, **columns: Any) -> Subsc
     return add_subscription(subscription=subscription, actor=actor, reason=reason)
 
 
-SUBSCRIPTIONS = Import(row=SubscriptionRow, store=_import)
+TENANT = "00000000-0000-0000-0000-000000000000"
+"""In place of an identifier, which the dry run refuses until it is filled in."""
+
+SAMPLE = (
+    (TENANT, "smb-yearly", "Shop analytics", "2027-01-01", "2027-12-31", "it@northwind.example"),
+    (TENANT, "community", "Research cluster", "", "", ""),
+)
+SUBSCRIPTIONS = Import(row=SubscriptionRow, store=_import, sample=SAMPLE)

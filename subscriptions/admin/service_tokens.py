@@ -3,8 +3,12 @@
 from django.contrib import admin
 from django.utils import timezone
 
+from portal.operators.lists import empty_filter
 from portal.operators.model_admin import ReadOnlyAdmin
-from subscriptions.service_tokens.models import ServiceToken
+from portal.operators.values import Shown, badge
+from subscriptions.service_tokens.models import ServiceToken, TokenState
+
+TONES = {TokenState.ACTIVE: "good", TokenState.OVERLAPPING: "info", TokenState.EXPIRED: "bad"}
 
 
 @admin.register(ServiceToken)
@@ -36,6 +40,8 @@ class ServiceTokenAdmin(ReadOnlyAdmin):
     list_display = ("name", "tenant", "state", "last_used_at", "expires_at")
     below = {"name": "ending", "tenant": "created_by_name", "last_used_at": "last_used_from"}
     clocks = ("last_used_at", "expires_at")
+    folded = ("id", "created_by_id", "successor")
+    list_filter = (("revoked_at", empty_filter("revoked", "Not revoked", "Revoked")),)
     search_fields = ("name", "tenant__name")
     search_help_text = "Name of the token or its tenant, or the token's whole identifier"
     identifiers = ("id", "tenant_id")
@@ -43,6 +49,7 @@ class ServiceTokenAdmin(ReadOnlyAdmin):
     ordering = ("-created_at", "-id")
 
     @admin.display(description="state")
-    def state(self, obj: ServiceToken) -> str:
+    def state(self, obj: ServiceToken) -> Shown:
         """Return whether it works now, and if not, why."""
-        return str(obj.state_at(timezone.now()).label)
+        state = obj.state_at(timezone.now())
+        return badge(str(state.label), TONES.get(state, "muted"))

@@ -114,6 +114,12 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
         return rows.with_state().prefetch_related("tenant", "plan")
 
     @override
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Begin with the present minute: nobody means seconds."""
+        start = timezone.now().replace(second=0, microsecond=0)
+        return {"starts_at": start, **super().get_changeform_initial_data(request)}
+
+    @override
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """A new subscription has fewer fields than an existing one."""
         return self.fields if obj else [name for name in self.fields if name not in self.fixed]

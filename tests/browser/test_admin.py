@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Page
 
+from licenses.models import LicenseKey
 from portal.accounts.models import User
 from portal.activity.models import LogEntry
 from portal.tenants.models import Tenant
@@ -28,10 +29,15 @@ HIDDEN_PART = """() => {
 """Pixels of the list that are out of sight at its side."""
 
 
+NEW = ("licenses_signingkey_create", "portal_endpoint_add_webhook")
+"""Pages that ask for the confirmation of something new."""
+
+
 @pytest.mark.sweep
 @pytest.mark.browser
 @pytest.mark.parametrize(
-    ("width", "colours"), [(390, "dark"), (768, "light"), (1280, "light"), (1920, "dark")]
+    ("width", "colours"),
+    [(390, "dark"), (768, "light"), (1280, "light"), (1280, "dark"), (1920, "dark")],
 )
 def test_every_page_keeps_the_content_policy_and_is_accessible(
     width: int, colours: str, open_page: Callable[..., Page], operator: User
@@ -51,6 +57,11 @@ def test_every_page_keeps_the_content_policy_and_is_accessible(
     paths.append(f"{address(Subscription, 'changelist')}?{urlencode({'q': 'nothing'})}")
     paths += [address(Tenant, "import"), address(Subscription, "import")]
     paths.append(reverse("admin:licenses_licensekey_find"))
+    key = LicenseKey.objects.first()
+    assert key is not None
+    paths.append(reverse("admin:licenses_licensekey_check", args=[key.pk]))
+    paths.append(reverse("admin:portal_tenant_customer", args=[key.tenant_id]))
+    paths += [reverse(f"admin:{action}") for action in NEW]
     for path in paths:
         page.goto(path)
         policy = page.evaluate(

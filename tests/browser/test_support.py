@@ -21,7 +21,7 @@ def test_a_subscription_is_suspended_while_the_customer_is_on_the_phone(
     owner: User,
     contoso: Tenant,
 ) -> None:
-    """In five clicks."""
+    """In six clicks."""
     make_license(subscription=make_subscription(tenant=contoso, name="Shop analytics"))
     page = open_page(user=operator, javascript=False, width=390)
     page.goto("/admin/")
@@ -32,6 +32,7 @@ def test_a_subscription_is_suspended_while_the_customer_is_on_the_phone(
     assert sideways_scroll(page) == 0
     line = page.get_by_role("listitem").filter(has=page.get_by_text("Shop analytics", exact=True))
     expect(line.first).to_contain_text("Active")
+    page.get_by_text("Actions on Shop analytics").click()
     actions = page.get_by_role("group", name="Actions on Shop analytics")
     actions.get_by_role("button", name="Suspend…").click()
     page.get_by_label("Reason").fill("Invoice 7 is overdue")

@@ -15,7 +15,7 @@ from portal.mail.models import Outbox
 from portal.operators.flows.recovery import replace_owner
 from portal.operators.models import PendingChange
 from portal.tenants.models import Invitation, Member, Role, Tenant
-from portal.webhooks.models import Delivery, Endpoint
+from portal.webhooks.models import Delivery, Endpoint, Event
 from subscriptions.models import Plan, Subscription
 from subscriptions.service_tokens.models import ServiceToken
 from tests.support.accounts import make_user
@@ -104,6 +104,9 @@ def fill() -> None:
     license = make_license(subscription=make_subscription(tenant=tenant))
     Outbox.objects.create(tenant_id=tenant.pk, to=user.email, subject="Hello", text="Hello.")
     make_service_token(tenant=tenant)
+    endpoint = Endpoint.objects.create(tenant=tenant, url="https://hooks.example/in", secret="")
+    event = Event.objects.create(tenant_id=tenant.pk, type="key.reset", body="{}")
+    Delivery.objects.create(endpoint=endpoint, event=event)
     now = timezone.now()
     Outbox.objects.create(tenant_id=tenant.pk, to=user.email, subject="Hello", text="Secret")
     replace_owner(

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from licenses.admin import searching
+from licenses.admin.customer import MOST
 from licenses.figures.needs import needs
 from licenses.flows.revoke import revoke_key
 from licenses.models import CheckCount, KeyState
@@ -91,6 +92,28 @@ def test_one_page_shows_all_that_support_asks_for(
         assert part in shown, part
     assert shown.index("Build farm") < shown.index("Shop analytics")
     assert primary.token not in shown
+
+
+def test_the_list_of_tenants_tells_what_most_needs_somebody(operator_client, contoso, primary):
+    now, listed = timezone.now(), reverse("admin:portal_tenant_changelist")
+    assert "Good" in text_of(operator_client.get(listed))
+    keys = primary.license.keys
+    keys.update(issued_at=now - 9 * DAY, expires_at=now + 3 * DAY)
+    assert "Keys expire this week" in text_of(operator_client.get(listed))
+    CheckCount.objects.create(
+        tenant=contoso, license_key=primary, hour=now, result="revoked", count=1200, last_at=now
+    )
+    assert "1,200 refused in 24 hours" in text_of(operator_client.get(listed))
+    keys.update(expires_at=now - DAY)
+    assert "Keys expired" in text_of(operator_client.get(listed))
+
+
+def test_what_needs_somebody_comes_first_however_old_it_is(operator_client, contoso, primary):
+    for _ in range(MOST):
+        make_subscription(tenant=contoso)
+    primary.license.keys.update(expires_at=timezone.now() + 3 * DAY)
+    first, *_ = operator_client.get(page_of(contoso)).context["subscriptions"]
+    assert first.subscription == primary.license.subscription
 
 
 @pytest.mark.parametrize(

@@ -344,3 +344,13 @@ def test_the_filtered_list_is_exported(operator_client, contoso, fabrikam):
     cells = dict(zip(head, row, strict=True))
     assert "'=Terminals" in cells.values()
     assert "Contoso" in cells.values()
+
+
+@pytest.mark.parametrize("model", [Tenant, Subscription])
+def test_the_sample_file_has_every_column_and_is_read(model, operator_client):
+    answer = operator_client.get(f"{address(model, 'changelist')}import/sample/")
+    text = b"".join(answer.streaming_content)
+    file = SimpleUploadedFile("sample.csv", text)
+    page = operator_client.post(address(model, "import"), {"file": file, "reason": "Try"})
+    assert len(page.context["results"]) == 2
+    assert list(page.context["columns"]) == text.decode("utf-8-sig").splitlines()[0].split(",")

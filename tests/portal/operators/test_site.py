@@ -17,6 +17,7 @@ from portal.activity.models import LogEntry
 from portal.mail.models import Outbox
 from portal.operators.models import PendingChange
 from portal.tenants.models import Invitation, Member, Tenant
+from portal.webhooks.models import Delivery, Endpoint
 from subscriptions.models import Plan, Subscription
 from tests.support.admin_pages import ADDED, EDITED, LOOKED_AT, address, fill, make_row_in_log
 from tests.support.factories import make_subscription
@@ -149,7 +150,7 @@ def test_secrets_are_not_even_read(operator_client: Client, signing_key: Signing
 
 
 HEADS: dict[Any, list[str]] = {
-    Tenant: ["Name", "Country", "Requires two factor", "Created at"],
+    Tenant: ["Name", "Country", "Active subscriptions", "Health"],
     Plan: ["Name", "Edition", "Offered", "Plan URN"],
     Subscription: ["Name", "Tenant", "Plan", "State", "End"],
     User: ["Email address", "Active", "Operator", "Date joined"],
@@ -157,8 +158,10 @@ HEADS: dict[Any, list[str]] = {
     LicenseKey: ["Subscription", "Tenant", "Slot", "State", "Issued at", "Expires at"],
     SigningKey: ["Key id", "State", "Activated at", "Valid until", "License keys signed"],
     LogEntry: ["At", "Action", "Actor name", "Tenant", "Result"],
-    CheckCount: ["Hour", "Subscription", "License key", "Result", "Count"],
+    CheckCount: ["Hour", "Subscription", "License key", "Result", "Checks"],
     StatusList: ["Number", "Size", "Created at"],
+    Endpoint: ["Address", "Whose", "State", "Created at"],
+    Delivery: ["Event", "Endpoint", "Created at", "State"],
     Outbox: ["Subject", "Created at", "State", "Attempts"],
     Invitation: ["Email", "Tenant", "Role", "State", "Expires at"],
     Member: ["User", "Tenant", "Role", "Joined at"],
