@@ -196,8 +196,10 @@ async def take(page: Page, path: str, name: str) -> None:
         media: dict[str, Any] = {**view.media, "color_scheme": theme}
         await page.emulate_media(**media)
         await page.set_viewport_size({"width": view.width, "height": HEIGHT})
-        file = OUT / f"{name}-{view.name}.png"
-        await page.screenshot(path=file, full_page=True)
+        # In one piece: what `full_page` puts together has the same part several times now and then.
+        whole = await page.evaluate("document.documentElement.scrollHeight")
+        await page.set_viewport_size({"width": view.width, "height": max(whole, HEIGHT)})
+        await page.screenshot(path=OUT / f"{name}-{view.name}.png")
 
 
 def gallery(pages: dict[str, list[tuple[str, str, str]]]) -> str:
