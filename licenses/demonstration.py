@@ -410,6 +410,7 @@ def _start(subscription: Subscription, actor: Actor, *, now: datetime) -> None:
     """Start the free community subscription of the tenant, under its name here."""
     started = start_community_subscription(tenant=subscription.tenant, actor=actor, now=now)
     rename_subscription(subscription=started, actor=actor, name=subscription.name)
+    Subscription.objects.filter(pk=started.pk).update(created_at=now)
     subscription.pk = started.pk
     subscription.refresh_from_db()
 
