@@ -37,6 +37,8 @@ from portal.tenants.models import Member, Role, Tenant
 from subscriptions.flows import suspend_resume_end
 from subscriptions.flows.activate import activate_subscription
 from subscriptions.flows.add import add_subscription
+from subscriptions.flows.rename import rename_subscription
+from subscriptions.flows.start_community import start_community_subscription
 from subscriptions.models import Plan, Subscription
 
 OPERATOR = "operator"
@@ -86,6 +88,7 @@ class Sample:
     plan: str
     bought: int
     is_pending: bool = False
+    is_self_started: bool = False
     keys: int | None = None
     resets: tuple[tuple[int, Slot, Overlap], ...] = ()
     suspended: int | None = None
@@ -124,6 +127,7 @@ SAMPLES = {
             name="Student lab",
             plan="community",
             bought=290,
+            is_self_started=True,
             keys=275,
             resets=_both(188, 100),
             usage=Usage.EDUCATIONAL,
@@ -377,7 +381,9 @@ def _bought(
     its: dict[str, Any] = {"subscription": subscription}
     add = partial(add_subscription, **its, actor=operator, reason="Bought in the marketplace")
     events: list[Event] = [(bought, add)]
-    if not sample.is_pending:
+    if sample.is_self_started:
+        events = [(bought, partial(_start, subscription, buyer))]
+    elif not sample.is_pending:
         activate = partial(activate_subscription, **its, actor=buyer)
         events.append((bought + timedelta(hours=1), activate))
     if sample.keys is not None:
@@ -398,6 +404,15 @@ def _bought(
             change = partial(flow, **its, actor=operator, reason=sample.reason)
             events.append((now - ago * DAY, change))
     return events
+
+
+def _start(subscription: Subscription, actor: Actor, *, now: datetime) -> None:
+    """Start the free community subscription of the tenant, under its name here."""
+    started = start_community_subscription(tenant=subscription.tenant, actor=actor, now=now)
+    rename_subscription(subscription=started, actor=actor, name=subscription.name)
+    Subscription.objects.filter(pk=started.pk).update(created_at=now)
+    subscription.pk = started.pk
+    subscription.refresh_from_db()
 
 
 def _downloads(

@@ -4,11 +4,11 @@ from licenses.models import License
 from portal.core.actors import Actor
 from portal.core.links import public_link
 from portal.tenants.models import Topic
-from portal.tenants.notices import by, notify
+from portal.tenants.notices import Words, by, notify
 
 
 def notify_of_keys(
-    license: License, *, what: str, actor: Actor, consequence: str, reason: str = ""
+    license: License, *, what: str, actor: Actor, consequence: Words, reason: str = ""
 ) -> None:
     """Queue a mail about a change to the keys, in the flow's transaction.
 

@@ -14,7 +14,7 @@ from licenses.models import LicenseKey, LicenseKeyQuerySet, Slot
 from portal.activity.actions import Action
 from portal.activity.entries import record
 from portal.core.actors import SYSTEM
-from portal.core.dates import days_until, moment
+from portal.core.dates import days_until, moment_beside_utc
 from portal.core.links import public_link
 from portal.mail.worker import do_each
 from portal.tenants.models import EXPIRY_DAYS, Tenant, Topic
@@ -90,7 +90,7 @@ class Expiring:
     @property
     def when(self) -> str:
         """The news, such as "Both keys expire on 2 Dec 2026 at 09:30 UTC, in 5 days."."""
-        at = moment(self.expires_at)
+        at = moment_beside_utc(self.expires_at)
         if self.days == EXPIRED:
             return f"{self.which} expired on {at}."
         return f"{self.which} {self.verb} on {at}, {in_days(self.days)}."

@@ -222,6 +222,7 @@ CACHES: dict[str, dict[str, Any]] = {
 
 # Static files
 STATIC_URL = "/static/"
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = Path(env.text("STATIC_ROOT", str(DATA_DIR / "static"))).absolute()
 STORAGES = {

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -18,10 +18,11 @@ from licenses.models import ANSWERED, KeyState, License, LicenseKey, Slot
 from portal.activity.actions import Action
 from portal.activity.entries import record
 from portal.core.actors import Actor
-from portal.core.dates import moment
+from portal.core.dates import moment, moment_beside_utc
 from portal.core.locking import lock
 from portal.core.refusal import Refused
 from portal.mail import outbox
+from portal.tenants.notices import Words
 from subscriptions.models import State, Subscription
 
 
@@ -189,13 +190,15 @@ def _sign_and_store(
     return new
 
 
-def _consequence(license: License, slot: Slot, overlap: Overlap, now: datetime) -> str:
-    """Return what the mail says about terminals with the old key."""
+def _consequence(license: License, slot: Slot, overlap: Overlap, now: datetime) -> Words:
+    """Return what the mail says about terminals with the old key, in its reader's zone."""
     old = None if overlap == Overlap.NOW else license.keys.current().filter(slot=slot).first()
     if old is None:
         return "The old key has stopped working: terminals with it need the new license file."
-    until = moment(overlap_end(old, overlap, now), UTC)
-    return f"Terminals with the old key need the new license file before {until}."
+    until = overlap_end(old, overlap, now)
+    return lambda: (
+        f"Terminals with the old key need the new license file before {moment_beside_utc(until)}."
+    )
 
 
 def refuse_unless_resettable(license: License, subscription: Subscription, now: datetime) -> None:

@@ -110,7 +110,7 @@ class ProfileForm(forms.ModelForm):
         label="Time zone",
         required=False,
         choices=lambda: [("", "The browser’s zone"), ("UTC", "UTC"), *places()],
-        help_text="Pages show times in this zone. Mails are in UTC.",
+        help_text="Pages and mails show times in this zone; mails name UTC beside it.",
     )
 
     class Meta:

@@ -2,7 +2,9 @@
 
 import math
 import re
+import zoneinfo
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import cache
 from typing import Any, override
 
 from django import forms
@@ -20,6 +22,18 @@ ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:
 END_OF_DAY = timedelta(days=1, seconds=-1)
 DAY_LENGTH = len("2027-01-31")
 
+
+@cache
+def zone_names() -> frozenset[str]:
+    """Return every name of the time zone database."""
+    return frozenset(zoneinfo.available_timezones())
+
+
+def known_zone(*chosen: str) -> str:
+    """Return the first of the names that the time zone database has, or UTC."""
+    return next((name for name in chosen if name in zone_names()), "UTC")
+
+
 MONTHS = ("", *["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"])
 """By their numbers: `strftime` would ask the C library for each of the moments of a page."""
 
@@ -35,10 +49,22 @@ NOT_ISO = (
 def moment(at: datetime, zone: tzinfo | None = None) -> str:
     """Return a moment as text for a sentence: "23 Nov 2026 at 15:02 UTC+1".
 
-    In the zone of whoever reads the page, unless a zone is given: mails to others are in UTC.
+    In the zone of whoever reads it, unless a zone is given.
     """
     at = timezone.localtime(at, zone)
     return f"{day(at)} at {at:%H:%M} {zone_label(at)}"
+
+
+def moment_beside_utc(at: datetime) -> str:
+    """Return a moment for a mail, which may be read elsewhere or passed on.
+
+    In the reader's zone with UTC beside: "23 Nov 2026 at 15:02 UTC+1 (14:02 UTC)".
+    """
+    local, in_utc = timezone.localtime(at), timezone.localtime(at, UTC)
+    if not local.utcoffset():
+        return moment(at)
+    same_day = local.date() == in_utc.date()
+    return f"{moment(at)} ({f'{in_utc:%H:%M} UTC' if same_day else moment(at, UTC)})"
 
 
 def day(at: datetime) -> str:

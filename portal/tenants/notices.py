@@ -1,5 +1,6 @@
 """Mails about events in a tenant: to its owners and managers, and to whom they named besides."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -7,8 +8,10 @@ from uuid import UUID
 from django.core import signing
 from django.db.models import QuerySet
 from django.urls import reverse
+from django.utils import timezone
 
 from portal.core.actors import Actor, ActorKind
+from portal.core.dates import known_zone
 from portal.core.links import public_link
 from portal.mail import outbox
 from portal.mail.models import Outbox
@@ -21,16 +24,23 @@ from portal.tenants.models import (
     Topic,
 )
 
+type Words = str | Callable[[], str]
+"""What a mail says, or a function that returns it, called in the zone of each reader."""
+
 SALT = "portal.notifications.stop"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """Who gets a mail, and the footer that says why; `name` is their own among all notices."""
+    """Who gets a mail, and the footer that says why; `name` is their own among all notices.
+
+    `zone` names the time zone of their profile.
+    """
 
     email: str
     footer: str
     name: str
+    zone: str = "UTC"
 
 
 def key_managers(tenant_id: UUID) -> QuerySet[Member]:
@@ -63,7 +73,8 @@ def notify(
 
     The subject is the news, which `news.txt` repeats as a sentence. Whoever acted gets none.
     Without a topic it goes to all owners and managers, or to the owners alone, and to nobody
-    besides. `once` names a notice that each of them gets only once.
+    besides. `once` names a notice that each of them gets only once. Moments in the mail are in the
+    zone of its reader, if the template makes their words: what the context has may be a function.
     """
     preferences = preferences_of(tenant_id)
     if topic is not None and topic not in preferences.topics:
@@ -73,15 +84,16 @@ def notify(
     if topic is not None:
         readers += _recipients(preferences.tenant)
     for reader in readers:
-        outbox.queue(
-            to=reader.email,
-            subject=subject,
-            template=template,
-            context={"what": f"{subject}.", **context},
-            footer=reader.footer,
-            tenant_id=tenant_id,
-            once=once and f"{once}:{reader.name}",
-        )
+        with timezone.override(reader.zone):
+            outbox.queue(
+                to=reader.email,
+                subject=subject,
+                template=template,
+                context={"what": f"{subject}.", **context},
+                footer=reader.footer,
+                tenant_id=tenant_id,
+                once=once and f"{once}:{reader.name}",
+            )
 
 
 def notify_of_members(tenant: Tenant, news: str, *, actor: Actor) -> None:
@@ -116,15 +128,16 @@ def were_notified(tenant_id: UUID, *, once: str) -> bool:
 def _members(tenant: Tenant, *, without: UUID | None, owners_only: bool = False) -> list[Reader]:
     choose = public_link(reverse("tenant:notifications"))
     readers = tenant.memberships.owners() if owners_only else key_managers(tenant.pk)
-    members = readers.values_list("user_id", "role", "user__email")
+    members = readers.values_list("user_id", "role", "user__email", "user__time_zone")
     return [
         Reader(
             email=email,
             footer=f"You get this mail as {'an' if role == Role.OWNER else 'a'} {role} of "
             f"{tenant}. {outbox.CHOOSE}\n{choose}",
             name=str(user_id),
+            zone=known_zone(zone),
         )
-        for user_id, role, email in members
+        for user_id, role, email, zone in members
         if user_id != without
     ]
 

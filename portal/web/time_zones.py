@@ -1,12 +1,12 @@
 """Times in the zone of whoever reads the page."""
 
-import zoneinfo
 from functools import cache
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from portal.core.dates import known_zone, zone_names
 from portal.core.http import GetResponse
 
 COOKIE = f"{settings.COOKIE_PREFIX}time_zone"
@@ -31,16 +31,10 @@ AREAS = {
 
 
 @cache
-def names() -> frozenset[str]:
-    """Return every name of the time zone database."""
-    return frozenset(zoneinfo.available_timezones())
-
-
-@cache
 def places() -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
     """Return the zones to choose from, as choices of a field, by area."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for name in sorted(names()):
+    for name in sorted(zone_names()):
         area, _, place = name.partition("/")
         if area in AREAS:
             label = place.replace("_", " ").replace("/", ", ")
@@ -50,8 +44,7 @@ def places() -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
 
 def zone_of(request: HttpRequest) -> str:
     """Return the name of the reader's zone: as set in the profile, or the browser's, or UTC."""
-    chosen = getattr(request.user, "time_zone", ""), request.COOKIES.get(COOKIE, "")
-    return next((name for name in chosen if name in names()), "UTC")
+    return known_zone(getattr(request.user, "time_zone", ""), request.COOKIES.get(COOKIE, ""))
 
 
 class TimeZoneMiddleware:

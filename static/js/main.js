@@ -7,6 +7,8 @@ import "./copy.js";
 import "./dialog.js";
 import "./requests.js";
 import "./forms.js";
-import "./choose.js";
 import "./menus.js";
-import "./passkeys.js";
+
+// What few pages have is loaded by these alone.
+if (document.getElementById("rows")) import("./choose.js");
+if (document.querySelector("[data-allauth-onload]")) import("./passkeys.js");

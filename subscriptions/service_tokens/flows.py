@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -14,13 +14,13 @@ from portal.activity.entries import record
 from portal.activity.models import LogEntry
 from portal.core import names, token_format
 from portal.core.actors import Actor
-from portal.core.dates import moment
+from portal.core.dates import moment, moment_beside_utc
 from portal.core.links import public_link
 from portal.core.locking import lock
 from portal.core.refusal import Refused
 from portal.tenants.flows.members import refuse_unless_owner
 from portal.tenants.models import Tenant
-from portal.tenants.notices import by, notify
+from portal.tenants.notices import Words, by, notify
 from subscriptions.models import Subscription
 from subscriptions.service_tokens.models import (
     MAX_DAYS,
@@ -130,7 +130,7 @@ def rotate_token(
     _store(new, raw, ends=now + (old.expires_at - old.created_at), actor=actor, now=now)
     new.chosen.set(old.chosen.all())
     old.successor = new
-    old.overlap_ends_at = min(now + overlap, old.expires_at)
+    old.overlap_ends_at = ends_at = min(now + overlap, old.expires_at)
     old.save(update_fields=["successor", "overlap_ends_at"])
     record(
         actor=actor,
@@ -147,7 +147,7 @@ def rotate_token(
     _tell_owners(
         new,
         f"Service token {new} was rotated by {by(actor)}",
-        consequence=f"The old token works until {moment(old.overlap_ends_at, UTC)}."
+        consequence=(lambda: f"The old token works until {moment_beside_utc(ends_at)}.")
         if overlap
         else "The old token has stopped working.",
     )
@@ -293,7 +293,7 @@ def _named(token: ServiceToken) -> dict[str, str]:
 
 
 def _tell_owners(
-    token: ServiceToken, news: str, *, reason: str = "", consequence: str = ""
+    token: ServiceToken, news: str, *, reason: str = "", consequence: Words = ""
 ) -> None:
     """Mail all owners, the one who acted too: it may have been somebody at their browser."""
     notify(

@@ -1,6 +1,6 @@
 """Mails to owners before a service token expires."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
-from portal.core.dates import days_until, moment
+from portal.core.dates import days_until, moment_beside_utc
 from portal.core.links import public_link
 from portal.mail.worker import do_each
 from portal.tenants.notices import notify
@@ -52,8 +52,10 @@ def _remind(pk: UUID, now: datetime) -> bool:
         topic=None,
         owners_only=True,
         subject=f"Service token {token} expires in {left} day{'' if left == 1 else 's'}",
-        consequence=f"Programs that use it are refused from {moment(token.expires_at, UTC)}. It "
-        f"was last used: {token.last_use()}. Rotate it, and give its programs the new one.",
+        consequence=lambda: (
+            f"Programs that use it are refused from {moment_beside_utc(token.expires_at)}. It "
+            f"was last used: {token.last_use()}. Rotate it, and give its programs the new one."
+        ),
         lead="See the service tokens",
         link=public_link(reverse("service_tokens:list")),
     )

@@ -10,6 +10,7 @@ from licenses import reminders
 from licenses.flows.delete import delete_keys
 from licenses.flows.reset import Overlap, reset_key
 from licenses.models import KeyState, License, LicenseKey, Slot
+from portal.core import dates
 from portal.core.actors import SYSTEM
 from portal.mail.models import Outbox
 from portal.tenants.models import Role
@@ -84,6 +85,17 @@ def test_one_mail_tells_of_all_subscriptions_with_a_link_to_each(contoso, signin
         assert f"http://localhost:8000/subscriptions/{license.subscription_id}/" in mail.text
     assert "First: Both keys expire on 20 May 2027 at 09:30 UTC, in 6 days. Reset" in mail.text
     assert "Second: Both keys expire on 21 May" in mail.text
+
+
+def test_each_reader_gets_the_moment_in_the_zone_of_their_profile(contoso, signing_key):
+    there = {"time_zone": "America/Los_Angeles"}
+    make_member(tenant=contoso, role=Role.MANAGER, email="west@contoso.example", **there)
+    license_for(contoso, signing_key)
+    reminders.send(now=on(7))
+    texts = dict(Outbox.objects.values_list("to", "text"))
+    assert "expire on 20 May 2027 at 09:30 UTC, in 7" in texts["owner@contoso.example"]
+    west = f"expire on 20 May 2027 at 02:30 UTC{dates.MINUS}7 (09:30 UTC), in 7"
+    assert west in texts["west@contoso.example"]
 
 
 def test_a_step_that_comes_later_the_same_day_waits_for_the_next(contoso, signing_key):

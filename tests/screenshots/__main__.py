@@ -45,6 +45,10 @@ class View(NamedTuple):
 
 
 SCREEN = {"media": "screen", "forced_colors": "none"}
+FEW = [
+    View("light-1280", "light", 1280, SCREEN),
+    *(View(f"dark-{width}", "dark", width, SCREEN) for width in (390, 1280)),
+]
 VIEWS = [
     *(View(f"light-{width}", "light", width, SCREEN) for width in (320, 390, 768, 1280, 1920)),
     View("print", "light", 794, {"media": "print", "forced_colors": "none"}),  # A4 at 96 dpi
@@ -54,11 +58,15 @@ VIEWS = [
 
 
 class Person(NamedTuple):
-    """Who looks: the email address of the account, where the links begin, and how far they go."""
+    """Who looks: the email address of the account, where the links begin, and how far they go.
+
+    `views` are the ways to look: few for who sees hardly a page of a kind of its own.
+    """
 
     email: str | None
     begins: list[str]
     most: int
+    views: list[View] = VIEWS
 
 
 PASSWORD = "correct horse battery staple"
@@ -71,14 +79,14 @@ PEOPLE = {
         ["/subscriptions/", "/profile/", "/tenant/", "/accounts/reauthenticate/"],
         60,
     ),
-    "viewer": Person("viewer@contoso.example", ["/subscriptions/", "/tenant/invite/"], 12),
+    "viewer": Person("viewer@contoso.example", ["/subscriptions/", "/tenant/invite/"], 12, FEW),
     "german": Person("owner@fabrikam.example", ["/subscriptions/", "/tenant/", "/logs/"], 8),
     "japanese": Person("owner@kitakaze.example", ["/subscriptions/", "/tenant/", "/logs/"], 8),
     "none": Person("owner@none.example", ["/subscriptions/", "/identifiers/", "/logs/"], 3),
     "thousand": Person(
         "owner@thousand.example", ["/subscriptions/", "/identifiers/", "/subscriptions/?page=9"], 3
     ),
-    "operator": Person("operator@operator.example", ["/admin/"], 45),
+    "operator": Person("operator@operator.example", ["/admin/"], 45, FEW),
 }
 ROWS = """
 from django.utils import timezone
@@ -188,18 +196,20 @@ async def show(page: Page, path: str, theme: Any) -> None:
     await page.evaluate("document.fonts.ready")
 
 
-async def take(page: Page, path: str, name: str) -> None:
-    """Write a picture of the page for each of VIEWS."""
+async def take(page: Page, path: str, name: str, views: list[View]) -> None:
+    """Write a picture of the page for each of the views."""
     theme = ""
-    for view in VIEWS:
+    for view in views:
         if view.theme != theme:
             theme = view.theme
             await show(page, path, theme)
         media: dict[str, Any] = {**view.media, "color_scheme": theme}
         await page.emulate_media(**media)
         await page.set_viewport_size({"width": view.width, "height": HEIGHT})
-        file = OUT / f"{name}-{view.name}.png"
-        await page.screenshot(path=file, full_page=True)
+        # In one piece: what `full_page` puts together has the same part several times now and then.
+        whole = await page.evaluate("document.documentElement.scrollHeight")
+        await page.set_viewport_size({"width": view.width, "height": max(whole, HEIGHT)})
+        await page.screenshot(path=OUT / f"{name}-{view.name}.jpeg", type="jpeg", quality=85)
 
 
 def gallery(pages: dict[str, list[tuple[str, str, str]]]) -> str:
@@ -213,7 +223,7 @@ def gallery(pages: dict[str, list[tuple[str, str, str]]]) -> str:
         parts.append(f"<h1>{escape(person)}: {len(shown)} pages</h1>")
         for path, heading, name in shown:
             parts.append(f"<section><h2>{escape(heading)} <code>{escape(path)}</code></h2><div>")
-            files = (f"{name}-{view.name}.png" for view in VIEWS)
+            files = (f"{name}-{view.name}.jpeg" for view in PEOPLE[person].views)
             parts += [f'<a href="{f}"><img loading="lazy" src="{f}" alt="{f}"></a>' for f in files]
             parts.append("</div></section>")
     return "\n".join(parts)
@@ -245,7 +255,7 @@ async def draw(
     async def one(path: str, heading: str, file: str) -> None:
         async with free:
             page = await context.new_page()
-            await take(page, path, file)
+            await take(page, path, file, person.views)
             await page.close()
         print(f"{file}  {path}  {heading}", flush=True)
 
@@ -297,9 +307,10 @@ def main() -> None:
         portal = Demonstration(Path(name))
         print("Making a demonstration ...", flush=True)
         portal.prepare()
-        status, _, err = portal.run("manage.py", "shell", "-c", ROWS)
-        if status:
-            sys.exit(err)
+        if not only_docs:  # they would fill the figures that README.md shows
+            status, _, err = portal.run("manage.py", "shell", "-c", ROWS)
+            if status:
+                sys.exit(err)
         process = portal.start("manage.py", "demo")
         try:
             while not portal.answers("/healthz/ready"):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -15,7 +15,7 @@ from portal.activity.actions import Action
 from portal.activity.entries import record
 from portal.activity.pseudonyms import Pseudonyms
 from portal.core.actors import SYSTEM, Actor
-from portal.core.dates import moment
+from portal.core.dates import known_zone, moment_beside_utc
 from portal.core.links import public_link
 from portal.core.locking import lock
 from portal.core.refusal import Refused
@@ -216,19 +216,20 @@ def _mail_members(
     """
     alone = set(Member.objects.alone_in(tenant).values_list("pk", flat=True))
     for member in tenant.memberships.filter(user__is_active=True).select_related("user"):
-        outbox.queue(
-            to=member.user.email,
-            subject=subject,
-            template=template,
-            context={
-                "what": f"{subject}.",
-                "tenant": tenant,
-                "until": moment(tenant.closes_at, UTC) if tenant.closes_at else "",
-                "erased": member.pk in alone,
-                "is_owner": member.role == Role.OWNER,
-                "link": public_link(reverse("tenant:detail")),
-                **context,
-            },
-            tenant_id=None if is_last else tenant.pk,
-            once=once and f"{once} {member.user_id}",
-        )
+        with timezone.override(known_zone(member.user.time_zone)):
+            outbox.queue(
+                to=member.user.email,
+                subject=subject,
+                template=template,
+                context={
+                    "what": f"{subject}.",
+                    "tenant": tenant,
+                    "until": moment_beside_utc(tenant.closes_at) if tenant.closes_at else "",
+                    "erased": member.pk in alone,
+                    "is_owner": member.role == Role.OWNER,
+                    "link": public_link(reverse("tenant:detail")),
+                    **context,
+                },
+                tenant_id=None if is_last else tenant.pk,
+                once=once and f"{once} {member.user_id}",
+            )

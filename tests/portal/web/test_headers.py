@@ -35,6 +35,12 @@ def test_static_files_stay_in_caches(client):
     answer = client.get("/static/app.css")
     answer.close()
     assert "public" in answer["Cache-Control"]
+    assert "Content-Security-Policy" not in answer  # the page's policy holds for it
+
+
+def test_pictures_that_a_browser_opens_as_pages_have_the_policy_of_pages(client):
+    answer = client.get("/static/favicon.svg")
+    answer.close()
     assert "frame-ancestors 'none'" in answer["Content-Security-Policy"]
 
 
