@@ -126,7 +126,7 @@ class Environment:
             return self.variables.get(name, "").strip()
         if self.variables.get(name, "").strip():
             self._mistake(name, f"is set, and {name}_FILE too: set one of them.")
-            return None
+            return self.variables[name].strip()
         try:
             return Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
@@ -524,7 +524,8 @@ class Environment:
             return default
 
     def _mistake(self, name: str, hint: str) -> None:
-        self.mistakes.append(f"{name} {hint}")
+        if (mistake := f"{name} {hint}") not in self.mistakes:  # a variable may be read twice
+            self.mistakes.append(mistake)
 
 
 def _host(parts: SplitResult) -> str:

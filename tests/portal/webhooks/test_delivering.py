@@ -15,6 +15,7 @@ from portal.activity.models import VENDOR, LogEntry
 from portal.core.actors import SYSTEM
 from portal.core.refusal import Refused
 from portal.mail.models import Outbox
+from portal.metrics import installation
 from portal.metrics.installation import WEBHOOK_DELIVERIES
 from portal.webhooks import delivering
 from portal.webhooks.delivering import claim, deliver_due, finish, pause, prune
@@ -177,6 +178,7 @@ class TestDelivering:
     def test_the_worker_delivers(self, make_endpoint, tell, receiver, settings):
         make_endpoint(receiver.url)
         tell()
+        installation.store()
         before = WEBHOOK_DELIVERIES.rows().get(("delivered",), 0)
         call_command("run_worker", "--once")
         assert len(receiver.received) == 1
