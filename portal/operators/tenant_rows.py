@@ -32,7 +32,7 @@ class TenantRow(forms.Form):
         choices=country_choices,
         help_text="three letters, such as USA",
         error_messages={
-            "invalid_choice": "%(value)s is no code of a country: three letters, such as USA."
+            "invalid_choice": "%(value)s is not a country code: three letters, such as USA."
         },
     )
     owner_email = EmailAddressFormField(help_text="gets an invitation")

@@ -215,7 +215,7 @@ def test_a_change_of_address(javascript, open_page, owner, new):
     signs_in(page, owner)
     page.goto("/profile/")
     page.get_by_role("link", name="Change the address").click()
-    page.get_by_label("Email").fill(new)
+    page.get_by_label("New address").fill(new)
     press(page, "Change the email address")
     expect(page.get_by_text("Waiting for your confirmation")).to_be_visible()
     page.goto(mailed_links("/confirm-email/")[-1])

@@ -81,7 +81,7 @@ def test_make_use_rotate_and_revoke(
     answer = page.request.post("/api/v1/revoke", data={"token": first})
     assert answer.status == 200
     page.reload()
-    expect(page.locator("main")).to_contain_text("There is none yet.")
+    expect(page.locator("main")).to_contain_text("No service token yet")
     ended = page.get_by_role("region", name="List of tokens that ended")
     expect(ended).to_contain_text("by Owner The laptop is gone.")
     expect(ended).to_contain_text("by Holder of the token Somebody who holds it reported")

@@ -46,7 +46,7 @@ def test_a_dry_run_shows_every_row_result_and_stores_nothing(operator_client, co
     assert results(response) == [
         (2, "Added"),
         (3, "Added"),
-        (4, "country: XXX is no code of a country: three letters, such as USA."),
+        (4, "country: XXX is not a country code: three letters, such as USA."),
         (5, "There is a tenant Contoso in this country already."),
     ]
     assert [row.line for row in response.context["refused_first"]] == [4, 5, 2, 3]
