@@ -34,7 +34,7 @@ PROBLEMS = {
     "insufficient_scope": "The token works, and may not do this.",
     "not_found": "There is nothing at this address that the token reaches.",
     "refused": "The portal's rules refuse it, for the reason in `detail`; nothing was changed.",
-    "request_running": "The first request with this Idempotency-Key still runs.",
+    "request_running": "The first request with this Idempotency-Key runs, or failed.",
     "idempotency_key_reused": "The Idempotency-Key belongs to another request.",
     "precondition_failed": "Somebody else has changed it since it was read; nothing was changed.",
     "precondition_required": "A reset needs If-Match with the entity tag that was read.",

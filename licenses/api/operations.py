@@ -37,6 +37,7 @@ REVALIDATED = "private, no-cache"
 """Cache-Control of what a caller may keep, and ask again with its entity tag."""
 
 _encode = DjangoJSONEncoder().encode
+canonical = DjangoJSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 class ApiRequest(HttpRequest):

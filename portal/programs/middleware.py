@@ -11,7 +11,7 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 from django.conf import settings
-from django.core.exceptions import DisallowedHost, RequestDataTooBig
+from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.urls import ResolverMatch, resolve
@@ -76,6 +76,10 @@ def as_refusal(request: HttpRequest, error: Exception) -> ProgramError:
     if isinstance(error, RequestDataTooBig | UnreadablePostError):
         return ProgramError(
             "invalid_request", 400, "The body of the request did not arrive whole; send it again."
+        )
+    if isinstance(error, SuspiciousOperation):  # such as more parameters than Django reads
+        return ProgramError(
+            "invalid_request", 400, "The request is malformed or has too many parameters."
         )
     if isinstance(error, OperationalError | InterfaceError) or is_outage(error):
         if is_outage(error):

@@ -168,11 +168,11 @@ def test_a_reset_replaces_the_key_that_was_seen_alone(caller, subscription, cont
     path = of(subscription, "/keys/primary")
     body = {"overlap": "week"}
     assert code_of(caller.post(f"{path}/reset", body)) == (428, "precondition_required")
-    assert code_of(caller.post(f"{path}/reset", body, If_Match="*")) == (
-        428,
-        "precondition_required",
-    )
     seen = caller.get(path)["ETag"]
+    for strange in ("*", f"W/{seen}", seen.strip('"'), '"other"'):
+        refused = caller.post(f"{path}/reset", body, If_Match=strange)
+        assert code_of(refused) == (412, "precondition_failed")
+        assert refused.json()["detail"].startswith("If-Match is not the ETag of a slot.")
     caller.get(f"{path}/file")  # changes the state of the slot, not its key
     answer = caller.post(f"{path}/reset", body, If_Match=seen)
     assert answer.status_code == 200
@@ -180,10 +180,18 @@ def test_a_reset_replaces_the_key_that_was_seen_alone(caller, subscription, cont
     assert answer.json()["old"]["jti"] in seen
     late = caller.post(f"{path}/reset", body, If_Match=seen)
     assert code_of(late) == (412, "precondition_failed")
-    assert late.json()["detail"].startswith("Pipeline reset the primary key on ")
-    ended = caller.post(f"{path}/end-overlap")
+    assert late.json()["detail"].startswith(
+        "The service token “Pipeline” reset the primary key on "
+    )
+    assert code_of(caller.post(f"{path}/end-overlap")) == (428, "precondition_required")
+    assert code_of(caller.post(f"{path}/end-overlap", If_Match=seen)) == (
+        412,
+        "precondition_failed",
+    )
+    ended = caller.post(f"{path}/end-overlap", If_Match=answer["ETag"])
     assert ended.json()["jti"] in seen
-    assert code_of(caller.post(f"{path}/end-overlap")) == (409, "refused")
+    again = caller.post(f"{path}/end-overlap", If_Match=answer["ETag"])
+    assert code_of(again) == (409, "refused")
     assert [action for action, _ in log(contoso)] == [
         Action.OVERLAP_ENDED,
         Action.KEY_RESET,
