@@ -88,9 +88,10 @@ class Problem(TypedDict):
 
 
 class RevokeBody(TypedDict):
-    """A service token that leaked."""
+    """A service token that leaked, or several."""
 
-    token: str
+    token: NotRequired[str]
+    tokens: NotRequired[Annotated[list[str], {"minItems": 1, "maxItems": 100}, "Instead of it."]]
 
 
 class Revoked(TypedDict):

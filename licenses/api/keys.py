@@ -3,15 +3,22 @@
 import hashlib
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any, TypedDict
 from uuid import UUID
 
 from django.http import HttpResponse
 from django.urls import reverse
-from django.utils.http import parse_etags
 
 from licenses.api.inputs import JSON
-from licenses.api.operations import ApiRequest, answer, canonical, operation, tagged
+from licenses.api.operations import (
+    ApiRequest,
+    answer,
+    canonical,
+    conditional,
+    operation,
+    tagged,
+)
 from licenses.api.representations import (
     KeyShown,
     KeysShown,
@@ -29,9 +36,12 @@ from licenses.flows.check import check_presented_key, check_stored_key
 from licenses.flows.download import download_bundle, download_key, download_keys
 from licenses.flows.end_overlap import end_key_overlap
 from licenses.flows.generate import generate_keys
+from licenses.flows.renew import Renewal, renewable_from
 from licenses.flows.renew import renew as renew_key
 from licenses.flows.reset import Overlap, reset_key
 from licenses.models import License, Slot, Usage
+from licenses.reminders import ends_with
+from portal.core.dates import moment
 from portal.core.links import public_link
 from portal.core.refusal import Refused
 from portal.programs.errors import ProgramError
@@ -140,7 +150,11 @@ def files(request: ApiRequest, *, subscription_id: UUID) -> HttpResponse:
     """
     subscription = reached(request, subscription_id)
     taken = download_keys(
-        subscriptions=[subscription], slots=Slot, actor=request.actor, now=request.now
+        subscriptions=[subscription],
+        slots=Slot,
+        actor=request.actor,
+        is_taken=request.method == "GET",
+        now=request.now,
     )
     if not taken.files:
         raise Refused(" ".join(taken.refused))
@@ -178,12 +192,18 @@ def check(request: ApiRequest, *, subscription_id: UUID, slot: Slot) -> HttpResp
 def check_presented(request: ApiRequest, *, body: dict[str, Any]) -> HttpResponse:
     """Check a license key or a license file.
 
-    What another tenant has is a mismatch. Recorded in the log when it is a key of the own tenant.
+    What the token does not reach is a mismatch. Recorded in the log when it is a key that it does.
     """
-    key, members = read_presented(body["presented"])
+    try:
+        key, members = read_presented(body["presented"])
+    except Refused as refusal:
+        raise Refused(refusal.sentence, field="presented") from refusal
     tenant = request.token.tenant
     expected = {} if members is None else expected_from_file(members, tenant_id=tenant.pk)
-    verdict = check_presented_key(token=key, expected=expected, tenant=tenant, actor=request.actor)
+    reached_ones = None if request.token.for_all_subscriptions else request.token.subscriptions()
+    verdict = check_presented_key(
+        token=key, expected=expected, tenant=tenant, actor=request.actor, reached=reached_ones
+    )
     return answer(request, verdict_shown(verdict))
 
 
@@ -221,7 +241,8 @@ def renew(request: ApiRequest, *, subscription_id: UUID, slot: Slot) -> HttpResp
     license = _license(reached(request, subscription_id))
     renewal = renew_key(license=license, slot=slot, actor=request.actor)
     key = slots_shown(license, request.now, [renewal.key])[slot]
-    return answer(request, {"renewed": renewal.renewed, "key": key}, etag=_tag(key))
+    content = {"renewed": renewal.renewed, "reason": _reason(renewal, request.now), "key": key}
+    return answer(request, content, etag=_tag(key))
 
 
 @operation(Scope.KEYS_RESET, method="POST", gives=OverlapEnded, refuses=True, from_seen=True)
@@ -252,6 +273,17 @@ def _license(subscription: Subscription) -> License:
         raise ProgramError("not_found", 404, "This subscription has no license keys.")
     license.subscription, license.tenant = subscription, subscription.tenant
     return license
+
+
+def _reason(renewal: Renewal, now: datetime) -> str | None:
+    """Return why nothing was signed."""
+    if renewal.renewed:
+        return None
+    if ends_with(renewal.key, renewal.key.license.subscription):
+        return "A new key would expire no later: the subscription ends then."
+    if now < renewable_from(renewal.key):
+        return f"This key is renewed from {moment(renewable_from(renewal.key))} on."
+    return "Somebody else renewed it at the same time."
 
 
 def _deleted() -> ProgramError:
@@ -296,16 +328,12 @@ def _file(
     request: ApiRequest, take: Callable[[bool], LicenseFile], content_type: str
 ) -> HttpResponse:
     """Return a file with its entity tag; what the caller has already is not taken, so 304."""
-    known = parse_etags(request.headers.get("If-None-Match", ""))
+    is_conditional = "If-None-Match" in request.headers or "If-Match" in request.headers
     is_taken = request.method == "GET"
-    found = take(is_taken and not known)
-    tag = f'"{hashlib.sha256(found.content).hexdigest()[:32]}"'
-    if tag in known or "*" in known:
-        response = HttpResponse(status=304)
-        response["ETag"] = tag
-        return response
-    response = _attached(take(True) if known and is_taken else found, content_type)
-    response["ETag"] = tag
+    found = take(is_taken and not is_conditional)
+    response = conditional(request, _attached(found, content_type))
+    if is_taken and is_conditional and response.status_code == 200:
+        response = _attached(take(True), content_type)
     return response
 
 
@@ -313,4 +341,5 @@ def _attached(found: LicenseFile, content_type: str) -> HttpResponse:
     response = HttpResponse(found.content, content_type=content_type)
     response["Content-Disposition"] = found.disposition
     response["Cache-Control"] = "no-store"
+    response["ETag"] = f'"{hashlib.sha256(found.content).hexdigest()[:32]}"'
     return response

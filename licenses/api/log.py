@@ -70,19 +70,18 @@ def listing(request: ApiRequest, *, query: dict[str, Any]) -> HttpResponse:
         rows = rows.for_subscription(UUID(query["subscription"]))
     if "action" in query:
         rows = rows.of_action(query["action"])
-    found = keyset_page(rows, after=position(query), by=("at", "seq"), size=query["limit"])
+    found = keyset_page(rows, after=position(request, query), by=("at", "seq"), size=query["limit"])
     response = answer(request, {"entries": [log_row(entry) for entry in found.rows]})
     return linked(request, response, found)
 
 
 @operation(Scope.LOG_READ, query=LinesQuery, gives=NDJSON, pages=True, refuses=True)
 def lines(request: ApiRequest, *, query: dict[str, Any]) -> HttpResponse:
-    """Read the log by number, a row of JSON a line.
+    """Read the log by number, one JSON object per line.
 
-    The oldest row first, with its hash. The header Link leads on from the last row of the answer,
-    or from the same number again where there is no newer row yet. 410 says that retention has
-    removed the next row, 409 that the log is shorter than it was. Needs a token for all
-    subscriptions: the chain has the rows of all.
+    The oldest row first, with its hash. The header Link leads on while there are more rows. 410
+    says that retention has removed the next row, 409 that the log is shorter than it was. Needs a
+    token for all subscriptions: the chain has the rows of all.
     """
     _refuse_a_part(request)
     chain = LogChain.objects.filter(pk=request.token.tenant_id).first() or LogChain()
@@ -92,13 +91,14 @@ def lines(request: ApiRequest, *, query: dict[str, Any]) -> HttpResponse:
     if after > chain.count:
         raise _shorter(chain, after)
     rows = LogEntry.objects.filter(tenant_id=request.token.tenant_id, seq__gt=after)
-    found = list(rows.order_by("seq")[: query["limit"]])
-    text = "".join(f"{_encode(log_row(entry))}\n" for entry in found)
+    limit = query["limit"]
+    found = list(rows.order_by("seq")[: limit + 1])
+    shown = found[:limit]
+    text = "".join(f"{_encode(log_row(entry))}\n" for entry in shown)
     response = HttpResponse(text, content_type=NDJSON, headers={"Cache-Control": "no-store"})
-    last = found[-1].seq if found else after
-    response["Link"] = (
-        f'<{public_link(request.path)}?after={last}&limit={query["limit"]}>; rel="next"'
-    )
+    if len(found) > limit:
+        address = f"{public_link(request.path)}?after={shown[-1].seq}&limit={limit}"
+        response["Link"] = f'<{address}>; rel="next"'
     return response
 
 

@@ -10,6 +10,7 @@ from licenses.checking.check import Verdict
 from licenses.checking.use import Use, read_use
 from licenses.flows.renew import renewable_from
 from licenses.models import KeyState, License, LicenseKey, Slot, Usage
+from licenses.reminders import ends_with
 from portal.activity.models import LogEntry
 from portal.core.actors import ActorKind
 from subscriptions.models import BillingPeriod, Edition, State, Subscription
@@ -81,7 +82,10 @@ class KeyShown(TypedDict):
     issued_at: datetime
     issued_by: str
     expires_at: datetime
-    renewable_from: Annotated[datetime, "From when `renew` signs a successor."]
+    renewable_from: Annotated[
+        datetime | None,
+        "From when `renew` signs a successor; null where the key ends with its subscription.",
+    ]
     revoked_at: datetime | None
     last_downloaded_at: datetime | None
     last_checked_at: Annotated[datetime | None, "By terminals, as reported by anyone with the key."]
@@ -106,6 +110,7 @@ class RenewalShown(TypedDict):
     """What the slot has after a renewal."""
 
     renewed: Annotated[bool, "Whether this call signed the key; false when it was there already."]
+    reason: Annotated[str | None, "Why this call signed nothing."]
     key: KeyShown
 
 
@@ -255,7 +260,7 @@ def _key_shown(
         "issued_at": key.issued_at,
         "issued_by": key.created_by_name,
         "expires_at": key.expires_at,
-        "renewable_from": renewable_from(key),
+        "renewable_from": None if ends_with(key, subscription) else renewable_from(key),
         "revoked_at": key.revoked_at,
         "last_downloaded_at": key.last_downloaded_at,
         "last_checked_at": uses.get(key.pk, Use()).last_at,

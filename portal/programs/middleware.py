@@ -110,7 +110,7 @@ def _refuse_token_in_address(request: HttpRequest) -> None:
         raise ProgramError(
             "token_in_address",
             400,
-            "Addresses are logged, so a service token never belongs into one. Send it as "
+            "Addresses are logged, so a service token never belongs in one. Send it as "
             "Authorization: Bearer, and rotate this one.",
         )
 

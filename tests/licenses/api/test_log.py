@@ -16,7 +16,7 @@ from portal.activity.prune import prune
 from portal.core.actors import SYSTEM
 from tests.support.api import Caller, code_of
 from tests.support.database import as_owner
-from tests.support.factories import make_subscription
+from tests.support.factories import make_subscription, make_tenant
 
 
 @pytest.fixture
@@ -40,11 +40,10 @@ def followed(caller, address):
     rows: list[dict[str, Any]] = []
     while True:
         answer = caller.get(address)
-        found = rows_of(answer)
+        rows += rows_of(answer)
+        if "Link" not in answer:
+            return rows, f"/log.ndjson?after={rows[-1]['seq']}"
         address = answer["Link"].partition(">")[0].removeprefix("<http://localhost:8000/api/v1")
-        if not found:
-            return rows, address
-        rows += found
 
 
 def test_pages_lead_back_and_can_be_filtered(caller, contoso):
@@ -55,6 +54,10 @@ def test_pages_lead_back_and_can_be_filtered(caller, contoso):
     assert [row["seq"] for row in first.json()["entries"]] == [4, 3, 2]
     older = first["Link"].partition(">")[0].removeprefix("<http://localhost:8000/api/v1")
     assert [row["what"] for row in caller.get(older).json()["entries"]] == ["Tenant created"]
+    foreign = Caller(make_tenant(name="Fabrikam")).get(older)
+    assert code_of(foreign) == (400, "invalid_request")
+    other_list = caller.get(older.replace("/log?", "/subscriptions?").replace("limit=3", "limit=2"))
+    assert code_of(other_list) == (400, "invalid_request")
     for query in ("action=subscription.renamed", f"subscription={subscription.pk}"):
         [row] = caller.get(f"/log?{query}").json()["entries"]
         assert row["seq"] == 4
