@@ -6,6 +6,7 @@ from uuid import UUID
 from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpResponse
 
+from licenses import keys
 from licenses.api.operations import ApiRequest, answer, operation
 from licenses.api.representations import LogPage, log_row
 from licenses.api.subscriptions import Cursor, Rows, linked, position
@@ -19,6 +20,7 @@ from portal.web.paging import keyset_page
 from subscriptions.service_tokens.models import Scope
 
 NDJSON = "application/x-ndjson"
+ANCHOR = "log-anchor+jwt"
 MAX_LINES = 2_000
 DEFAULT_LINES = 500
 
@@ -50,10 +52,15 @@ class LinesQuery(TypedDict, total=False):
 class Anchor(TypedDict):
     """Number and hash of the newest row, signed: a line as `verify_log --anchors` reads it."""
 
-    number: int
-    at: str
-    chains: dict[str, Any]
-    signature: str
+    number: Annotated[int, "The number of the line in its file: 1, since it stands alone."]
+    at: Annotated[str, {"format": "date-time"}]
+    chains: Annotated[dict[str, Any], "By tenant, number (`seq`) and hash of the newest row."]
+    signature: Annotated[str, "HMAC-SHA-256 with the vendor's key, which `verify_log` checks."]
+    jws: Annotated[
+        str,
+        "The same for everybody: a JWS (RS256, `typ` `log-anchor+jwt`) with `iss`, `sub` (the "
+        "tenant), `iat`, `seq` and `hash`, by a key of `/.well-known/jwks.json`.",
+    ]
 
 
 @operation(Scope.LOG_READ, query=LogQuery, gives=LogPage, pages=True)
@@ -102,15 +109,25 @@ def lines(request: ApiRequest, *, query: dict[str, Any]) -> HttpResponse:
     return response
 
 
-@operation(Scope.LOG_READ, gives=Anchor)
+@operation(Scope.LOG_READ, gives=Anchor, refuses=True)
 def anchor(request: ApiRequest) -> HttpResponse:
     """Read the head of the log, signed.
 
-    Keep it: the vendor finds out with it whether rows up to this one were changed or removed
-    since. Needs a token for all subscriptions.
+    Keep it: it shows whether rows up to this one were changed or removed since, to everybody by
+    `jws`, which the published keys verify. Needs a token for all subscriptions.
     """
     _refuse_a_part(request)
-    return answer(request, anchors.of_tenant(request.token.tenant_id, now=request.now))
+    tenant_id = request.token.tenant_id
+    found = anchors.of_tenant(tenant_id, now=request.now)
+    seq, head = found["chains"].get(str(tenant_id), (0, ""))
+    claims = {
+        "iss": public_link("/").rstrip("/"),
+        "sub": str(tenant_id),
+        "iat": int(request.now.timestamp()),
+        "seq": seq,
+        "hash": head,
+    }
+    return answer(request, found | {"jws": keys.sign(keys.active(), claims, typ=ANCHOR)})
 
 
 def _refuse_a_part(request: ApiRequest) -> None:

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import jwt
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
@@ -16,7 +17,7 @@ from portal.activity.prune import prune
 from portal.core.actors import SYSTEM
 from tests.support.api import Caller, code_of
 from tests.support.database import as_owner
-from tests.support.factories import make_subscription, make_tenant
+from tests.support.factories import make_signing_key, make_subscription, make_tenant
 
 
 @pytest.fixture
@@ -116,7 +117,21 @@ def test_a_log_that_is_shorter_than_it_was_is_noticed_by_its_reader(caller, cont
     assert answer.json()["count"] == 1
 
 
+def test_an_anchor_is_verified_with_the_published_keys_alone(caller, contoso, client):
+    make_signing_key()
+    happen(contoso, Action.MEMBER_JOINED, Action.MEMBER_LEFT)
+    told = caller.get("/log/anchor").json()["jws"]
+    head = jwt.get_unverified_header(told)
+    published = client.get("/.well-known/jwks.json").json()
+    key = jwt.PyJWKSet.from_dict(published)[head["kid"]]
+    claims = jwt.decode(told, key, algorithms=["RS256"])
+    assert head["typ"] == "log-anchor+jwt"
+    [*_, newest] = rows_of(caller.get("/log.ndjson"))
+    assert (claims["sub"], claims["seq"], claims["hash"]) == (str(contoso.pk), 2, newest["hash"])
+
+
 def test_an_anchor_that_somebody_kept_reveals_another_log(caller, contoso, tmp_path):
+    make_signing_key()
     happen(contoso, Action.MEMBER_JOINED)
     kept = tmp_path / "anchor.json"
     with transaction.atomic():
