@@ -28,7 +28,7 @@ def refuse_unless_downloadable(key: LicenseKey, state: State, now: datetime) -> 
     name = key.get_slot_display().lower()
     if state != State.ACTIVE:
         raise Refused(
-            f"This subscription is {state.label.lower()}. License keys are downloaded from active "
+            f"This subscription {state.in_words}. License keys are downloaded from active "
             "subscriptions only."
         )
     if key.revoked_at is not None:

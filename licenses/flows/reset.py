@@ -224,7 +224,7 @@ def refuse_unless_replaceable(
     state = subscription.state_at(now)
     if state != State.ACTIVE:
         raise Refused(
-            f"This subscription is {state.label.lower()}. License keys are {way.participle} on "
+            f"This subscription {state.in_words}. License keys are {way.participle} on "
             "active subscriptions only."
         )
     if license.plan_id != subscription.plan_id:
