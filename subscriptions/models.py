@@ -162,6 +162,11 @@ class State(models.TextChoices):
         """The tone in which pages show the state."""
         return _TONES[self]
 
+    @property
+    def in_words(self) -> str:
+        """The state as sentences tell it, after their subject."""
+        return "has ended" if self == State.ENDED else f"is {self.label.lower()}"
+
 
 _TONES = {
     State.PENDING: "info",

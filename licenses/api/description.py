@@ -8,6 +8,7 @@ from django.urls import URLPattern
 
 from licenses.api.inputs import JSON
 from licenses.api.operations import Operation
+from licenses.api.representations import KeyShown, RenewalShown
 from licenses.api.routes import operations
 from licenses.api.schemas import Schema, schema_of
 from licenses.models import Slot
@@ -25,7 +26,7 @@ PROBLEMS = {
     "invalid_request": "A parameter, a header or the body is not what the operation takes.",
     "invalid_body": "The body has a member that is missing, unknown or wrong: see `errors`.",
     "token_missing": "The request has no service token.",
-    "invalid_token": "What was sent is no service token of this portal.",
+    "invalid_token": "What was sent is not a service token of this portal.",
     "token_in_address": "A service token stands in the address, which is logged: rotate it.",
     "token_expired": "The token has expired.",
     "token_rotated": "The token was rotated, and its overlap is over: use its successor.",
@@ -34,7 +35,7 @@ PROBLEMS = {
     "insufficient_scope": "The token works, and may not do this.",
     "not_found": "There is nothing at this address that the token reaches.",
     "refused": "The portal's rules refuse it, for the reason in `detail`; nothing was changed.",
-    "request_running": "The first request with this Idempotency-Key still runs.",
+    "request_running": "The first request with this Idempotency-Key runs, or failed.",
     "idempotency_key_reused": "The Idempotency-Key belongs to another request.",
     "precondition_failed": "Somebody else has changed it since it was read; nothing was changed.",
     "precondition_required": "A reset needs If-Match with the entity tag that was read.",
@@ -46,11 +47,12 @@ PROBLEMS = {
 }
 """What each type of problem means; the ends of their addresses on the page."""
 
-_REASONS = {
+REASONS = {
     400: "Not what the operation takes.",
     401: "No token, or none that works.",
     403: "The token may not do this.",
     404: "Nothing here that the token reaches.",
+    405: "The address has no such method.",
     409: "Refused by the portal's rules, or the first request with this Idempotency-Key runs.",
     410: "Removed by retention.",
     412: "Changed since it was read.",
@@ -61,6 +63,17 @@ _REASONS = {
     429: "Too many requests in this minute.",
     500: "The portal failed; tell its operators the `request_id`.",
     503: "The portal cannot answer now.",
+}
+
+
+COMMON = (400, 401, 403, 405, 429, 500, 503)
+"""How every operation may be refused."""
+
+_HEADERS_OF_REFUSALS = {
+    401: {"WWW-Authenticate": "The scheme, Bearer, and what is wrong with the token (RFC 6750)."},
+    405: {"Allow": "The methods that there are."},
+    429: {"Retry-After": "In how many seconds to come again."},
+    503: {"Retry-After": "In how many seconds to come again."},
 }
 
 
@@ -88,9 +101,10 @@ class Problem(TypedDict):
 
 
 class RevokeBody(TypedDict):
-    """A service token that leaked."""
+    """A service token that leaked, or several."""
 
-    token: str
+    token: NotRequired[str]
+    tokens: NotRequired[Annotated[list[str], {"minItems": 1, "maxItems": 100}, "Instead of it."]]
 
 
 class Revoked(TypedDict):
@@ -137,7 +151,7 @@ def operation_of(route: URLPattern) -> Operation:
 
 def refusals(described: Operation, *, has_arguments: bool) -> list[int]:
     """Return the status codes with which an operation may be refused."""
-    found = {400, 401, 403, 429, 500, 503}
+    found = {*COMMON}
     if has_arguments:
         found.add(404)
     if described.refuses:
@@ -218,7 +232,7 @@ def _headers(described: Operation) -> list[dict[str, Any]]:
     if described.changes:
         key = {
             "type": "string",
-            "pattern": "^[!#-~]{1,255}$",
+            "pattern": r"^(\"[ !#-~]{1,255}\"|[!#-~]{1,255})$",
             "description": "Makes a repeated request get the first one's answer for 24 hours.",
         }
         found.append(_parameter("Idempotency-Key", "header", key))
@@ -230,8 +244,15 @@ def _body(annotation: Any, named: dict[str, Schema]) -> dict[str, Any]:
 
 
 def _success(described: Operation, named: dict[str, Schema]) -> dict[str, Any]:
-    headers = {"RateLimit": "How many requests the token has left, and for how long."}
-    if described.conditional or described.from_seen:
+    headers = {
+        "RateLimit-Policy": "How many requests the token may send, in how many seconds.",
+        "RateLimit": "How many requests the token has left, and for how long.",
+    }
+    if described.status == 201:
+        headers["Location"] = "The address of what was made."
+    if described.gives in {"application/zip", JSON}:
+        headers["Content-Disposition"] = "The name of the file."
+    if described.conditional or described.gives in {KeyShown, RenewalShown}:
         headers["ETag"] = "The entity tag of the answer."
     if described.pages:
         headers["Link"] = "The next page, as rel=next."
@@ -244,10 +265,7 @@ def _success(described: Operation, named: dict[str, Schema]) -> dict[str, Any]:
         content = {JSON: {"schema": schema_of(described.gives, named)}}
     return {
         "description": "Done." if described.changes else "What was asked for.",
-        "headers": {
-            name: {"description": text, "schema": {"type": "string"}}
-            for name, text in headers.items()
-        },
+        "headers": _described(headers),
         "content": content,
     }
 
@@ -255,7 +273,18 @@ def _success(described: Operation, named: dict[str, Schema]) -> dict[str, Any]:
 def _refused(statuses: list[int]) -> dict[str, Any]:
     content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        str(status): {"description": _REASONS[status], "content": content} for status in statuses
+        str(status): {
+            "description": REASONS[status],
+            "headers": _described(_HEADERS_OF_REFUSALS.get(status, {})),
+            "content": content,
+        }
+        for status in statuses
+    }
+
+
+def _described(headers: dict[str, str]) -> dict[str, Any]:
+    return {
+        name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
     }
 
 
@@ -275,6 +304,6 @@ def _revoke(named: dict[str, Schema]) -> dict[str, Any]:
         "requestBody": body,
         "responses": {
             "200": {"description": "It does not work any more.", "content": content},
-            **_refused([400, 413, 429, 500, 503]),
+            **_refused([400, 405, 413, 429, 500, 503]),
         },
     }

@@ -1,9 +1,10 @@
 """Doing once what a caller asks for twice (draft-ietf-httpapi-idempotency-key-header).
 
 The first request with a key claims it, in a transaction of its own; later ones with the same key
-get its answer, or hear that it still runs. A request that was refused or that failed gives the key
-back. One whose process died keeps it for LEASE: what it did or did not do, the flow then says to
-the next one, since none of them does the same twice from the same state.
+get its answer, or hear that it still runs. A request that was refused has changed nothing and gives
+the key back. One that failed, or whose process died, may have changed something: it keeps the key
+for LEASE. What it did or did not do, the flow then says to the next one, since none of them does
+the same twice from the same state.
 """
 
 import hashlib
@@ -51,17 +52,17 @@ def once(
     known = _claim(mine)
     if known is not None:
         return _repeated(known, mine)
-    is_kept = False
+    claimed = IdempotentRequest.objects.filter(pk=mine.pk, started_at=mine.started_at)
     try:
         response = perform()
-        mine.status = response.status_code
-        mine.headers = {name: response[name] for name in KEPT_HEADERS if name in response}
-        mine.body = response.content.decode()
-        mine.save(update_fields=["status", "headers", "body"])
-        is_kept = True
-    finally:
-        if not is_kept:
-            IdempotentRequest.objects.filter(pk=mine.pk, started_at=mine.started_at).delete()
+    except ProgramError:  # A flow has refused, before its change.
+        claimed.delete()
+        raise
+    claimed.update(
+        status=response.status_code,
+        headers={name: response[name] for name in KEPT_HEADERS if name in response},
+        body=response.content.decode(),
+    )
     return response
 
 
@@ -136,6 +137,7 @@ def _running() -> ProgramError:
     return ProgramError(
         "request_running",
         409,
-        f"The first request with this {HEADER} still runs. Send it again in a moment.",
+        f"The first request with this {HEADER} still runs, or has failed and what it changed is "
+        f"not known. Send it again in a moment, for {LEASE.seconds // 60} minutes at most.",
         headers={"Retry-After": RETRY_SECONDS},
     )

@@ -26,10 +26,11 @@ def read_query(request: HttpRequest, annotation: Any) -> dict[str, Any]:
     found = {name: s["default"] for name, s in properties.items() if "default" in s}
     for name, values in request.GET.lists():
         if name not in properties:
-            known = ", ".join(properties) or "none"
-            raise _invalid(f"There is no parameter {name[:40]!r} here; there are: {known}.")
+            known = f"takes {', '.join(properties)}" if properties else "takes no parameters"
+            raise _invalid(f"There is no parameter {name[:40]!r}: this address {known}.")
         if len(values) > 1:
-            raise _invalid(f"The parameter {name} is there {len(values)} times.")
+            times = "twice" if len(values) == 2 else f"{len(values)} times"
+            raise _invalid(f"The parameter {name} appears {times}.")
         value: Any = values[0]
         if properties[name]["type"] == "integer" and _NUMBER.fullmatch(value):
             value = int(value)

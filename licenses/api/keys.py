@@ -1,16 +1,24 @@
 """The license keys of a subscription: read, download, check, generate, reset, renew."""
 
 import hashlib
+import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any, TypedDict
 from uuid import UUID
 
 from django.http import HttpResponse
 from django.urls import reverse
-from django.utils.http import parse_etags
 
 from licenses.api.inputs import JSON
-from licenses.api.operations import ApiRequest, answer, operation, tagged
+from licenses.api.operations import (
+    ApiRequest,
+    answer,
+    canonical,
+    conditional,
+    operation,
+    tagged,
+)
 from licenses.api.representations import (
     KeyShown,
     KeysShown,
@@ -28,9 +36,12 @@ from licenses.flows.check import check_presented_key, check_stored_key
 from licenses.flows.download import download_bundle, download_key, download_keys
 from licenses.flows.end_overlap import end_key_overlap
 from licenses.flows.generate import generate_keys
+from licenses.flows.renew import Renewal, renewable_from
 from licenses.flows.renew import renew as renew_key
 from licenses.flows.reset import Overlap, reset_key
 from licenses.models import License, Slot, Usage
+from licenses.reminders import ends_with
+from portal.core.dates import moment
 from portal.core.links import public_link
 from portal.core.refusal import Refused
 from portal.programs.errors import ProgramError
@@ -38,6 +49,8 @@ from subscriptions.models import Subscription
 from subscriptions.service_tokens.models import Scope
 
 ZIP = "application/zip"
+_TAG = re.compile(r'"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.[0-9a-f]{16}"', re.ASCII)
+"""The entity tag of a slot, as `_tag` writes it."""
 
 
 class GenerateBody(TypedDict):
@@ -75,18 +88,23 @@ def both(request: ApiRequest, *, subscription_id: UUID) -> HttpResponse:
 
     404 while the subscription has no license keys.
     """
-    license = _living(reached(request, subscription_id))
-    return tagged(request, keys_shown(license, request.now))
+    license = _license(reached(request, subscription_id))
+    slots = slots_shown(license, request.now)
+    if not slots:
+        raise _deleted()
+    return tagged(request, keys_shown(license, slots))
 
 
 @operation(Scope.SUBSCRIPTIONS_READ, gives=KeyShown, conditional=True)
 def one(request: ApiRequest, *, subscription_id: UUID, slot: Slot) -> HttpResponse:
     """Read the state of a slot.
 
-    A reset asks for the entity tag of this answer (If-Match).
+    A reset and the end of an overlap ask for the entity tag of this answer (If-Match).
     """
-    license = _living(reached(request, subscription_id))
-    return _slot(request, license, slot)
+    key = slots_shown(_license(reached(request, subscription_id)), request.now).get(slot)
+    if key is None:
+        raise _deleted()
+    return answer(request, key, etag=_tag(key))
 
 
 @operation(
@@ -103,7 +121,9 @@ def generate(request: ApiRequest, *, subscription_id: UUID, body: dict[str, Any]
         usage=Usage(body["usage"]),
         holder_name=body["holder_name"],
     )
-    response = answer(request, keys_shown(license, request.now), status=201)
+    made = {key.slot: key for key in license.keys.order_by("-pk")}.values()  # the first of each
+    slots = slots_shown(license, request.now, made)
+    response = answer(request, keys_shown(license, slots), status=201)
     response["Location"] = public_link(reverse("api:keys", args=[subscription_id]))
     return response
 
@@ -130,7 +150,11 @@ def files(request: ApiRequest, *, subscription_id: UUID) -> HttpResponse:
     """
     subscription = reached(request, subscription_id)
     taken = download_keys(
-        subscriptions=[subscription], slots=Slot, actor=request.actor, now=request.now
+        subscriptions=[subscription],
+        slots=Slot,
+        actor=request.actor,
+        is_taken=request.method == "GET",
+        now=request.now,
     )
     if not taken.files:
         raise Refused(" ".join(taken.refused))
@@ -168,12 +192,18 @@ def check(request: ApiRequest, *, subscription_id: UUID, slot: Slot) -> HttpResp
 def check_presented(request: ApiRequest, *, body: dict[str, Any]) -> HttpResponse:
     """Check a license key or a license file.
 
-    What another tenant has is a mismatch. Recorded in the log when it is a key of the own tenant.
+    What the token does not reach is a mismatch. Recorded in the log when it is a key that it does.
     """
-    key, members = read_presented(body["presented"])
+    try:
+        key, members = read_presented(body["presented"])
+    except Refused as refusal:
+        raise Refused(refusal.sentence, field="presented") from refusal
     tenant = request.token.tenant
     expected = {} if members is None else expected_from_file(members, tenant_id=tenant.pk)
-    verdict = check_presented_key(token=key, expected=expected, tenant=tenant, actor=request.actor)
+    reached_ones = None if request.token.for_all_subscriptions else request.token.subscriptions()
+    verdict = check_presented_key(
+        token=key, expected=expected, tenant=tenant, actor=request.actor, reached=reached_ones
+    )
     return answer(request, verdict_shown(verdict))
 
 
@@ -189,14 +219,15 @@ def reset(
     replaced the key since.
     """
     license = _license(reached(request, subscription_id))
-    reset_key(
+    new = reset_key(
         license=license,
         slot=slot,
         actor=request.actor,
         overlap=Overlap(body["overlap"]),
         expected_jti=_seen(request, license, slot),
     )
-    return _slot(request, license, slot)
+    key = slots_shown(license, request.now, [new])[slot]
+    return answer(request, key, etag=_tag(key))
 
 
 @operation(Scope.KEYS_RENEW, method="POST", gives=RenewalShown, refuses=True)
@@ -209,15 +240,25 @@ def renew(request: ApiRequest, *, subscription_id: UUID, slot: Slot) -> HttpResp
     """
     license = _license(reached(request, subscription_id))
     renewal = renew_key(license=license, slot=slot, actor=request.actor)
-    key = slots_shown(license, request.now)[slot]
-    return answer(request, {"renewed": renewal.renewed, "key": key}, etag=_tag(key))
+    key = slots_shown(license, request.now, [renewal.key])[slot]
+    content = {"renewed": renewal.renewed, "reason": _reason(renewal, request.now), "key": key}
+    return answer(request, content, etag=_tag(key))
 
 
-@operation(Scope.KEYS_RESET, method="POST", gives=OverlapEnded, refuses=True)
+@operation(Scope.KEYS_RESET, method="POST", gives=OverlapEnded, refuses=True, from_seen=True)
 def end_overlap(request: ApiRequest, *, subscription_id: UUID, slot: Slot) -> HttpResponse:
-    """End an overlap: the old license key of the slot is refused from now on."""
+    """End an overlap: the old license key of the slot is refused from now on.
+
+    If-Match has the entity tag of the slot as it was read: where its key was replaced since,
+    another key is the old one now, and the answer is 412.
+    """
     license = _license(reached(request, subscription_id))
-    old = end_key_overlap(license=license, slot=slot, actor=request.actor)
+    old = end_key_overlap(
+        license=license,
+        slot=slot,
+        actor=request.actor,
+        expected_jti=_seen(request, license, slot),
+    )
     content = {"slot": slot, "jti": old.jti, "stopped_at": old.accepted_until}
     return answer(request, content)
 
@@ -234,18 +275,19 @@ def _license(subscription: Subscription) -> License:
     return license
 
 
-def _living(subscription: Subscription) -> License:
-    license = _license(subscription)
-    if license.deleted_at is not None:
-        raise ProgramError("not_found", 404, "The license keys of this subscription were deleted.")
-    return license
+def _reason(renewal: Renewal, now: datetime) -> str | None:
+    """Return why nothing was signed."""
+    if renewal.renewed:
+        return None
+    if ends_with(renewal.key, renewal.key.license.subscription):
+        return "A new key would expire no later: the subscription ends then."
+    if now < renewable_from(renewal.key):
+        return f"This key is renewed from {moment(renewable_from(renewal.key))} on."
+    return "Somebody else renewed it at the same time."
 
 
-def _slot(request: ApiRequest, license: License, slot: Slot) -> HttpResponse:
-    key = slots_shown(license, request.now).get(slot)
-    if key is None:
-        raise ProgramError("not_found", 404, "The license keys of this subscription were deleted.")
-    return answer(request, key, etag=_tag(key))
+def _deleted() -> ProgramError:
+    return ProgramError("not_found", 404, "The license keys of this subscription were deleted.")
 
 
 def _tag(key: KeyShown) -> str:
@@ -253,48 +295,45 @@ def _tag(key: KeyShown) -> str:
 
     A reset compares the identifier alone: a download in between does not stand in its way.
     """
-    digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(canonical(key).encode()).hexdigest()[:16]
     return f'"{key["jti"]}.{digest}"'
 
 
 def _seen(request: ApiRequest, license: License, slot: Slot) -> UUID:
     """Return the `jti` that If-Match names: the current one's if it is among them.
 
-    Raises ProgramError (428) without one.
+    Raises ProgramError: 428 without the header, 412 where it has no tag of a slot. A weak tag
+    matches nothing (RFC 9110 13.1.1), and `*` says nothing of what was seen.
     """
-    named = [_jti(tag) for tag in parse_etags(request.headers.get("If-Match", ""))]
-    seen = [jti for jti in named if jti is not None]
-    if not seen:
+    given = request.headers.get("If-Match", "").strip()
+    if not given:
         raise ProgramError(
             "precondition_required",
             428,
-            "Read the slot, and send its ETag as If-Match: only the key that was seen is reset.",
+            "Read the slot, and send its ETag as If-Match: only what was seen is changed.",
+        )
+    seen = [UUID(found[1]) for each in given.split(",") if (found := _TAG.fullmatch(each.strip()))]
+    if not seen:
+        raise ProgramError(
+            "precondition_failed",
+            412,
+            "If-Match is not the ETag of a slot. Send it as it was read, with its quotation marks; "
+            "weak tags (W/) and * match nothing here.",
         )
     current = license.keys.current().filter(slot=slot, jti__in=seen).first()
     return current.jti if current else seen[0]
-
-
-def _jti(tag: str) -> UUID | None:
-    try:
-        return UUID(tag.strip('"').partition(".")[0])
-    except ValueError:
-        return None
 
 
 def _file(
     request: ApiRequest, take: Callable[[bool], LicenseFile], content_type: str
 ) -> HttpResponse:
     """Return a file with its entity tag; what the caller has already is not taken, so 304."""
-    known = parse_etags(request.headers.get("If-None-Match", ""))
+    is_conditional = "If-None-Match" in request.headers or "If-Match" in request.headers
     is_taken = request.method == "GET"
-    found = take(is_taken and not known)
-    tag = f'"{hashlib.sha256(found.content).hexdigest()[:32]}"'
-    if tag in known or "*" in known:
-        response = HttpResponse(status=304)
-        response["ETag"] = tag
-        return response
-    response = _attached(take(True) if known and is_taken else found, content_type)
-    response["ETag"] = tag
+    found = take(is_taken and not is_conditional)
+    response = conditional(request, _attached(found, content_type))
+    if is_taken and is_conditional and response.status_code == 200:
+        response = _attached(take(True), content_type)
     return response
 
 
@@ -302,4 +341,5 @@ def _attached(found: LicenseFile, content_type: str) -> HttpResponse:
     response = HttpResponse(found.content, content_type=content_type)
     response["Content-Disposition"] = found.disposition
     response["Cache-Control"] = "no-store"
+    response["ETag"] = f'"{hashlib.sha256(found.content).hexdigest()[:32]}"'
     return response

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpResponse
 
+from licenses import keys
 from licenses.api.operations import ApiRequest, answer, operation
 from licenses.api.representations import LogPage, log_row
 from licenses.api.subscriptions import Cursor, Rows, linked, position
@@ -19,6 +20,7 @@ from portal.web.paging import keyset_page
 from subscriptions.service_tokens.models import Scope
 
 NDJSON = "application/x-ndjson"
+ANCHOR = "log-anchor+jwt"
 MAX_LINES = 2_000
 DEFAULT_LINES = 500
 
@@ -50,10 +52,15 @@ class LinesQuery(TypedDict, total=False):
 class Anchor(TypedDict):
     """Number and hash of the newest row, signed: a line as `verify_log --anchors` reads it."""
 
-    number: int
-    at: str
-    chains: dict[str, Any]
-    signature: str
+    number: Annotated[int, "The number of the line in its file: 1, since it stands alone."]
+    at: Annotated[str, {"format": "date-time"}]
+    chains: Annotated[dict[str, Any], "By tenant, number (`seq`) and hash of the newest row."]
+    signature: Annotated[str, "HMAC-SHA-256 with the vendor's key, which `verify_log` checks."]
+    jws: Annotated[
+        str,
+        "The same for everybody: a JWS (RS256, `typ` `log-anchor+jwt`) with `iss`, `sub` (the "
+        "tenant), `iat`, `seq` and `hash`, by a key of `/.well-known/jwks.json`.",
+    ]
 
 
 @operation(Scope.LOG_READ, query=LogQuery, gives=LogPage, pages=True)
@@ -70,19 +77,18 @@ def listing(request: ApiRequest, *, query: dict[str, Any]) -> HttpResponse:
         rows = rows.for_subscription(UUID(query["subscription"]))
     if "action" in query:
         rows = rows.of_action(query["action"])
-    found = keyset_page(rows, after=position(query), by=("at", "seq"), size=query["limit"])
+    found = keyset_page(rows, after=position(request, query), by=("at", "seq"), size=query["limit"])
     response = answer(request, {"entries": [log_row(entry) for entry in found.rows]})
     return linked(request, response, found)
 
 
 @operation(Scope.LOG_READ, query=LinesQuery, gives=NDJSON, pages=True, refuses=True)
 def lines(request: ApiRequest, *, query: dict[str, Any]) -> HttpResponse:
-    """Read the log by number, a row of JSON a line.
+    """Read the log by number, one JSON object per line.
 
-    The oldest row first, with its hash. The header Link leads on from the last row of the answer,
-    or from the same number again where there is no newer row yet. 410 says that retention has
-    removed the next row, 409 that the log is shorter than it was. Needs a token for all
-    subscriptions: the chain has the rows of all.
+    The oldest row first, with its hash. The header Link leads on while there are more rows. 410
+    says that retention has removed the next row, 409 that the log is shorter than it was. Needs a
+    token for all subscriptions: the chain has the rows of all.
     """
     _refuse_a_part(request)
     chain = LogChain.objects.filter(pk=request.token.tenant_id).first() or LogChain()
@@ -92,25 +98,36 @@ def lines(request: ApiRequest, *, query: dict[str, Any]) -> HttpResponse:
     if after > chain.count:
         raise _shorter(chain, after)
     rows = LogEntry.objects.filter(tenant_id=request.token.tenant_id, seq__gt=after)
-    found = list(rows.order_by("seq")[: query["limit"]])
-    text = "".join(f"{_encode(log_row(entry))}\n" for entry in found)
+    limit = query["limit"]
+    found = list(rows.order_by("seq")[: limit + 1])
+    shown = found[:limit]
+    text = "".join(f"{_encode(log_row(entry))}\n" for entry in shown)
     response = HttpResponse(text, content_type=NDJSON, headers={"Cache-Control": "no-store"})
-    last = found[-1].seq if found else after
-    response["Link"] = (
-        f'<{public_link(request.path)}?after={last}&limit={query["limit"]}>; rel="next"'
-    )
+    if len(found) > limit:
+        address = f"{public_link(request.path)}?after={shown[-1].seq}&limit={limit}"
+        response["Link"] = f'<{address}>; rel="next"'
     return response
 
 
-@operation(Scope.LOG_READ, gives=Anchor)
+@operation(Scope.LOG_READ, gives=Anchor, refuses=True)
 def anchor(request: ApiRequest) -> HttpResponse:
     """Read the head of the log, signed.
 
-    Keep it: the vendor finds out with it whether rows up to this one were changed or removed
-    since. Needs a token for all subscriptions.
+    Keep it: it shows whether rows up to this one were changed or removed since, to everybody by
+    `jws`, which the published keys verify. Needs a token for all subscriptions.
     """
     _refuse_a_part(request)
-    return answer(request, anchors.of_tenant(request.token.tenant_id, now=request.now))
+    tenant_id = request.token.tenant_id
+    found = anchors.of_tenant(tenant_id, now=request.now)
+    seq, head = found["chains"].get(str(tenant_id), (0, ""))
+    claims = {
+        "iss": public_link("/").rstrip("/"),
+        "sub": str(tenant_id),
+        "iat": int(request.now.timestamp()),
+        "seq": seq,
+        "hash": head,
+    }
+    return answer(request, found | {"jws": keys.sign(keys.active(), claims, typ=ANCHOR)})
 
 
 def _refuse_a_part(request: ApiRequest) -> None:

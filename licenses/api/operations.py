@@ -37,6 +37,7 @@ REVALIDATED = "private, no-cache"
 """Cache-Control of what a caller may keep, and ask again with its entity tag."""
 
 _encode = DjangoJSONEncoder().encode
+canonical = DjangoJSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 class ApiRequest(HttpRequest):
@@ -156,12 +157,20 @@ def _told(request: HttpRequest, text: str, status: int, etag: str | None) -> Htt
     if etag is None:
         return response
     response["ETag"] = etag
-    if request.method == "POST":
-        return response
-    conditional = get_conditional_response(request, etag=etag, response=response)
-    if conditional is not None and conditional.status_code == 412:
-        raise ProgramError("precondition_failed", 412, "It has another entity tag now.")
-    return conditional or response
+    return response if request.method == "POST" else conditional(request, response)
+
+
+def conditional(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Return the response, or 304 to a caller who has its entity tag (If-None-Match).
+
+    Raises ProgramError (412) where If-Match has another one; a weak one matches nothing.
+    """
+    judged = get_conditional_response(request, etag=response["ETag"], response=response)
+    if judged is not None and judged.status_code == 412:
+        raise ProgramError(
+            "precondition_failed", 412, f"If-Match does not have its entity tag {response['ETag']}."
+        )
+    return judged or response
 
 
 def _admit(request: ApiRequest, described: Operation) -> dict[str, str]:

@@ -10,8 +10,10 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import get_conditional_response
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
-from licenses.api.description import PROBLEMS, document
+from licenses.api.description import COMMON, PROBLEMS, REASONS, document
 from licenses.api.inputs import JSON
 from portal.programs.errors import ProgramError, not_allowed
 from subscriptions.service_tokens.models import Scope
@@ -65,10 +67,11 @@ def docs(request: HttpRequest) -> HttpResponse:
     context = {
         "operations": operations_shown(),
         "types": {
-            name: (schema.get("description", ""), _members(schema))
+            name: (marked(schema.get("description", "")), _members(schema))
             for name, schema in schemas.items()
         },
-        "problems": PROBLEMS,
+        "common": [(status, marked(REASONS[status])) for status in COMMON],
+        "problems": {code: marked(text) for code, text in PROBLEMS.items()},
         "scopes": Scope,
     }
     return render(request, "api/docs.html", context)
@@ -94,28 +97,40 @@ def _shown(path: str, method: str, described: dict[str, Any]) -> Shown:
         method=method.upper(),
         path=path,
         summary=described["summary"],
-        text=described["description"],
+        text=marked(described["description"]),
         parameters=[
             Member(
                 each["name"],
                 _kind(each["schema"]),
                 each["required"],
-                each.get("description", ""),
+                marked(each.get("description", "")),
             )
             for each in described.get("parameters", [])
         ],
         body=_members(schemas[_named(body)]) if body else [],
         answer=_named(content["schema"]) or media,
         statuses=[
-            (status, response["description"]) for status, response in described["responses"].items()
+            (status, marked(response["description"]))
+            for status, response in described["responses"].items()
+            if int(status) not in COMMON
         ],
+    )
+
+
+def marked(text: str) -> SafeString:
+    """Return the text with what stands between backticks as code."""
+    parts = text.split("`")
+    return format_html_join(
+        "",
+        "{}",
+        ((format_html("<code>{}</code>", p) if n % 2 else p,) for n, p in enumerate(parts)),
     )
 
 
 def _members(schema: dict[str, Any]) -> list[Member]:
     required = schema.get("required", [])
     return [
-        Member(name, _kind(each), name in required, each.get("description", ""))
+        Member(name, _kind(each), name in required, marked(each.get("description", "")))
         for name, each in schema["properties"].items()
     ]
 

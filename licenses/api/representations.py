@@ -1,6 +1,6 @@
 """What the API tells of subscriptions, license keys, checks and the log."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypedDict
 from uuid import UUID
@@ -10,6 +10,7 @@ from licenses.checking.check import Verdict
 from licenses.checking.use import Use, read_use
 from licenses.flows.renew import renewable_from
 from licenses.models import KeyState, License, LicenseKey, Slot, Usage
+from licenses.reminders import ends_with
 from portal.activity.models import LogEntry
 from portal.core.actors import ActorKind
 from subscriptions.models import BillingPeriod, Edition, State, Subscription
@@ -81,7 +82,10 @@ class KeyShown(TypedDict):
     issued_at: datetime
     issued_by: str
     expires_at: datetime
-    renewable_from: Annotated[datetime, "From when `renew` signs a successor."]
+    renewable_from: Annotated[
+        datetime | None,
+        "From when `renew` signs a successor; null where the key ends with its subscription.",
+    ]
     revoked_at: datetime | None
     last_downloaded_at: datetime | None
     last_checked_at: Annotated[datetime | None, "By terminals, as reported by anyone with the key."]
@@ -106,6 +110,7 @@ class RenewalShown(TypedDict):
     """What the slot has after a renewal."""
 
     renewed: Annotated[bool, "Whether this call signed the key; false when it was there already."]
+    reason: Annotated[str | None, "Why this call signed nothing."]
     key: KeyShown
 
 
@@ -205,9 +210,8 @@ def subscription_shown(row: Any, now: datetime) -> SubscriptionShown:
     }
 
 
-def keys_shown(license: License, now: datetime) -> KeysShown:
-    """Return a license that is not deleted, with its subscription and plan, and both slots."""
-    slots = slots_shown(license, now)
+def keys_shown(license: License, slots: Mapping[Slot, KeyShown]) -> KeysShown:
+    """Return a license and what `slots_shown` told of its slots."""
     return {
         "subscription_id": license.subscription_id,
         "authorized_application_id": license.authorized_application_id,
@@ -221,17 +225,24 @@ def keys_shown(license: License, now: datetime) -> KeysShown:
     }
 
 
-def slots_shown(license: License, now: datetime) -> Mapping[Slot, KeyShown]:
-    """Return what is in each slot, in two queries."""
-    keys = list(license.keys.current_and_replaced_since(now, now))
-    uses = read_use(keys, now)
+def slots_shown(
+    license: License, now: datetime, keys: Iterable[LicenseKey] | None = None
+) -> Mapping[Slot, KeyShown]:
+    """Return what is in each slot now, in two queries; nothing after a Delete.
+
+    `keys` are what a flow has put into the slots: those are told, whatever came after it.
+    """
+    found = list(license.keys.current_and_replaced_since(now, now))
+    shown = [key for key in found if key.state == KeyState.CURRENT] if keys is None else list(keys)
+    uses = read_use(list({*found, *shown}), now)
     old = {
-        key.slot: key for key in keys if key.state == KeyState.SUPERSEDED and key.revoked_at is None
+        key.slot: key
+        for key in found
+        if key.state == KeyState.SUPERSEDED and key.revoked_at is None
     }
     return {
         Slot(key.slot): _key_shown(key, old.get(key.slot), license.subscription, uses, now)
-        for key in keys
-        if key.state == KeyState.CURRENT
+        for key in shown
     }
 
 
@@ -249,12 +260,12 @@ def _key_shown(
         "issued_at": key.issued_at,
         "issued_by": key.created_by_name,
         "expires_at": key.expires_at,
-        "renewable_from": renewable_from(key),
+        "renewable_from": None if ends_with(key, subscription) else renewable_from(key),
         "revoked_at": key.revoked_at,
         "last_downloaded_at": key.last_downloaded_at,
         "last_checked_at": uses.get(key.pk, Use()).last_at,
         "old": None
-        if old is None or old.accepted_until is None
+        if old is None or old.accepted_until is None or old == key
         else {
             "jti": old.jti,
             "accepted_until": old.accepted_until,

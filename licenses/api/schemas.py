@@ -33,7 +33,7 @@ _PLAIN: dict[Any, Schema] = {
     NoneType: {"type": "null"},
 }
 _KINDS = {"string": str, "integer": int, "object": dict}
-_IN_WORDS = {"string": "a text", "integer": "a whole number", "object": "an object"}
+_IN_WORDS = {"string": "a string", "integer": "a whole number", "object": "an object"}
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")
 """Characters that no database stores: NUL, and halves of a pair."""
 
@@ -102,7 +102,7 @@ def fault(value: Any, schema: Schema) -> str | None:
     """Return what is wrong with a value that a caller sent, to stand after its name, or None."""
     kind = schema["type"]
     if not isinstance(value, _KINDS[kind]) or isinstance(value, bool):
-        return f"is not {_IN_WORDS[kind]}"
+        return f"must be {_IN_WORDS[kind]}"
     if "enum" in schema and value not in schema["enum"]:
         return f"is none of {', '.join(schema['enum'])}"
     if isinstance(value, str):
@@ -114,7 +114,7 @@ def fault(value: Any, schema: Schema) -> str | None:
 
 def _fault_of_text(value: str, schema: Schema) -> str | None:
     if _UNUSABLE.search(value):
-        return "has a character that is none"
+        return "contains a character that is not allowed"
     if len(value) < schema.get("minLength", 0):
         return "is empty"
     if len(value) > schema.get("maxLength", len(value)):

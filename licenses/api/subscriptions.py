@@ -4,7 +4,8 @@ from typing import Annotated, Any, TypedDict
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.core.signing import BadSignature, Signer
+from django.http import HttpResponse
 
 from licenses.api.operations import ApiRequest, answer, operation, tagged
 from licenses.api.representations import (
@@ -17,7 +18,7 @@ from licenses.api.representations import (
 from licenses.models.subscriptions import read_license_state
 from portal.core.links import public_link
 from portal.programs.errors import ProgramError
-from portal.web.paging import KeysetPage, Position, keyset_page
+from portal.web.paging import KeysetPage, keyset_page
 from subscriptions.models import State, Subscription
 from subscriptions.service_tokens.models import Scope
 
@@ -63,7 +64,7 @@ def listing(request: ApiRequest, *, query: dict[str, Any]) -> HttpResponse:
     rows = request.token.subscriptions().select_related("plan").matching(query.get("q", ""))
     if "state" in query:
         rows = rows.in_state(State(query["state"]), request.now)
-    found = keyset_page(rows, after=position(query), size=query["limit"])
+    found = keyset_page(rows, after=position(request, query), size=query["limit"])
     read_license_state(found.rows)
     shown = [subscription_shown(row, request.now) for row in found.rows]
     response = tagged(request, {"subscriptions": shown})
@@ -91,22 +92,34 @@ def reached(request: ApiRequest, subscription_id: UUID) -> Subscription:
     return subscription
 
 
-def position(query: dict[str, Any]) -> str:
-    """Return where a page begins; raises ProgramError for text that this portal did not write."""
-    after: str = query.get("after", "")
-    if "after" in query and Position.parse(after) is None:
+def position(request: ApiRequest, query: dict[str, Any]) -> str:
+    """Return where a page begins.
+
+    Raises ProgramError (400) for what this portal did not write for this list of this tenant.
+    """
+    if "after" not in query:
+        return ""
+    try:
+        after: str = _signer(request).unsign(query["after"])
+    except BadSignature as error:
         raise ProgramError(
             "invalid_request",
             400,
-            "The parameter after is no position. Take it out of the header Link of a page.",
-        )
+            "The parameter after is not a valid cursor here. Take it from the header Link of a "
+            "page of this list.",
+        ) from error
     return after
 
 
-def linked(request: HttpRequest, response: HttpResponse, page: KeysetPage[Any]) -> HttpResponse:
+def _signer(request: ApiRequest) -> Signer:
+    return Signer(salt=f"{request.path} {request.token.tenant_id}")
+
+
+def linked(request: ApiRequest, response: HttpResponse, page: KeysetPage[Any]) -> HttpResponse:
     """Return the response with a Link to the next page (RFC 8288), if there is one."""
     if page.older is not None:
         kept = {name: value for name, value in request.GET.items() if name != "after"}
-        next_page = f"{request.path}?{urlencode(kept | {'after': str(page.older)})}"
+        cursor = _signer(request).sign(str(page.older))
+        next_page = f"{request.path}?{urlencode(kept | {'after': cursor})}"
         response["Link"] = f'<{public_link(next_page)}>; rel="next"'
     return response

@@ -11,6 +11,7 @@ from portal.activity.entries import record
 from portal.core.actors import Actor
 from portal.core.refusal import Refused
 from portal.tenants.models import Tenant
+from subscriptions.models import SubscriptionQuerySet
 
 
 def check_stored_key(*, license: License, slot: Slot, actor: Actor) -> Verdict:
@@ -27,17 +28,26 @@ def check_stored_key(*, license: License, slot: Slot, actor: Actor) -> Verdict:
 
 
 def check_presented_key(
-    *, token: str, expected: Mapping[str, str | None], tenant: Tenant, actor: Actor
+    *,
+    token: str,
+    expected: Mapping[str, str | None],
+    tenant: Tenant,
+    actor: Actor,
+    reached: SubscriptionQuerySet | None = None,
 ) -> Verdict:
     """Check a pasted key, or the key of an uploaded file, whose members are then in `expected`.
 
     The tenant that a file names takes precedence, as if a terminal had sent it; the caller makes
     sure that it is this tenant (`expected_from_file`). The check is recorded only if the key is
-    one of the tenant's own.
+    one of the tenant's own, and of a subscription `reached` where the caller does not reach all:
+    any other key is a mismatch.
     """
-    verdict = check(token, expected={"consumer_tenant_id": str(tenant.pk), **expected})
+    expected = {"consumer_tenant_id": str(tenant.pk), **expected}
+    verdict = check(token, expected=expected)
     if verdict.key is not None and verdict.key.tenant_id == tenant.pk:
         key = LicenseKey.objects.select_related("license__subscription").get(pk=verdict.key.pk)
+        if reached is not None and not reached.filter(pk=key.license.subscription_id).exists():
+            return check(token, expected=expected | {"subject": None})
         with transaction.atomic():
             record(
                 actor=actor,

@@ -28,7 +28,7 @@ def refuse_unless_downloadable(key: LicenseKey, state: State, now: datetime) -> 
     name = key.get_slot_display().lower()
     if state != State.ACTIVE:
         raise Refused(
-            f"This subscription is {state.label.lower()}. License keys are downloaded from active "
+            f"This subscription {state.in_words}. License keys are downloaded from active "
             "subscriptions only."
         )
     if key.revoked_at is not None:
@@ -191,9 +191,13 @@ def download_keys(
     subscriptions: Iterable[Subscription],
     slots: Iterable[Slot],
     actor: Actor,
+    is_taken: bool = True,
     now: datetime | None = None,
 ) -> Downloads:
-    """Return the license files of these slots and record each download, in its own transaction."""
+    """Return the license files of these slots and record each download, in its own transaction.
+
+    Nothing is recorded unless they are taken.
+    """
     chosen, slots, downloads = list(subscriptions), list(slots), Downloads()
     licenses = {
         license.subscription_id: license
@@ -206,7 +210,9 @@ def download_keys(
             continue
         for slot in slots:
             try:
-                file = download_key(license=license, slot=slot, actor=actor, now=now)
+                file = download_key(
+                    license=license, slot=slot, actor=actor, is_taken=is_taken, now=now
+                )
             except Refused as refusal:
                 downloads.refused.append(f"{_told(subscription)}: {refusal.sentence}")
             else:

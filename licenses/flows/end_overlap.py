@@ -1,11 +1,13 @@
 """End the overlap of a slot early: its old key stops now."""
 
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
 from licenses import notices
+from licenses.flows.reset import refuse_unless_expected
 from licenses.models import KeyState, License, LicenseKey, Slot
 from portal.activity.actions import Action
 from portal.activity.entries import record
@@ -17,14 +19,24 @@ from subscriptions.models import Subscription
 
 @transaction.atomic
 def end_key_overlap(
-    *, license: License, slot: Slot, actor: Actor, now: datetime | None = None
+    *,
+    license: License,
+    slot: Slot,
+    actor: Actor,
+    expected_jti: UUID,
+    now: datetime | None = None,
 ) -> LicenseKey:
     """Make the slot's superseded key `replaced` and return it.
 
-    Raises Refused when the slot has no overlap any more.
+    `expected_jti` identifies the current key that was seen beside it. Raises Replaced when the slot
+    has another one, so that another key is the old one now, and Refused when the slot has no
+    overlap any more.
     """
     now = now or timezone.now()
     subscription = lock(Subscription, license.subscription_id)
+    current = license.keys.current().filter(slot=slot).first()
+    if current is not None:
+        refuse_unless_expected(current, expected_jti, subscription)
     old = license.keys.overlapping(now).filter(slot=slot).first()
     if old is None:
         raise Refused(

@@ -100,7 +100,7 @@ def _refuse_unless_active(subscription: Subscription, now: datetime) -> None:
     state = subscription.state_at(now)
     if state != State.ACTIVE:
         raise Refused(
-            f"This subscription is {state.label.lower()}. License keys are generated for active "
+            f"This subscription {state.in_words}. License keys are generated for active "
             "subscriptions only."
         )
 

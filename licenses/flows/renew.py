@@ -1,5 +1,6 @@
 """Renew one slot without hands: the successor of a key, once, when its end is near."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -40,24 +41,23 @@ def renew(*, license: License, slot: Slot, actor: Actor, now: datetime | None = 
     `reset_key`, and for a key that is revoked or that ended more than 14 days ago.
     """
     now = now or timezone.now()
-    current, _ = replaceable(license.pk, license.subscription, slot, RENEWAL, now)
-    if not _is_due(current, now):
-        return Renewal(key=current, renewed=False)
-    try:
-        new = replace_key(
-            license=license,
-            slot=slot,
-            actor=actor,
-            overlap=Overlap.WEEK if current.expires_at > now else Overlap.NOW,
-            expected_jti=current.jti,
-            way=RENEWAL,
-            refuse=_refuse_if_revoked,
-            now=now,
-        )
-    except Replaced:  # by somebody who called at the same time, or by a reset
+    while True:
         current, _ = replaceable(license.pk, license.subscription, slot, RENEWAL, now)
-        return Renewal(key=current, renewed=False)
-    return Renewal(key=new, renewed=True)
+        if not _is_due(current, now):
+            return Renewal(key=current, renewed=False)
+        # Replaced by somebody who called at the same time, or by a reset: look at the new one.
+        with suppress(Replaced):
+            new = replace_key(
+                license=license,
+                slot=slot,
+                actor=actor,
+                overlap=Overlap.WEEK if current.expires_at > now else Overlap.NOW,
+                expected_jti=current.jti,
+                way=RENEWAL,
+                refuse=_refuse_if_revoked,
+                now=now,
+            )
+            return Renewal(key=new, renewed=True)
 
 
 def _is_due(key: LicenseKey, now: datetime) -> bool:

@@ -17,7 +17,8 @@ from licenses.flows import signing
 from licenses.models import ANSWERED, KeyState, License, LicenseKey, Slot
 from portal.activity.actions import Action
 from portal.activity.entries import record
-from portal.core.actors import Actor
+from portal.activity.models import LogEntry
+from portal.core.actors import Actor, ActorKind
 from portal.core.dates import moment, moment_beside_utc
 from portal.core.locking import lock
 from portal.core.refusal import Refused
@@ -52,6 +53,14 @@ class Replacement:
 
 
 RESET = Replacement(action=Action.KEY_RESET, verb="reset", participle="reset")
+
+
+ISSUING = {
+    Action.KEYS_GENERATED: "generated",
+    Action.KEY_RESET: "reset",
+    Action.KEY_RENEWED: "renewed",
+}
+"""How a key got into its slot."""
 
 
 class Replaced(Refused):
@@ -167,7 +176,7 @@ def _sign_and_store(
     with signing.storing([new]):
         locked = lock(Subscription, subscription.pk)
         old, older = replaceable(license.pk, locked, slot, way, now)
-        _refuse_unless_expected(old, expected_jti)
+        refuse_unless_expected(old, expected_jti, locked)
         if locked.ends_at != subscription.ends_at:
             raise signing.Outdated
         refuse(old)
@@ -218,7 +227,7 @@ def refuse_unless_replaceable(
     state = subscription.state_at(now)
     if state != State.ACTIVE:
         raise Refused(
-            f"This subscription is {state.label.lower()}. License keys are {way.participle} on "
+            f"This subscription {state.in_words}. License keys are {way.participle} on "
             "active subscriptions only."
         )
     if license.plan_id != subscription.plan_id:
@@ -245,14 +254,31 @@ def replaceable(
     return current, keys.get(KeyState.SUPERSEDED)
 
 
-def _refuse_unless_expected(current: LicenseKey, expected_jti: UUID) -> None:
-    if current.jti != expected_jti:
-        slot = current.get_slot_display().lower()
-        raise Replaced(
-            f"{current.created_by_name} reset the {slot} key on {moment(current.issued_at)}, after "
-            "you opened this page. Nothing was changed; look at the new key before you reset it "
-            "again."
-        )
+def refuse_unless_expected(
+    current: LicenseKey, expected_jti: UUID, subscription: Subscription
+) -> None:
+    """Raise Replaced, naming how and by whom, when the slot has another key than the expected."""
+    if current.jti == expected_jti:
+        return
+    slot = current.get_slot_display().lower()
+    issued = LicenseKey.objects.filter(license__subscription=subscription, slot=current.slot)
+    if not issued.filter(jti=expected_jti).exists():
+        raise Replaced(f"This {slot} slot never had the key {expected_jti}. Nothing was changed.")
+    raise Replaced(
+        f"{_origin(current, subscription)} the {slot} key on {moment(current.issued_at)}. Nothing "
+        "was changed: look at the new key first."
+    )
+
+
+def _origin(key: LicenseKey, subscription: Subscription) -> str:
+    """Return who did what to issue the key, by the log as far as retention has kept it."""
+    rows = LogEntry.objects.for_tenant(key.tenant_id).for_subscription(subscription.pk)
+    row = rows.filter(action__in=ISSUING, slot__in=["", key.slot]).order_by("-seq").first()
+    if row is None:
+        return f"{key.created_by_name} issued"
+    is_token = row.actor_kind == ActorKind.SERVICE_TOKEN
+    who = f"The service token “{row.actor_name}”" if is_token else row.actor_name
+    return f"{who} {ISSUING[Action(row.action)]}"
 
 
 def _supersede(old: LicenseKey, older: LicenseKey | None, overlap: Overlap, now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Any, override
+from uuid import UUID
 
 from django import forms
 from django.utils import timezone
@@ -13,6 +14,7 @@ from licenses.models import License, LicenseKey, Slot, Usage
 from portal.accounts.models import User
 from portal.core import names
 from portal.core.dates import day, moment
+from portal.core.refusal import Refused
 from subscriptions.models import Subscription
 
 HOLDER_LABELS = {
@@ -80,13 +82,27 @@ class GenerateForm(forms.Form):
         self.fields["holder_name"].label = HOLDER_LABELS[Usage(chosen)]
 
 
-class ResetForm(forms.Form):
+class SeenForm(forms.Form):
+    """Which key the slot had when the page was opened."""
+
+    expected_jti = forms.UUIDField(widget=forms.HiddenInput)
+
+    @classmethod
+    def read(cls, data: Any) -> UUID:
+        """Return that key's identifier; raises Refused where the form does not have it."""
+        form = cls(data)
+        if not form.is_valid():
+            raise Refused("The form did not say which key was shown. Open it again.")
+        seen: UUID = form.cleaned_data["expected_jti"]
+        return seen
+
+
+class ResetForm(SeenForm):
     """When the old key of the slot stops working, and which key that is."""
 
     overlap = forms.TypedChoiceField(
         label="When does the old key stop working?", coerce=Overlap, widget=forms.RadioSelect
     )
-    expected_jti = forms.UUIDField(widget=forms.HiddenInput)
 
     def __init__(
         self, data: Any = None, *, key: LicenseKey, now: datetime, in_use: bool, **kwargs: Any

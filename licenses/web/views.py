@@ -27,7 +27,7 @@ from licenses.flows.signing import expiry
 from licenses.forms import PresentedKeyForm
 from licenses.models import License, LicensedSubscriptions, LicenseKey, Slot
 from licenses.web.card import before_reset, license_card
-from licenses.web.forms import CheckForm, DeleteForm, GenerateForm, ResetForm
+from licenses.web.forms import CheckForm, DeleteForm, GenerateForm, ResetForm, SeenForm
 from licenses.web.inspection import inspect
 from licenses.web.need import need_of
 from portal.accounts.proof import kept_form, proof_first, purpose
@@ -238,7 +238,8 @@ def end_overlap(request: TenantRequest, subscription_id: UUID, slot: Slot) -> Ht
     license = _license(subscription)
     if request.method == "POST":
         try:
-            end_key_overlap(license=license, slot=slot, actor=request.actor)
+            seen = SeenForm.read(request.POST)
+            end_key_overlap(license=license, slot=slot, actor=request.actor, expected_jti=seen)
         except Refused as refusal:
             messages.error(request, refusal.sentence)
         else:
@@ -251,7 +252,8 @@ def end_overlap(request: TenantRequest, subscription_id: UUID, slot: Slot) -> Ht
             request, subscription, Refused("No old key of this slot is accepted any more.")
         )
     use = read_use([old], now).get(old.pk, Use()).sentence(now)
-    context = {"subscription": subscription, "slot": slot, "old": old, "use": use}
+    form = SeenForm(initial={"expected_jti": license.keys.current().get(slot=slot).jti})
+    context = {"subscription": subscription, "slot": slot, "old": old, "use": use, "form": form}
     return page(request, "licenses/end_overlap.html", context, fragment="dialog")
 
 

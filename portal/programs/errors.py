@@ -46,9 +46,12 @@ class ProgramError(Exception):
 
 def not_allowed(*methods: str) -> ProgramError:
     """Return the refusal of every method but these."""
-    allowed = ", ".join(methods)
+    allowed, verb = ", ".join(methods), "is" if len(methods) == 1 else "are"
     return ProgramError(
-        "invalid_request", 405, f"This address answers {allowed}.", headers={"Allow": allowed}
+        "invalid_request",
+        405,
+        f"Only {' and '.join(methods)} {verb} allowed here.",
+        headers={"Allow": allowed},
     )
 
 

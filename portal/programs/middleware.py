@@ -11,7 +11,7 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 from django.conf import settings
-from django.core.exceptions import DisallowedHost, RequestDataTooBig
+from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.urls import ResolverMatch, resolve
@@ -77,6 +77,10 @@ def as_refusal(request: HttpRequest, error: Exception) -> ProgramError:
         return ProgramError(
             "invalid_request", 400, "The body of the request did not arrive whole; send it again."
         )
+    if isinstance(error, SuspiciousOperation):  # such as more parameters than Django reads
+        return ProgramError(
+            "invalid_request", 400, "The request is malformed or has too many parameters."
+        )
     if isinstance(error, OperationalError | InterfaceError) or is_outage(error):
         if is_outage(error):
             logger.error("No answer: %s: %s: %s", in_words(error), type(error).__name__, error)
@@ -106,7 +110,7 @@ def _refuse_token_in_address(request: HttpRequest) -> None:
         raise ProgramError(
             "token_in_address",
             400,
-            "Addresses are logged, so a service token never belongs into one. Send it as "
+            "Addresses are logged, so a service token never belongs in one. Send it as "
             "Authorization: Bearer, and rotate this one.",
         )
 

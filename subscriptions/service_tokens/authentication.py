@@ -53,7 +53,7 @@ def authenticate(raw: str, *, address: str, now: datetime) -> ServiceToken:
     if token is None:
         raise TokenRefused(
             TokenProblem.INVALID,
-            "This is no service token of this portal. Check that it was copied whole.",
+            "This is not a service token of this portal. Check that it was copied whole.",
         )
     problem = PROBLEM_OF.get(token.state_at(now))
     if problem is not None:

@@ -218,6 +218,9 @@ def _was_noted(token: ServiceToken, now: datetime) -> bool:
     return noted.by_actor(token.pk).filter(at__gt=now - MISPLACED_EVERY).exists()
 
 
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+
+
 def read_networks(texts: Sequence[str]) -> list[str]:
     """Return networks as they are stored: CIDR, each once; a single address is a network too.
 
@@ -230,6 +233,11 @@ def read_networks(texts: Sequence[str]) -> list[str]:
 
 
 def _read_network(text: str) -> str:
+    if "%" in text:
+        raise Refused(
+            "Enter addresses without a zone (%): it has a meaning on one machine only.",
+            field="networks",
+        )
     try:
         network = ipaddress.ip_network(text.strip()[:50], strict=False)
     except ValueError:
@@ -240,6 +248,9 @@ def _read_network(text: str) -> str:
             f"“{text[:50]}” names an address in a network. Enter {network} for the whole network.",
             field="networks",
         )
+    if network.version == 6 and network.subnet_of(_MAPPED):  # addresses are compared as IPv4
+        address = int(network.network_address) & 0xFFFFFFFF
+        return str(ipaddress.IPv4Network((address, network.prefixlen - _MAPPED.prefixlen)))
     return str(network)
 
 

@@ -28,7 +28,7 @@ class MakeForm(forms.Form):
         max_length=100,
         in_mails=True,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
-        help_text="Where it is used, such as “Nightly renewal in Berlin”. The log names it.",
+        help_text="Where it is used, such as “Nightly renewal in Berlin”. It appears in the log.",
         error_messages={"required": "Enter a name."},
     )
     scopes = forms.MultipleChoiceField(

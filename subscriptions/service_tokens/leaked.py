@@ -14,6 +14,7 @@ from subscriptions.service_tokens.authentication import find
 from subscriptions.service_tokens.flows import revoke_token
 
 LIMIT = Limit("revocations", 10)
+MAX_TEXTS = 100
 
 REASON = "Somebody who holds it reported that it leaked."
 
@@ -21,38 +22,44 @@ REASON = "Somebody who holds it reported that it leaked."
 @csrf_exempt
 @login_not_required
 def revoke(request: HttpRequest) -> HttpResponse:
-    """End the token in the body, without authentication; unknown and ended ones are answered alike.
+    """End the tokens in the body, without authentication; unknown and ended ones answer alike.
 
-    Raises ProgramError for a body that holds no text `token`, and above LIMIT.
+    Only requests with a text that is no token count for LIMIT, so that whoever has found many ends
+    them all. Raises ProgramError for a body that holds none, and above LIMIT.
     """
     if request.method != "POST":
         raise not_allowed("POST")
-    seconds = LIMIT.exceeded(request)
-    if seconds:
+    found = [find(text) for text in _read(request)]
+    holder = Actor(
+        kind=ActorKind.SYSTEM, name="Holder of the token", address=client_address(request)
+    )
+    for token in filter(None, found):
+        revoke_token(token=token, actor=holder, reason=REASON)
+    if None in found and (seconds := LIMIT.exceeded(request)):
         raise ProgramError(
             "too_many_requests",
             429,
-            f"More than {LIMIT.per_minute} requests in a minute. Come again in {seconds} seconds.",
+            f"More than {LIMIT.per_minute} requests in a minute with texts that are not tokens. "
+            f"Come again in {seconds} seconds.",
             headers={"Retry-After": str(seconds)},
         )
-    token = find(_read(request))
-    if token is not None:
-        holder = Actor(
-            kind=ActorKind.SYSTEM, name="Holder of the token", address=client_address(request)
-        )
-        revoke_token(token=token, actor=holder, reason=REASON)
-    answer = {"detail": "If this was a token of this portal, it no longer works."}
+    answer = {"detail": "Whatever was a token of this portal no longer works."}
     return JsonResponse(answer, headers={"Cache-Control": "no-store"})
 
 
-def _read(request: HttpRequest) -> str:
+def _read(request: HttpRequest) -> list[str]:
     try:
         body = json.loads(request.body.decode())
     except (ValueError, RecursionError):
         body = None
-    token = body.get("token") if isinstance(body, dict) else None
-    if not isinstance(token, str):
+    given = body if isinstance(body, dict) else {}
+    texts = given.get("tokens", [given.get("token")])
+    is_list = isinstance(texts, list) and 0 < len(texts) <= MAX_TEXTS
+    if not is_list or not all(isinstance(text, str) for text in texts):
         raise ProgramError(
-            "invalid_request", 400, 'Send a JSON object in UTF-8: {"token": "plt_…"}.'
+            "invalid_request",
+            400,
+            'Send a JSON object in UTF-8: {"token": "plt_…"}, or {"tokens": ["plt_…", …]} with at '
+            f"most {MAX_TEXTS}.",
         )
-    return token.strip()
+    return [text.strip() for text in dict.fromkeys(texts)]

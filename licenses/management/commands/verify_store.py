@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any, override
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.template.defaultfilters import pluralize
 
 from licenses.store import loss, sqlite
 from licenses.store.connecting import as_command_errors
@@ -58,8 +59,8 @@ class Command(BaseCommand):
         self.stdout.write("The store is whole.")
         if anchored is not None:
             self.stdout.write(
-                f"Nothing is missing that was there at the last of {anchored.count} anchors, "
-                f"{anchored.last_at}."
+                f"Nothing is missing that was there at the last of {anchored.count} "
+                f"anchor{pluralize(anchored.count)}, {anchored.last_at}."
             )
 
     def _sentences(self, looked_at: Counter[str], anchored: Anchors | None) -> Iterator[str]:

@@ -84,6 +84,11 @@ def test_a_wrong_parameter_is_refused_and_never_left_out(query, caller):
     assert query.partition("=")[0] in answer.json()["detail"]
 
 
+def test_an_address_with_more_parameters_than_are_read_is_refused(caller):
+    answer = caller.get("/token?" + "&".join(f"a{number}=1" for number in range(1200)))
+    assert code_of(answer) == (400, "invalid_request")
+
+
 @pytest.mark.usefixtures("signing_key")
 @pytest.mark.parametrize("route", operations, ids=lambda route: route.name)
 def test_each_operation_needs_its_own_scope(route: URLPattern, contoso):

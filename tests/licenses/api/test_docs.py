@@ -75,3 +75,11 @@ def test_programs_read_the_description_once(client, db):
     assert first.json()["openapi"] == "3.1.0"
     again = client.get("/api/v1/openapi.json", headers={"If-None-Match": first["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.django_db
+def test_the_page_shows_code_as_code_and_common_refusals_once(client):
+    shown = client.get(API_PAGE).content.decode()
+    assert "`" not in shown
+    assert shown.count("<dt><code>429</code></dt>") == 1
+    assert "<code>renewable_from</code>" in shown

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import jwt
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
@@ -16,7 +17,7 @@ from portal.activity.prune import prune
 from portal.core.actors import SYSTEM
 from tests.support.api import Caller, code_of
 from tests.support.database import as_owner
-from tests.support.factories import make_subscription
+from tests.support.factories import make_signing_key, make_subscription, make_tenant
 
 
 @pytest.fixture
@@ -40,11 +41,10 @@ def followed(caller, address):
     rows: list[dict[str, Any]] = []
     while True:
         answer = caller.get(address)
-        found = rows_of(answer)
+        rows += rows_of(answer)
+        if "Link" not in answer:
+            return rows, f"/log.ndjson?after={rows[-1]['seq']}"
         address = answer["Link"].partition(">")[0].removeprefix("<http://localhost:8000/api/v1")
-        if not found:
-            return rows, address
-        rows += found
 
 
 def test_pages_lead_back_and_can_be_filtered(caller, contoso):
@@ -55,6 +55,10 @@ def test_pages_lead_back_and_can_be_filtered(caller, contoso):
     assert [row["seq"] for row in first.json()["entries"]] == [4, 3, 2]
     older = first["Link"].partition(">")[0].removeprefix("<http://localhost:8000/api/v1")
     assert [row["what"] for row in caller.get(older).json()["entries"]] == ["Tenant created"]
+    foreign = Caller(make_tenant(name="Fabrikam")).get(older)
+    assert code_of(foreign) == (400, "invalid_request")
+    other_list = caller.get(older.replace("/log?", "/subscriptions?").replace("limit=3", "limit=2"))
+    assert code_of(other_list) == (400, "invalid_request")
     for query in ("action=subscription.renamed", f"subscription={subscription.pk}"):
         [row] = caller.get(f"/log?{query}").json()["entries"]
         assert row["seq"] == 4
@@ -113,7 +117,21 @@ def test_a_log_that_is_shorter_than_it_was_is_noticed_by_its_reader(caller, cont
     assert answer.json()["count"] == 1
 
 
+def test_an_anchor_is_verified_with_the_published_keys_alone(caller, contoso, client):
+    make_signing_key()
+    happen(contoso, Action.MEMBER_JOINED, Action.MEMBER_LEFT)
+    told = caller.get("/log/anchor").json()["jws"]
+    head = jwt.get_unverified_header(told)
+    published = client.get("/.well-known/jwks.json").json()
+    key = jwt.PyJWKSet.from_dict(published)[head["kid"]]
+    claims = jwt.decode(told, key, algorithms=["RS256"])
+    assert head["typ"] == "log-anchor+jwt"
+    [*_, newest] = rows_of(caller.get("/log.ndjson"))
+    assert (claims["sub"], claims["seq"], claims["hash"]) == (str(contoso.pk), 2, newest["hash"])
+
+
 def test_an_anchor_that_somebody_kept_reveals_another_log(caller, contoso, tmp_path):
+    make_signing_key()
     happen(contoso, Action.MEMBER_JOINED)
     kept = tmp_path / "anchor.json"
     with transaction.atomic():

@@ -14,7 +14,7 @@ from portal.activity.actions import Action
 from portal.activity.models import LogEntry
 from subscriptions.models import State
 from subscriptions.service_tokens.models import Scope
-from tests.support.api import Caller, code_of, of
+from tests.support.api import BASE, Caller, code_of, of
 from tests.support.factories import make_key, make_license, make_subscription
 
 pytestmark = pytest.mark.usefixtures("signing_key")
@@ -139,6 +139,9 @@ def test_a_license_file_is_downloaded_once_and_known_by_its_entity_tag(
     assert answer.json()["key"] == License.objects.get().keys.get(slot=Slot.PRIMARY).token
     assert answer["Content-Disposition"] == 'attachment; filename="Field-tools-primary.json"'
     assert caller.get(path, If_None_Match=answer["ETag"]).status_code == 304
+    for known in (f"W/{answer['ETag']}", "*", f'"other", {answer["ETag"]}'):
+        assert caller.get(path, If_None_Match=known).status_code == 304
+    assert code_of(caller.get(path, If_Match='"other"')) == (412, "precondition_failed")
     assert log(contoso) == [(Action.KEY_DOWNLOADED, "Pipeline")]
     assert caller.get(path, If_None_Match='"other"').content == answer.content
     assert len(log(contoso)) == 2
@@ -152,6 +155,10 @@ def test_both_files_come_as_one_archive(caller, subscription):
         "README.txt",
     ]
     assert caller.get(of(subscription, "/bundle"))["Content-Type"] == "application/zip"
+    before = LogEntry.objects.count()
+    for path in ("/files", "/bundle", "/keys/primary/file"):
+        assert caller.client.head(f"{BASE}{of(subscription, path)}").status_code == 200
+    assert LogEntry.objects.count() == before
 
 
 def test_a_check_is_the_one_that_terminals_get(caller, subscription, contoso):
@@ -160,7 +167,12 @@ def test_a_check_is_the_one_that_terminals_get(caller, subscription, contoso):
     file = caller.get(of(subscription, "/keys/secondary/file")).content.decode()
     assert caller.post("/check", {"presented": file}).json()["result"] == "valid"
     assert caller.post("/check", {"presented": "nonsense"}).json()["result"] == "malformed"
-    assert code_of(caller.post("/check", {"presented": "{"})) == (409, "refused")
+    for text in ("{", '{"key":1}'):
+        assert code_of(caller.post("/check", {"presented": text})) == (422, "invalid_body")
+    narrow = Caller(contoso, only=[make_subscription(tenant=contoso)])
+    for text in (file, json.loads(file)["key"]):
+        beyond = narrow.post("/check", {"presented": text}).json()
+        assert (beyond["result"], beyond["passes"]) == ("subject_mismatch", False)
     assert [action for action, _ in log(contoso)].count(Action.KEY_CHECKED) == 2
 
 
@@ -168,11 +180,11 @@ def test_a_reset_replaces_the_key_that_was_seen_alone(caller, subscription, cont
     path = of(subscription, "/keys/primary")
     body = {"overlap": "week"}
     assert code_of(caller.post(f"{path}/reset", body)) == (428, "precondition_required")
-    assert code_of(caller.post(f"{path}/reset", body, If_Match="*")) == (
-        428,
-        "precondition_required",
-    )
     seen = caller.get(path)["ETag"]
+    for strange in ("*", f"W/{seen}", seen.strip('"'), '"other"'):
+        refused = caller.post(f"{path}/reset", body, If_Match=strange)
+        assert code_of(refused) == (412, "precondition_failed")
+        assert refused.json()["detail"].startswith("If-Match is not the ETag of a slot.")
     caller.get(f"{path}/file")  # changes the state of the slot, not its key
     answer = caller.post(f"{path}/reset", body, If_Match=seen)
     assert answer.status_code == 200
@@ -180,10 +192,18 @@ def test_a_reset_replaces_the_key_that_was_seen_alone(caller, subscription, cont
     assert answer.json()["old"]["jti"] in seen
     late = caller.post(f"{path}/reset", body, If_Match=seen)
     assert code_of(late) == (412, "precondition_failed")
-    assert late.json()["detail"].startswith("Pipeline reset the primary key on ")
-    ended = caller.post(f"{path}/end-overlap")
+    assert late.json()["detail"].startswith(
+        "The service token “Pipeline” reset the primary key on "
+    )
+    assert code_of(caller.post(f"{path}/end-overlap")) == (428, "precondition_required")
+    assert code_of(caller.post(f"{path}/end-overlap", If_Match=seen)) == (
+        412,
+        "precondition_failed",
+    )
+    ended = caller.post(f"{path}/end-overlap", If_Match=answer["ETag"])
     assert ended.json()["jti"] in seen
-    assert code_of(caller.post(f"{path}/end-overlap")) == (409, "refused")
+    again = caller.post(f"{path}/end-overlap", If_Match=answer["ETag"])
+    assert code_of(again) == (409, "refused")
     assert [action for action, _ in log(contoso)] == [
         Action.OVERLAP_ENDED,
         Action.KEY_RESET,
@@ -195,12 +215,21 @@ def test_a_renewal_that_comes_too_early_or_again_tells_what_is_there(caller, sub
     path = of(subscription, "/keys/primary/renew")
     early = caller.post(path).json()
     assert early["renewed"] is False
+    assert early["reason"].startswith("This key is renewed from ")
     with time_machine.travel(timezone.now() + timedelta(days=25), tick=False):
         caller.token.refresh_from_db()
         first, second = caller.post(path).json(), caller.post(path).json()
     assert (first["renewed"], second["renewed"]) == (True, False)
     assert first["key"]["jti"] == second["key"]["jti"] != early["key"]["jti"]
     assert first["key"]["old"]["jti"] == early["key"]["jti"]
+
+
+def test_a_key_that_ends_with_its_subscription_is_never_renewable(caller, subscription):
+    subscription.ends_at = License.objects.get().keys.get(slot=Slot.PRIMARY).expires_at
+    subscription.save()
+    told = caller.post(of(subscription, "/keys/primary/renew")).json()
+    assert (told["renewed"], told["key"]["renewable_from"]) == (False, None)
+    assert told["reason"] == "A new key would expire no later: the subscription ends then."
 
 
 def test_what_pages_refuse_is_refused_in_the_same_words(caller, contoso):

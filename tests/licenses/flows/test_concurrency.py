@@ -35,10 +35,7 @@ from tests.support.worker import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RACERS = 16
-RESET_BEFORE = (
-    "System reset the primary key on …, after you opened this page. Nothing was changed; look at "
-    "the new key before you reset it again."
-)
+RESET_BEFORE = "System reset the primary key on …. Nothing was changed: look at the new key first."
 
 
 @pytest.fixture
@@ -99,7 +96,8 @@ def deleting(license):
 
 def ending(license):
     own = License.objects.get(pk=license.pk)
-    return partial(end_key_overlap, license=own, slot=Slot.PRIMARY, actor=SYSTEM)
+    seen = own.keys.current().get(slot=Slot.PRIMARY).jti
+    return partial(end_key_overlap, license=own, slot=Slot.PRIMARY, actor=SYSTEM, expected_jti=seen)
 
 
 def revoking(license):

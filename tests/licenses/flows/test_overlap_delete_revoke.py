@@ -60,6 +60,13 @@ def row(key: LicenseKey) -> dict[str, Any]:
     return {**LicenseKey.objects.filter(pk=key.pk).values().get()}
 
 
+def ended(license: License, slot: Slot = Slot.PRIMARY, **changes: Any) -> LicenseKey:
+    """Return the old key of the slot, stopped by Ada who saw the current one."""
+    seen = LicenseKey.objects.filter(license=license, slot=slot).latest("pk").jti
+    values = {"actor": ADA, "expected_jti": seen} | changes
+    return end_key_overlap(license=license, slot=slot, **values)
+
+
 def newest_entry() -> tuple[Any, ...]:
     entry = LogEntry.objects.order_by("-seq")[0]
     return entry.seq, entry.at, entry.actor_name, entry.action, entry.slot, entry.details
@@ -70,14 +77,13 @@ class TestEndOverlap:
         new = after_reset(license, overlap=Overlap.WEEK)
         before = row(primary)
         assert results(primary, new, now=LATER + HOUR) == ["superseded", "valid"]
-        ended = end_key_overlap(license=license, slot=Slot.PRIMARY, actor=ADA, now=LATER + HOUR)
-        assert ended.pk == primary.pk
+        assert ended(license, now=LATER + HOUR).pk == primary.pk
         assert row(primary) == before | {"state": "replaced", "accepted_until": LATER + HOUR}
         assert results(primary, new, now=LATER + HOUR) == ["replaced", "valid"]
 
     def test_is_told_by_one_log_row(self, license: License, primary: LicenseKey) -> None:
         after_reset(license, overlap=Overlap.WEEK)
-        end_key_overlap(license=license, slot=Slot.PRIMARY, actor=ADA, now=LATEST)
+        ended(license, now=LATEST)
         assert newest_entry() == (
             3, LATEST, "Ada Lovelace", "license_key.overlap_ended", "primary",
             {"jti": str(primary.jti)},
@@ -88,7 +94,7 @@ class TestEndOverlap:
     ) -> None:
         for slot in Slot:
             after_reset(license, slot, overlap=Overlap.WEEK)
-        end_key_overlap(license=license, slot=Slot.SECONDARY, actor=ADA, now=LATEST)
+        ended(license, Slot.SECONDARY, now=LATEST)
         assert results(primary, secondary) == ["superseded", "replaced"]
 
     @pytest.mark.parametrize("state", [State.SUSPENDED, State.ENDED])
@@ -97,7 +103,7 @@ class TestEndOverlap:
     ) -> None:
         after_reset(license, overlap=Overlap.WEEK)
         Subscription.objects.update(state=state)
-        end_key_overlap(license=license, slot=Slot.PRIMARY, actor=ADA, now=LATEST)
+        ended(license, now=LATEST)
         assert results(primary) == ["replaced"]
 
     @pytest.mark.parametrize("case", ["none", "other slot", "over", "ended", "revoked", "deleted"])
@@ -108,23 +114,34 @@ class TestEndOverlap:
             slot = Slot.SECONDARY if case == "other slot" else Slot.PRIMARY
             after_reset(license, slot, overlap=Overlap.DAY)
         if case == "ended":
-            end_key_overlap(license=license, slot=Slot.PRIMARY, actor=ADA, now=LATER + HOUR)
+            ended(license, now=LATER + HOUR)
         if case == "revoked":
             revoke_key(key=primary, actor=ADA, reason="leaked", now=LATER + HOUR)
         if case == "deleted":
             delete_keys(license=license, actor=ADA, now=LATER + HOUR)
         now = LATER + DAY if case == "over" else LATER + 2 * HOUR
-        caught = refusal(
-            lambda: end_key_overlap(license=license, slot=Slot.PRIMARY, actor=ADA, now=now)
-        )
+        caught = refusal(lambda: ended(license, now=now))
         assert caught.sentence == (
             "No old primary key is accepted any more: its overlap is over already."
+        )
+
+    def test_stops_no_key_that_nobody_saw(self, license: License, primary: LicenseKey) -> None:
+        seen = after_reset(license, overlap=Overlap.WEEK)
+        after_reset(license, overlap=Overlap.WEEK, now=LATER + HOUR)
+        caught = refusal(lambda: ended(license, expected_jti=seen.jti, now=LATEST))
+        assert caught.sentence == (
+            f"Bob Babbage reset the primary key on {at(LATER + HOUR)}. Nothing was changed: look "
+            "at the new key first."
+        )
+        never = refusal(lambda: ended(license, expected_jti=license.pk, now=LATEST))
+        assert never.sentence == (
+            f"This primary slot never had the key {license.pk}. Nothing was changed."
         )
 
     def test_is_whole_or_not_at_all(self, license: License, primary: LicenseKey) -> None:
         after_reset(license, overlap=Overlap.WEEK)
         with broken_log():
-            end_key_overlap(license=license, slot=Slot.PRIMARY, actor=ADA, now=LATEST)
+            ended(license, now=LATEST)
         assert results(primary) == ["superseded"]
 
 

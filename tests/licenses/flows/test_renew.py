@@ -184,7 +184,7 @@ def test_nothing_is_signed_that_would_end_with_the_subscription_like_the_key_its
         ),
         (
             lambda key: Subscription.objects.update(ends_at=OPENS),
-            "This subscription is ended. License keys are renewed on active subscriptions only.",
+            "This subscription has ended. License keys are renewed on active subscriptions only.",
         ),
         (
             lambda key: Subscription.objects.update(plan=Plan.objects.get(code="smb-yearly")),

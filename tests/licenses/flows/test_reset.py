@@ -226,8 +226,8 @@ class TestRefusals:
             lambda: after_reset(license, actor=ADA, expected_jti=old.jti, now=LATER + DAY)
         )
         assert stale.sentence == (
-            f"Bob Babbage reset the primary key on {at(LATER)}, after you opened this page. "
-            "Nothing was changed; look at the new key before you reset it again."
+            f"Bob Babbage reset the primary key on {at(LATER)}. Nothing was changed: look at "
+            "the new key first."
         )
         assert result(new, LATER + DAY) == "valid"
 
@@ -237,8 +237,8 @@ class TestRefusals:
         with meanwhile(lambda: after_reset(license)), pytest.raises(Refused) as caught:
             after_reset(license, actor=ADA)
         assert caught.value.sentence == (
-            f"Bob Babbage reset the primary key on {at(LATER)}, after you opened this page. "
-            "Nothing was changed; look at the new key before you reset it again."
+            f"Bob Babbage reset the primary key on {at(LATER)}. Nothing was changed: look at "
+            "the new key first."
         )
         assert license.keys.filter(slot=Slot.PRIMARY).count() == 2
 

@@ -30,7 +30,7 @@ def test_what_was_done_after_the_backup_is_told(backup, subscription, fabrikam, 
     anchors.append(path=file, now=NOON)
     assert said("verify_store", "--anchors", str(file))[0].splitlines()[1:] == [
         "The store is whole.",
-        "Nothing is missing that was there at the last of 1 anchors, 2026-11-28T12:00:00+00:00.",
+        "Nothing is missing that was there at the last of 1 anchor, 2026-11-28T12:00:00+00:00.",
     ]
     happened(contoso.pk, 3)
     happened(VENDOR)

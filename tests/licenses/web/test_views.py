@@ -178,7 +178,10 @@ def test_generate_is_refused_unless_active(state, manager_client, contoso, signi
 def test_an_overlap_ends_early(headers, manager_client, license):
     old = make_key(license=license, state=KeyState.SUPERSEDED)
     address = url("end_overlap", license.subscription, "primary")
-    answer = manager_client.post(address, headers=headers)
+    silent = manager_client.post(address)
+    assert messages_of(silent) == ["The form did not say which key was shown. Open it again."]
+    seen = manager_client.get(address).context["form"].initial
+    answer = manager_client.post(address, seen, headers=headers)
     if headers:
         assert events(answer) == ["close-dialog", "subscription-changed"]
     else:
@@ -195,7 +198,8 @@ def test_an_overlap_that_is_over_can_not_be_ended(manager_client, license):
         422,
         "No old key of this slot is accepted any more.",
     )
-    assert messages_of(manager_client.post(address)) == [
+    seen = {"expected_jti": license.keys.current().get(slot="primary").jti}
+    assert messages_of(manager_client.post(address, seen)) == [
         "No old primary key is accepted any more: its overlap is over already."
     ]
     assert actions() == []

@@ -110,11 +110,11 @@ REFUSALS = {
     ),
     "ended": (
         lambda license: move(license, State.ENDED),
-        "This subscription is ended. License keys are downloaded from active subscriptions only.",
+        "This subscription has ended. License keys are downloaded from active subscriptions only.",
     ),
     "past its end date": (
         end,
-        "This subscription is ended. License keys are downloaded from active subscriptions only.",
+        "This subscription has ended. License keys are downloaded from active subscriptions only.",
     ),
     "revoked": (revoke, "The primary key was revoked. Reset it and download the new one."),
     "expired": (expire, "The primary key has expired. Reset it and download the new one."),

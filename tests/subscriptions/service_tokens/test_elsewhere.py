@@ -57,7 +57,7 @@ class TestAddresses:
         addresses = (f"/api/v1/revoke?token={RAW}", f"/public/status?x={RAW}", f"/api/v1/{RAW}")
         answers = [Client().post(address) for address in addresses]
         assert [answer.status_code for answer in answers] == [400] * 3
-        assert b"never belongs into one" in answers[0].content
+        assert b"never belongs in one" in answers[0].content
 
     def test_a_form_shows_the_sentence(self, contoso: Any, owner_client: Client) -> None:
         subscription = make_subscription(tenant=contoso, name="Berlin")

@@ -83,7 +83,11 @@ class TestMake:
         one = make_subscription(tenant=contoso)
         make_member(tenant=contoso, role=Role.OWNER, email="colleague@contoso.example")
         token, raw = made(
-            contoso, ada, subscriptions=[one], networks=["192.0.2.0/24", "2001:db8::1"], days=400
+            contoso,
+            ada,
+            subscriptions=[one],
+            networks=["192.0.2.0/24", "2001:db8::1", "::ffff:127.0.0.0/104"],
+            days=400,
         )
         stored = ServiceToken.objects.values().get()
         assert (raw in str(stored), raw[-4:]) == (False, stored["ending"])
@@ -97,7 +101,7 @@ class TestMake:
             "ends_in": raw[-4:],
             "scopes": ["subscriptions:read", "keys:renew"],
             "subscriptions": [str(one.pk)],
-            "networks": ["192.0.2.0/24", "2001:db8::1/128"],
+            "networks": ["192.0.2.0/24", "2001:db8::1/128", "127.0.0.0/8"],
             "expires_at": (NOW + 400 * DAY).isoformat(),
         }
         news = "Service token Nightly renewal was made by Owner"
@@ -117,6 +121,10 @@ class TestMake:
             ({"name": "nightly RENEWAL"}, SAME_NAME),
             ({"networks": ["10.0.0.1/8"]}, HOST_BITS),
             ({"networks": ["home"]}, NO_NETWORK),
+            (
+                {"networks": ["fe80::1%eth0"]},
+                "Enter addresses without a zone (%): it has a meaning on one machine only.",
+            ),
             ({"networks": [f"192.0.2.{n}" for n in range(21)]}, "Enter at most 20 networks."),
         ],
     )
@@ -344,10 +352,20 @@ class TestLeaked:
         assert {(a.status_code, a.content) for a in answers} == {(200, answers[0].content)}
         assert LogEntry.objects.count() == 1
 
-    @pytest.mark.parametrize("body", ["", "{", "[]", "null", '{"token": 1}', "[" * 9999, "\xff"])
+    @pytest.mark.parametrize(
+        "body", ["", "{", "[]", "null", '{"token": 1}', '{"tokens": []}', "[" * 9999, "\xff"]
+    )
     def test_other_bodies_are_refused(self, db: None, body: str) -> None:
         answer = Client().post(self.URL, body, content_type="application/json")
         assert answer.status_code == 400
+
+    def test_many_are_ended_at_once_and_none_of_them_counts(self, contoso: Tenant) -> None:
+        secrets = [make_service_token(tenant=contoso)[1] for _ in range(13)]
+        answers = [self.post(raw) for raw in secrets[:11]]
+        body = {"tokens": secrets[11:]}
+        answers.append(Client().post(self.URL, body, content_type="application/json"))
+        assert {answer.status_code for answer in answers} == {200}
+        assert not any(works(raw, timezone.now()) for raw in secrets)
 
     def test_an_address_has_a_limit(self, contoso: Tenant) -> None:
         answers = [self.post("plt_", REMOTE_ADDR="203.0.113.51") for _ in range(11)]
