@@ -144,7 +144,10 @@ def finish(delivery: Delivery, answer: Answer, *, now: datetime | None = None) -
     An endpoint that answers 410 (Gone), or nothing for MAX_TRIED_FOR, is switched off.
     """
     now = now or timezone.now()
-    endpoint = Endpoint.objects.select_for_update(no_key=True).get(pk=delivery.endpoint_id)
+    rows = Endpoint.objects.select_for_update(no_key=True)
+    endpoint = rows.filter(pk=delivery.endpoint_id, deliveries=delivery.pk).first()
+    if endpoint is None:  # removed meanwhile, with its tenant
+        return answer.is_delivered
     Attempt.objects.create(
         delivery=delivery,
         at=now,
