@@ -207,7 +207,7 @@ def _switch_off(endpoint: Endpoint, answer: Answer, now: datetime) -> None:
     )
     if endpoint.tenant_id is not None:
         link = public_link(reverse("webhooks:detail", args=[endpoint.pk]))
-        lead = "Mend the receiver and switch it on again"
+        lead = "Fix the receiver and switch it on again"
         notify(
             endpoint.tenant_id,
             topic=None,
@@ -221,7 +221,7 @@ def _switch_off(endpoint: Endpoint, answer: Answer, now: datetime) -> None:
     context = {
         "what": f"{subject}.",
         "consequence": consequence,
-        "lead": "Mend the receiver and switch it on again",
+        "lead": "Fix the receiver and switch it on again",
         "link": link,
     }
     for operator in User.objects.filter(is_superuser=True, is_active=True):
