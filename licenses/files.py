@@ -155,11 +155,12 @@ def read_presented(text: str) -> tuple[str, Mapping[str, Any] | None]:
         members = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Refused(
-            "This is no license file: it is not valid JSON. Upload the file as it was downloaded."
+            "This is not a license file: it is not valid JSON. Upload the file as it was "
+            "downloaded."
         ) from error
     key = members.get("key")
     if not isinstance(key, str):
-        raise Refused('This is no license file: it has no text member "key".')
+        raise Refused('This is not a license file: it has no text member "key".')
     return key, {k: v for k, v in members.items() if k not in {"key", "validation_key"}}
 
 

@@ -48,7 +48,7 @@ class PresentedKeyForm(forms.Form):
             try:
                 cleaned["presented"] = text_of(file.read())
             except UnicodeDecodeError:
-                self.add_error("file", "This is no license file: it is not UTF-8 text.")
+                self.add_error("file", "This is not a license file: it is not UTF-8 text.")
         elif has_text and "text" in cleaned:
             cleaned["presented"] = cleaned["text"]
         elif not self.errors:

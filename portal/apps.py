@@ -30,12 +30,19 @@ class PortalConfig(AppConfig):
         from portal.tenants.access import (  # noqa: PLC0415 (needs the app registry)
             end_support_view_at_sign_out,
         )
-        from portal.tenants.leaving import close_with, export_with  # noqa: PLC0415 (needs the registry)
+        from portal.tenants.leaving import (  # noqa: PLC0415 (needs the registry)
+            end_with,
+            export_with,
+            remove_with,
+            wait_for,
+        )
         from portal.webhooks import closing  # noqa: PLC0415 (needs the app registry)
 
         export_with(*closing.SECTIONS)
-        close_with(drop_changes)
-        close_with(closing.remove_endpoints)
+        end_with(drop_changes)
+        wait_for(closing.is_still_told)
+        remove_with(closing.remove_endpoints)
+        remove_with(closing.remove_events)
         user_logged_out.connect(end_support_view_at_sign_out, dispatch_uid="portal.support_view")
         pre_migrate.connect(refuse_misfit, sender=self, dispatch_uid="portal.config.schema")
         post_migrate.connect(install_triggers, sender=self, dispatch_uid="portal.append_only")

@@ -15,14 +15,15 @@ class SubscriptionsConfig(AppConfig):
     def ready(self) -> None:
         # They need the app registry.
         from portal.accounts.models import User  # noqa: PLC0415
-        from portal.tenants.leaving import close_with, export_with  # noqa: PLC0415
+        from portal.tenants.leaving import end_with, export_with, remove_with  # noqa: PLC0415
         from subscriptions.catalogue import seed_plans  # noqa: PLC0415
         from subscriptions.flows import closing  # noqa: PLC0415
         from subscriptions.service_tokens import closing as closing_of_tokens  # noqa: PLC0415
         from subscriptions.service_tokens.tidying import forget_maker  # noqa: PLC0415
 
         export_with(closing.SECTION, closing_of_tokens.SECTION)
-        close_with(closing_of_tokens.remove_tokens)
-        close_with(closing.end_subscriptions)
+        end_with(closing_of_tokens.remove_tokens)
+        end_with(closing.end_subscriptions)
+        remove_with(closing.replace_names)
         post_migrate.connect(seed_plans, sender=self, dispatch_uid="subscriptions.catalogue")
         post_delete.connect(forget_maker, sender=User, dispatch_uid="subscriptions.service_tokens")

@@ -65,7 +65,9 @@ def verify(
         )
         issued_at = tokens.time_claim(parsed.claims, "iat")
     except (tokens.Malformed, UnicodeDecodeError) as error:
-        raise Refused(f"The bundle's {NAME} is no manifest. Download the bundle again.") from error
+        raise Refused(
+            f"The bundle's {NAME} is not a manifest. Download the bundle again."
+        ) from error
     key = trusted.get(parsed.kid)
     if key is None:
         raise Refused(

@@ -71,7 +71,7 @@ def read(
     files = _unpacked(content)
     token = files.pop(manifest.NAME, None)
     if token is None:
-        raise Refused(f"This is no offline bundle: it has no {manifest.NAME}.")
+        raise Refused(f"This is not an offline bundle: it has no {manifest.NAME}.")
     signed = manifest.verify(token, files, trusted)
     if signed.made_at > (now or timezone.now()) + timedelta(seconds=CLOCK_SKEW_SECONDS):
         raise Refused("The bundle was made later than the clock of this machine says. Set it.")
@@ -101,24 +101,24 @@ def read(
 def _unpacked(content: bytes) -> dict[str, bytes]:
     """Return the members of a zip by name: few, small, named as ours are, each name once."""
     if len(content) > MAX_BYTES:
-        raise Refused(f"This file has more than {MAX_BYTES >> 20} MiB: no offline bundle.")
+        raise Refused(f"This file has more than {MAX_BYTES >> 20} MiB: not an offline bundle.")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return _members(archive)
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OverflowError, OSError) as error:
-        raise Refused(f"This is no zip file, or it is damaged. {AGAIN}") from error
+        raise Refused(f"This is not a zip file, or it is damaged. {AGAIN}") from error
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, bytes]:
     infos = archive.infolist()
     if len(infos) > MAX_MEMBERS:
-        raise Refused(f"This zip has more than {MAX_MEMBERS} members: no offline bundle.")
+        raise Refused(f"This zip has more than {MAX_MEMBERS} members: not an offline bundle.")
     files: dict[str, bytes] = {}
     for info in infos:
         if not manifest.is_member(info.orig_filename):
             raise Refused("This zip has a member whose name no offline bundle has.")
         if info.filename in files:
-            raise Refused(f"This zip has two members named {info.filename}: no offline bundle.")
+            raise Refused(f"This zip has two members named {info.filename}: not an offline bundle.")
         if info.compress_type not in METHODS or info.flag_bits & ENCRYPTED:
             raise Refused(f"{info.filename} is encrypted, or packed in a way that no bundle uses.")
         with archive.open(info) as member:
@@ -126,8 +126,10 @@ def _members(archive: zipfile.ZipFile) -> dict[str, bytes]:
             unpacked = member.read(MAX_MEMBER_BYTES + 1)
         if max(len(unpacked), info.file_size) > MAX_MEMBER_BYTES:
             raise Refused(
-                f"{info.filename} has more than {MAX_MEMBER_BYTES >> 10} KiB unpacked: no offline "
-                "bundle."
+                f"{info.filename} has more than {MAX_MEMBER_BYTES >> 10} KiB unpacked: not an "
+                "offline bundle."
             )
         files[info.filename] = unpacked
+    if infos and min(info.header_offset for info in infos) != 0:
+        raise zipfile.BadZipFile("something before the first member")
     return files

@@ -17,10 +17,10 @@ Offline bundle of {name}
 Subscription {id}, as of {made_at}
 
 {contents}
-jwks.json             the portal's public keys
-status-*.jwt          status lists: is a key still good?
-SHA256SUMS            sha256sum --check SHA256SUMS
-manifest.jwt          the portal's signature over all other files
+jwks.json               the portal's public keys
+status-*.jwt            status lists: is a key still good?
+SHA256SUMS              sha256sum --check SHA256SUMS
+manifest.jwt            the portal's signature over all other files
 
 Verify it without a network:
 
@@ -51,7 +51,7 @@ def write(
     """
     files = {f"license-{key.slot}.json": content for key, content in license_keys.items()}
     made_at = moment(now, UTC)
-    contents = [f"{name:<22}license file of the {name[8:-5]} key" for name in files]
+    contents = [f"{name:<24}license file of the {name[8:-5]} key" for name in files]
     readme = README.format(
         name=subscription.name,
         id=subscription.pk,

@@ -113,6 +113,11 @@ class Verdict:
         """Whether a terminal may start with this key."""
         return self.result.passes
 
+    @property
+    def revocation_is_known(self) -> bool:
+        """Whether records or a status list spoke for the key, unless it was refused before."""
+        return not self.passes or Step.KEY not in self.left_out
+
     def steps(self) -> list[tuple[str, Outcome]]:
         """Return (title, outcome) of every step, in order."""
         failed = self.result.step

@@ -54,10 +54,14 @@ def license_files(tenant: Tenant) -> Iterator[tuple[str, bytes]]:
         yield f"license-files/{subscription.pk}/{file.name}", file.content
 
 
-def delete_all_keys(tenant: Tenant, names: Pseudonyms) -> None:
-    """Delete all license keys, and replace the names in what stays of them."""
+def delete_all_keys(tenant: Tenant, names: Pseudonyms) -> None:  # noqa: ARG001 (a `Step`)
+    """Delete all license keys."""
     for license in tenant.licenses.not_deleted().order_by("pk"):
         delete_keys(license=license, actor=SYSTEM)
+
+
+def replace_names(tenant: Tenant, names: Pseudonyms) -> None:
+    """Replace the names in what stays of licenses and keys."""
     licenses, keys = License.objects.filter(tenant=tenant), LicenseKey.objects.filter(tenant=tenant)
     _rename(licenses, "holder_name", names.text)
     _rename(licenses, "created_by_name", names.text)

@@ -26,10 +26,11 @@ FRESH_SECONDS = 15
 MAX_AGE_SECONDS = 30
 """Seconds for which others may cache a list: with FRESH_SECONDS, less than a minute in all."""
 
-SIGNED_EVERY_SECONDS = LIFETIME_SECONDS // 2
+SIGNED_EVERY_SECONDS = status_list.TTL_SECONDS
 """A list is signed as of the last full period: all processes give out the same bytes.
 
-So they share one entity tag, and whoever has a list of one process is told so by all of them.
+They share one entity tag, and whoever has a list of one process is told so by all of them. The
+period is the `ttl`, so that a verifier can refuse lists that are older.
 """
 
 JWKS_MAX_AGE_SECONDS = 300

@@ -20,6 +20,7 @@ ROWS_PER_READ = 2_000
 
 type Files = Callable[[Tenant], Iterable[tuple[str, bytes]]]
 type Step = Callable[[Tenant, Pseudonyms], None]
+type Wait = Callable[[Tenant], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,9 @@ sections: list[Section] = [
     ),
 ]
 files: list[Files] = []
-steps: list[Step] = []
+ending: list[Step] = []
+waiting: list[Wait] = []
+removing: list[Step] = []
 
 
 def export_with(*added: Section, of_files: Files | None = None) -> None:
@@ -100,10 +103,23 @@ def export_with(*added: Section, of_files: Files | None = None) -> None:
         files.append(of_files)
 
 
-def close_with(step: Step) -> None:
-    """Let this be done to a tenant that is closed, after its people have left.
+def end_with(step: Step) -> None:
+    """Let this end what belongs to a tenant that is closed, after its people have left.
 
-    It ends and removes what belongs to the tenant, and replaces names in what stays, each row or
-    few of them in a transaction. A step that was killed is done again, from its beginning.
+    Names stay, because the ends are told with them. Each row or few of them in a transaction; the
+    step is done again, from its beginning, until the closing is carried out.
     """
-    steps.append(step)
+    ending.append(step)
+
+
+def wait_for(wait: Wait) -> None:
+    """Remove nothing while this is true of the tenant, for a bounded time."""
+    waiting.append(wait)
+
+
+def remove_with(step: Step) -> None:
+    """Let this remove rows of the tenant, or replace the names in those that stay.
+
+    It comes after all that ends something; a step that was killed is done again.
+    """
+    removing.append(step)

@@ -5,6 +5,7 @@ addresses: a name that leads elsewhere at a second look changes nothing.
 """
 
 import ipaddress
+import re
 import socket
 import threading
 from concurrent.futures import Future
@@ -18,6 +19,16 @@ from portal.core.refusal import Refused
 
 MAX_CHARACTERS = 2000
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+RESERVED = (
+    ipaddress.ip_network("192.88.99.0/24"),  # relays of 6to4, deprecated (RFC 7526)
+    ipaddress.ip_network("3fff::/20"),  # documentation (RFC 9637)
+)
+ISATAP = (0x0000_5EFE, 0x0200_5EFE)
+"""The first half of an interface identifier that embeds an IPv4 address (RFC 5214 6.1)."""
+NOT_AN_ADDRESS = "This is not an address: write https://host/path."
+HOST = re.compile(
+    r"(?=.{1,254}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?"
+)
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 
 type IpAddress = IPv4Address | IPv6Address
@@ -37,13 +48,13 @@ def refuse_unusable(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port, parts = None, None, urlsplit("")
+    except ValueError:  # such as the port 65536
+        host, port, parts = None, None, urlsplit("https:")
     sentence = ""
-    if parts.scheme != "https":
+    if not url.lower().startswith("https:"):
         sentence = "The address must begin with https://."
-    elif not host or not url.isascii() or not url.isprintable() or {*url} & {" ", "\\"}:
-        sentence = "This is no address: write https://host/path."
+    elif not url.isascii() or not url.isprintable() or {*url} & {" ", "\\"} or not host:
+        sentence = NOT_AN_ADDRESS
     elif "@" in parts.netloc:
         sentence = "The address must not hold a user or password: the signature proves the sender."
     elif "#" in url:
@@ -52,9 +63,24 @@ def refuse_unusable(url: str) -> str:
         sentence = "Use port 443, or one from 1024 on."
     elif len(url) > MAX_CHARACTERS:
         sentence = f"The address is longer than {MAX_CHARACTERS} characters."
+    else:
+        sentence = _why_never(host)
     if sentence:
         raise Refused(sentence, field="url")
     return url
+
+
+def _why_never(host: str) -> str:
+    """Return why no connection is ever made to the host, "" where one may be."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return "" if HOST.fullmatch(host) else NOT_AN_ADDRESS
+    try:
+        refuse_forbidden(host)
+    except ForbiddenAddressError:
+        return "This address is not public. Use one that is reached from the internet."
+    return "" if "%" not in host else NOT_AN_ADDRESS
 
 
 def resolved(host: str, port: int, seconds: float) -> list[Address]:
@@ -84,17 +110,19 @@ def resolved(host: str, port: int, seconds: float) -> list[Address]:
 def refuse_forbidden(text: str) -> None:
     """Raise ForbiddenAddressError unless the IP address is public and none of the portal's own.
 
-    WEBHOOK_ALLOWED_NETWORKS are admitted whatever they are.
+    WEBHOOK_ALLOWED_NETWORKS are admitted whatever they are, but for the portal's own addresses,
+    of which those of the loopback may be allowed.
     """
     address = ipaddress.ip_address(text.partition("%")[0])
     inner = embedded(address) or address
+    is_loopback = address.is_loopback or inner.is_loopback
+    if not is_loopback and (_is_of_this_machine(address) or inner in _own()):
+        raise ForbiddenAddressError(f"{text} is the portal's own address")
     allowed = settings.WEBHOOK_ALLOWED_NETWORKS
     if any(each in network for each in (address, inner) for network in allowed):
         return
     if not _is_public(inner):
         raise ForbiddenAddressError(f"{text} is not a public address")
-    if _is_of_this_machine(address) or inner in _own():
-        raise ForbiddenAddressError(f"{text} is the portal's own address")
 
 
 def embedded(address: IpAddress) -> IPv4Address | None:
@@ -117,7 +145,13 @@ def embedded(address: IpAddress) -> IPv4Address | None:
 def _is_public(address: IpAddress) -> bool:
     if isinstance(address, IPv6Address) and address not in GLOBAL_UNICAST:
         return False
+    if any(address in network for network in RESERVED) or _is_isatap(address):
+        return False
     return address.is_global and not address.is_multicast
+
+
+def _is_isatap(address: IpAddress) -> bool:
+    return address.version == 6 and (int(address) >> 32) & 0xFFFF_FFFF in ISATAP
 
 
 def _is_of_this_machine(address: IpAddress) -> bool:
@@ -132,11 +166,14 @@ def _is_of_this_machine(address: IpAddress) -> bool:
 
 
 def _own() -> set[IpAddress]:
-    """Return the addresses of the host in PUBLIC_URL; none while they are not known."""
+    """Return the addresses of the host in PUBLIC_URL.
+
+    Raises ForbiddenAddressError while they are not known: any address may be one of them.
+    """
     parts = urlsplit(settings.PUBLIC_URL)
     try:
         found = socket.getaddrinfo(parts.hostname, 443, type=socket.SOCK_STREAM)
-    except OSError:
-        return set()
+    except OSError as error:
+        raise ForbiddenAddressError("the addresses of PUBLIC_URL are not known") from error
     own = {ipaddress.ip_address(str(address[0]).partition("%")[0]) for *_, address in found}
     return own | {inner for each in own if (inner := embedded(each))}

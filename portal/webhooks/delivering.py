@@ -144,7 +144,10 @@ def finish(delivery: Delivery, answer: Answer, *, now: datetime | None = None) -
     An endpoint that answers 410 (Gone), or nothing for MAX_TRIED_FOR, is switched off.
     """
     now = now or timezone.now()
-    endpoint = Endpoint.objects.select_for_update(no_key=True).get(pk=delivery.endpoint_id)
+    rows = Endpoint.objects.select_for_update(no_key=True)
+    endpoint = rows.filter(pk=delivery.endpoint_id, deliveries=delivery.pk).first()
+    if endpoint is None:  # removed meanwhile, with its tenant
+        return answer.is_delivered
     Attempt.objects.create(
         delivery=delivery,
         at=now,
@@ -204,7 +207,7 @@ def _switch_off(endpoint: Endpoint, answer: Answer, now: datetime) -> None:
     )
     if endpoint.tenant_id is not None:
         link = public_link(reverse("webhooks:detail", args=[endpoint.pk]))
-        lead = "Mend the receiver and switch it on again"
+        lead = "Fix the receiver and switch it on again"
         notify(
             endpoint.tenant_id,
             topic=None,
@@ -218,7 +221,7 @@ def _switch_off(endpoint: Endpoint, answer: Answer, now: datetime) -> None:
     context = {
         "what": f"{subject}.",
         "consequence": consequence,
-        "lead": "Mend the receiver and switch it on again",
+        "lead": "Fix the receiver and switch it on again",
         "link": link,
     }
     for operator in User.objects.filter(is_superuser=True, is_active=True):

@@ -184,7 +184,7 @@ def _ready(endpoint: Endpoint) -> Endpoint:
         raise Refused("This webhook is switched off. Switch it on first.")
     if locked.deliveries.waiting().count() >= MAX_WAITING:
         raise Refused(
-            f"{MAX_WAITING} deliveries or more wait for this webhook; they go out first. Mend the "
+            f"{MAX_WAITING} deliveries or more wait for this webhook; they go out first. Fix the "
             "receiver: they follow by themselves."
         )
     locked.retry_at = timezone.now()

@@ -4,7 +4,9 @@ import base64
 import hashlib
 import hmac
 import http.client
+import logging
 import secrets
+import socket
 import ssl
 import time
 from collections.abc import Iterable
@@ -32,6 +34,11 @@ MAX_KEPT_CHARACTERS = 2000
 """Characters of an answer that the delivery log keeps."""
 
 GONE = 410
+
+NOT_PUBLIC = "This address is not public: no host of this name is reached from the internet."
+"""What a tenant reads of inner addresses, whether they exist or not."""
+
+logger = logging.getLogger("portal.webhooks")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +89,12 @@ def send(request: Request) -> Answer:
     try:
         code, text, retry_after = _conversation(request, begun + SECONDS)
     except ForbiddenAddressError as forbidden:
-        error = f"Refused: {forbidden}."
+        logger.warning("A webhook was not delivered: %s", forbidden)
+        error = NOT_PUBLIC
     except TimeoutError:
-        error = f"No whole answer within {SECONDS:.0f} seconds."
-    except ssl.SSLCertVerificationError as failure:
-        error = f"The certificate is not valid: {failure.verify_message}."
+        error = f"No complete response within {SECONDS:.0f} seconds."
     except (OSError, ValueError, http.client.HTTPException) as failure:
-        error = f"{type(failure).__name__}: {failure}"
+        error = _in_words(failure)
     if 300 <= code < 400:
         error = "Redirects are not followed: enter the final address."
     return Answer(
@@ -98,6 +104,27 @@ def send(request: Request) -> Answer:
         milliseconds=round((time.monotonic() - begun) * 1000),
         retry_after=retry_after,
     )
+
+
+def _in_words(failure: Exception) -> str:
+    """Return a sentence for people; an unknown name is told like an inner one."""
+    match failure:
+        case socket.gaierror():
+            return NOT_PUBLIC
+        case ssl.SSLCertVerificationError():
+            return f"The certificate is not valid: {failure.verify_message}."
+        case ssl.SSLError():
+            return "The receiver does not speak TLS 1.2 or later on this port."
+        case ConnectionRefusedError():
+            return "The receiver refused the connection: nothing listens on this port."
+        case ConnectionError():
+            return "The receiver closed the connection before it had answered."
+        case http.client.HTTPException():
+            return "The response is not valid HTTP."
+        case ValueError():
+            return "The address is not valid."
+        case _:
+            return "The receiver could not be reached."
 
 
 def headers_of(request: Request, timestamp: int) -> dict[str, str]:

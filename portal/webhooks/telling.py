@@ -39,12 +39,17 @@ def store(
 ) -> Event:
     """Store an event and its delivery to each endpoint, in the caller's transaction."""
     payload = {"type": kind, "timestamp": _moment(at), "data": data}
-    body = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    body = as_body(payload)
     event = Event.objects.create(type=kind, body=body, created_at=at, tenant_id=tenant_id)
     Delivery.objects.bulk_create(
         Delivery(endpoint=endpoint, event=event, created_at=at) for endpoint in endpoints
     )
     return event
+
+
+def as_body(payload: dict[str, Any]) -> str:
+    """Return the payload as it is signed and sent."""
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
 
 
 def _data(entry: LogEntry) -> dict[str, Any]:

@@ -183,8 +183,8 @@ def delete(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
             return done(request, reverse("webhooks:list"), event=CHANGED)
     words = Words(
         title="Delete webhook",
-        text=f"{endpoint} gets nothing any more, not even what waits for it. Its secret and its "
-        "delivery log are gone. It can not be undone.",
+        text=f"{endpoint} gets nothing any more, not even what waits for it. Its secret "
+        "is erased, and its deliveries are no longer shown. This cannot be undone.",
         button="Delete webhook",
         is_dangerous=True,
     )

@@ -166,18 +166,18 @@
 
   // Status lists: two bits an entry, the first in the lowest bits
 
-  // Returns the list of a token that one of the keys has signed. `now` is left out where its age
-  // is told in another way.
-  async function openList(token, keys, now) {
+  // Returns the list of a token that one of the keys has signed, whatever its age.
+  async function openList(token, keys) {
     const parsed = parse(token, "statuslist+jwt", MAX_LIST_TOKEN);
     const key = keys.get(parsed.kid);
     if (!key || !(await signed(key, parsed))) throw new Malformed();
-    if (now !== undefined && time(parsed, "exp") + SKEW <= now) throw new Malformed();
     const { sub, status_list: list } = parsed.claims;
     if (typeof sub !== "string" || list?.bits !== 2 || typeof list.lst !== "string") {
       throw new Malformed();
     }
-    return { uri: sub, entries: await inflated(bytesOf(list.lst), "deflate", MAX_LIST) };
+    const [iat, ttl, exp] = ["iat", "ttl", "exp"].map((name) => time(parsed, name));
+    const entries = await inflated(bytesOf(list.lst), "deflate", MAX_LIST);
+    return { uri: sub, iat, goodUntil: Math.min(iat + ttl, exp), entries };
   }
 
   function entryOf({ entries }, index) {
@@ -227,11 +227,11 @@
       members = JSON.parse(text);
     } catch {
       throw new Refused(
-        "This is no license file: it is not valid JSON. Choose the file as it was downloaded.",
+        "This is not a license file: it is not valid JSON. Choose the file as it was downloaded.",
       );
     }
     if (typeof members.key !== "string") {
-      throw new Refused('This is no license file: it has no text member "key".');
+      throw new Refused('This is not a license file: it has no text member "key".');
     }
     return { key: members.key, members };
   }
@@ -242,7 +242,7 @@
     try {
       return new TextDecoder(encoding, { fatal: true }).decode(bytes);
     } catch {
-      throw new Refused("This is no license file: it is not UTF-8 text.");
+      throw new Refused("This is not a license file: it is not UTF-8 text.");
     }
   }
 
@@ -273,11 +273,13 @@
     return now >= exp + SKEW ? "expired" : null;
   }
 
+  // The outcome of each step; one that says nothing about the key for want of its list is
+  // "unknown", where the portal's own check without a database says "skipped".
   function stepsOf(result, { members, entry }) {
     const failed = STEPS[result] ?? (result === "valid" ? null : "request");
     const skipped = ["record", "slot"];
     if (members === null) skipped.push("request");
-    if (entry === null) skipped.push("key", "subscription");
+    const unknown = entry === null ? ["key", "subscription"] : [];
     let reached = true;
     return ORDER.map((step) => {
       if (step === failed) {
@@ -285,12 +287,15 @@
         return [step, "failed"];
       }
       if (!reached) return [step, "not reached"];
+      if (unknown.includes(step)) return [step, "unknown"];
       return [step, skipped.includes(step) ? "skipped" : "passed"];
     });
   }
 
   // Judges a pasted key or the text of a license file. `keys` verify it. Its status list is in
-  // `lists` (by URI), or is what `fetchList` returns for its URI (a token or null).
+  // `lists` (by URI), or is what `fetchList` returns for its URI: a token, or null for one that it
+  // does not fetch. `unknown` of the answer says why no list speaks for the key ("unasked" where
+  // another step had failed before), and is null where one does, which was made at `listedAt`.
   async function judge(given, { keys, lists = new Map(), fetchList = null, now }) {
     const { key, members } = readPresented(given);
     let parsed;
@@ -299,11 +304,14 @@
     } catch (error) {
       if (!(error instanceof Malformed)) throw error;
       const result = "malformed";
-      return { result, mayBe: [], claims: null, entry: null, steps: stepsOf(result, { members }) };
+      const steps = stepsOf(result, { members });
+      return { result, mayBe: [], claims: null, unknown: "unasked", listedAt: null, steps };
     }
     const publicKey = keys.get(parsed.kid);
     let result = null;
     let entry = null;
+    let unknown = "unasked";
+    let listedAt = null;
     let mayBe = [];
     if (!publicKey) result = "signing_key_unknown";
     else if (!(await signed(publicKey, parsed))) result = "signature_invalid";
@@ -311,24 +319,36 @@
     if (isTrusted && members !== null) result = judgeRequest(parsed.claims, members);
     if (result === null) {
       const place = parsed.claims.status?.status_list;
-      const list = await listOf(place?.uri, { keys, lists, fetchList, now });
-      entry = list && entryOf(list, place.idx);
+      const { list, why } = await listOf(place?.uri, { keys, lists, fetchList, now });
+      entry = list ? entryOf(list, place.idx) : null;
+      unknown = entry === null ? (why ?? "no entry") : null;
+      listedAt = list?.iat ?? null;
       mayBe = BY_ENTRY[entry ?? 0];
       result = mayBe[0] ?? judgeTime(parsed, now) ?? "valid";
     }
     const claims = isTrusted ? parsed.claims : null;
-    return { result, mayBe, claims, entry, steps: stepsOf(result, { members, entry }) };
+    const steps = stepsOf(result, { members, entry });
+    return { result, mayBe, claims, unknown, listedAt, steps };
   }
 
+  // Returns the list of this URI, or why there is none.
   async function listOf(uri, { keys, lists, fetchList, now }) {
-    if (typeof uri !== "string") return null;
-    if (lists.has(uri) || fetchList === null) return lists.get(uri) ?? null;
+    if (typeof uri !== "string") return { why: "unnamed" };
+    if (lists.has(uri)) return { list: lists.get(uri) };
+    if (fetchList === null) return { why: "missing" };
+    let token;
     try {
-      const token = await fetchList(uri);
-      const list = token && (await openList(token, keys, now));
-      return list && list.uri === uri ? list : null;
+      token = await fetchList(uri);
     } catch {
-      return null;
+      return { why: "unreachable" };
+    }
+    if (token === null) return { why: "elsewhere" };
+    try {
+      const list = await openList(token, keys);
+      if (list.uri !== uri) return { why: "forged" };
+      return now < list.goodUntil + SKEW ? { list } : { why: "outdated" };
+    } catch {
+      return { why: "forged" };
     }
   }
 
@@ -338,13 +358,13 @@
 
   async function unzipped(bytes) {
     if (bytes.length > MAX_BUNDLE) {
-      throw new Refused("This file has more than 1 MiB: no offline bundle.");
+      throw new Refused("This file has more than 1 MiB: not an offline bundle.");
     }
     try {
       return await members(bytes);
     } catch (error) {
       if (error instanceof Refused) throw error;
-      throw new Refused("This is no zip file, or it is damaged. Download the bundle again.");
+      throw new Refused("This is not a zip file, or it is damaged. Download the bundle again.");
     }
   }
 
@@ -354,10 +374,11 @@
     while (view.getUint32(end, true) !== 0x06054b50) end -= 1; // throws before the beginning
     const count = view.getUint16(end + 10, true);
     if (count > MAX_MEMBERS) {
-      throw new Refused(`This zip has more than ${MAX_MEMBERS} members: no offline bundle.`);
+      throw new Refused(`This zip has more than ${MAX_MEMBERS} members: not an offline bundle.`);
     }
     const files = new Map();
     let at = view.getUint32(end + 16, true);
+    let first = count ? bytes.length : 0;
     for (let number = 0; number < count; number += 1) {
       if (view.getUint32(at, true) !== 0x02014b50) throw new RangeError("no member");
       const field = (place) => view.getUint16(at + place, true);
@@ -367,7 +388,7 @@
         throw new Refused("This zip has a member whose name no offline bundle has.");
       }
       if (files.has(name)) {
-        throw new Refused(`This zip has two members named ${name}: no offline bundle.`);
+        throw new Refused(`This zip has two members named ${name}: not an offline bundle.`);
       }
       const method = field(10);
       if ((method !== 0 && method !== 8) || field(8) & 1) {
@@ -375,11 +396,12 @@
       }
       const local = view.getUint32(at + 42, true);
       if (view.getUint32(local, true) !== 0x04034b50) throw new RangeError("no member");
+      first = Math.min(first, local);
       const start = local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
       if (start + packed > bytes.length) throw new RangeError("cut");
       const content = bytes.subarray(start, start + packed);
       const tooLarge = new Refused(
-        `${name} has more than ${MAX_MEMBER >> 10} KiB unpacked: no offline bundle.`,
+        `${name} has more than ${MAX_MEMBER >> 10} KiB unpacked: not an offline bundle.`,
       );
       if (size > MAX_MEMBER) throw tooLarge;
       const file = method === 8 ? await inflated(content, "deflate-raw", MAX_MEMBER) : content;
@@ -387,6 +409,7 @@
       files.set(name, file);
       at += 46 + field(28) + field(30) + field(32);
     }
+    if (first !== 0) throw new RangeError("something before the first member");
     return files;
   }
 
@@ -399,7 +422,7 @@
   async function readBundle(bytes, trusted, now) {
     const files = await unzipped(bytes);
     const token = files.get("manifest.jwt");
-    if (!token) throw new Refused("This is no offline bundle: it has no manifest.jwt.");
+    if (!token) throw new Refused("This is not an offline bundle: it has no manifest.jwt.");
     files.delete("manifest.jwt");
     let parsed;
     let madeAt;
@@ -407,7 +430,7 @@
       parsed = parse(String.fromCharCode(...token), "license-bundle+jwt", MAX_KEY);
       madeAt = time(parsed, "iat");
     } catch {
-      throw new Refused("The bundle's manifest.jwt is no manifest. Download the bundle again.");
+      throw new Refused("The bundle's manifest.jwt is not a manifest. Download the bundle again.");
     }
     const key = trusted.get(parsed.kid);
     if (!key) {

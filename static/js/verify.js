@@ -37,12 +37,14 @@
     if (!/^[1-9][0-9]{0,8}$/.test(number)) return null;
     const isSaved = location.protocol === "file:";
     const answer = await fetch(isSaved ? uri : `/public/status/${number}`, {
+      cache: "no-cache",
       credentials: "omit",
       headers: { Accept: "application/statuslist+jwt" },
       referrerPolicy: "no-referrer",
       signal: AbortSignal.timeout(10_000),
     });
-    return answer.ok ? answer.text() : null;
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    return answer.text();
   }
 
   function heading(text) {
@@ -65,23 +67,31 @@
     return shown;
   }
 
-  function news({ claims, entry }, bundle) {
+  const UNKNOWN = {
+    unasked: "Its status list was not asked for: the key is refused without it.",
+    unnamed: "It names no status list.",
+    elsewhere: "It names a status list of another portal, which this page does not fetch.",
+    unreachable: "Its status list could not be fetched from the portal. Try again once it is back.",
+    outdated: "The status list that came is too old: something between may have kept it.",
+    forged: "What came in place of its status list is not signed by this portal: do not trust it.",
+    missing: "The bundle does not have its status list. Download one of its own subscription.",
+    "no entry": "Its status list has no entry for it.",
+  };
+
+  function news({ claims, unknown, listedAt }, bundle) {
     if (claims === null) return [];
-    if (bundle) {
-      if (entry === null) return ["The bundle has no status list of this key."];
-      return ["As of ", moment(bundle.madeAt), `, ${age(now() - bundle.madeAt)} ago.`];
-    }
-    if (entry === null) {
-      return [
-        "Its status list could not be read: whether the key was deleted, revoked or replaced, or " +
-          "its subscription suspended, was not looked at.",
-      ];
-    }
-    return ["Its status list was read just now."];
+    if (unknown !== null) return [UNKNOWN[unknown]];
+    if (bundle) return ["As of ", moment(bundle.madeAt), `, ${age(now() - bundle.madeAt)} ago.`];
+    return ["By its status list, signed at ", moment(listedAt), "."];
+  }
+
+  function wordOf({ result, mayBe, unknown }) {
+    if (mayBe.length) return `${result} by list`;
+    return result === "valid" && unknown !== null ? "valid, revocation unknown" : result;
   }
 
   function verdict(judged, bundle) {
-    const word = judged.mayBe.length ? `${judged.result} by list` : judged.result;
+    const word = wordOf(judged);
     const shown = copyOf(`template[data-verdict="${word}"]`);
     shown.querySelector("[data-news]").append(...news(judged, bundle));
     if (judged.claims) shown.append(facts(judged.claims));
@@ -105,7 +115,7 @@
       const item = shown.querySelector(`[data-step="${step}"]`);
       item.dataset.outcome = outcome.replace(" ", "-");
       item.querySelector("[data-outcome-text]").textContent = outcome;
-      const icon = outcome === "not reached" ? "skipped" : outcome;
+      const icon = ["not reached", "unknown"].includes(outcome) ? "skipped" : outcome;
       for (const other of item.querySelectorAll("[data-for]")) {
         if (other.dataset.for !== icon) other.remove();
       }
@@ -129,7 +139,7 @@
     if (text.trim()) things.push(["The pasted key", text]);
     for (const file of document.getElementById("verify-files").files) {
       if (file.size > MAX_BUNDLE) {
-        throw new Refused(`${file.name} has more than 1 MiB: no license file, and no bundle.`);
+        throw new Refused(`${file.name} has more than 1 MiB: not a license file or a bundle.`);
       }
       const content = await file.arrayBuffer().catch(() => {
         throw new Refused(`${file.name} cannot be read. Choose it again.`);
@@ -156,7 +166,7 @@
           bundle.subscription,
           ", at ",
           moment(bundle.madeAt),
-          `. Its news is ${age(now() - bundle.madeAt)} old: what has happened since is not in it.`,
+          `. The bundle is ${age(now() - bundle.madeAt)} old: what has happened since is not in it.`,
         ),
       );
       if (!others.length) others = bundle.licenses;
@@ -178,13 +188,28 @@
     const button = form.querySelector("button");
     button.disabled = true;
     result.setAttribute("aria-busy", "true");
+    result.replaceChildren();
     try {
       result.replaceChildren(...[await outcomeOf(verified)].flat());
+    } catch (error) {
+      result.replaceChildren(
+        refusal("This page failed before it had a result. Reload it, and try again."),
+      );
+      throw error;
     } finally {
       button.disabled = false;
       result.removeAttribute("aria-busy");
     }
   }
+
+  // Anywhere on the page: a file that is dropped beside the field would replace the page.
+  const files = document.getElementById("verify-files");
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    if (!event.dataTransfer.files.length) return;
+    event.preventDefault();
+    files.files = event.dataTransfer.files;
+  });
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -1,16 +1,11 @@
 """The subscriptions of a tenant that leaves: what its export tells, and how they end."""
 
-from uuid import UUID
-
-from django.db import transaction
-
 from portal.activity.pseudonyms import Pseudonyms
 from portal.core.actors import SYSTEM
-from portal.core.locking import lock
 from portal.tenants.leaving import Section
 from portal.tenants.models import Tenant
 from subscriptions.flows.suspend_resume_end import end_subscription
-from subscriptions.models import Subscription
+from subscriptions.models import State, Subscription
 
 SECTION = Section(
     name="subscriptions",
@@ -23,21 +18,22 @@ SECTION = Section(
 )
 
 
-def end_subscriptions(tenant: Tenant, names: Pseudonyms) -> None:
-    """End all subscriptions, and erase from their rows what may name somebody."""
-    for pk in tenant.subscriptions.order_by("pk").values_list("pk", flat=True).iterator():
-        _end(pk, names)
+def end_subscriptions(tenant: Tenant, names: Pseudonyms) -> None:  # noqa: ARG001 (a `Step`)
+    """End all subscriptions."""
+    for subscription in tenant.subscriptions.exclude(state=State.ENDED).order_by("pk").iterator():
+        end_subscription(subscription=subscription, actor=SYSTEM, reason="")
 
 
-@transaction.atomic
-def _end(pk: UUID, names: Pseudonyms) -> None:
-    subscription = end_subscription(subscription=lock(Subscription, pk), actor=SYSTEM, reason="")
-    Subscription.objects.filter(pk=pk).update(
-        name=names.subscription(subscription.name),
-        beneficiary_object_id=None,
-        beneficiary_email="",
-        activated_by=None,
-        state_reason="",
-        labels="",
-        note="",
-    )
+def replace_names(tenant: Tenant, names: Pseudonyms) -> None:
+    """Erase from the rows of subscriptions what may name somebody."""
+    rows = tenant.subscriptions.order_by("pk").values_list("pk", "name")
+    for pk, name in rows.iterator():
+        Subscription.objects.filter(pk=pk).update(
+            name=names.subscription(name),
+            beneficiary_object_id=None,
+            beneficiary_email="",
+            activated_by=None,
+            state_reason="",
+            labels="",
+            note="",
+        )

@@ -58,8 +58,9 @@ def result(page: Page) -> Any:
 
 
 def test_keys_files_and_bundles_are_verified_and_nothing_of_them_is_sent(
-    open_page: Any, license: License
+    open_page: Any, license: License, watch: Any
 ) -> None:
+    watch.allow("ERR_INTERNET_DISCONNECTED")
     page: Page = open_page()
     requests: list[Request] = []
     page.context.on("request", lambda request: requests.append(request))
@@ -78,7 +79,7 @@ def test_keys_files_and_bundles_are_verified_and_nothing_of_them_is_sent(
     page.keyboard.press("Enter")
     expect(result(page)).to_contain_text("Valid result: valid")
     expect(result(page)).to_contain_text("The license key is valid.")
-    expect(result(page)).to_contain_text("Its status list was read just now.")
+    expect(result(page)).to_contain_text("By its status list, signed at ")
     expect(result(page)).to_contain_text(str(license.subscription_id))
     page.get_by_text("Steps of the check").click()
     address = f"{page.url.removesuffix('/verify/')}/public/status/{key.status_list.number}"
@@ -95,7 +96,7 @@ def test_keys_files_and_bundles_are_verified_and_nothing_of_them_is_sent(
     page.context.set_offline(True)
     verify(page, files=[upload("bundle.zip", bundle)])
     expect(result(page)).to_contain_text("The portal signed this bundle")
-    expect(result(page)).to_contain_text("Its news is less than a minute old")
+    expect(result(page)).to_contain_text("The bundle is less than a minute old")
     expect(result(page).get_by_role("heading")).to_have_text(
         ["license-primary.json", "license-secondary.json"]
     )
@@ -105,6 +106,11 @@ def test_keys_files_and_bundles_are_verified_and_nothing_of_them_is_sent(
     page.emulate_media(color_scheme="dark")
     page.evaluate(AWAIT_TRANSITIONS)
     faultless(page, "bundle, narrow and dark")
+    verify(page, text=str(key.token))
+    expect(result(page)).to_contain_text("Signature valid, revocation unknown")
+    expect(result(page)).to_contain_text("could not be fetched")
+    expect(result(page).locator('[data-tone="good"]')).to_have_count(0)
+    requests.clear()
     verify(page, text=str(key.token).rpartition(".")[0])
     expect(result(page)).to_contain_text("result: malformed")
     verify(page, files=[upload("bundle.zip", bundle[:-9])])

@@ -299,14 +299,15 @@ class TestReadPresented:
         with pytest.raises(Refused) as refusal:
             read_presented(text)
         assert refusal.value.sentence == (
-            "This is no license file: it is not valid JSON. Upload the file as it was downloaded."
+            "This is not a license file: it is not valid JSON. Upload the file as it was "
+            "downloaded."
         )
 
     @pytest.mark.parametrize("text", ["{}", '{"key": null}', '{"key": 1}', '{"key": ["a.b.c"]}'])
     def test_a_file_without_key_is_refused(self, text: str) -> None:
         with pytest.raises(Refused) as refusal:
             read_presented(text)
-        assert refusal.value.sentence == 'This is no license file: it has no text member "key".'
+        assert refusal.value.sentence == 'This is not a license file: it has no text member "key".'
 
 
 @pytest.mark.django_db

@@ -88,7 +88,7 @@ def a_license_key_as_manifest(files: dict[str, bytes]) -> bytes:
 
 NOT_EXACTLY = "The bundle does not hold exactly the files that were signed. Download it again."
 NO_NAME = "This zip has a member whose name no offline bundle has."
-DAMAGED = "This is no zip file, or it is damaged. Download the bundle again."
+DAMAGED = "This is not a zip file, or it is damaged. Download the bundle again."
 ATTACKS: dict[str, tuple[Attack, str]] = {
     "no zip": (lambda files: b"PK", DAMAGED),
     "cut": (lambda files: zipped([*files.items()])[:-30], DAMAGED),
@@ -97,7 +97,11 @@ ATTACKS: dict[str, tuple[Attack, str]] = {
         added(*[(f"status-{n}.jwt", b"") for n in range(2, 3 + MAX_MEMBERS)]),
         "This zip has more than 16 members",
     ),
-    "no manifest": (without("manifest.jwt"), "This is no offline bundle: it has no manifest.jwt."),
+    "junk before": (lambda files: b"PK" + zipped([*files.items()]), DAMAGED),
+    "no manifest": (
+        without("manifest.jwt"),
+        "This is not an offline bundle: it has no manifest.jwt.",
+    ),
     "a file less": (without("SHA256SUMS"), NOT_EXACTLY),
     "a file more": (added(("status-2.jwt", b"")), NOT_EXACTLY),
     "another file": (changed("license-primary.json", b"{}"), NOT_EXACTLY),
@@ -109,7 +113,7 @@ ATTACKS: dict[str, tuple[Attack, str]] = {
     "doubled": (doubled, "This zip has two members named jwks.json"),
     "a bomb": (
         added(("status-2.jwt", zlib_bomb())),
-        "status-2.jwt has more than 256 KiB unpacked: no offline bundle.",
+        "status-2.jwt has more than 256 KiB unpacked: not an offline bundle.",
     ),
     "a bomb that lies": (lying, DAMAGED),
     "encrypted": (
@@ -122,11 +126,11 @@ ATTACKS: dict[str, tuple[Attack, str]] = {
     ),
     "no manifest at all": (
         changed("manifest.jwt", b"\xff"),
-        "The bundle's manifest.jwt is no manifest. Download the bundle again.",
+        "The bundle's manifest.jwt is not a manifest. Download the bundle again.",
     ),
     "a license key as manifest": (
         a_license_key_as_manifest,
-        "The bundle's manifest.jwt is no manifest. Download the bundle again.",
+        "The bundle's manifest.jwt is not a manifest. Download the bundle again.",
     ),
     "another signer": (
         signed_by_another,

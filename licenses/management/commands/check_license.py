@@ -18,6 +18,10 @@ from licenses.files import MAX_UPLOAD_BYTES, read_presented, text_of
 from portal.core.dates import moment
 from portal.core.refusal import Refused
 
+REVOCATION_UNKNOWN = 30
+TOO_OLD = 31
+"""Exit statuses beside those of the results; none is ever changed or used again."""
+
 
 class Command(BaseCommand):
     """Print the verdict and its reasons; the exit status says which result it is."""
@@ -26,7 +30,8 @@ class Command(BaseCommand):
         "Check a license key. The exit status is 0 when a terminal may start on it, 1 when it "
         "could not be checked, 2 for wrong usage, and one of its own for each refusal: "
         + ", ".join(f"{r.exit_status} {r.value}" for r in Result if not r.passes)
-        + "."
+        + f". With --bundle it is {REVOCATION_UNKNOWN} for a good key whose status list is not in "
+        f"the bundle, and {TOO_OLD} for one in a bundle older than --max-age."
     )
     requires_system_checks: list[str] = []
 
@@ -52,6 +57,12 @@ class Command(BaseCommand):
             help="verify with this JWK Set, fetched apart from the license, without a database: "
             "deletion, revocation and the subscription are then not looked at",
         )
+        parser.add_argument(
+            "--max-age",
+            type=int,
+            metavar="HOURS",
+            help="refuse a bundle that is older",
+        )
         parser.add_argument("--json", action="store_true", help="answer in JSON, for programs")
 
     @override
@@ -59,6 +70,8 @@ class Command(BaseCommand):
         """Print the verdict and exit with its status; raises CommandError for unreadable files."""
         if options["bundle"] is not None:
             return self._by_bundle(**options)
+        if options["max_age"] is not None:
+            raise CommandError("--max-age needs --bundle.", returncode=2)
         if options["file"] is None:
             raise CommandError("Give a license file, a file with a bare key, or -.", returncode=2)
         try:
@@ -99,10 +112,16 @@ class Command(BaseCommand):
             told["files"] = {name: _answer(verdict) for name, verdict in verdicts.items()}
             self.stdout.write(json.dumps(told, indent=2))
         else:
-            files = [f"{name}: {_for_people(verdict)}" for name, verdict in verdicts.items()]
+            files = [f"{name}: {_by_list(verdict)}" for name, verdict in verdicts.items()]
             self.stdout.write("\n\n".join([_news_for_people(bundle, now), *files]))
         for verdict in verdicts.values():
             _exit(verdict)
+        age, max_age = now - bundle.made_at, options["max_age"]
+        if max_age is not None and age > timedelta(hours=max_age):
+            self.stderr.write(f"The bundle is older than {max_age} hours. Download a new one.")
+            sys.exit(TOO_OLD)
+        if not all(verdict.revocation_is_known for verdict in verdicts.values()):
+            sys.exit(REVOCATION_UNKNOWN)
 
 
 def _exit(verdict: Verdict) -> None:
@@ -121,7 +140,7 @@ def _news(bundle: reading.Bundle, now: datetime) -> dict[str, Any]:
 def _news_for_people(bundle: reading.Bundle, now: datetime) -> str:
     return (
         f"Offline bundle of subscription {bundle.subscription}, signed by a trusted key.\n"
-        f"Its news is {_age(now - bundle.made_at)} old, of {moment(bundle.made_at)}: what has "
+        f"The bundle is {_age(now - bundle.made_at)} old, of {moment(bundle.made_at)}: what has "
         "happened since then is not in it."
     )
 
@@ -150,11 +169,13 @@ def _text_of(name: str) -> str:
     else:
         content = _content_of(Path(name), MAX_UPLOAD_BYTES)
     if len(content) > MAX_UPLOAD_BYTES:
-        raise CommandError(f"{name} has more than {MAX_UPLOAD_BYTES // 1024} KiB: no license file.")
+        raise CommandError(
+            f"{name} has more than {MAX_UPLOAD_BYTES // 1024} KiB: not a license file."
+        )
     try:
         return text_of(content)
     except UnicodeDecodeError as error:
-        raise CommandError(f"{name} is not UTF-8 text: no license file.") from error
+        raise CommandError(f"{name} is not UTF-8 text: not a license file.") from error
 
 
 def _published(path: Path) -> dict[str, RSAPublicKey]:
@@ -163,7 +184,7 @@ def _published(path: Path) -> dict[str, RSAPublicKey]:
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
-        raise CommandError(f"{path} is no JWK Set that may verify: {error}") from error
+        raise CommandError(f"{path} is not a JWK Set that may verify: {error}") from error
 
 
 def _as_json(verdict: Verdict) -> str:
@@ -176,6 +197,7 @@ def _answer(verdict: Verdict) -> dict[str, Any]:
         "result": verdict.result,
         "passes": verdict.passes,
         "may_be": list(verdict.may_be),
+        "revocation_is_known": verdict.revocation_is_known,
         "description": verdict.description,
         "advice": verdict.advice,
         "checked_at": verdict.checked_at.isoformat(),
@@ -183,6 +205,12 @@ def _answer(verdict: Verdict) -> dict[str, Any]:
         "jti": claims.get("jti"),
         "steps": dict(verdict.steps()),
     }
+
+
+def _by_list(verdict: Verdict) -> str:
+    """Return the verdict by a bundle, which may lack the status list of the key."""
+    unknown = "Signature valid, revocation unknown: the bundle lacks its status list.\n"
+    return ("" if verdict.revocation_is_known else unknown) + _for_people(verdict)
 
 
 def _for_people(verdict: Verdict) -> str:

@@ -34,6 +34,13 @@ WARNINGS = (7, 1)
 """Days before the closing on which all members get one more mail."""
 
 
+TOLD_FOR = timedelta(hours=1)
+"""How long what is removed at last waits until its end was told."""
+
+LAST_MAIL = "closed "
+"""How the `dedupe_key` of a last mail begins, which is removed once it was sent."""
+
+
 @transaction.atomic
 def record_export(*, tenant: Tenant, actor: Actor) -> None:
     """Record that an owner takes all data of the tenant.
@@ -107,17 +114,20 @@ def refuse_other_owners(tenant: Tenant, actor: Actor) -> None:
 def run_due(
     *, now: datetime | None = None, stopped: Callable[[], bool] = lambda: False
 ) -> list[UUID]:
-    """Mail what is due about tenants that close, close those whose time has come; return these.
+    """Mail what is due about tenants that close, and close those whose time has come.
 
-    A closing that was killed half-way goes on where it was.
+    Returns those of which nothing is left to do. A closing that was killed half-way, or waits until
+    its end was told, goes on where it was.
     """
     now = now or timezone.now()
-    for tenant in Tenant.objects.closing().filter(
-        closes_at__gt=now, closes_at__lte=now + timedelta(days=max(WARNINGS))
-    ):
-        _warn(tenant.pk, now)
-    due = list(Tenant.objects.closing().filter(closes_at__lte=now).values_list("pk", flat=True))
-    return do_each(due, lambda pk: _carry_out(pk, now, stopped), what="Closing of tenant")
+    closing = Tenant.objects.closing().values_list("pk", flat=True)
+    soon = closing.filter(closes_at__gt=now, closes_at__lte=now + timedelta(days=max(WARNINGS)))
+    do_each(list(soon), lambda pk: _warn(pk, now), what="Warning of tenant")
+    due = list(closing.filter(closes_at__lte=now))
+    done = do_each(due, lambda pk: (pk, _carry_out(pk, now, stopped)), what="Closing of tenant")
+    last = Outbox.objects.filter(dedupe_key__startswith=LAST_MAIL)
+    remove_in_steps(last.exclude(sent_at=None, given_up_at=None), stopped=stopped)
+    return [pk for pk, is_done in done if is_done]
 
 
 @transaction.atomic
@@ -135,25 +145,46 @@ def _warn(tenant_id: UUID, now: datetime) -> None:
         _mail_members(tenant, subject, "tenant_closes", once=once)
 
 
-def _carry_out(tenant_id: UUID, now: datetime, stopped: Callable[[], bool]) -> UUID:
-    """Do what is still to be done: every part of it is done again where it was stopped."""
+def _carry_out(tenant_id: UUID, now: datetime, stopped: Callable[[], bool]) -> bool:
+    """Do what is still to be done, and return whether nothing is left.
+
+    Every part of it is done again where it was stopped.
+    """
     tenant = _close(tenant_id, now)
     if tenant is None:
-        return tenant_id
+        return False
     names = erasure.pseudonyms(tenant_id)
     for member in tenant.memberships.order_by("pk"):
         _let_go(member, names)
     remove_in_steps(tenant.invitations.all(), stopped=stopped)
     remove_in_steps(tenant.recipients.all(), stopped=stopped)
     NotificationPreferences.objects.filter(tenant=tenant).delete()
-    for step in leaving.steps:
-        if stopped():
-            return tenant_id
-        step(tenant, names)
+    if not _do(leaving.ending, tenant, names, stopped) or _is_still_told(tenant, now):
+        return False
+    if not _do(leaving.removing, tenant, names, stopped):
+        return False
     remove_in_steps(Outbox.objects.filter(tenant_id=tenant_id), stopped=stopped)
-    if erasure.erase(tenant_id=tenant_id, stopped=stopped) and not stopped():
-        Tenant.objects.filter(pk=tenant_id).update(erased_at=timezone.now())
-    return tenant_id
+    if not erasure.erase(tenant_id=tenant_id, stopped=stopped) or stopped():
+        return False
+    Tenant.objects.filter(pk=tenant_id).update(erased_at=timezone.now())
+    return True
+
+
+def _do(
+    steps: list[leaving.Step], tenant: Tenant, names: Pseudonyms, stopped: Callable[[], bool]
+) -> bool:
+    """Do the steps, and return whether none was left out because of `stopped()`."""
+    for step in steps:
+        if stopped():
+            return False
+        step(tenant, names)
+    return True
+
+
+def _is_still_told(tenant: Tenant, now: datetime) -> bool:
+    """Return whether somebody is still to be told of the end, for TOLD_FOR at most."""
+    assert tenant.closed_at is not None
+    return now < tenant.closed_at + TOLD_FOR and any(wait(tenant) for wait in leaving.waiting)
 
 
 @transaction.atomic
@@ -167,7 +198,8 @@ def _close(tenant_id: UUID, now: datetime) -> Tenant | None:
         return None
     if tenant.closed_at is not None:
         return tenant
-    _mail_members(tenant, f"{tenant} was closed", "tenant_closed", is_last=True)
+    last = f"{LAST_MAIL}{tenant_id}"
+    _mail_members(tenant, f"{tenant} was closed", "tenant_closed", once=last, is_last=True)
     record(actor=SYSTEM, action=Action.TENANT_CLOSED, tenant_id=tenant_id)
     people = tenant.members.values_list("pk", "name", "email")
     names = erasure.prepare(tenant_id=tenant_id, tenant_name=tenant.name, people=people)

@@ -21,7 +21,8 @@ from licenses.files import license_file
 from licenses.flows.download import download_bundle
 from licenses.flows.reset import Overlap
 from licenses.flows.revoke import revoke_key
-from licenses.models import License, SigningKey, Slot
+from licenses.management.commands.check_license import REVOCATION_UNKNOWN, TOO_OLD
+from licenses.models import License, SigningKey, Slot, StatusList
 from portal.activity.models import LogEntry
 from portal.core.refusal import Refused
 from portal.tenants.models import Tenant
@@ -84,6 +85,7 @@ def test_it_holds_all_that_verifies_its_keys_signed_as_a_whole(license: License)
         key = license.keys.select_related("license__tenant", "signing_key").get(slot=slot)
         file = license_file(key, subscription_name="Zoë's tools").content
         assert files[f"license-{slot}.json"] == file
+    assert b"license-secondary.json  license file" in unzipped(content)["README.txt"]
     assert bundled(license) == content, "the same moment gives the same bytes"
 
 
@@ -124,7 +126,7 @@ def test_the_command_reads_it_without_a_database_and_says_how_old_its_news_is(
     assert lines[0] == (
         f"Offline bundle of subscription {license.subscription_id}, signed by a trusted key."
     )
-    assert lines[1].startswith("Its news is 3 days old, of ")
+    assert lines[1].startswith("The bundle is 3 days old, of ")
     assert [line for line in lines if line.endswith("(valid)")] == [
         "license-primary.json: Valid (valid)",
         "license-secondary.json: Valid (valid)",
@@ -136,9 +138,25 @@ def test_the_command_reads_it_without_a_database_and_says_how_old_its_news_is(
     installed.write_text(str(license.keys.get(slot=Slot.PRIMARY).token))
     assert command(str(installed)).count("(valid)") == 1
     installed.write_text("a.b.c")
+    assert status_of(command, str(installed)) == Result.MALFORMED.exit_status
+
+
+def status_of(command: Any, *arguments: str) -> Any:
     with pytest.raises(SystemExit) as end:
-        command(str(installed))
-    assert end.value.code == Result.MALFORMED.exit_status
+        command(*arguments)
+    return end.value.code
+
+
+def test_the_command_has_a_status_for_an_old_bundle_and_one_for_a_list_that_is_not_in_it(
+    license: License, command: Any, tmp_path: Path
+) -> None:
+    command("--max-age", "75")
+    assert status_of(command, "--max-age", "74") == TOO_OLD
+    StatusList.objects.create(number=2, decoy_seed=bytes(32))
+    other = generated(make_subscription(tenant=license.tenant))
+    installed = tmp_path / "key.txt"
+    installed.write_text(str(other.keys.get(slot=Slot.PRIMARY).token))
+    assert status_of(command, str(installed)) == REVOCATION_UNKNOWN
 
 
 def test_the_command_never_trusts_the_keys_in_a_bundle(command: Any) -> None:

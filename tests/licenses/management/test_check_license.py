@@ -135,9 +135,9 @@ def test_the_certificate_in_the_file_is_never_trusted(file, client, tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"{", "This is no license file: it is not valid JSON."),
-        (b"\xff", "is not UTF-8 text: no license file."),
-        (b"x" * 70_000, "has more than 64 KiB: no license file."),
+        (b"{", "This is not a license file: it is not valid JSON."),
+        (b"\xff", "is not UTF-8 text: not a license file."),
+        (b"x" * 70_000, "has more than 64 KiB: not a license file."),
     ],
     ids=["no JSON", "no UTF-8", "large"],
 )

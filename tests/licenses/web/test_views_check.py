@@ -325,24 +325,24 @@ NO_FILES = {
         "A license file has at most 64 KiB; choose another file.",
     ),
     "5 MB": (b" " * 5_000_000, "A license file has at most 64 KiB; choose another file."),
-    "not UTF-8": (b'{"key": "\xff"}', "This is no license file: it is not UTF-8 text."),
+    "not UTF-8": (b'{"key": "\xff"}', "This is not a license file: it is not UTF-8 text."),
     "UTF-16 without its mark": (
         '{"key": "é"}'.encode("utf-16-le"),
-        "This is no license file: it is not UTF-8 text.",
+        "This is not a license file: it is not UTF-8 text.",
     ),
-    "half of UTF-16": (b"\xff\xfe{", "This is no license file: it is not UTF-8 text."),
+    "half of UTF-16": (b"\xff\xfe{", "This is not a license file: it is not UTF-8 text."),
     "not JSON": (
         b'{"key": "x"',
-        "This is no license file: it is not valid JSON. Upload the file as it was downloaded.",
+        "This is not a license file: it is not valid JSON. Upload the file as it was downloaded.",
     ),
     "too deep": (
         b'{"key": ' * 8000,
-        "This is no license file: it is not valid JSON. Upload the file as it was downloaded.",
+        "This is not a license file: it is not valid JSON. Upload the file as it was downloaded.",
     ),
-    "no key": (b"{}", 'This is no license file: it has no text member "key".'),
+    "no key": (b"{}", 'This is not a license file: it has no text member "key".'),
     "key of another type": (
         b'{"key": ["x"]}',
-        'This is no license file: it has no text member "key".',
+        'This is not a license file: it has no text member "key".',
     ),
     "empty": (b"", "The submitted file is empty."),
 }

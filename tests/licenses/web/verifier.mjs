@@ -25,9 +25,12 @@ process.stdout.write(
         Promise.all(
           texts.map((text) =>
             answer(async () => {
-              const fetchList = async (uri) => lists[uri] ?? null;
-              const { result, mayBe, steps } = await judge(text, { keys, fetchList, now });
-              return { result, mayBe, steps: steps.map(([, outcome]) => outcome) };
+              const fetchList = async (uri) => {
+                if (!(uri in lists)) throw new TypeError("Failed to fetch");
+                return lists[uri];
+              };
+              const { steps, ...told } = await judge(text, { keys, fetchList, now });
+              return { ...told, steps: steps.map(([, outcome]) => outcome) };
             }),
           ),
         ),

@@ -4,19 +4,23 @@ import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from uuid import uuid4
 
 import pytest
+from django.apps import apps
 from django.db import DatabaseError
 from django.test import Client
 from django.utils import timezone
 
 from licenses.checking.check import check
 from licenses.checking.results import Result
-from licenses.models import License, LicenseKey
+from licenses.models import LicenseKey
 from licenses.store import proof
 from portal.accounts.models import User
-from portal.activity.models import LogChain, LogEntry
+from portal.activity.actions import event_types
+from portal.activity.models import LogEntry
 from portal.activity.verify import verify
+from portal.core.actors import SYSTEM, Actor, ActorKind
 from portal.core.refusal import Refused
 from portal.mail.models import Outbox
 from portal.operators.flows.recovery import replace_owner
@@ -27,7 +31,10 @@ from portal.tenants.flows.invitations import invite_member
 from portal.tenants.flows.members import change_role
 from portal.tenants.flows.tenants import update_tenant
 from portal.tenants.models import Invitation, Member, NotificationPreferences, Recipient, Role
+from portal.webhooks.delivering import claim, finish
+from portal.webhooks.flows import add_endpoint
 from portal.webhooks.models import Delivery, Endpoint
+from portal.webhooks.sending import Answer
 from subscriptions.flows.add import add_subscription
 from subscriptions.flows.start_community import start_community_subscription
 from subscriptions.models import Subscription
@@ -131,10 +138,18 @@ def test_every_member_is_warned_7_days_and_1_day_before_once(owner, viewer, cont
 # What is left
 
 
+def webhook(tenant):
+    person = Actor(kind=ActorKind.MEMBER, user_id=uuid4(), name="Anna") if tenant else SYSTEM
+    url, events = "https://anna.example/", event_types()
+    return add_endpoint(tenant=tenant, url=url, events=events, actor=person)[0]
+
+
 @pytest.fixture
 def belongings(owner, viewer, contoso, fabrikam, operator):
     """What Contoso has: a license with three keys, one in an overlap of the past, and mail."""
     Member.objects.create(tenant=fabrikam, user=viewer, role=Role.VIEWER)
+    for of in (contoso, None):
+        webhook(of)
     subscription = make_subscription(
         tenant=contoso, name="Tools of Anna", beneficiary_email=owner.email, note="Call Anna"
     )
@@ -148,14 +163,20 @@ def belongings(owner, viewer, contoso, fabrikam, operator):
     NotificationPreferences.objects.create(tenant=contoso)
     replace_owner(tenant=contoso, email="n@x.example", actor=operator.as_actor(), reason="Call")
     update_tenant(tenant=contoso, name="Anna Ltd", actor=member_actor(owner))
-    Endpoint.objects.create(tenant=contoso, url="https://anna.example/", created_by_name="Anna")
     return license
 
 
 def no_name_is_left(*names):
-    tables = (LogEntry, LogChain, Subscription, License, LicenseKey, User, Member, Invitation)
-    text = json.dumps([list(table._base_manager.values()) for table in tables], default=str)
-    return [name for name in names if name in text]
+    """Return the names that some row of some table holds, with the tables."""
+    texts = {
+        table._meta.label: json.dumps(list(table._base_manager.values()), default=str)
+        for table in apps.get_models()
+    }
+    return [(name, table) for name in names for table, text in texts.items() if name in text]
+
+
+def an_hour_later():
+    return timezone.now() + timedelta(hours=1, minutes=1)
 
 
 def test_what_is_left_of_a_tenant(belongings, due, owner, viewer, contoso):
@@ -163,7 +184,11 @@ def test_what_is_left_of_a_tenant(belongings, due, owner, viewer, contoso):
     tokens = [key.token for key in LicenseKey.objects.exclude(token=None)]
     client = sign_in(Client(), owner)
     assert client.get("/tenant/").status_code == 200
-    run_due()
+    assert run_due() == []
+    told = [delivery.event for delivery in Endpoint.objects.get(tenant=contoso).deliveries.all()]
+    assert [event.type for event in told][-3:] == ["subscription.ended"] * 2 + ["key.deleted"]
+    assert "Tools of Anna" in told[-1].body
+    assert run_due(now=an_hour_later()) == [contoso.pk]
     contoso.refresh_from_db()
     assert contoso.name.startswith("Closed tenant ")
     assert contoso.closed_at <= contoso.erased_at
@@ -178,7 +203,7 @@ def test_what_is_left_of_a_tenant(belongings, due, owner, viewer, contoso):
         *(contoso.service_tokens, contoso.webhook_endpoints),
     )
     assert [rows.count() for rows in left] == [0, 0, 0, 0, 0]
-    assert Delivery.objects.count() == 0
+    assert {delivery.endpoint.tenant for delivery in Delivery.objects.all()} == {None}
     with pytest.raises(TokenRefused):
         authenticate(secret, address="", now=timezone.now())
     assert not User.objects.filter(pk=owner.pk).exists()
@@ -190,9 +215,40 @@ def test_what_is_left_of_a_tenant(belongings, due, owner, viewer, contoso):
         owner.email: True,
         viewer.email: False,
     }
-    assert no_name_is_left("Anna", "Contoso", owner.email, "new@x", "n@x", str(owner.pk)) == []
+    assert run_due() == []
+    Outbox.objects.update(sent_at=timezone.now())
+    run_due()
+    names = ("Anna", "Tools of", "Contoso", owner.email, "new@x", "n@x", str(owner.pk))
+    assert no_name_is_left(*names) == []
     assert verify(contoso.pk) is None
     assert list(proof.findings(Counter())) == []
+
+
+def test_its_webhooks_hear_of_the_end_and_go_as_soon_as_they_have(due, contoso):
+    endpoint = webhook(contoso)
+    make_license(subscription=make_subscription(tenant=contoso))
+    assert run_due() == []
+    for kind in ("subscription.ended", "key.deleted"):
+        claimed = claim(endpoint)
+        assert claimed.delivery.event.type == kind
+        finish(claimed.delivery, Answer(code=204))
+    run_due()
+    contoso.refresh_from_db()
+    assert (Endpoint.objects.count(), contoso.erased_at is None) == (0, False)
+    assert finish(claimed.delivery, Answer(code=204))
+
+
+def test_a_warning_that_fails_does_not_stop_the_others(owner, contoso, fabrikam, monkeypatch):
+    now = timezone.now()
+    for tenant in (fabrikam, contoso):
+        tenant.closes_at = now + DAY
+        tenant.save()
+    warn = closing._warn
+    monkeypatch.setattr(
+        closing, "_warn", lambda pk, now: warn(pk if pk == contoso.pk else uuid4(), now)
+    )
+    run_due(now=now)
+    assert [mail.subject for mail in mails()] == ["Contoso will be closed in 1 day"]
 
 
 def test_a_closed_tenant_stays_closed(due, owner, contoso, operator):
@@ -257,9 +313,11 @@ def test_it_goes_on_after_it_was_killed(after, belongings, due, contoso, owner, 
     with monkeypatch.context() as killed:
         killed.setattr(place, after, dies)
         with pytest.raises(SystemExit):
-            run_due()
+            run_due(now=an_hour_later())
     contoso.refresh_from_db()
     assert (contoso.closed_at is None, contoso.erased_at) == (False, None)
+    run_due(now=an_hour_later())
+    Outbox.objects.update(sent_at=timezone.now())
     run_due()
     contoso.refresh_from_db()
     assert contoso.erased_at is not None
