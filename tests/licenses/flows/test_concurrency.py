@@ -359,7 +359,7 @@ def test_without_the_lock_on_the_tenant_the_keys_have_another_country(
 
     def without_lock(proceed, sql, *arguments):
         if "portal_tenant" in sql:
-            sql = sql.replace(" FOR UPDATE", "")
+            sql = sql.replace(" FOR NO KEY UPDATE", "")
         return proceed(sql, *arguments)
 
     def unlocked():
