@@ -233,17 +233,30 @@ def refusals_of_old(held: Held, now: datetime) -> str:
     stopped_at = held.old.accepted_until or held.old.replaced_at
     if stopped_at is None:
         return ""
-    since = stopped_at.astimezone(UTC).date()
-    count = sum(n for day, n in held.old_use.refused.items() if day >= since)
+    count = _refusals_since(held.old_use, stopped_at)
     checks = "One check was" if count == 1 else f"{count:,} checks were"
     return f"{checks} refused, the last {ago(held.old_use.last_at, now)}."
+
+
+def _refusals_since(use: Use, moment: datetime) -> int:
+    since = moment.astimezone(UTC).date()
+    return sum(count for day, count in use.refused.items() if day >= since)
+
+
+def _refused_since(use: Use, moment: datetime, now: datetime) -> str:
+    """Return how often checks of terminals were refused since that day; "" if none was."""
+    count = _refusals_since(use, moment)
+    if not count or use.last_at is None:
+        return ""
+    times = "once" if count == 1 else f"{count:,} times"
+    return f"refused {times} since, last {ago(use.last_at, now)}"
 
 
 def _why(held: Held, other: Held, now: datetime) -> str:
     if held.key.revoked_at is not None:
         return f"Reset the {held.name}: it is revoked, and terminals with it do not start."
     if held.is_dead:
-        tries = held.use.sentence(now)
+        tries = _refused_since(held.use, held.key.expires_at, now)
         those = f"terminals still try it ({tries})" if tries else "terminals with it do not start"
         return f"Reset the {held.name}: it has expired, and {those}."
     if not other.is_dying and not held.use.total_passed:

@@ -80,7 +80,7 @@ class Action(TextChoices):
     RECORD_CHANGED = "record.changed", "Record changed"
     KEY_EXPIRING = "license_key.expiring", "License key expires soon"
     OVERLAP_ENDING = "license_key.overlap_ending", "Overlap ends soon"
-    ROTATION_COMPLETED = "license_key.rotation_completed", "New license key checked first"
+    ROTATION_COMPLETED = "license_key.rotation_completed", "License key checked for the first time"
     SUBSCRIPTION_RAN_OUT = "subscription.ran_out", "End date of subscription passed"
     WEBHOOK_ADDED = "webhook.added", "Webhook added"
     WEBHOOK_CHANGED = "webhook.changed", "Webhook changed"

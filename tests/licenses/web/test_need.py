@@ -166,14 +166,15 @@ def test_of_two_expired_keys_the_one_that_terminals_still_try_is_reset_first(lic
     expire(license, -3 * DAY, Slot.SECONDARY)
     expire(license, -DAY, Slot.PRIMARY)
     primary = license.keys.get(slot=Slot.PRIMARY)
-    CheckCount.objects.create(
-        tenant=primary.tenant,
-        license_key=primary,
-        hour=NOW,
-        result="expired",
-        count=7,
-        last_at=NOW - timedelta(minutes=3),
-    )
+    for ago, result, count in ((timedelta(), "expired", 7), (3 * DAY, "valid", 400)):
+        CheckCount.objects.create(
+            tenant=primary.tenant,
+            license_key=primary,
+            hour=NOW - ago,
+            result=result,
+            count=count,
+            last_at=NOW - ago - timedelta(minutes=3),
+        )
     need = the_need(license, owner)
     card = license_card(license.subscription, Member.objects.get(user=owner))
     assert need is not None
@@ -182,7 +183,7 @@ def test_of_two_expired_keys_the_one_that_terminals_still_try_is_reset_first(lic
     assert need.action == opens("reset", license, Slot.PRIMARY, label="Reset Primary…")
     assert card.advice is not None
     assert card.advice.sentence == (
-        "Reset the primary key: it has expired, and terminals still try it (checked 7 times today, "
+        "Reset the primary key: it has expired, and terminals still try it (refused 7 times since, "
         "last 3 minutes ago)."
     )
 
