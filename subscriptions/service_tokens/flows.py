@@ -117,8 +117,11 @@ def rotate_token(
     refuse_unless_owner(tenant, actor)
     old = ServiceToken.objects.select_related("successor").get(pk=token.pk)
     _refuse_unless_active(old, now)
-    if tenant.service_tokens.working(now).count() >= MAX_TOKENS + 1:  # one more while it rotates
-        raise Refused(f"{tenant} has {MAX_TOKENS} tokens. Revoke one that is not needed.")
+    if tenant.service_tokens.working(now).count() > MAX_TOKENS:  # one more while it rotates
+        raise Refused(
+            f"{tenant} has {MAX_TOKENS + 1} tokens, those in an overlap included. Revoke one that "
+            "is not needed."
+        )
     raw = token_format.generate()
     new = ServiceToken(
         tenant=tenant,

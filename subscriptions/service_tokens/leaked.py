@@ -53,9 +53,11 @@ def _read(request: HttpRequest) -> list[str]:
     except (ValueError, RecursionError):
         body = None
     given = body if isinstance(body, dict) else {}
-    texts = given.get("tokens", [given.get("token")])
-    is_list = isinstance(texts, list) and 0 < len(texts) <= MAX_TEXTS
-    if not is_list or not all(isinstance(text, str) for text in texts):
+    several = given.get("tokens", [])
+    texts = [given["token"]] if "token" in given else []
+    texts += several if isinstance(several, list) else [None]
+    is_sized = 0 < len(texts) <= MAX_TEXTS
+    if not is_sized or not all(isinstance(text, str) for text in texts):
         raise ProgramError(
             "invalid_request",
             400,

@@ -36,6 +36,7 @@ def makes(page: Page) -> str:
     page.get_by_role("link", name="Make token…").click()
     page.get_by_label("Name", exact=True).fill("Nightly renewal")
     page.get_by_label("keys:renew").check()
+    expect(page.get_by_label("Only these subscriptions")).to_be_hidden()
     page.get_by_label("Only those below").check()
     page.get_by_label("Only these subscriptions").fill("Field tool")
     page.get_by_label("Only from these networks").fill("203.0.113.0/24")

@@ -353,7 +353,18 @@ class TestLeaked:
         assert LogEntry.objects.count() == 1
 
     @pytest.mark.parametrize(
-        "body", ["", "{", "[]", "null", '{"token": 1}', '{"tokens": []}', "[" * 9999, "\xff"]
+        "body",
+        [
+            "",
+            "{",
+            "[]",
+            "null",
+            '{"token": 1}',
+            '{"tokens": []}',
+            '{"token": 1, "tokens": ["plt_"]}',
+            "[" * 9999,
+            "\xff",
+        ],
     )
     def test_other_bodies_are_refused(self, db: None, body: str) -> None:
         answer = Client().post(self.URL, body, content_type="application/json")
