@@ -58,7 +58,6 @@ LABELS = {
     "sessions": "Sessions",
     "signs": "Signs",
     "starts_at": "Start",
-    "url": "Address",
     "up_to_row": "Up to row",
     "urn": "URN",
     "user": "Person",

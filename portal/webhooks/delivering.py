@@ -197,7 +197,7 @@ def _switch_off(endpoint: Endpoint, answer: Answer, now: datetime) -> None:
         actor=SYSTEM,
         action=Action.WEBHOOK_SWITCHED_OFF,
         tenant_id=endpoint.tenant_id or VENDOR,
-        details={"id": str(endpoint.pk), "url": endpoint.url, "error": error},
+        details={"id": str(endpoint.pk), "host": endpoint.host, "error": error},
         now=now,
     )
     subject = f"Webhook to {endpoint.host} was switched off"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -69,7 +70,7 @@ def change_endpoint(
     Raises Refused as `add_endpoint` does.
     """
     locked = _locked(endpoint)
-    before = locked.url
+    before = locked.host
     values = {"url": refuse_unusable(url), "events": _chosen(events)}
     try:
         with transaction.atomic():
@@ -77,7 +78,7 @@ def change_endpoint(
     except IntegrityError as error:
         raise Refused("There is a webhook to this address already.", field="url") from error
     if details is not None:
-        _record(locked, actor, Action.WEBHOOK_CHANGED, reason, url=before, **details)
+        _record(locked, actor, Action.WEBHOOK_CHANGED, reason, host=before, **details)
     return locked
 
 
@@ -106,7 +107,7 @@ def rotate_secret(
         actor,
         Action.WEBHOOK_SECRET_ROTATED,
         reason,
-        url=locked.url,
+        host=locked.host,
         accepted_until=locked.old_secret_until.isoformat(),
     )
     return locked, secret
@@ -119,7 +120,7 @@ def switch_off(*, endpoint: Endpoint, actor: Actor, reason: str = "") -> Endpoin
     if locked.off_at is None:
         locked.off_at, locked.off_error = timezone.now(), ""
         locked.save(update_fields=["off_at", "off_error"])
-        _record(locked, actor, Action.WEBHOOK_SWITCHED_OFF, reason, url=locked.url)
+        _record(locked, actor, Action.WEBHOOK_SWITCHED_OFF, reason, host=locked.host)
     return locked
 
 
@@ -132,7 +133,7 @@ def switch_on(*, endpoint: Endpoint, actor: Actor, reason: str = "") -> Endpoint
         locked.failures, locked.retry_at = 0, timezone.now()
         locked.save(update_fields=["off_at", "off_error", "failures", "retry_at"])
         locked.deliveries.waiting().update(first_tried_at=None)  # three days from now
-        _record(locked, actor, Action.WEBHOOK_SWITCHED_ON, reason, url=locked.url)
+        _record(locked, actor, Action.WEBHOOK_SWITCHED_ON, reason, host=locked.host)
     return locked
 
 
@@ -144,7 +145,7 @@ def delete_endpoint(*, endpoint: Endpoint, actor: Actor, reason: str = "") -> No
     locked.secret = locked.old_secret = ""
     locked.old_secret_until = None
     locked.save(update_fields=["deleted_at", "secret", "old_secret", "old_secret_until"])
-    _record(locked, actor, Action.WEBHOOK_DELETED, reason, url=locked.url)
+    _record(locked, actor, Action.WEBHOOK_DELETED, reason, host=locked.host)
 
 
 @transaction.atomic
@@ -161,7 +162,7 @@ def send_test(*, endpoint: Endpoint, actor: Actor, reason: str = "") -> Event:
         data={"sent_by": actor.name},
         tenant_id=locked.tenant_id,
     )
-    _record(locked, actor, Action.WEBHOOK_TESTED, reason, url=locked.url, event=event.name)
+    _record(locked, actor, Action.WEBHOOK_TESTED, reason, host=locked.host, event=event.name)
     return event
 
 
@@ -173,7 +174,7 @@ def resend(*, delivery: Delivery, actor: Actor, reason: str = "") -> Delivery:
     """
     locked, event = _ready(delivery.endpoint), delivery.event
     again = Delivery.objects.create(endpoint=locked, event=event, is_resent=True)
-    _record(locked, actor, Action.WEBHOOK_RESENT, reason, url=locked.url, event=event.name)
+    _record(locked, actor, Action.WEBHOOK_RESENT, reason, host=locked.host, event=event.name)
     return again
 
 
@@ -218,5 +219,13 @@ def _record(endpoint: Endpoint, actor: Actor, action: Action, reason: str, **det
         action=action,
         tenant_id=endpoint.tenant_id or VENDOR,
         reason=reason,
-        details={"id": str(endpoint.pk), **details},
+        details={"id": str(endpoint.pk), **_without_paths(details)},
     )
+
+
+def _without_paths(details: dict[str, Any]) -> dict[str, Any]:
+    """Return the details with the host of each address alone: its path is often a secret."""
+    for values in (details.get("before", {}), details.get("after", {})):
+        if "url" in values:
+            values["host"] = urlsplit(values.pop("url")).netloc
+    return details

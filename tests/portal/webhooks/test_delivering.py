@@ -364,3 +364,15 @@ class TestFlows:
         again = resend(delivery=endpoint.deliveries.get(), actor=member_actor(owner))
         claimed = claim(endpoint)
         assert (claimed.delivery, claimed.request.event_id) == (again, again.event.name)
+
+
+@pytest.mark.django_db
+def test_the_log_names_the_host_and_never_the_path(make_endpoint, owner):
+    endpoint = make_endpoint("https://receiver.example/s3cret")
+    actor = member_actor(owner)
+    url = "https://receiver.example/0ther"
+    change_endpoint(endpoint=endpoint, url=url, events=["key.reset"], actor=actor)
+    switch_off(endpoint=endpoint, actor=actor)
+    rows = LogEntry.objects.filter(action__startswith="webhook.").order_by("seq")
+    text = json.dumps([row.details for row in rows])
+    assert ("receiver.example" in text, "s3cret" in text, "0ther" in text) == (True, False, False)
