@@ -159,9 +159,8 @@ def test_a_second_generate_is_told_who_was_first(manager_client, owner_client, m
 @pytest.mark.parametrize("state", [State.PENDING, State.SUSPENDED, State.ENDED])
 def test_generate_is_refused_unless_active(state, manager_client, contoso, signing_key):
     subscription = make_subscription(tenant=contoso, state=state)
-    sentence = (
-        f"This subscription is {state}. License keys are generated for active subscriptions only."
-    )
+    has = "has ended" if state == State.ENDED else f"is {state}"
+    sentence = f"This subscription {has}. License keys are generated for active subscriptions only."
     opened = manager_client.get(url("generate", subscription))
     assert (opened.status_code, opened.context["sentence"]) == (422, sentence)
     pressed = manager_client.post(
