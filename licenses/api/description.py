@@ -104,7 +104,7 @@ class RevokeBody(TypedDict):
     """A service token that leaked, or several."""
 
     token: NotRequired[str]
-    tokens: NotRequired[Annotated[list[str], {"minItems": 1, "maxItems": 100}, "Instead of it."]]
+    tokens: NotRequired[Annotated[list[str], {"maxItems": 100}, "Or several."]]
 
 
 class Revoked(TypedDict):

@@ -88,6 +88,8 @@ def read_use(keys: Collection[LicenseKey], now: datetime) -> dict[int, Use]:
     One statement in plain SQL: the page of a subscription is read often, and the ORM takes longer
     to write it than the database to run it. The unique index on key, hour and result serves it.
     """
+    if not keys:
+        return {}
     first, found = days(now)[0], dict[int, Use]()
     since = datetime(first.year, first.month, first.day, tzinfo=UTC)
     marks = ", ".join(["%s"] * len(keys))
