@@ -26,11 +26,10 @@ FRESH_SECONDS = 15
 MAX_AGE_SECONDS = 30
 """Seconds for which others may cache a list: with FRESH_SECONDS, less than a minute in all."""
 
-SIGNED_EVERY_SECONDS = status_list.TTL_SECONDS
+SIGNED_EVERY_SECONDS = LIFETIME_SECONDS // 2
 """A list is signed as of the last full period: all processes give out the same bytes.
 
-They share one entity tag, and whoever has a list of one process is told so by all of them. The
-period is the `ttl`, so that a verifier can refuse lists that are older.
+They share one entity tag, and whoever has a list of one process is told so by all of them.
 """
 
 JWKS_MAX_AGE_SECONDS = 300

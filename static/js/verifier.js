@@ -175,9 +175,9 @@
     if (typeof sub !== "string" || list?.bits !== 2 || typeof list.lst !== "string") {
       throw new Malformed();
     }
-    const [iat, ttl, exp] = ["iat", "ttl", "exp"].map((name) => time(parsed, name));
+    const [iat, exp] = ["iat", "exp"].map((name) => time(parsed, name));
     const entries = await inflated(bytesOf(list.lst), "deflate", MAX_LIST);
-    return { uri: sub, iat, goodUntil: Math.min(iat + ttl, exp), entries };
+    return { uri: sub, iat, goodUntil: exp, entries };
   }
 
   function entryOf({ entries }, index) {
