@@ -242,8 +242,8 @@ def test_a_stale_reset_says_who_and_when_and_changes_nothing(
     )
     dialog(page).get_by_role("button", name="Reset Primary key").click()
     expect(dialog(page).get_by_role("alert")).to_have_text(
-        f"Milan Novak reset the primary key on {moment(newer.issued_at)}, after you opened this "
-        "page. Nothing was changed; look at the new key before you reset it again."
+        f"Milan Novak reset the primary key on {moment(newer.issued_at)}. Nothing was changed: "
+        "look at the new key first."
     )
     expect(dialog(page).get_by_role("radio", name="In 7 days")).to_be_checked()
     assert current(subscription) == newer

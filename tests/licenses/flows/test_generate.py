@@ -292,10 +292,10 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("state", "ends", "word"),
         [
-            (State.PENDING, None, "pending"),
-            (State.SUSPENDED, None, "suspended"),
-            (State.ENDED, None, "ended"),
-            (State.ACTIVE, NOW, "ended"),
+            (State.PENDING, None, "is pending"),
+            (State.SUSPENDED, None, "is suspended"),
+            (State.ENDED, None, "has ended"),
+            (State.ACTIVE, NOW, "has ended"),
         ],
     )
     def test_name_the_state(
@@ -304,8 +304,7 @@ class TestRefusals:
     ) -> None:  # fmt: skip
         subscription = make_subscription(tenant=contoso, state=state, ends_at=ends)
         assert refused(subscription) == (
-            f"This subscription is {word}. License keys are generated for active subscriptions "
-            "only."
+            f"This subscription {word}. License keys are generated for active subscriptions only."
         )
 
     def test_of_a_second_generate_name_who_and_when(

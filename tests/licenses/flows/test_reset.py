@@ -308,16 +308,16 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("change", "word"),
         [
-            ({"state": State.PENDING, "activated_at": None}, "pending"),
-            ({"state": State.SUSPENDED}, "suspended"),
-            ({"state": State.ENDED}, "ended"),
-            ({"ends_at": LATER}, "ended"),
+            ({"state": State.PENDING, "activated_at": None}, "is pending"),
+            ({"state": State.SUSPENDED}, "is suspended"),
+            ({"state": State.ENDED}, "has ended"),
+            ({"ends_at": LATER}, "has ended"),
         ],
     )
     def test_name_the_state(self, license: License, change: dict[str, Any], word: str) -> None:
         Subscription.objects.update(**change)
         assert refusal(lambda: after_reset(License.objects.get())).sentence == (
-            f"This subscription is {word}. License keys are reset on active subscriptions only."
+            f"This subscription {word}. License keys are reset on active subscriptions only."
         )
 
     def test_come_without_an_active_signing_key(self, license: License) -> None:
