@@ -59,6 +59,7 @@ def test_one_account_of_the_demonstration_is_enough(prepared):
     assert (status, err) == (1, f"{REFUSAL}\n")
 
 
+@pytest.mark.sweep
 def test_production_starts_on_other_accounts(prepared):
     """The control: with other addresses the same database is served."""
     prepared.query("UPDATE portal_user SET email = replace(email, '.example', '.test')")

@@ -234,6 +234,7 @@ def test_no_page_no_error_and_no_log_holds_a_private_key(
     assert [leaks(text) for text in texts] == [[]] * len(texts)
 
 
+@pytest.mark.sweep
 def test_a_private_key_on_a_page_would_be_found(signing_key):
     """The control: every form of a secret is one that `leaks` sees."""
     for secret in forms_of_secrets(signing_key):
