@@ -6,12 +6,11 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
-from django.utils.cache import patch_cache_control
 
 from portal.accounts import proof, sessions
 from portal.accounts.models import User
 from portal.core.http import GetResponse
-from portal.web.pages import uncached
+from portal.web.pages import uncached, with_secret
 
 PROOF_FIRST = {
     "account_change_password": "change your password",
@@ -66,7 +65,7 @@ class SessionMiddleware:
             uncached(response)
         match = request.resolver_match
         if match is not None and match.url_name in SHOW_SECRETS:
-            patch_cache_control(response, no_transform=True)
+            with_secret(response)
         return response
 
 

@@ -17,6 +17,7 @@ from portal.operators.forms import ReasonForm
 from portal.operators.lists import empty_filter
 from portal.operators.model_admin import ReadOnlyAdmin
 from portal.operators.values import Shown, badge
+from portal.web.pages import with_secret
 from portal.web.tags import moment
 from portal.webhooks import flows
 from portal.webhooks.addresses import MAX_CHARACTERS
@@ -45,22 +46,6 @@ def _rotate(row: Endpoint, *, actor: Actor, reason: str) -> None:
     _, row.shown_secret = flows.rotate_secret(  # type: ignore[attr-defined]
         endpoint=row, seen=row.secret_made_at.isoformat(), actor=actor, reason=reason
     )
-
-
-def _switch_off(row: Endpoint, *, actor: Actor, reason: str) -> None:
-    flows.switch_off(endpoint=row, actor=actor, reason=reason)
-
-
-def _switch_on(row: Endpoint, *, actor: Actor, reason: str) -> None:
-    flows.switch_on(endpoint=row, actor=actor, reason=reason)
-
-
-def _test(row: Endpoint, *, actor: Actor, reason: str) -> None:
-    flows.send_test(endpoint=row, actor=actor, reason=reason)
-
-
-def _delete(row: Endpoint, *, actor: Actor, reason: str) -> None:
-    flows.delete_endpoint(endpoint=row, actor=actor, reason=reason)
 
 
 def _is_vendors(row: Endpoint) -> bool:
@@ -104,7 +89,7 @@ SWITCH_OFF = OperatorAction(
     name="switch_off",
     label="Switch off",
     consequences=("Nothing is delivered any more; what waits is kept for 30 days.",),
-    flow=_switch_off,
+    flow=lambda row, **chosen: flows.switch_off(endpoint=row, **chosen),
     permission="manage",
     on_page=True,
     is_possible=lambda row: _is_vendors(row) and row.off_at is None,
@@ -113,7 +98,7 @@ SWITCH_ON = OperatorAction(
     name="switch_on",
     label="Switch on",
     consequences=("Queued events are sent first, in order.",),
-    flow=_switch_on,
+    flow=lambda row, **chosen: flows.switch_on(endpoint=row, **chosen),
     permission="manage",
     on_page=True,
     is_possible=lambda row: _is_vendors(row) and row.off_at is not None,
@@ -122,7 +107,7 @@ TEST = OperatorAction(
     name="send_test",
     label="Send test event",
     consequences=("An event of the type webhook.test goes out behind what waits.",),
-    flow=_test,
+    flow=lambda row, **chosen: flows.send_test(endpoint=row, **chosen),
     permission="manage",
     on_page=True,
     is_possible=lambda row: _is_vendors(row) and row.off_at is None,
@@ -131,7 +116,7 @@ DELETE = OperatorAction(
     name="delete_webhook",
     label="Delete webhook",
     consequences=("What waits is not delivered, and the secret is erased.",),
-    flow=_delete,
+    flow=lambda row, **chosen: flows.delete_endpoint(endpoint=row, **chosen),
     permission="manage",
     is_dangerous=True,
     on_page=True,
@@ -212,9 +197,7 @@ class EndpointAdmin(ActionsAdmin, ReadOnlyAdmin):
             return super()._result_page(request, action, results)
         context = {"title": action.label, "secret": secret, "endpoint": endpoint}
         context["address"] = results[0].address
-        response = self.page(request, "admin/webhook_secret.html", context)
-        response["Cache-Control"] = "no-store, no-transform"
-        return response
+        return with_secret(self.page(request, "admin/webhook_secret.html", context))
 
 
 @admin.register(Delivery)

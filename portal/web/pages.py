@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.utils import timezone
-from django.utils.cache import patch_vary_headers
+from django.utils.cache import patch_cache_control, patch_vary_headers
 from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 from django_htmx.middleware import HtmxDetails
 
@@ -137,4 +137,10 @@ def uncached(response: HttpResponse) -> HttpResponse:
     """Keep the answer out of every cache: pages differ by member, and fragments by header."""
     response["Cache-Control"] = "no-store"
     patch_vary_headers(response, ["HX-Request", "Cookie"])
+    return response
+
+
+def with_secret(response: HttpResponse) -> HttpResponse:
+    """Keep a page that shows a secret out of caches and uncompressed: its length would tell."""
+    patch_cache_control(response, no_store=True, no_transform=True)
     return response

@@ -157,7 +157,6 @@ def finish(delivery: Delivery, answer: Answer, *, now: datetime | None = None) -
         error=answer.error,
     )
     first = delivery.first_tried_at or now
-    is_over = answer.code == GONE or now - first >= MAX_TRIED_FOR
     endpoint.leased_until = now
     if answer.is_delivered:
         _end(delivery, DeliveryState.DELIVERED, first, now)
@@ -167,7 +166,7 @@ def finish(delivery: Delivery, answer: Answer, *, now: datetime | None = None) -
         endpoint.retry_at = now + pause(endpoint.failures, answer.retry_after)
         Delivery.objects.filter(pk=delivery.pk).update(first_tried_at=first)
     endpoint.save(update_fields=["leased_until", "failures", "retry_at"])
-    if is_over and not answer.is_delivered:
+    if not answer.is_delivered and (answer.code == GONE or now - first >= MAX_TRIED_FOR):
         _end(delivery, DeliveryState.GIVEN_UP, first, now)
         _switch_off(endpoint, answer, now)
     WEBHOOK_DELIVERIES.add("delivered" if answer.is_delivered else "failed")

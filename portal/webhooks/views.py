@@ -7,17 +7,17 @@ from uuid import UUID
 from django import forms
 from django.contrib import messages
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
-from django.http import Http404, HttpResponse, QueryDict
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from portal.accounts.proof import kept_post, purpose, recent_proof
 from portal.activity.actions import event_types
-from portal.tenants.access import TenantRequest, tenant_role
+from portal.tenants.access import TenantRequest, posted_for_tenant, tenant_role
 from portal.tenants.models import Role
 from portal.web.forms import ConfirmForm, posted, refusals_on, require_form_methods
-from portal.web.pages import done, form_page, page
+from portal.web.pages import done, form_page, page, with_secret
 from portal.webhooks import flows
 from portal.webhooks.delivering import MAX_KEPT_FOR
 from portal.webhooks.forms import EndpointForm, RotateForm
@@ -56,7 +56,7 @@ def listing(request: TenantRequest) -> HttpResponse:
 def add(request: TenantRequest) -> HttpResponse:
     """Add an endpoint; the answer shows its secret, once."""
     initial = _kept(request) or {"events": event_types()}
-    form = EndpointForm(_posted(request), initial=initial)
+    form = EndpointForm(posted_for_tenant(request), initial=initial)
     if form.is_valid():
         with refusals_on(form):
             endpoint, secret = flows.add_endpoint(
@@ -238,14 +238,6 @@ def send_again(request: TenantRequest, endpoint_id: UUID, delivery_id: int) -> H
     return _dialog(request, found.endpoint, form, words)
 
 
-def _posted(request: TenantRequest) -> QueryDict | None:
-    """Return what was posted for this tenant; 404 where the form was made for another."""
-    data, own = posted(request), str(request.tenant.pk)
-    if data is not None and data.get("tenant", own) != own:
-        raise Http404
-    return data
-
-
 def _endpoint(request: TenantRequest, endpoint_id: UUID) -> Endpoint:
     return get_object_or_404(request.tenant.webhook_endpoints.kept(), pk=endpoint_id)
 
@@ -272,9 +264,7 @@ def _kept(request: TenantRequest) -> dict[str, object] | None:
 
 def _secret(request: TenantRequest, endpoint: Endpoint, secret: str) -> HttpResponse:
     context = {"endpoint": endpoint, "secret": secret, "until": endpoint.old_secret_until}
-    response = page(request, "webhooks/secret.html", context)
-    response["Cache-Control"] = "no-store, no-transform"
-    return response
+    return with_secret(page(request, "webhooks/secret.html", context))
 
 
 def _done(request: TenantRequest, endpoint: Endpoint, sentence: str) -> HttpResponse:

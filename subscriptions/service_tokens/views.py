@@ -4,18 +4,17 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
 from portal.accounts.proof import kept_post, purpose, recent_proof
-from portal.tenants.access import TenantRequest, tenant_role
+from portal.tenants.access import TenantRequest, posted_for_tenant, tenant_role
 from portal.tenants.models import Role
 from portal.web.forms import posted, refusals_on, require_form_methods
-from portal.web.pages import done, form_page, page
+from portal.web.pages import done, form_page, page, with_secret
 from subscriptions.service_tokens.flows import make_token, revoke_token, rotate_token
 from subscriptions.service_tokens.forms import MakeForm, RevokeForm, RotateForm
 from subscriptions.service_tokens.models import ServiceToken, TokenState
@@ -78,10 +77,7 @@ def listing(request: TenantRequest) -> HttpResponse:
 @purpose(lambda request: f"make a service token of {request.tenant}")
 def make(request: TenantRequest) -> HttpResponse:
     """Make a token, and show its secret once."""
-    data = posted(request)
-    if data is not None and data.get("tenant", str(request.tenant.pk)) != str(request.tenant.pk):
-        raise Http404  # the form was opened before the person switched to another tenant
-    form = MakeForm(data, tenant=request.tenant, initial=_kept(request))
+    form = MakeForm(posted_for_tenant(request), tenant=request.tenant, initial=_kept(request))
     if form.is_valid():
         with refusals_on(form):
             token, raw = make_token(tenant=request.tenant, actor=request.actor, **form.cleaned_data)
@@ -138,6 +134,4 @@ def _shown_once(
 ) -> HttpResponse:
     """Show the secret on a page that is neither kept nor compressed."""
     context = {"token": token, "raw": raw, "old": old}
-    response = page(request, "service_tokens/shown.html", context)
-    patch_cache_control(response, no_transform=True)
-    return response
+    return with_secret(page(request, "service_tokens/shown.html", context))

@@ -14,10 +14,10 @@ from portal.accounts.proof import kept_form, purpose, recent_proof
 from portal.tenants.access import (
     TenantRequest,
     hidden_from_support,
+    posted_for_tenant,
     switch_to,
     tenant_role,
 )
-from portal.tenants.access import posted_for_tenant as _posted
 from portal.tenants.flows.invitations import invite_member, resend_invitation, revoke_invitation
 from portal.tenants.flows.members import change_role, hand_over, leave_tenant, remove_member
 from portal.tenants.flows.tenants import update_tenant
@@ -71,7 +71,7 @@ def edit(request: TenantRequest) -> HttpResponse:
     kept = kept_form(request)
     # Browsers do not post a checkbox that is not ticked.
     initial = {"requires_two_factor": False} | kept if kept else {}
-    form = TenantForm(_posted(request), instance=request.tenant, initial=initial)
+    form = TenantForm(posted_for_tenant(request), instance=request.tenant, initial=initial)
     if form.is_valid():
         with refusals_on(form):
             update_tenant(tenant=request.tenant, actor=request.actor, **form.cleaned_data)
@@ -91,7 +91,7 @@ def edit(request: TenantRequest) -> HttpResponse:
 def invite(request: TenantRequest) -> HttpResponse:
     """Invite somebody by email."""
     initial = kept_form(request) or {"role": request.GET.get("role", Role.VIEWER)}
-    form = InviteForm(_posted(request), initial=initial)
+    form = InviteForm(posted_for_tenant(request), initial=initial)
     if form.is_valid():
         with refusals_on(form):
             invite_member(
@@ -114,7 +114,7 @@ def invite(request: TenantRequest) -> HttpResponse:
 def revoke(request: TenantRequest, invitation_id: int) -> HttpResponse:
     """Revoke an invitation that was not accepted yet."""
     invitation = get_object_or_404(request.tenant.invitations.pending(), pk=invitation_id)
-    form = ConfirmForm(_posted(request))
+    form = ConfirmForm(posted_for_tenant(request))
     if form.is_valid():
         with refusals_on(form):
             revoke_invitation(invitation=invitation, actor=request.actor)
@@ -135,7 +135,7 @@ def revoke(request: TenantRequest, invitation_id: int) -> HttpResponse:
 def resend(request: TenantRequest, invitation_id: int) -> HttpResponse:
     """Send an invitation once more, with a new link."""
     invitation = get_object_or_404(request.tenant.invitations.pending(), pk=invitation_id)
-    form = ConfirmForm(_posted(request))
+    form = ConfirmForm(posted_for_tenant(request))
     if form.is_valid():
         with refusals_on(form):
             resend_invitation(invitation=invitation, actor=request.actor)
@@ -156,7 +156,7 @@ def resend(request: TenantRequest, invitation_id: int) -> HttpResponse:
 def change(request: TenantRequest, member_id: int) -> HttpResponse:
     """Give a member another role."""
     member = _member(request, member_id)
-    form = RoleForm(_posted(request), initial=kept_form(request) or {"role": member.role})
+    form = RoleForm(posted_for_tenant(request), initial=kept_form(request) or {"role": member.role})
     if form.is_valid():
         with refusals_on(form):
             role = Role(form.cleaned_data["role"])
@@ -173,7 +173,7 @@ def change(request: TenantRequest, member_id: int) -> HttpResponse:
 def remove(request: TenantRequest, member_id: int) -> HttpResponse:
     """Remove a member."""
     member = _member(request, member_id)
-    form = ConfirmForm(_posted(request))
+    form = ConfirmForm(posted_for_tenant(request))
     if form.is_valid():
         with refusals_on(form):
             remove_member(member=member, actor=request.actor)
@@ -195,7 +195,7 @@ def remove(request: TenantRequest, member_id: int) -> HttpResponse:
 def hand_over_ownership(request: TenantRequest) -> HttpResponse:
     """Make another member an owner, and oneself a manager."""
     kept = kept_form(request) or {}
-    form = HandOverForm(_posted(request), member=request.member, initial=kept)
+    form = HandOverForm(posted_for_tenant(request), member=request.member, initial=kept)
     if form.is_valid():
         with refusals_on(form):
             hand_over(to=form.cleaned_data["to"], actor=request.actor)
@@ -229,7 +229,7 @@ def _invite_first(request: TenantRequest) -> Words:
 @purpose(lambda request: f"leave {request.tenant}")
 def leave(request: TenantRequest) -> HttpResponse:
     """End one's own membership."""
-    form = ConfirmForm(_posted(request))
+    form = ConfirmForm(posted_for_tenant(request))
     if form.is_valid():
         with refusals_on(form):
             leave_tenant(tenant=request.tenant, actor=request.actor)
