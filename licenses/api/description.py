@@ -7,6 +7,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 from django.urls import URLPattern
 
 from licenses.api.inputs import JSON
+from licenses.api.log import NDJSON, PROOF
 from licenses.api.operations import Operation
 from licenses.api.representations import KeyShown, RenewalShown
 from licenses.api.routes import operations
@@ -162,7 +163,7 @@ def refusals(described: Operation, *, has_arguments: bool) -> list[int]:
         found.add(412)
     if described.from_seen:
         found |= {412, 428}
-    if described.gives == "application/x-ndjson":
+    if described.gives == NDJSON:
         found.add(410)
     return sorted(found)
 
@@ -256,6 +257,12 @@ def _success(described: Operation, named: dict[str, Schema]) -> dict[str, Any]:
         headers["ETag"] = "The entity tag of the answer."
     if described.pages:
         headers["Link"] = "The next page, as rel=next."
+    if described.gives == NDJSON:
+        headers[PROOF] = (
+            "A JWS (RS256, `typ` `log-lines+jwt`) by a key of `/.well-known/jwks.json`, with `iss`, "
+            "`sub` (the tenant), `iat`, `first`, `seq` and `hash` (of the last line), and `sha256`, "
+            "the SHA-256 (hex) of the body. Not where there is no line."
+        )
     if described.changes:
         headers["Idempotency-Replayed"] = "`true`: the answer of an earlier request."
     if isinstance(described.gives, str):
