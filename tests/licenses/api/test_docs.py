@@ -12,8 +12,8 @@ from django.db import transaction
 from licenses.api.description import document
 from portal.activity.actions import Action
 from portal.activity.models import LogEntry
-from portal.programs.errors import API_PAGE
-from tests.support.api import Caller
+from portal.programs.errors import API_PAGE, PROBLEM
+from tests.support.api import Caller, assert_fits
 from tests.support.factories import make_license, make_signing_key, make_subscription
 from tests.support.repository import ROOT
 
@@ -77,6 +77,23 @@ def test_the_page_shows_every_operation_and_needs_nothing_from_elsewhere(client,
     assert "<script>" not in text
     assert "style=" not in text
     assert not re.search(r'(src|href)="https?://(?!localhost)', text)
+
+
+def test_every_operation_has_an_example_that_fits():
+    missing = []
+    for name, media, content in (
+        (operation["operationId"], media, content)
+        for path in document()["paths"].values()
+        for operation in path.values()
+        for part in [operation.get("requestBody", {}), *operation["responses"].values()]
+        for media, content in part.get("content", {}).items()
+        if media != PROBLEM
+    ):
+        if "example" not in content:
+            missing.append((name, media))
+        else:
+            assert_fits(content["example"], content["schema"], name)
+    assert missing == [("files", "application/zip"), ("bundle", "application/zip")]
 
 
 def test_programs_read_the_description_once(client, db):

@@ -60,6 +60,10 @@ def test_pages_lead_back_and_can_be_filtered(caller, contoso):
     assert code_of(foreign) == (400, "invalid_request")
     other_list = caller.get(older.replace("/log?", "/subscriptions?").replace("limit=3", "limit=2"))
     assert code_of(other_list) == (400, "invalid_request")
+    assert caller.get(older.replace("limit=3", "limit=1")).status_code == 200
+    other_rows = caller.get(f"{older}&action=tenant.created")
+    assert code_of(other_rows) == (400, "invalid_request")
+    assert other_rows.json()["detail"].endswith("and leave the filters as they were.")
     for query in ("action=subscription.renamed", f"subscription={subscription.pk}"):
         [row] = caller.get(f"/log?{query}").json()["entries"]
         assert row["seq"] == 4

@@ -261,6 +261,11 @@ def test_deleted_keys_are_gone_and_refused_as_deleted(caller, subscription):
     assert "Ada deleted these license keys" in renewed.json()["detail"]
 
 
+def test_an_identifier_in_upper_case_is_the_same(caller, subscription):
+    upper = f"/subscriptions/{str(subscription.pk).upper()}"
+    assert caller.get(upper).json() == caller.get(of(subscription)).json()
+
+
 def test_an_entity_tag_saves_what_has_not_changed(caller, subscription):
     for path in ("/subscriptions", of(subscription), of(subscription, "/keys/primary")):
         seen = caller.get(path)
