@@ -45,7 +45,7 @@ test-all: .venv/api.stamp chromium curl ## Run all tests on SQLite, and all of t
 test-deploy: .venv/deploy.stamp ## Run docs/deploy.md on an empty machine, and check the files of deploy/
 	@$(BIN)/python -m tests.deploy
 
-bench: .venv/dev.stamp wrk ## Measure checks, pages and changes (BENCH="--quick", or names of parts)
+bench: .venv/dev.stamp wrk ## Measure checks, pages, API and changes (BENCH="--quick", or names of parts)
 	@$(BIN)/python -m tests.bench $(BENCH)
 
 chaos: .venv/dev.stamp ## Disturb a running portal, and see that it serves (CHAOS="--quick")
