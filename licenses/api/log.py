@@ -9,7 +9,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpResponse
 
 from licenses import keys
-from licenses.api.operations import ApiRequest, answer, operation
+from licenses.api.operations import ApiRequest, answer, operation, tagged
 from licenses.api.representations import LogPage, log_row
 from licenses.api.subscriptions import Cursor, Rows, linked, position
 from portal.activity import anchors
@@ -70,7 +70,7 @@ class Anchor(TypedDict):
     ]
 
 
-@operation(Scope.LOG_READ, query=LogQuery, gives=LogPage, pages=True)
+@operation(Scope.LOG_READ, query=LogQuery, gives=LogPage, conditional=True, pages=True)
 def listing(request: ApiRequest, *, query: dict[str, Any]) -> HttpResponse:
     """Read the log in pages.
 
@@ -85,7 +85,7 @@ def listing(request: ApiRequest, *, query: dict[str, Any]) -> HttpResponse:
     if "action" in query:
         rows = rows.of_action(query["action"])
     found = keyset_page(rows, after=position(request, query), by=("at", "seq"), size=query["limit"])
-    response = answer(request, {"entries": [log_row(entry) for entry in found.rows]})
+    response = tagged(request, {"entries": [log_row(entry) for entry in found.rows]})
     return linked(request, response, found)
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.core.signing import BadSignature, Signer
 from django.http import HttpResponse
 
-from licenses.api.operations import ApiRequest, answer, operation, tagged
+from licenses.api.operations import ApiRequest, operation, tagged
 from licenses.api.representations import (
     SubscriptionPage,
     SubscriptionShown,
@@ -44,13 +44,13 @@ class ListQuery(TypedDict, total=False):
     after: Cursor
 
 
-@operation(None, gives=TokenShown)
+@operation(None, gives=TokenShown, conditional=True)
 def token(request: ApiRequest) -> HttpResponse:
     """Read the token that asks.
 
     What it may do and until when it works. Every token may ask this.
     """
-    return answer(request, token_shown(request.token))
+    return tagged(request, token_shown(request.token))
 
 
 @operation(
