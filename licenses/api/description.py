@@ -249,7 +249,9 @@ def _headers(described: Operation) -> list[dict[str, Any]]:
 
 
 def _body(annotation: Any, named: dict[str, Schema]) -> dict[str, Any]:
-    return {"required": True, "content": _content(annotation, named)}
+    content = _content(annotation, named)
+    named[annotation.__name__]["additionalProperties"] = False  # Answers may get more members.
+    return {"required": True, "content": content}
 
 
 def _content(annotation: Any, named: dict[str, Schema]) -> dict[str, Any]:
@@ -319,7 +321,7 @@ def _revoke(named: dict[str, Schema]) -> dict[str, Any]:
     """
     content = _content(Revoked, named)
     body = _body(RevokeBody, named)
-    named["RevokeBody"]["additionalProperties"] = True  # It takes what scanners send.
+    del named["RevokeBody"]["additionalProperties"]  # It takes what scanners send.
     return {
         "operationId": "revoke",
         "summary": "End a service token that leaked",
