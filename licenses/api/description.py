@@ -201,6 +201,8 @@ def _path(route: URLPattern, named: dict[str, Schema]) -> dict[str, Any]:
             **_refused(refusals(described, has_arguments=bool(arguments))),
         },
     }
+    if described.scope:
+        found["security"] = [{"token": [described.scope.value]}]
     if described.body:
         found["requestBody"] = _body(described.body, named)
     return {described.method.lower(): found}
