@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo-reset test test-api test-all test-deploy bench chaos screenshots lint format lock sbom \
-	chromium wrk clean
+	chromium curl wrk clean
 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
@@ -30,7 +30,7 @@ run: .venv/run.stamp ## Start the portal with its demonstration (PORT, DATA_DIR)
 demo-reset: .venv/run.stamp ## Throw the demonstration's data away and make it anew
 	@$(DEMONSTRATION) exec $(BIN)/python manage.py demo --reset
 
-test: .venv/dev.stamp chromium ## Run the tests on SQLite, and on PostgreSQL what may differ there
+test: .venv/dev.stamp chromium curl ## Run the tests on SQLite, and on PostgreSQL what may differ there
 	$(PYTEST) -m "not sweep"
 	$(PYTEST) --postgres -m "database and not sweep"
 
@@ -38,14 +38,14 @@ test-api: .venv/api.stamp ## Send what a generator makes of the API's descriptio
 	$(PYTEST) tests/licenses/api/test_generated.py
 	$(PYTEST) --postgres tests/licenses/api/test_generated.py
 
-test-all: .venv/api.stamp chromium ## Run all tests on SQLite, and all of them on PostgreSQL
+test-all: .venv/api.stamp chromium curl ## Run all tests on SQLite, and all of them on PostgreSQL
 	$(PYTEST)
 	$(PYTEST) --postgres
 
 test-deploy: .venv/deploy.stamp ## Run docs/deploy.md on an empty machine, and check the files of deploy/
 	@$(BIN)/python -m tests.deploy
 
-bench: .venv/dev.stamp wrk ## Measure checks, pages and changes (BENCH="--quick", or names of parts)
+bench: .venv/dev.stamp wrk ## Measure checks, pages, API and changes (BENCH="--quick", or names of parts)
 	@$(BIN)/python -m tests.bench $(BENCH)
 
 chaos: .venv/dev.stamp ## Disturb a running portal, and see that it serves (CHAOS="--quick")
@@ -147,25 +147,14 @@ clean: ## Remove everything installed and every cache; the data in var/ stays
 	echo "Cannot fetch uv: install it (https://docs.astral.sh/uv/), or a Python 3 with venv" \
 		"(on Debian: apt-get install python3-venv)." >&2; exit 1
 
-chromium:
-	@command -v chromium >/dev/null && exit 0; \
+# What Debian has and the tests or measurements need.
+chromium curl wrk:
+	@command -v $@ >/dev/null && exit 0; \
 	as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
 	if ! command -v apt-get >/dev/null || { [ -n "$$as_root" ] && ! command -v sudo >/dev/null; }; \
-	then echo "The browser tests need Chromium, and make cannot install it here (no apt-get," \
-		"or neither root nor sudo): put a command named chromium on the PATH." >&2; exit 1; fi; \
-	echo "Installing Chromium for the browser tests ..."; \
+	then echo "$@ is missing, and make cannot install it here (no apt-get, or neither root nor" \
+		"sudo): put a command named $@ on the PATH." >&2; exit 1; fi; \
+	echo "Installing $@ ..."; \
 	$$as_root apt-get update -q && $$as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -q -y --no-install-recommends chromium </dev/null || { \
-		echo "Chromium could not be installed: put a command named chromium on the PATH." >&2; \
-		exit 1; }
-
-wrk:
-	@command -v wrk >/dev/null && exit 0; \
-	as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
-	if ! command -v apt-get >/dev/null || { [ -n "$$as_root" ] && ! command -v sudo >/dev/null; }; \
-	then echo "The measurements need wrk, and make cannot install it here (no apt-get, or" \
-		"neither root nor sudo): put a command named wrk on the PATH." >&2; exit 1; fi; \
-	echo "Installing wrk for the measurements ..."; \
-	$$as_root apt-get update -q && $$as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -q -y --no-install-recommends wrk </dev/null || { \
-		echo "wrk could not be installed: put a command named wrk on the PATH." >&2; exit 1; }
+		apt-get install -q -y --no-install-recommends $@ </dev/null || { \
+		echo "$@ could not be installed: put a command named $@ on the PATH." >&2; exit 1; }

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -32,7 +31,6 @@ from tests.support.service_tokens import make_service_token
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DOCS = Path(__file__).parent.parent / "docs"
-NEEDS_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 NAME = "Build server"
 ISSUED = timezone.now() - timedelta(days=30)
 
@@ -184,7 +182,6 @@ class TestUpdater:
         assert len([line for line in code.splitlines() if line.strip()]) <= 30
 
 
-@NEEDS_CURL
 class TestCurl:
     def test_renews_once_and_replaces_the_file(
         self, run: Any, license: License, tmp_path: Path

@@ -6,7 +6,9 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 from django.urls import URLPattern
 
+from licenses.api.examples import BY_MEDIA, SUBSCRIPTION_ID, example_of
 from licenses.api.inputs import JSON
+from licenses.api.log import NDJSON, PROOF
 from licenses.api.operations import Operation
 from licenses.api.representations import KeyShown, RenewalShown
 from licenses.api.routes import operations
@@ -18,7 +20,7 @@ from portal.programs.errors import PROBLEM
 BASE = "/api/v1"
 _ARGUMENT = re.compile(r"<(\w+):(\w+)>")
 _CONVERTERS: dict[str, Schema] = {
-    "uuid": {"type": "string", "format": "uuid"},
+    "identifier": {"type": "string", "format": "uuid", "examples": [str(SUBSCRIPTION_ID)]},
     "slot": {"type": "string", "enum": Slot.values},
 }
 
@@ -53,21 +55,27 @@ REASONS = {
     403: "The token may not do this.",
     404: "Nothing here that the token reaches.",
     405: "The address has no such method.",
+    408: "The body did not arrive in time.",
     409: "Refused by the portal's rules, or the first request with this Idempotency-Key runs.",
     410: "Removed by retention.",
     412: "Changed since it was read.",
-    413: "The body is too large.",
+    413: "The body has more than 64 KiB.",
+    414: "The address is too long; said by the server or a proxy, without a problem.",
     415: "The body is not JSON.",
     422: "A member of the body is wrong, or the Idempotency-Key belongs to another request.",
     428: "If-Match is missing.",
     429: "Too many requests in this minute.",
+    431: "The headers are too long; said by the server or a proxy, without a problem.",
     500: "The portal failed; tell its operators the `request_id`.",
     503: "The portal cannot answer now.",
 }
 
 
-COMMON = (400, 401, 403, 405, 429, 500, 503)
+COMMON = (400, 401, 403, 405, 408, 413, 414, 429, 431, 500, 503)
 """How every operation may be refused."""
+
+BEFORE = frozenset({414, 431})
+"""Refusals of the server, or of a proxy, which have no problem: what is no request it knows."""
 
 _HEADERS_OF_REFUSALS = {
     401: {"WWW-Authenticate": "The scheme, Bearer, and what is wrong with the token (RFC 6750)."},
@@ -125,7 +133,8 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "License portal",
             "version": "1",
-            "description": "What people do in the pages, for programs with a service token.",
+            "description": "What people do in the pages, for programs with a service token. A "
+            "proxy that does not reach the portal answers 502 or 504 by itself.",
         },
         "servers": [{"url": public_link("/").rstrip("/")}],
         "security": [{"token": []}],
@@ -157,12 +166,12 @@ def refusals(described: Operation, *, has_arguments: bool) -> list[int]:
     if described.refuses:
         found.add(409)
     if described.method == "POST":
-        found |= {413, 415, 422}
+        found |= {415, 422}
     if described.conditional:
         found.add(412)
     if described.from_seen:
         found |= {412, 428}
-    if described.gives == "application/x-ndjson":
+    if described.gives == NDJSON:
         found.add(410)
     return sorted(found)
 
@@ -192,6 +201,8 @@ def _path(route: URLPattern, named: dict[str, Schema]) -> dict[str, Any]:
             **_refused(refusals(described, has_arguments=bool(arguments))),
         },
     }
+    if described.scope:
+        found["security"] = [{"token": [described.scope.value]}]
     if described.body:
         found["requestBody"] = _body(described.body, named)
     return {described.method.lower(): found}
@@ -240,7 +251,15 @@ def _headers(described: Operation) -> list[dict[str, Any]]:
 
 
 def _body(annotation: Any, named: dict[str, Schema]) -> dict[str, Any]:
-    return {"required": True, "content": {JSON: {"schema": schema_of(annotation, named)}}}
+    content = _content(annotation, named)
+    named[annotation.__name__]["additionalProperties"] = False  # Answers may get more members.
+    return {"required": True, "content": content}
+
+
+def _content(annotation: Any, named: dict[str, Schema]) -> dict[str, Any]:
+    """Return a body or an answer in JSON, with an example."""
+    schema, example = schema_of(annotation, named), example_of(annotation.__name__)
+    return {JSON: {"schema": schema, "example": example}}
 
 
 def _success(described: Operation, named: dict[str, Schema]) -> dict[str, Any]:
@@ -256,13 +275,22 @@ def _success(described: Operation, named: dict[str, Schema]) -> dict[str, Any]:
         headers["ETag"] = "The entity tag of the answer."
     if described.pages:
         headers["Link"] = "The next page, as rel=next."
+    if described.gives == NDJSON:
+        headers[PROOF] = (
+            "A JWS (RS256, `typ` `log-lines+jwt`) by a key of `/.well-known/jwks.json`: `iss`, "
+            "`sub` (the tenant), `iat`, `first`, `seq` and `hash` (of the last line), `sha256` (of "
+            "the body, hex). Not where there is no line."
+        )
     if described.changes:
         headers["Idempotency-Replayed"] = "`true`: the answer of an earlier request."
+    content: dict[str, Any]
     if isinstance(described.gives, str):
         kind = {"type": "object"} if described.gives == JSON else {"type": "string"}
         content = {described.gives: {"schema": kind}}
+        if described.gives in BY_MEDIA:
+            content[described.gives]["example"] = BY_MEDIA[described.gives]
     else:
-        content = {JSON: {"schema": schema_of(described.gives, named)}}
+        content = _content(described.gives, named)
     return {
         "description": "Done." if described.changes else "What was asked for.",
         "headers": _described(headers),
@@ -276,7 +304,7 @@ def _refused(statuses: list[int]) -> dict[str, Any]:
         str(status): {
             "description": REASONS[status],
             "headers": _described(_HEADERS_OF_REFUSALS.get(status, {})),
-            "content": content,
+            **({} if status in BEFORE else {"content": content}),
         }
         for status in statuses
     }
@@ -293,9 +321,9 @@ def _revoke(named: dict[str, Schema]) -> dict[str, Any]:
 
     It is for anyone who finds one.
     """
-    content = {JSON: {"schema": schema_of(Revoked, named)}}
+    content = _content(Revoked, named)
     body = _body(RevokeBody, named)
-    named["RevokeBody"]["additionalProperties"] = True  # It takes what scanners send.
+    del named["RevokeBody"]["additionalProperties"]  # It takes what scanners send.
     return {
         "operationId": "revoke",
         "summary": "End a service token that leaked",
@@ -304,6 +332,6 @@ def _revoke(named: dict[str, Schema]) -> dict[str, Any]:
         "requestBody": body,
         "responses": {
             "200": {"description": "It does not work any more.", "content": content},
-            **_refused([400, 405, 413, 429, 500, 503]),
+            **_refused(sorted({*COMMON} - {401, 403})),
         },
     }

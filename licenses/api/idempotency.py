@@ -20,6 +20,7 @@ from licenses.api.inputs import JSON
 from licenses.models import IdempotentRequest
 from licenses.models.idempotent_requests import KEPT
 from portal.core.steps import remove_in_steps
+from portal.core.token_format import RESEMBLES
 from portal.programs.errors import ProgramError
 from subscriptions.service_tokens.models import ServiceToken
 
@@ -83,7 +84,14 @@ def _key_of(request: HttpRequest) -> str | None:
             400,
             f"{HEADER} is a text of 1 to 255 characters in ASCII, such as a UUID.",
         )
-    return found[1] or found[2]
+    key = found[1] or found[2]
+    if RESEMBLES.search(key):  # It would be stored, and the service token in it with it.
+        raise ProgramError(
+            "invalid_request",
+            400,
+            f"A service token never belongs in {HEADER}. Send a UUID, and rotate the token.",
+        )
+    return key
 
 
 def _fingerprint(request: HttpRequest) -> str:

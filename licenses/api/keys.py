@@ -139,7 +139,7 @@ def file(request: ApiRequest, *, subscription_id: UUID, slot: Slot) -> HttpRespo
     def take(is_taken: bool) -> LicenseFile:
         return download_key(license=license, slot=slot, actor=request.actor, is_taken=is_taken)
 
-    return _file(request, take, JSON)
+    return _file(request, take)
 
 
 @operation(Scope.KEYS_DOWNLOAD, gives=ZIP, refuses=True)
@@ -324,16 +324,19 @@ def _seen(request: ApiRequest, license: License, slot: Slot) -> UUID:
     return current.jti if current else seen[0]
 
 
-def _file(
-    request: ApiRequest, take: Callable[[bool], LicenseFile], content_type: str
-) -> HttpResponse:
+def _file(request: ApiRequest, take: Callable[[bool], LicenseFile]) -> HttpResponse:
     """Return a file with its entity tag; what the caller has already is not taken, so 304."""
     is_conditional = "If-None-Match" in request.headers or "If-Match" in request.headers
     is_taken = request.method == "GET"
-    found = take(is_taken and not is_conditional)
-    response = conditional(request, _attached(found, content_type))
+    response = conditional(request, _with_tag(take(is_taken and not is_conditional)))
     if is_taken and is_conditional and response.status_code == 200:
-        response = _attached(take(True), content_type)
+        response = _with_tag(take(True))
+    return response
+
+
+def _with_tag(found: LicenseFile) -> HttpResponse:
+    response = _attached(found, JSON)
+    response["ETag"] = f'"{hashlib.sha256(found.content).hexdigest()[:32]}"'
     return response
 
 
@@ -341,5 +344,4 @@ def _attached(found: LicenseFile, content_type: str) -> HttpResponse:
     response = HttpResponse(found.content, content_type=content_type)
     response["Content-Disposition"] = found.disposition
     response["Cache-Control"] = "no-store"
-    response["ETag"] = f'"{hashlib.sha256(found.content).hexdigest()[:32]}"'
     return response

@@ -1,5 +1,7 @@
 """The log of a tenant: pages for looking back, and rows by number for those who keep it."""
 
+import hashlib
+from contextlib import suppress
 from typing import Annotated, Any, TypedDict
 from uuid import UUID
 
@@ -7,7 +9,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpResponse
 
 from licenses import keys
-from licenses.api.operations import ApiRequest, answer, operation
+from licenses.api.operations import ApiRequest, answer, operation, tagged
 from licenses.api.representations import LogPage, log_row
 from licenses.api.subscriptions import Cursor, Rows, linked, position
 from portal.activity import anchors
@@ -15,12 +17,17 @@ from portal.activity.actions import Action
 from portal.activity.models import LogChain, LogEntry
 from portal.core.links import public_link
 from portal.core.numbers import MAX_ID
+from portal.core.refusal import Refused
 from portal.programs.errors import ProgramError
 from portal.web.paging import keyset_page
 from subscriptions.service_tokens.models import Scope
 
 NDJSON = "application/x-ndjson"
 ANCHOR = "log-anchor+jwt"
+LINES = "log-lines+jwt"
+PROOF = "Log-Proof"
+"""The header with the signature of an answer's lines, for whoever does not have LOG_KEY."""
+
 MAX_LINES = 2_000
 DEFAULT_LINES = 500
 
@@ -63,7 +70,7 @@ class Anchor(TypedDict):
     ]
 
 
-@operation(Scope.LOG_READ, query=LogQuery, gives=LogPage, pages=True)
+@operation(Scope.LOG_READ, query=LogQuery, gives=LogPage, conditional=True, pages=True)
 def listing(request: ApiRequest, *, query: dict[str, Any]) -> HttpResponse:
     """Read the log in pages.
 
@@ -78,7 +85,7 @@ def listing(request: ApiRequest, *, query: dict[str, Any]) -> HttpResponse:
     if "action" in query:
         rows = rows.of_action(query["action"])
     found = keyset_page(rows, after=position(request, query), by=("at", "seq"), size=query["limit"])
-    response = answer(request, {"entries": [log_row(entry) for entry in found.rows]})
+    response = tagged(request, {"entries": [log_row(entry) for entry in found.rows]})
     return linked(request, response, found)
 
 
@@ -86,9 +93,10 @@ def listing(request: ApiRequest, *, query: dict[str, Any]) -> HttpResponse:
 def lines(request: ApiRequest, *, query: dict[str, Any]) -> HttpResponse:
     """Read the log by number, one JSON object per line.
 
-    The oldest row first, with its hash. The header Link leads on while there are more rows. 410
-    says that retention has removed the next row, 409 that the log is shorter than it was. Needs a
-    token for all subscriptions: the chain has the rows of all.
+    The oldest row first, with its hash. The header Link leads on while there are more rows, and
+    Log-Proof proves to anybody what they said. 410 says that retention has removed the next row,
+    409 that the log is shorter than it was. Needs a token for all subscriptions: the chain has the
+    rows of all.
     """
     _refuse_a_part(request)
     chain = LogChain.objects.filter(pk=request.token.tenant_id).first() or LogChain()
@@ -103,6 +111,9 @@ def lines(request: ApiRequest, *, query: dict[str, Any]) -> HttpResponse:
     shown = found[:limit]
     text = "".join(f"{_encode(log_row(entry))}\n" for entry in shown)
     response = HttpResponse(text, content_type=NDJSON, headers={"Cache-Control": "no-store"})
+    if shown:
+        with suppress(Refused):  # While no key signs, the log is read without a proof.
+            response[PROOF] = _proof(request, shown, text)
     if len(found) > limit:
         address = f"{public_link(request.path)}?after={shown[-1].seq}&limit={limit}"
         response["Link"] = f'<{address}>; rel="next"'
@@ -120,14 +131,29 @@ def anchor(request: ApiRequest) -> HttpResponse:
     tenant_id = request.token.tenant_id
     found = anchors.of_tenant(tenant_id, now=request.now)
     seq, head = found["chains"].get(str(tenant_id), (0, ""))
-    claims = {
+    return answer(request, found | {"jws": _signed(request, ANCHOR, seq=seq, hash=head)})
+
+
+def _proof(request: ApiRequest, shown: list[LogEntry], text: str) -> str:
+    """Return the signature of the lines `text`: their first and last number, and their SHA-256."""
+    return _signed(
+        request,
+        LINES,
+        first=shown[0].seq,
+        seq=shown[-1].seq,
+        hash=shown[-1].hash,
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
+    )
+
+
+def _signed(request: ApiRequest, typ: str, **claims: Any) -> str:
+    """Return a JWS about the tenant's log. Raises Refused while no key signs."""
+    told = {
         "iss": public_link("/").rstrip("/"),
-        "sub": str(tenant_id),
+        "sub": str(request.token.tenant_id),
         "iat": int(request.now.timestamp()),
-        "seq": seq,
-        "hash": head,
     }
-    return answer(request, found | {"jws": keys.sign(keys.active(), claims, typ=ANCHOR)})
+    return keys.sign(keys.active(), told | claims, typ=typ)
 
 
 def _refuse_a_part(request: ApiRequest) -> None:

@@ -42,7 +42,9 @@ class Shown:
     text: str
     parameters: list[Member]
     body: list[Member]
+    sent: str
     answer: str
+    answered: str
     statuses: list[tuple[str, str]]
 
 
@@ -89,7 +91,7 @@ def operations_shown() -> list[Shown]:
 
 def _shown(path: str, method: str, described: dict[str, Any]) -> Shown:
     schemas = document()["components"]["schemas"]
-    body = described.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema")
+    body = described.get("requestBody", {}).get("content", {}).get(JSON, {})
     success = next(r for status, r in described["responses"].items() if status.startswith("2"))
     [(media, content)] = success["content"].items()
     return Shown(
@@ -107,14 +109,22 @@ def _shown(path: str, method: str, described: dict[str, Any]) -> Shown:
             )
             for each in described.get("parameters", [])
         ],
-        body=_members(schemas[_named(body)]) if body else [],
+        body=_members(schemas[_named(body["schema"])]) if body else [],
+        sent=_example(body),
         answer=_named(content["schema"]) or media,
+        answered=_example(content),
         statuses=[
             (status, marked(response["description"]))
             for status, response in described["responses"].items()
             if int(status) not in COMMON
         ],
     )
+
+
+def _example(content: dict[str, Any]) -> str:
+    """Return what a body or an answer looks like; of one without an example nothing."""
+    example = content.get("example", "")
+    return example if isinstance(example, str) else dumps(example, indent=2, ensure_ascii=False)
 
 
 def marked(text: str) -> SafeString:

@@ -1,11 +1,21 @@
 """Addresses of the operations, below `/api/v1/`."""
 
-from django.urls import path
+from django.urls import path, register_converter
+from django.urls.converters import UUIDConverter
 
 import licenses.forms  # noqa: F401 (registers <slot:...>)
 from licenses.api import keys, log, subscriptions
 
-subscription = "subscriptions/<uuid:subscription_id>"
+
+class IdentifierConverter(UUIDConverter):
+    """A UUID in upper case too: who writes one in lower case reads both (RFC 9562 4)."""
+
+    regex = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+
+
+register_converter(IdentifierConverter, "identifier")
+
+subscription = "subscriptions/<identifier:subscription_id>"
 operations = [
     path("token", subscriptions.token, name="token"),
     path("subscriptions", subscriptions.listing, name="subscriptions"),

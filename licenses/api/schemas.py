@@ -88,7 +88,6 @@ def _members(annotation: Any, named: dict[str, Schema] | None) -> Schema:
     schema["required"] = [key for key in hints if key in annotation.__required_keys__]
     if not schema["required"]:
         del schema["required"]
-    schema["additionalProperties"] = False
     return schema if named is None else {"$ref": f"#/components/schemas/{name}"}
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.core.signing import BadSignature, Signer
 from django.http import HttpResponse
 
-from licenses.api.operations import ApiRequest, answer, operation, tagged
+from licenses.api.operations import ApiRequest, operation, tagged
 from licenses.api.representations import (
     SubscriptionPage,
     SubscriptionShown,
@@ -44,13 +44,13 @@ class ListQuery(TypedDict, total=False):
     after: Cursor
 
 
-@operation(None, gives=TokenShown)
+@operation(None, gives=TokenShown, conditional=True)
 def token(request: ApiRequest) -> HttpResponse:
     """Read the token that asks.
 
     What it may do and until when it works. Every token may ask this.
     """
-    return answer(request, token_shown(request.token))
+    return tagged(request, token_shown(request.token))
 
 
 @operation(
@@ -95,7 +95,8 @@ def reached(request: ApiRequest, subscription_id: UUID) -> Subscription:
 def position(request: ApiRequest, query: dict[str, Any]) -> str:
     """Return where a page begins.
 
-    Raises ProgramError (400) for what this portal did not write for this list of this tenant.
+    Raises ProgramError (400) for what this portal did not write for this list of this tenant, by
+    these filters.
     """
     if "after" not in query:
         return ""
@@ -106,13 +107,14 @@ def position(request: ApiRequest, query: dict[str, Any]) -> str:
             "invalid_request",
             400,
             "The parameter after is not a valid cursor here. Take it from the header Link of a "
-            "page of this list.",
+            "page of this list, and leave the filters as they were.",
         ) from error
     return after
 
 
 def _signer(request: ApiRequest) -> Signer:
-    return Signer(salt=f"{request.path} {request.token.tenant_id}")
+    filters = sorted(item for item in request.GET.items() if item[0] not in {"after", "limit"})
+    return Signer(salt=f"{request.path} {request.token.tenant_id} {urlencode(filters)}")
 
 
 def linked(request: ApiRequest, response: HttpResponse, page: KeysetPage[Any]) -> HttpResponse:

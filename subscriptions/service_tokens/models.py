@@ -35,8 +35,8 @@ class Scope(models.TextChoices):
         "subscriptions:read",
         "List and read subscriptions, with the state of their license keys.",
     )
-    KEYS_DOWNLOAD = "keys:download", "Download license files."
-    KEYS_CHECK = "keys:check", "Check the license keys in both slots."
+    KEYS_DOWNLOAD = "keys:download", "Download license files and the offline bundle."
+    KEYS_CHECK = "keys:check", "Check license keys: in a slot, or one that it has."
     KEYS_GENERATE = (
         "keys:generate",
         "Generate license keys for a subscription that has none.",
@@ -49,7 +49,7 @@ class Scope(models.TextChoices):
         "keys:renew",
         "Renew a license key that is about to expire, once, with an overlap of 7 days.",
     )
-    LOG_READ = "log:read", "Read the log of the whole tenant, with names and addresses of people."
+    LOG_READ = "log:read", "Read the log, with names and addresses of people."
 
 
 class TokenState(models.TextChoices):

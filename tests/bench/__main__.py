@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.bench.api import api
 from tests.bench.bench import FULL, QUICK, Bench
 from tests.bench.changes import changes, sign_in
 from tests.bench.checks import checks, scale
@@ -22,6 +23,7 @@ SUBJECTS = {
     "scale": scale,
     "pages": pages,
     "changes": changes,
+    "api": api,
     "sign_in": sign_in,
     "lists": lists,
     "start": start,

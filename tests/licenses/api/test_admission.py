@@ -97,7 +97,7 @@ def test_each_operation_needs_its_own_scope(route: URLPattern, contoso):
     described = operation_of(route)
     others = [scope for scope in Scope if scope != described.scope]
     names = {"subscription_id": subscription.pk, "slot": "primary"}
-    address = "/" + str(route.pattern).replace("<uuid:", "{").replace("<slot:", "{").replace(
+    address = "/" + str(route.pattern).replace("<identifier:", "{").replace("<slot:", "{").replace(
         ">", "}"
     ).format(**names)
     send = {"GET": Client.get, "POST": Client.post}[described.method]

@@ -12,8 +12,8 @@ from django.db import transaction
 from licenses.api.description import document
 from portal.activity.actions import Action
 from portal.activity.models import LogEntry
-from portal.programs.errors import API_PAGE
-from tests.support.api import Caller
+from portal.programs.errors import API_PAGE, PROBLEM
+from tests.support.api import Caller, assert_fits
 from tests.support.factories import make_license, make_signing_key, make_subscription
 from tests.support.repository import ROOT
 
@@ -48,14 +48,23 @@ def test_the_examples_run_as_they_stand(contoso, live_portal, tmp_path):
     ]
     assert json.loads((tmp_path / "license.json").read_text())["key_type"] == "primary_key"
     assert len((tmp_path / "log.ndjson").read_text().splitlines()) == 6
-    [chain] = blocks("python")
-    assert subprocess.run([sys.executable, "-c", chain], cwd=tmp_path).returncode == 0
-    lines = (tmp_path / "log.ndjson").read_text().splitlines(keepends=True)
-    (tmp_path / "log.ndjson").write_text("".join([*lines[:2], *lines[3:]]))
-    broken = subprocess.run(
-        [sys.executable, "-c", chain], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert broken.stderr == "Row 4 does not follow row 2.\n"
+    [proof] = blocks("python")
+
+    def proved(script: str) -> str:
+        run = subprocess.run(
+            [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True
+        )
+        return run.stderr
+
+    assert proved(proof) == ""
+    whole = (tmp_path / "log.ndjson").read_bytes()
+    (tmp_path / "log.ndjson").write_bytes(whole.replace(b"primary", b"another", 1))
+    assert proved(proof) == "The lines are not those that were signed.\n"
+    lines = whole.splitlines(keepends=True)
+    (tmp_path / "log.ndjson").write_bytes(b"".join([*lines[:2], *lines[3:]]))
+    _, part, chain = proof.partition("before = None")
+    broken = f"import json\nbody = open('log.ndjson', 'rb').read()\n{part}{chain}"
+    assert proved(broken) == "Row 4 does not follow row 2.\n"
 
 
 def test_the_page_shows_every_operation_and_needs_nothing_from_elsewhere(client, db):
@@ -68,6 +77,23 @@ def test_the_page_shows_every_operation_and_needs_nothing_from_elsewhere(client,
     assert "<script>" not in text
     assert "style=" not in text
     assert not re.search(r'(src|href)="https?://(?!localhost)', text)
+
+
+def test_every_operation_has_an_example_that_fits():
+    missing = []
+    for name, media, content in (
+        (operation["operationId"], media, content)
+        for path in document()["paths"].values()
+        for operation in path.values()
+        for part in [operation.get("requestBody", {}), *operation["responses"].values()]
+        for media, content in part.get("content", {}).items()
+        if media != PROBLEM
+    ):
+        if "example" not in content:
+            missing.append((name, media))
+        else:
+            assert_fits(content["example"], content["schema"], name)
+    assert missing == [("files", "application/zip"), ("bundle", "application/zip")]
 
 
 def test_programs_read_the_description_once(client, db):

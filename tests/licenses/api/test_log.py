@@ -1,5 +1,6 @@
 """The log as the API tells it: to look back, and to keep it whole elsewhere."""
 
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -59,6 +60,10 @@ def test_pages_lead_back_and_can_be_filtered(caller, contoso):
     assert code_of(foreign) == (400, "invalid_request")
     other_list = caller.get(older.replace("/log?", "/subscriptions?").replace("limit=3", "limit=2"))
     assert code_of(other_list) == (400, "invalid_request")
+    assert caller.get(older.replace("limit=3", "limit=1")).status_code == 200
+    other_rows = caller.get(f"{older}&action=tenant.created")
+    assert code_of(other_rows) == (400, "invalid_request")
+    assert other_rows.json()["detail"].endswith("and leave the filters as they were.")
     for query in ("action=subscription.renamed", f"subscription={subscription.pk}"):
         [row] = caller.get(f"/log?{query}").json()["entries"]
         assert row["seq"] == 4
@@ -117,17 +122,29 @@ def test_a_log_that_is_shorter_than_it_was_is_noticed_by_its_reader(caller, cont
     assert answer.json()["count"] == 1
 
 
-def test_an_anchor_is_verified_with_the_published_keys_alone(caller, contoso, client):
-    make_signing_key()
-    happen(contoso, Action.MEMBER_JOINED, Action.MEMBER_LEFT)
-    told = caller.get("/log/anchor").json()["jws"]
+def verified(told, client):
+    """Return type and claims of a JWS, verified with the published keys."""
     head = jwt.get_unverified_header(told)
     published = client.get("/.well-known/jwks.json").json()
     key = jwt.PyJWKSet.from_dict(published)[head["kid"]]
-    claims = jwt.decode(told, key, algorithms=["RS256"])
-    assert head["typ"] == "log-anchor+jwt"
-    [*_, newest] = rows_of(caller.get("/log.ndjson"))
-    assert (claims["sub"], claims["seq"], claims["hash"]) == (str(contoso.pk), 2, newest["hash"])
+    return head["typ"], jwt.decode(told, key, algorithms=["RS256"])
+
+
+def test_lines_and_anchor_are_proved_with_the_published_keys_alone(caller, contoso, client):
+    happen(contoso, Action.MEMBER_JOINED, Action.MEMBER_LEFT, Action.MEMBER_JOINED)
+    assert "Log-Proof" not in caller.get("/log.ndjson")  # no key signs
+    make_signing_key()
+    answer = caller.get("/log.ndjson?after=1&limit=1")
+    [row] = rows_of(answer)
+    kind, claims = verified(answer["Log-Proof"], client)
+    assert (kind, claims["sub"], claims["first"]) == ("log-lines+jwt", str(contoso.pk), 2)
+    assert (claims["seq"], claims["hash"]) == (2, row["hash"])
+    assert claims["sha256"] == hashlib.sha256(answer.content).hexdigest()
+    assert "Log-Proof" not in caller.get("/log.ndjson?after=3")
+    kind, claims = verified(caller.get("/log/anchor").json()["jws"], client)
+    newest = rows_of(caller.get("/log.ndjson"))[-1]
+    assert (kind, claims["sub"]) == ("log-anchor+jwt", str(contoso.pk))
+    assert (claims["seq"], claims["hash"]) == (3, newest["hash"])
 
 
 def test_an_anchor_that_somebody_kept_reveals_another_log(caller, contoso, tmp_path):

@@ -154,7 +154,8 @@ def test_both_files_come_as_one_archive(caller, subscription):
         "Field-tools-secondary.json",
         "README.txt",
     ]
-    assert caller.get(of(subscription, "/bundle"))["Content-Type"] == "application/zip"
+    bundle = caller.get(of(subscription, "/bundle"))
+    assert (bundle["Content-Type"], "ETag" in bundle) == ("application/zip", False)
     before = LogEntry.objects.count()
     for path in ("/files", "/bundle", "/keys/primary/file"):
         assert caller.client.head(f"{BASE}{of(subscription, path)}").status_code == 200
@@ -261,8 +262,14 @@ def test_deleted_keys_are_gone_and_refused_as_deleted(caller, subscription):
     assert "Ada deleted these license keys" in renewed.json()["detail"]
 
 
+def test_an_identifier_in_upper_case_is_the_same(caller, subscription):
+    upper = f"/subscriptions/{str(subscription.pk).upper()}"
+    assert caller.get(upper).json() == caller.get(of(subscription)).json()
+
+
 def test_an_entity_tag_saves_what_has_not_changed(caller, subscription):
-    for path in ("/subscriptions", of(subscription), of(subscription, "/keys/primary")):
+    keys = [of(subscription, rest) for rest in ("", "/keys", "/keys/primary")]
+    for path in ("/token", "/log", "/subscriptions", *keys):
         seen = caller.get(path)
         assert seen["Cache-Control"] == "private, no-cache"
         assert caller.get(path, If_None_Match=seen["ETag"]).status_code == 304
