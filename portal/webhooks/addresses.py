@@ -8,7 +8,9 @@ import ipaddress
 import re
 import socket
 import threading
+import time
 from concurrent.futures import Future
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import urlsplit
 
@@ -30,6 +32,8 @@ HOST = re.compile(
     r"(?=.{1,254}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?"
 )
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+OWN_KEPT_FOR = 60
+"""Seconds for which the addresses of the portal's own host are not looked up again."""
 
 type IpAddress = IPv4Address | IPv6Address
 
@@ -170,9 +174,14 @@ def _own() -> set[IpAddress]:
 
     Raises ForbiddenAddressError while they are not known: any address may be one of them.
     """
-    parts = urlsplit(settings.PUBLIC_URL)
+    host = urlsplit(settings.PUBLIC_URL).hostname or ""
+    return _addresses_of_portal(host, int(time.monotonic() // OWN_KEPT_FOR))
+
+
+@lru_cache(maxsize=1)
+def _addresses_of_portal(host: str, period: int) -> set[IpAddress]:  # noqa: ARG001 (ends the cache)
     try:
-        found = socket.getaddrinfo(parts.hostname, 443, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
     except OSError as error:
         raise ForbiddenAddressError("the addresses of PUBLIC_URL are not known") from error
     own = {ipaddress.ip_address(str(address[0]).partition("%")[0]) for *_, address in found}

@@ -1,7 +1,9 @@
 """Pages of a tenant's webhooks, for its owners and managers."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from django import forms
@@ -32,12 +34,17 @@ WAITING = Count("deliveries", filter=Q(deliveries__state=DeliveryState.WAITING))
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """What a dialog says: consequence first, and a button that repeats it."""
+    """What a dialog says: consequence first, and a button that repeats it.
+
+    `done` is said afterwards; `leads_to` is where to go then in place of the endpoint.
+    """
 
     title: str
     text: str
     button: str
+    done: str = ""
     is_dangerous: bool = False
+    leads_to: str = ""
 
 
 @require_safe
@@ -95,7 +102,8 @@ def change(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
     if form.is_valid():
         with refusals_on(form):
             flows.change_endpoint(endpoint=endpoint, actor=request.actor, **form.cleaned_data)
-            return _done(request, endpoint, "The webhook was changed.")
+            messages.success(request, "The webhook was changed.")
+            return done(request, endpoint.get_absolute_url(), event=CHANGED)
     words = {
         "title": "Change webhook",
         "button": "Save webhook",
@@ -135,19 +143,16 @@ def rotate(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
 @purpose(lambda request, **_: f"switch off a webhook of {request.tenant}")
 def off(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
     """Switch an endpoint off."""
-    endpoint, form = _endpoint(request, endpoint_id), ConfirmForm(posted(request))
-    if form.is_valid():
-        with refusals_on(form):
-            flows.switch_off(endpoint=endpoint, actor=request.actor)
-            return _done(request, endpoint, "The webhook is switched off.")
+    endpoint = _endpoint(request, endpoint_id)
     words = Words(
         title="Switch off webhook",
         text=f"{endpoint} gets nothing any more. What waits is kept for 30 days and goes out when "
         "you switch it on again. What happens until then is in the log alone.",
         button="Switch off webhook",
+        done="The webhook is switched off.",
         is_dangerous=True,
     )
-    return _dialog(request, endpoint, form, words)
+    return _confirmed(request, endpoint, words, partial(flows.switch_off, endpoint=endpoint))
 
 
 @require_form_methods
@@ -156,17 +161,14 @@ def off(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
 @purpose(lambda request, **_: f"switch on a webhook of {request.tenant}")
 def on(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
     """Switch an endpoint on again."""
-    endpoint, form = _endpoint(request, endpoint_id), ConfirmForm(posted(request))
-    if form.is_valid():
-        with refusals_on(form):
-            flows.switch_on(endpoint=endpoint, actor=request.actor)
-            return _done(request, endpoint, "The webhook is switched on.")
+    endpoint = _endpoint(request, endpoint_id)
     words = Words(
         title="Switch on webhook",
         text=f"{endpoint} gets what waits for it, in order, and then what happens from now on.",
         button="Switch on webhook",
+        done="The webhook is switched on.",
     )
-    return _dialog(request, endpoint, form, words)
+    return _confirmed(request, endpoint, words, partial(flows.switch_on, endpoint=endpoint))
 
 
 @require_form_methods
@@ -175,38 +177,32 @@ def on(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
 @purpose(lambda request, **_: f"delete a webhook of {request.tenant}")
 def delete(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
     """Delete an endpoint."""
-    endpoint, form = _endpoint(request, endpoint_id), ConfirmForm(posted(request))
-    if form.is_valid():
-        with refusals_on(form):
-            flows.delete_endpoint(endpoint=endpoint, actor=request.actor)
-            messages.success(request, f"The webhook to {endpoint} was deleted.")
-            return done(request, reverse("webhooks:list"), event=CHANGED)
+    endpoint = _endpoint(request, endpoint_id)
     words = Words(
         title="Delete webhook",
         text=f"{endpoint} gets nothing any more, not even what waits for it. Its secret "
         "is erased, and its deliveries are no longer shown. This cannot be undone.",
         button="Delete webhook",
+        done=f"The webhook to {endpoint} was deleted.",
         is_dangerous=True,
+        leads_to=reverse("webhooks:list"),
     )
-    return _dialog(request, endpoint, form, words, page_only=True)
+    return _confirmed(request, endpoint, words, partial(flows.delete_endpoint, endpoint=endpoint))
 
 
 @require_form_methods
 @tenant_role(Role.MANAGER)
 def test(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
     """Queue a test event."""
-    endpoint, form = _endpoint(request, endpoint_id), ConfirmForm(posted(request))
-    if form.is_valid():
-        with refusals_on(form):
-            flows.send_test(endpoint=endpoint, actor=request.actor)
-            return _done(request, endpoint, "The test event is on its way: see the deliveries.")
+    endpoint = _endpoint(request, endpoint_id)
     words = Words(
         title="Send test event",
         text=f"{endpoint} gets an event of the type webhook.test, signed like all others, behind "
         "what waits for it.",
         button="Send test event",
+        done="The test event is on its way: see the deliveries.",
     )
-    return _dialog(request, endpoint, form, words)
+    return _confirmed(request, endpoint, words, partial(flows.send_test, endpoint=endpoint))
 
 
 @require_safe
@@ -224,18 +220,15 @@ def delivery(request: TenantRequest, endpoint_id: UUID, delivery_id: int) -> Htt
 @tenant_role(Role.MANAGER)
 def send_again(request: TenantRequest, endpoint_id: UUID, delivery_id: int) -> HttpResponse:
     """Queue an event once more."""
-    found, form = _delivery(request, endpoint_id, delivery_id), ConfirmForm(posted(request))
-    if form.is_valid():
-        with refusals_on(form):
-            flows.resend(delivery=found, actor=request.actor)
-            return _done(request, found.endpoint, "The event is on its way again.")
+    found = _delivery(request, endpoint_id, delivery_id)
     words = Words(
         title="Send event again",
         text=f"{found.endpoint} gets {found.event.type} once more, behind what waits for it, with "
         "the identifier it had: a receiver that knows it leaves it out.",
         button="Send event again",
+        done="The event is on its way again.",
     )
-    return _dialog(request, found.endpoint, form, words)
+    return _confirmed(request, found.endpoint, words, partial(flows.resend, delivery=found))
 
 
 def _endpoint(request: TenantRequest, endpoint_id: UUID) -> Endpoint:
@@ -267,9 +260,17 @@ def _secret(request: TenantRequest, endpoint: Endpoint, secret: str) -> HttpResp
     return with_secret(page(request, "webhooks/secret.html", context))
 
 
-def _done(request: TenantRequest, endpoint: Endpoint, sentence: str) -> HttpResponse:
-    messages.success(request, sentence)
-    return done(request, endpoint.get_absolute_url(), event=CHANGED)
+def _confirmed(
+    request: TenantRequest, endpoint: Endpoint, words: Words, act: Callable[..., object]
+) -> HttpResponse:
+    """Show the dialog, and do what it says once that was confirmed."""
+    form = ConfirmForm(posted(request))
+    if form.is_valid():
+        with refusals_on(form):
+            act(actor=request.actor)
+            messages.success(request, words.done)
+            return done(request, words.leads_to or endpoint.get_absolute_url(), event=CHANGED)
+    return _dialog(request, endpoint, form, words, page_only=bool(words.leads_to))
 
 
 def _dialog(
