@@ -31,6 +31,8 @@ NOT_AN_ADDRESS = "This is not an address: write https://host/path."
 HOST = re.compile(
     r"(?=.{1,254}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?"
 )
+NUMBER = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)\.?")
+"""Hosts whose last part is a number: resolvers read them as IPv4 addresses, written otherwise."""
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 OWN_KEPT_FOR = 60
 """Seconds for which the addresses of the portal's own host are not looked up again."""
@@ -79,7 +81,7 @@ def _why_never(host: str) -> str:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return "" if HOST.fullmatch(host) else NOT_AN_ADDRESS
+        return "" if HOST.fullmatch(host) and not NUMBER.fullmatch(host) else NOT_AN_ADDRESS
     try:
         refuse_forbidden(host)
     except ForbiddenAddressError:

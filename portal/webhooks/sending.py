@@ -116,7 +116,7 @@ def _in_words(failure: Exception) -> str:
         case socket.gaierror():
             return NOT_PUBLIC
         case ssl.SSLCertVerificationError():
-            return f"The certificate is not valid: {failure.verify_message}."
+            return f"The certificate is not valid: {failure.verify_message.rstrip('.')}."
         case ssl.SSLError():
             return "The receiver does not speak TLS 1.2 or later on this port."
         case ConnectionRefusedError():
