@@ -67,7 +67,8 @@ class _OfRequests(TextLines):
         if not _is_refusal(record):
             return message
         user = getattr(request, "_cached_user", None)  # only if already read: no further query
-        who = f"user {user.pk}" if getattr(user, "pk", None) else "nobody signed in"
+        pk = getattr(user, "pk", None)
+        who = f"user {pk}" if pk else "nobody signed in"
         return f"{message} ({who}, {client_address(request) or 'unknown address'})"
 
     @override

@@ -150,6 +150,11 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         """Return those that are still to be delivered, in the order of what they tell."""
         return self.filter(state=DeliveryState.WAITING).order_by("pk")
 
+    def held_up(self) -> DeliveryQuerySet:
+        """Return those that wait though no attempt at their endpoint has failed."""
+        works = {"endpoint__off_at": None, "endpoint__deleted_at": None, "endpoint__failures": 0}
+        return self.filter(state=DeliveryState.WAITING, **works)
+
 
 class Delivery(models.Model):
     """One event for one endpoint; those of one endpoint go out in the order of their numbers."""

@@ -1,7 +1,7 @@
 """Pages of a tenant's webhooks, for its owners and managers."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
@@ -20,14 +20,16 @@ from portal.tenants.access import TenantRequest, posted_for_tenant, tenant_role
 from portal.tenants.models import Role
 from portal.web.forms import ConfirmForm, posted, refusals_on, require_form_methods
 from portal.web.pages import done, form_page, page, with_secret
+from portal.web.paging import keyset_page
 from portal.webhooks import flows
 from portal.webhooks.delivering import MAX_KEPT_FOR
 from portal.webhooks.forms import EndpointForm, RotateForm
 from portal.webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
 
 CHANGED = "webhook-changed"
-MAX_SHOWN = 100
-"""Deliveries on the page of an endpoint, the newest first."""
+DELIVERIES_PER_PAGE = 50
+MAX_ATTEMPTS = 100
+"""Attempts on the page of a delivery, the newest first."""
 
 WAITING = Count("deliveries", filter=Q(deliveries__state=DeliveryState.WAITING))
 
@@ -77,14 +79,20 @@ def add(request: TenantRequest) -> HttpResponse:
 @require_safe
 @tenant_role(Role.MANAGER)
 def detail(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
-    """Show an endpoint, and what became of its newest deliveries."""
+    """Show an endpoint, and what became of its deliveries, the newest first."""
     endpoint = get_object_or_404(
         request.tenant.webhook_endpoints.kept().annotate(waiting=WAITING), pk=endpoint_id
     )
+    shown = keyset_page(
+        endpoint.deliveries.all(),
+        after=request.GET.get("after", ""),
+        before=request.GET.get("before", ""),
+        size=DELIVERIES_PER_PAGE,
+    )
     context = {
         "endpoint": endpoint,
-        "deliveries": _with_last_attempt(endpoint.deliveries.all())[:MAX_SHOWN],
-        "max_shown": MAX_SHOWN,
+        "page": shown,
+        "deliveries": _with_last_attempt(shown.rows),
         "days": MAX_KEPT_FOR.days,
     }
     return page(request, "webhooks/detail.html", context, fragment="webhook")
@@ -211,7 +219,7 @@ def delivery(request: TenantRequest, endpoint_id: UUID, delivery_id: int) -> Htt
     """Show one delivery: what was sent, and what came of each attempt."""
     found = _delivery(request, endpoint_id, delivery_id)
     body = json.dumps(json.loads(found.event.body), ensure_ascii=False, indent=2)
-    attempts = found.attempts.order_by("-pk")[:MAX_SHOWN]
+    attempts = found.attempts.order_by("-pk")[:MAX_ATTEMPTS]
     context = {"delivery": found, "body": body, "attempts": attempts}
     return page(request, "webhooks/delivery.html", context)
 
@@ -240,12 +248,13 @@ def _delivery(request: TenantRequest, endpoint_id: UUID, delivery_id: int) -> De
     return get_object_or_404(rows, pk=delivery_id)
 
 
-def _with_last_attempt(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+def _with_last_attempt(deliveries: Sequence[Delivery]) -> QuerySet[Delivery]:
     """Return them, the newest first, with number and last attempt: time, status and error."""
+    rows = Delivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries])
     attempts = Attempt.objects.filter(delivery=OuterRef("pk")).order_by("-pk")
     last = {f"last_{name}": Subquery(attempts.values(name)[:1]) for name in ("at", "code", "error")}
     counted = attempts.order_by().values("delivery").annotate(n=Count("pk")).values("n")
-    rows = deliveries.select_related("event").order_by("-pk")
+    rows = rows.select_related("event").order_by("-created_at", "-pk")
     return rows.annotate(**last, tried=Subquery(counted))
 
 

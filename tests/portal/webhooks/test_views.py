@@ -1,6 +1,7 @@
 """Pages of webhooks: what owners and managers see and do."""
 
 import re
+from html import unescape
 
 import pytest
 from django.urls import reverse
@@ -8,10 +9,12 @@ from django.utils import timezone
 
 from portal.activity.actions import event_types
 from portal.tenants.models import Role
+from portal.webhooks import views
 from portal.webhooks.delivering import claim, finish
 from portal.webhooks.flows import MAX_ENDPOINTS, send_test
 from portal.webhooks.models import Endpoint
 from portal.webhooks.sending import Answer
+from portal.webhooks.telling import store
 from tests.support.accounts import make_member, stale
 from tests.support.people import member_actor
 
@@ -87,6 +90,18 @@ def test_what_the_receiver_answered_is_text(manager_client, make_endpoint, owner
     assert "3.3 s" in page.text
     at = timezone.localtime(claimed.delivery.attempts.get().at)
     assert f"{at:%H:%M:%S}" in page.text
+
+
+def test_older_deliveries_are_on_further_pages(manager_client, make_endpoint, monkeypatch):
+    monkeypatch.setattr(views, "DELIVERIES_PER_PAGE", 2)
+    endpoint = make_endpoint()
+    for number in range(3):
+        store([endpoint], kind=f"kind.{number}", at=timezone.now(), data={}, tenant_id=None)
+    first = manager_client.get(address("detail", endpoint))
+    assert [row.event.type for row in first.context["deliveries"]] == ["kind.2", "kind.1"]
+    [older] = re.findall(r'href="([^"]+after=[^"]+)"', first.text)
+    second = manager_client.get(unescape(older))
+    assert [row.event.type for row in second.context["deliveries"]] == ["kind.0"]
 
 
 def test_of_a_double_click_the_second_rotates_nothing(manager_client, make_endpoint):
