@@ -26,6 +26,7 @@ MAX_MESSAGE_CHARACTERS = 2000
 
 _TOKEN = re.compile(rf"eyJ[\w-]{{8,}}\.[\w-]{{8,}}(?:\.[\w-]*)?|{RESEMBLES.pattern}")
 
+_ROW = re.compile(r"\nDETAIL: .*", re.DOTALL)
 _EMAIL_ADDRESS = re.compile(r"[\w.!#$%&*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+")
 
 
@@ -44,10 +45,11 @@ def plain(value: str, limit: int = MAX_CHARACTERS) -> str:
 
 
 def of_nobody(text: str) -> str:
-    """Return text without email addresses: a log outlives the accounts of people.
+    """Return text without what names people: a log on disk outlives their accounts.
 
-    Errors of mail servers and databases repeat the addresses that they were given.
+    Errors of mail servers repeat addresses, and those of PostgreSQL whole rows, behind DETAIL.
     """
+    text = _ROW.sub(" (the row is left out)", text)
     return _EMAIL_ADDRESS.sub("(an email address)", text) if "@" in text else text
 
 

@@ -144,6 +144,12 @@ def test_no_email_address_is_in_a_line(as_json):
         assert line.count("(an email address)") == 3
 
 
+def test_no_row_of_a_table_is_in_a_line():
+    told = 'violates check constraint "x"\nDETAIL:  Failing row contains (1, Ada, Lovelace).\n'
+    line = written(msg="failed", error=ValueError(told)).splitlines()[-1]
+    assert line == 'ValueError: violates check constraint "x" (the row is left out)'
+
+
 def test_long_text_is_cut():
     assert len(written(msg="%s", args=("x" * 5000,))) < 400
     assert len(written(msg="%(a)s", args={"a": "x" * 5000})) < 400
