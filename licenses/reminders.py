@@ -111,7 +111,9 @@ def send(*, now: datetime | None = None) -> int:
     """
     now = now or timezone.now()
     tenants = due(now).order_by().values_list("tenant_id", flat=True).distinct()
-    return sum(do_each(list(tenants), lambda tenant: _remind(tenant, now), what="Reminder of"))
+    return sum(
+        do_each(list(tenants), lambda tenant: _remind(tenant, now), what="Reminder of tenant")
+    )
 
 
 def due(now: datetime) -> LicenseKeyQuerySet:

@@ -16,6 +16,7 @@ from portal.mail.models import Outbox
 from portal.operators.model_admin import listing
 from portal.operators.models import PendingChange
 from portal.tenants.models import Tenant
+from portal.webhooks.models import Endpoint
 from subscriptions.models import State, Subscription
 
 MOST = 5
@@ -49,6 +50,7 @@ def needs(signing_key: SigningKey | None, now: datetime) -> list[Need]:
         *_pending(),
         *_closing(now),
         *_mails(now),
+        *_webhooks(),
         *_ending(now),
         *_lapsed(now),
         *_refused(now),
@@ -118,6 +120,19 @@ def _mails(now: datetime) -> Iterator[Need]:
             name=f"{mail.subject} to {mail.to}",
             about=f"Tried {times}{end}: {mail.last_error}",
             address=_page(mail),
+        )
+
+
+def _webhooks() -> Iterator[Need]:
+    """Yield the vendor's own webhooks that the portal switched off."""
+    off = Endpoint.objects.kept().filter(tenant=None).exclude(off_at=None).exclude(off_error="")
+    for endpoint in off[:MOST]:
+        yield Need(
+            kind="Webhook",
+            tone="bad",
+            name=str(endpoint),
+            about=f"Switched off: {endpoint.off_error}",
+            address=_page(endpoint),
         )
 
 

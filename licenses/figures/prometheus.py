@@ -47,8 +47,6 @@ def business(numbers: Numbers, taken_at: datetime, now: datetime) -> Iterator[Me
     """Yield the figures that are the same on every node."""
     total: Counter[str] = sum(map(Counter, numbers["checks"].values()), Counter())
     by_hour = list(numbers["checks"].values())
-    oldest = numbers["oldest_mail"]
-    waited = (now - datetime.fromisoformat(oldest)).total_seconds() if oldest else 0
     yield _gauge("figures_timestamp_seconds", "When counted.", [({}, taken_at.timestamp())])
     yield _gauge(
         "subscriptions_active",
@@ -81,10 +79,27 @@ def business(numbers: Numbers, taken_at: datetime, now: datetime) -> Iterator[Me
     )
     yield _gauge("mails_pending", "Mails to send.", [({}, numbers["pending_mails"])])
     yield _gauge(
-        "mails_oldest_pending_seconds", "For how long the oldest has waited.", [({}, waited)]
+        "mails_oldest_pending_seconds",
+        "For how long the oldest has waited.",
+        [({}, _waited(numbers["oldest_mail"], now))],
+    )
+    yield _gauge(
+        "webhooks_pending",
+        "Events to deliver to webhooks that did not fail.",
+        [({}, numbers.get("pending_webhooks", 0))],
+    )
+    yield _gauge(
+        "webhooks_oldest_pending_seconds",
+        "For how long the oldest has waited.",
+        [({}, _waited(numbers.get("oldest_webhook"), now))],
     )
     yield from _signing_keys(numbers, now)
     yield from _worker(now)
+
+
+def _waited(since: str | None, now: datetime) -> float:
+    """Return the seconds since the moment in ISO 8601, 0 without one."""
+    return (now - datetime.fromisoformat(since)).total_seconds() if since else 0
 
 
 def _worker(now: datetime) -> Iterator[Metric]:

@@ -19,6 +19,7 @@ from licenses.models import CheckCount, Figures, KeyState, LicenseKey, SigningKe
 from portal.activity.actions import Action
 from portal.activity.models import LogEntry
 from portal.mail.models import Outbox
+from portal.webhooks.models import Delivery
 from subscriptions.models import Plan, State, Subscription
 
 MAX_AGE = timedelta(minutes=1)
@@ -82,6 +83,8 @@ class Numbers(TypedDict):
     checks: dict[str, dict[str, int]]
     pending_mails: int
     oldest_mail: str | None
+    pending_webhooks: NotRequired[int]
+    oldest_webhook: NotRequired[str | None]
     signing_keys: dict[str, SigningKeyFigure]
 
 
@@ -113,6 +116,7 @@ def count(*, now: datetime, known: dict[str, dict[str, int]] | None = None) -> N
     """Return the numbers as of `now`; `known` are the checks of past hours."""
     by_signing_key = _by_signing_key(now)
     waiting = Outbox.objects.waiting().aggregate(n=Count("pk"), at=Min("created_at"))
+    webhooks = Delivery.objects.held_up().aggregate(n=Count("pk"), at=Min("created_at"))
     return {
         "active": _active(now),
         "new": Subscription.objects.filter(created_at__gt=now - RECENT).count(),
@@ -123,6 +127,8 @@ def count(*, now: datetime, known: dict[str, dict[str, int]] | None = None) -> N
         "checks": _checks(now, known or {}),
         "pending_mails": waiting["n"],
         "oldest_mail": waiting["at"].isoformat() if waiting["at"] else None,
+        "pending_webhooks": webhooks["n"],
+        "oldest_webhook": webhooks["at"].isoformat() if webhooks["at"] else None,
         "signing_keys": {
             kid: {
                 "signed": counted.total(),

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from portal.activity.actions import Action
+from portal.activity.actions import KEPT, Action
 from portal.activity.chain import signature
 from portal.activity.particulars import FIELD_OF
 
@@ -25,50 +25,6 @@ EMAIL_ADDRESS = re.compile(r"\S+@\S+")
 
 OWN_WORDS = {"", "System"}
 """Text that the portal wrote where a name stands otherwise."""
-
-KEPT = {
-    "accepted_until",
-    "activated_at",
-    "authorized_application_id",
-    "beneficiary_tenant_id",
-    "billing_period",
-    "change",
-    "country",
-    "due",
-    "edition",
-    "ended_by",
-    "ends_at",
-    "ends_in",
-    "event",
-    "expires_at",
-    "first_checked_at",
-    "how",
-    "id",
-    "jti",
-    "kid",
-    "outcome",
-    "overlap_ends_at",
-    "plan",
-    "predecessor",
-    "provider",
-    "record",
-    "replaces",
-    "revoked_at",
-    "role",
-    "scopes",
-    "second factors",
-    "signs",
-    "slot",
-    "starts_at",
-    "state",
-    "subscriptions",
-    "topics",
-    "until",
-    "urn",
-    "usage",
-    "way",
-}
-"""Details whose text the portal chose; whatever else is text in the details may name somebody."""
 
 type Aliases = dict[str, str]
 """Which pseudonym a text has, by the text's keyed digest: the name of a person, or an address."""
@@ -109,7 +65,7 @@ class Pseudonyms:
         return known or f"{'Person' if is_address else kind} {self._digits(_text(text))}"
 
     def details(self, action: str, details: dict[str, Any]) -> dict[str, Any]:
-        """Return the details of a row with pseudonyms for all text but KEPT."""
+        """Return the details of a row with pseudonyms for all text but that of KEPT."""
         field = FIELD_OF.get(Action(action), "") if action in Action else ""
         return {
             name: self._value(field if name in {"before", "after"} else name, value)

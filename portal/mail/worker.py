@@ -106,7 +106,8 @@ def _run(task: Task) -> None:
 def do_each[T, R](rows: Iterable[T], do: Callable[[T], R], *, what: str) -> list[R]:
     """Do something to every row, each by itself, and return the results.
 
-    A row that fails is logged and left out. An outage of the database is raised: it concerns all.
+    A row that fails is logged, by its identifier, and left out. An outage of the database is
+    raised: it concerns all.
     """
     results = []
     for row in rows:
@@ -115,5 +116,5 @@ def do_each[T, R](rows: Iterable[T], do: Callable[[T], R], *, what: str) -> list
         except Exception as error:
             if is_outage(error):
                 raise
-            logger.exception("%s %s failed; the others go on", what, row)
+            logger.exception("%s %s failed; the others go on", what, getattr(row, "pk", row))
     return results

@@ -211,7 +211,9 @@ class ActionsAdmin(PlainAdmin):
     ) -> ReasonForm:
         """Return the form, bound when it was posted, else filled in with what was kept."""
         kept = kept or kept_post(request)
-        return action.form(posted(request), rows=rows, initial=kept.dict() if kept else None)
+        fields = action.form.base_fields.items() if kept else ()
+        initial = {name: field.widget.value_from_datadict(kept, {}, name) for name, field in fields}
+        return action.form(posted(request), rows=rows, initial=initial)
 
     def _result(
         self, request: HttpRequest, action: OperatorAction, row: Any, chosen: dict[str, Any]

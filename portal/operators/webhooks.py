@@ -1,14 +1,16 @@
 """What operators see of webhooks, and how they set those of the vendor itself."""
 
+import json
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, override
 
-from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from portal.activity.actions import event_types
 from portal.core.actors import Actor
@@ -16,30 +18,28 @@ from portal.operators.actions import ActionsAdmin, OperatorAction, RowResult
 from portal.operators.forms import ReasonForm
 from portal.operators.lists import empty_filter
 from portal.operators.model_admin import ReadOnlyAdmin
-from portal.operators.values import Shown, badge
+from portal.operators.values import Shown, badge, displayed
 from portal.web.pages import with_secret
-from portal.web.tags import moment
 from portal.webhooks import flows
-from portal.webhooks.addresses import MAX_CHARACTERS
+from portal.webhooks.forms import EndpointForm
 from portal.webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
 
-
-class AddressForm(ReasonForm):
-    """Where the events go, and why."""
-
-    url = forms.CharField(label="Address", max_length=MAX_CHARACTERS, widget=forms.URLInput)
+SHOWN_ATTEMPTS = 5
+"""Attempts on the page of a delivery, the newest first."""
 
 
-def _add(*, url: str, actor: Actor, reason: str) -> Endpoint:
-    endpoint, secret = flows.add_endpoint(
-        tenant=None, url=url, events=event_types(), actor=actor, reason=reason
-    )
+class VendorEndpointForm(EndpointForm, ReasonForm):
+    """Where the events go, which, and why; at first as they are."""
+
+    def __init__(self, *args: Any, rows: Sequence[Any] = (), initial: Any = None, **kwargs: Any):
+        now = {"url": rows[0].url, "events": rows[0].events} if rows else {"events": event_types()}
+        super().__init__(*args, rows=rows, initial=initial or now, **kwargs)
+
+
+def _add(**chosen: Any) -> Endpoint:
+    endpoint, secret = flows.add_endpoint(tenant=None, **chosen)
     endpoint.shown_secret = secret  # type: ignore[attr-defined]
     return endpoint
-
-
-def _move(row: Endpoint, *, url: str, actor: Actor, reason: str) -> None:
-    flows.change_endpoint(endpoint=row, url=url, events=row.events, actor=actor, reason=reason)
 
 
 def _rotate(row: Endpoint, *, actor: Actor, reason: str) -> None:
@@ -56,19 +56,19 @@ ADD = OperatorAction(
     name="add_webhook",
     label="Add webhook of the vendor",
     consequences=(
-        "It is told every event of every tenant, with names of subscriptions and people.",
+        "It is told these events of every tenant, with names of subscriptions and people.",
     ),
     flow=_add,
-    form=AddressForm,
+    form=VendorEndpointForm,
     permission="manage",
     makes_new=True,
 )
-MOVE = OperatorAction(
-    name="move",
-    label="Change address",
-    consequences=("What waits goes to the new address.",),
-    flow=_move,
-    form=AddressForm,
+CHANGE = OperatorAction(
+    name="change_webhook",
+    label="Change webhook",
+    consequences=("What waits goes to the new address, whichever events are chosen.",),
+    flow=lambda row, **chosen: flows.change_endpoint(endpoint=row, **chosen),
+    form=VendorEndpointForm,
     permission="manage",
     on_page=True,
     is_possible=_is_vendors,
@@ -123,6 +123,23 @@ DELETE = OperatorAction(
     is_possible=_is_vendors,
 )
 
+RESEND = OperatorAction(
+    name="send_again",
+    label="Send again",
+    consequences=(
+        "The event goes out once more, behind what waits.",
+        "It keeps its identifier: a receiver that knows it leaves it out.",
+    ),
+    flow=lambda row, **chosen: flows.resend(delivery=row, **chosen),
+    permission="manage",
+    on_page=True,
+    is_possible=lambda row: (
+        _is_vendors(row.endpoint)
+        and row.endpoint.off_at is None
+        and row.state != DeliveryState.WAITING
+    ),
+)
+
 
 def _was_just_rotated(row: Endpoint) -> bool:
     """Return whether a press of the button may be the second of two."""
@@ -135,7 +152,7 @@ def _was_just_rotated(row: Endpoint) -> bool:
 class EndpointAdmin(ActionsAdmin, ReadOnlyAdmin):
     """Webhooks: those of tenants are theirs alone, those of the vendor are set here."""
 
-    operator_actions = (ADD, TEST, MOVE, ROTATE, SWITCH_OFF, SWITCH_ON, DELETE)
+    operator_actions = (ADD, TEST, CHANGE, ROTATE, SWITCH_OFF, SWITCH_ON, DELETE)
     fields = (
         "id",
         "tenant",
@@ -201,9 +218,13 @@ class EndpointAdmin(ActionsAdmin, ReadOnlyAdmin):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ReadOnlyAdmin):
-    """What became of each event for each webhook, without its body."""
+class DeliveryAdmin(ActionsAdmin, ReadOnlyAdmin):
+    """What became of each event for each webhook.
 
+    What a tenant's receiver answered is read by the tenant alone.
+    """
+
+    operator_actions = (RESEND,)
     fields = (
         "type",
         "message",
@@ -214,6 +235,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
         "created_at",
         "first_tried_at",
         "finished_at",
+        "body",
         "attempts_made",
     )
     list_display = ("type", "endpoint", "created_at", "state")
@@ -234,12 +256,24 @@ class DeliveryAdmin(ReadOnlyAdmin):
     search_help_text = "Type of the event, or whole identifier of the webhook or event"
     identifiers = ("endpoint_id", "event_id")
 
+    def has_manage_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the operator may set the vendor's own webhooks."""
+        return request.user.has_perm("portal.change_endpoint") and (
+            obj is None or not obj.endpoint.tenant_id
+        )
+
+    @admin.display(description="body")
+    def body(self, obj: Delivery) -> Any:
+        """Return what was sent."""
+        return displayed(json.loads(obj.event.body))
+
     @admin.display(description="attempts")
     def attempts_made(self, obj: Delivery) -> SafeString:
-        """Return the newest attempts, in words."""
-        newest = Attempt.objects.filter(delivery=obj).order_by("-pk")[:5]
-        lines = ((moment(attempt.at, clock=True), attempt) for attempt in newest)
-        return format_html_join(mark_safe("<br>"), "{}: {}", lines)
+        """Return the newest attempts, in words, with what was sent and answered."""
+        newest = Attempt.objects.filter(delivery=obj).order_by("-pk")[:SHOWN_ATTEMPTS]
+        with_answers = obj.endpoint.tenant_id is None
+        context = {"attempts": newest, "with_answers": with_answers}
+        return render_to_string("admin/webhook_attempts.html", context)
 
     @admin.display(description="event", ordering="event__type")
     def type(self, obj: Delivery) -> str:

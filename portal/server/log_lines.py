@@ -26,6 +26,9 @@ MAX_MESSAGE_CHARACTERS = 2000
 
 _TOKEN = re.compile(rf"eyJ[\w-]{{8,}}\.[\w-]{{8,}}(?:\.[\w-]*)?|{RESEMBLES.pattern}")
 
+_ROW = re.compile(r"\nDETAIL: .*", re.DOTALL)
+_EMAIL_ADDRESS = re.compile(r"[\w.!#$%&*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+")
+
 
 def plain(value: str, limit: int = MAX_CHARACTERS) -> str:
     """Return foreign text as one printable line, without tokens, cut at `limit` characters.
@@ -39,6 +42,15 @@ def plain(value: str, limit: int = MAX_CHARACTERS) -> str:
             c if c.isprintable() else c.encode("unicode_escape").decode() for c in value
         )
     return value if len(value) <= limit else f"{value[:limit]}… ({len(value)} characters)"
+
+
+def of_nobody(text: str) -> str:
+    """Return text without what names people: a log on disk outlives their accounts.
+
+    Errors of mail servers repeat addresses, and those of PostgreSQL whole rows, behind DETAIL.
+    """
+    text = _ROW.sub(" (the row is left out)", text)
+    return _EMAIL_ADDRESS.sub("(an email address)", text) if "@" in text else text
 
 
 class ForeignTextFilter(logging.Filter):
@@ -68,11 +80,15 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         shown = logging.makeLogRecord(record.__dict__)
         shown.reference = self.context().get("request_id", "-")
-        shown.msg, shown.args = plain(self.message(record), MAX_MESSAGE_CHARACTERS), ()
+        shown.msg, shown.args = self.line(record), ()
         shown.exc_text = None  # what another formatter may have kept there
         if self.is_explained(record):
             shown.exc_info = None
         return super().format(shown)
+
+    def line(self, record: logging.LogRecord) -> str:
+        """Return the message in one line, without tokens and email addresses."""
+        return plain(of_nobody(self.message(record)), MAX_MESSAGE_CHARACTERS)
 
     def context(self) -> dict[str, Any]:
         """Return what is known of the request under way, by key."""
@@ -111,7 +127,7 @@ class JsonLines(TextLines):
             "time": moment(record.created),
             "level": record.levelname,
             "logger": record.name,
-            "message": plain(self.message(record), MAX_MESSAGE_CHARACTERS),
+            "message": self.line(record),
             **self.context(),
         }
         if record.exc_info and record.exc_info[1] and not self.is_explained(record):
@@ -156,7 +172,7 @@ def _traceback(error: TracebackException) -> Iterator[str]:
         yield "While this was handled:\n"
     yield "Traceback (most recent call last):\n"
     yield from error.stack.format()
-    yield f"{error.exc_type_str}: {plain(str(error))}\n"
+    yield f"{error.exc_type_str}: {plain(of_nobody(str(error)))}\n"
     for one in error.exceptions or ():
         yield from _traceback(one)
 

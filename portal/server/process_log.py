@@ -56,7 +56,7 @@ class _OfRequests(TextLines):
 
     @override
     def message(self, record: logging.LogRecord) -> str:
-        """Return the message, with user and address where a client was refused (status 4xx)."""
+        """Return the message, with who was refused (status 4xx), by identifier and address."""
         message = record.getMessage()
         request: Any = getattr(record, "request", None)
         if request is not None:
@@ -67,8 +67,9 @@ class _OfRequests(TextLines):
         if not _is_refusal(record):
             return message
         user = getattr(request, "_cached_user", None)  # only if already read: no further query
-        name = getattr(user, "email", "") or "nobody signed in"
-        return f"{message} ({name}, {client_address(request) or 'unknown address'})"
+        pk = getattr(user, "pk", None)
+        who = f"user {pk}" if pk else "nobody signed in"
+        return f"{message} ({who}, {client_address(request) or 'unknown address'})"
 
     @override
     def is_explained(self, record: logging.LogRecord) -> bool:

@@ -29,13 +29,14 @@ def icon(name: str) -> str:
 
 
 @register.simple_tag
-def moment(at: datetime, *, clock: bool = False) -> SafeString:
+def moment(at: datetime, *, clock: bool = False, seconds: bool = False) -> SafeString:
     """Return the day of a moment in the reader's zone, and its time with the zone if `clock`.
 
-    The title has both in UTC, to the second.
+    The title has both in UTC, to the second, as the text has with `seconds`.
     """
     utc, local = at.astimezone(UTC), timezone.localtime(at)
-    shown = f"{day(local)}, {local:%H:%M} {zone_label(local)}" if clock else day(local)
+    time = f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"
+    shown = f"{day(local)}, {time} {zone_label(local)}" if clock or seconds else day(local)
     return SafeString(  # figures and names of months: nothing to escape
         f'<time datetime="{utc.isoformat()}"\n'
         f'    title="{day(utc)}, {utc:%H:%M:%S} UTC"\n'

@@ -8,7 +8,9 @@ import ipaddress
 import re
 import socket
 import threading
+import time
 from concurrent.futures import Future
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import urlsplit
 
@@ -29,7 +31,11 @@ NOT_AN_ADDRESS = "This is not an address: write https://host/path."
 HOST = re.compile(
     r"(?=.{1,254}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?"
 )
+NUMBER = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)\.?")
+"""Hosts whose last part is a number: resolvers read them as IPv4 addresses, written otherwise."""
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+OWN_KEPT_FOR = 60
+"""Seconds for which the addresses of the portal's own host are not looked up again."""
 
 type IpAddress = IPv4Address | IPv6Address
 
@@ -75,7 +81,7 @@ def _why_never(host: str) -> str:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return "" if HOST.fullmatch(host) else NOT_AN_ADDRESS
+        return "" if HOST.fullmatch(host) and not NUMBER.fullmatch(host) else NOT_AN_ADDRESS
     try:
         refuse_forbidden(host)
     except ForbiddenAddressError:
@@ -170,9 +176,14 @@ def _own() -> set[IpAddress]:
 
     Raises ForbiddenAddressError while they are not known: any address may be one of them.
     """
-    parts = urlsplit(settings.PUBLIC_URL)
+    host = urlsplit(settings.PUBLIC_URL).hostname or ""
+    return _addresses_of_portal(host, int(time.monotonic() // OWN_KEPT_FOR))
+
+
+@lru_cache(maxsize=1)
+def _addresses_of_portal(host: str, period: int) -> set[IpAddress]:  # noqa: ARG001 (ends the cache)
     try:
-        found = socket.getaddrinfo(parts.hostname, 443, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
     except OSError as error:
         raise ForbiddenAddressError("the addresses of PUBLIC_URL are not known") from error
     own = {ipaddress.ip_address(str(address[0]).partition("%")[0]) for *_, address in found}

@@ -13,16 +13,24 @@ from portal.webhooks.telling import as_body
 SECTIONS = (
     Section(
         name="webhooks",
-        fields=("id", "url", "events", "created_at", "created_by_name", "off_at", "deleted_at"),
+        fields=(
+            *("id", "url", "events", "created_at", "created_by_name", "secret_made_at"),
+            *("old_secret_until", "off_at", "off_error", "deleted_at", "failures", "retry_at"),
+        ),
         rows=lambda tenant: tenant.webhook_endpoints.all(),
     ),
     Section(
         name="webhook-deliveries",
         fields=(
             *("id", "endpoint_id", "event_id", "event__type", "event__body", "state"),
-            *("created_at", "first_tried_at", "finished_at"),
+            *("is_resent", "created_at", "first_tried_at", "finished_at"),
         ),
         rows=lambda tenant: _deliveries(tenant).select_related("event"),
+    ),
+    Section(
+        name="webhook-attempts",
+        fields=("delivery_id", "at", "milliseconds", "headers", "code", "answer", "error"),
+        rows=lambda tenant: Attempt.objects.filter(delivery__endpoint__tenant=tenant),
     ),
 )
 

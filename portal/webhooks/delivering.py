@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from random import SystemRandom
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
@@ -42,8 +43,8 @@ logger = logging.getLogger("portal.webhooks")
 AT_ONCE = 32
 """Deliveries of one worker at a time."""
 
-FAILING_AT_ONCE = AT_ONCE // 2
-"""Of these, to endpoints whose last attempt failed: the others always find a place."""
+UNPROVEN_AT_ONCE = AT_ONCE // 2
+"""Of these, to endpoints that failed last or were not tried yet: the others find a place."""
 
 LEASE = timedelta(seconds=60)
 """How long an endpoint is reserved for one worker: longer than an attempt and its noting take."""
@@ -51,6 +52,9 @@ LEASE = timedelta(seconds=60)
 MIN_PAUSE = timedelta(seconds=5)
 MAX_PAUSE = timedelta(hours=1)
 """Longest pause after a failure: MIN_PAUSE doubles with each one, up to this."""
+
+JITTER = 0.25
+"""Largest share that chance adds to a pause: receivers that failed together are not tried so."""
 
 MAX_TRIED_FOR = timedelta(days=3)
 """After this a delivery is given up, and its endpoint is switched off."""
@@ -65,7 +69,7 @@ class Claimed:
 
     delivery: Delivery
     request: Request
-    is_failing: bool
+    is_proven: bool
 
 
 def deliver_due(*, stopped: Callable[[], bool] = lambda: False) -> int:
@@ -90,18 +94,18 @@ def deliver_due(*, stopped: Callable[[], bool] = lambda: False) -> int:
 def _claim_some(under_way: list[Claimed]) -> list[Claimed]:
     """Return deliveries to begin now, as many as there are places."""
     places = AT_ONCE - len(under_way)
-    failing = sum(claimed.is_failing for claimed in under_way)
+    unproven = sum(not claimed.is_proven for claimed in under_way)
     found: list[Claimed] = []
     if not places:
         return found
     for endpoint in Endpoint.objects.due(timezone.now())[:AT_ONCE]:
-        is_failing = endpoint.failures > 0
-        if len(found) == places or (is_failing and failing >= FAILING_AT_ONCE):
-            break  # those that work come first
+        is_proven = endpoint.is_proven
+        if len(found) == places or (not is_proven and unproven >= UNPROVEN_AT_ONCE):
+            break  # those that are proven come first
         claimed = claim(endpoint)
         if claimed is not None:
             found.append(claimed)
-            failing += is_failing
+            unproven += not is_proven
     return found
 
 
@@ -129,7 +133,7 @@ def claim(endpoint: Endpoint, *, now: datetime | None = None) -> Claimed | None:
         body=delivery.event.body,
         secrets=secrets,
     )
-    return Claimed(delivery=delivery, request=request, is_failing=endpoint.failures > 0)
+    return Claimed(delivery=delivery, request=request, is_proven=endpoint.is_proven)
 
 
 def _lease(endpoint: EndpointQuerySet, now: datetime) -> bool:
@@ -155,17 +159,18 @@ def finish(delivery: Delivery, answer: Answer, *, now: datetime | None = None) -
         code=answer.code,
         answer=answer.text,
         error=answer.error,
+        headers=answer.headers,
     )
     first = delivery.first_tried_at or now
-    endpoint.leased_until = now
+    endpoint.leased_until, endpoint.is_proven = now, answer.is_delivered
     if answer.is_delivered:
         _end(delivery, DeliveryState.DELIVERED, first, now)
         endpoint.failures = 0
     else:
         endpoint.failures += 1
-        endpoint.retry_at = now + pause(endpoint.failures, answer.retry_after)
+        endpoint.retry_at = now + spread(pause(endpoint.failures, answer.retry_after))
         Delivery.objects.filter(pk=delivery.pk).update(first_tried_at=first)
-    endpoint.save(update_fields=["leased_until", "failures", "retry_at"])
+    endpoint.save(update_fields=["leased_until", "is_proven", "failures", "retry_at"])
     if not answer.is_delivered and (answer.code == GONE or now - first >= MAX_TRIED_FOR):
         _end(delivery, DeliveryState.GIVEN_UP, first, now)
         _switch_off(endpoint, answer, now)
@@ -177,6 +182,11 @@ def pause(failures: int, asked: int = 0) -> timedelta:
     """Return how long to wait after so many failures; `asked` are seconds of Retry-After."""
     grown = MIN_PAUSE * 2 ** min(failures - 1, 16)
     return min(max(grown, timedelta(seconds=asked)), MAX_PAUSE)
+
+
+def spread(length: timedelta) -> timedelta:
+    """Return the pause, longer by a share up to JITTER."""
+    return length * (1 + SystemRandom().uniform(0, JITTER))
 
 
 def _end(delivery: Delivery, state: DeliveryState, first: datetime, now: datetime) -> None:

@@ -78,6 +78,8 @@ def change_endpoint(
     except IntegrityError as error:
         raise Refused("There is a webhook to this address already.", field="url") from error
     if details is not None:
+        if "url" in details["after"]:
+            _start_anew(locked)
         _record(locked, actor, Action.WEBHOOK_CHANGED, reason, host=before, **details)
     return locked
 
@@ -130,9 +132,8 @@ def switch_on(*, endpoint: Endpoint, actor: Actor, reason: str = "") -> Endpoint
     locked = _locked(endpoint)
     if locked.off_at is not None:
         locked.off_at, locked.off_error = None, ""
-        locked.failures, locked.retry_at = 0, timezone.now()
-        locked.save(update_fields=["off_at", "off_error", "failures", "retry_at"])
-        locked.deliveries.waiting().update(first_tried_at=None)  # three days from now
+        locked.save(update_fields=["off_at", "off_error"])
+        _start_anew(locked)
         _record(locked, actor, Action.WEBHOOK_SWITCHED_ON, reason, host=locked.host)
     return locked
 
@@ -176,6 +177,13 @@ def resend(*, delivery: Delivery, actor: Actor, reason: str = "") -> Delivery:
     again = Delivery.objects.create(endpoint=locked, event=event, is_resent=True)
     _record(locked, actor, Action.WEBHOOK_RESENT, reason, host=locked.host, event=event.name)
     return again
+
+
+def _start_anew(locked: Endpoint) -> None:
+    """Try at once what waits, for three days from now: what failed before says nothing any more."""
+    locked.failures, locked.retry_at, locked.is_proven = 0, timezone.now(), False
+    locked.save(update_fields=["failures", "retry_at", "is_proven"])
+    locked.deliveries.waiting().update(first_tried_at=None)
 
 
 def _ready(endpoint: Endpoint) -> Endpoint:

@@ -41,11 +41,11 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
     def due(self, now: datetime) -> EndpointQuerySet:
         """Return those that no worker has and whose next delivery is due.
 
-        Those that work come first, so that the others never hold them up.
+        Those whose last attempt was delivered come first: the others never hold them up.
         """
         waiting = Delivery.objects.waiting().filter(endpoint=OuterRef("pk"))
         rows = self.on().filter(Exists(waiting), retry_at__lte=now, leased_until__lte=now)
-        return rows.order_by("failures", "retry_at", "pk")
+        return rows.order_by("-is_proven", "failures", "retry_at", "pk")
 
 
 class Endpoint(models.Model):
@@ -71,6 +71,12 @@ class Endpoint(models.Model):
         max_length=300, blank=True, help_text="Why the portal did it; empty where a person did."
     )
     deleted_at = models.DateTimeField(null=True, blank=True)
+    is_proven = models.BooleanField(
+        "proven",
+        default=False,
+        db_default=False,
+        help_text="The last attempt was delivered, to the address as it is.",
+    )
     failures = models.PositiveIntegerField(default=0, help_text="Attempts since the last success.")
     retry_at = models.DateTimeField(default=timezone.now)
     leased_until = models.DateTimeField(default=timezone.now)
@@ -144,6 +150,11 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         """Return those that are still to be delivered, in the order of what they tell."""
         return self.filter(state=DeliveryState.WAITING).order_by("pk")
 
+    def held_up(self) -> DeliveryQuerySet:
+        """Return those that wait though no attempt at their endpoint has failed."""
+        works = {"endpoint__off_at": None, "endpoint__deleted_at": None, "endpoint__failures": 0}
+        return self.filter(state=DeliveryState.WAITING, **works)
+
 
 class Delivery(models.Model):
     """One event for one endpoint; those of one endpoint go out in the order of their numbers."""
@@ -189,6 +200,16 @@ class Attempt(models.Model):
     code = models.PositiveSmallIntegerField("status")
     answer = models.TextField(blank=True)
     error = models.CharField(max_length=300, blank=True)
+    headers = models.TextField(
+        blank=True, db_default="", help_text="Headers of the request, one a line."
+    )
 
     def __str__(self) -> str:
-        return f"{self.code or self.error} after {self.milliseconds} ms"
+        return f"{self.code or self.error} after {self.took}"
+
+    @property
+    def took(self) -> str:
+        """How long it took, in the unit that people read best."""
+        if self.milliseconds < 1000:
+            return f"{self.milliseconds} ms"
+        return f"{self.milliseconds / 1000:.1f} s"

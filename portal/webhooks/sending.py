@@ -55,13 +55,15 @@ class Request:
 class Answer:
     """What came of it: a status code, or 0 with the reason why there is none.
 
-    `retry_after` is how many seconds the receiver asked to wait.
+    `retry_after` is how many seconds the receiver asked to wait; `headers` are those of the
+    request, one a line.
     """
 
     code: int = 0
     text: str = ""
     error: str = ""
     milliseconds: int = 0
+    headers: str = ""
     retry_after: int = 0
 
     @property
@@ -86,8 +88,9 @@ def send(request: Request) -> Answer:
     """Send the event once, and return what came of it; never raises for what a receiver does."""
     begun = time.monotonic()
     error, code, text, retry_after = "", 0, "", 0
+    headers = headers_of(request, int(time.time()))
     try:
-        code, text, retry_after = _conversation(request, begun + SECONDS)
+        code, text, retry_after = _conversation(request, headers, begun + SECONDS)
     except ForbiddenAddressError as forbidden:
         logger.warning("A webhook was not delivered: %s", forbidden)
         error = NOT_PUBLIC
@@ -102,6 +105,7 @@ def send(request: Request) -> Answer:
         text=text,
         error=printable(error)[:300],
         milliseconds=round((time.monotonic() - begun) * 1000),
+        headers="\n".join(f"{name}: {value}" for name, value in headers.items()),
         retry_after=retry_after,
     )
 
@@ -112,7 +116,7 @@ def _in_words(failure: Exception) -> str:
         case socket.gaierror():
             return NOT_PUBLIC
         case ssl.SSLCertVerificationError():
-            return f"The certificate is not valid: {failure.verify_message}."
+            return f"The certificate is not valid: {failure.verify_message.rstrip('.')}."
         case ssl.SSLError():
             return "The receiver does not speak TLS 1.2 or later on this port."
         case ConnectionRefusedError():
@@ -150,17 +154,14 @@ def printable(text: str) -> str:
     )
 
 
-def _conversation(request: Request, ends_at: float) -> tuple[int, str, int]:
+def _conversation(
+    request: Request, headers: dict[str, str], ends_at: float
+) -> tuple[int, str, int]:
     parts = urlsplit(request.url)
     connection = _Connection(parts.hostname or "", parts.port or 443, ends_at)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        connection.request(
-            "POST",
-            path,
-            body=request.body.encode(),
-            headers=headers_of(request, int(time.time())),
-        )
+        connection.request("POST", path, body=request.body.encode(), headers=headers)
         response = connection.getresponse()
         # Never decompressed, whatever its Content-Encoding says.
         content = response.read(MAX_ANSWER_BYTES)

@@ -1,7 +1,9 @@
 """Pages of a tenant's webhooks, for its owners and managers."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from django import forms
@@ -18,26 +20,33 @@ from portal.tenants.access import TenantRequest, posted_for_tenant, tenant_role
 from portal.tenants.models import Role
 from portal.web.forms import ConfirmForm, posted, refusals_on, require_form_methods
 from portal.web.pages import done, form_page, page, with_secret
+from portal.web.paging import keyset_page
 from portal.webhooks import flows
 from portal.webhooks.delivering import MAX_KEPT_FOR
 from portal.webhooks.forms import EndpointForm, RotateForm
 from portal.webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
 
 CHANGED = "webhook-changed"
-MAX_SHOWN = 100
-"""Deliveries on the page of an endpoint, the newest first."""
+DELIVERIES_PER_PAGE = 50
+MAX_ATTEMPTS = 100
+"""Attempts on the page of a delivery, the newest first."""
 
 WAITING = Count("deliveries", filter=Q(deliveries__state=DeliveryState.WAITING))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """What a dialog says: consequence first, and a button that repeats it."""
+    """What a dialog says: consequence first, and a button that repeats it.
+
+    `done` is said afterwards; `leads_to` is where to go then in place of the endpoint.
+    """
 
     title: str
     text: str
     button: str
+    done: str = ""
     is_dangerous: bool = False
+    leads_to: str = ""
 
 
 @require_safe
@@ -70,14 +79,20 @@ def add(request: TenantRequest) -> HttpResponse:
 @require_safe
 @tenant_role(Role.MANAGER)
 def detail(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
-    """Show an endpoint, and what became of its newest deliveries."""
+    """Show an endpoint, and what became of its deliveries, the newest first."""
     endpoint = get_object_or_404(
         request.tenant.webhook_endpoints.kept().annotate(waiting=WAITING), pk=endpoint_id
     )
+    shown = keyset_page(
+        endpoint.deliveries.all(),
+        after=request.GET.get("after", ""),
+        before=request.GET.get("before", ""),
+        size=DELIVERIES_PER_PAGE,
+    )
     context = {
         "endpoint": endpoint,
-        "deliveries": _with_last_attempt(endpoint.deliveries.all())[:MAX_SHOWN],
-        "max_shown": MAX_SHOWN,
+        "page": shown,
+        "deliveries": _with_last_attempt(shown.rows),
         "days": MAX_KEPT_FOR.days,
     }
     return page(request, "webhooks/detail.html", context, fragment="webhook")
@@ -95,7 +110,8 @@ def change(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
     if form.is_valid():
         with refusals_on(form):
             flows.change_endpoint(endpoint=endpoint, actor=request.actor, **form.cleaned_data)
-            return _done(request, endpoint, "The webhook was changed.")
+            messages.success(request, "The webhook was changed.")
+            return done(request, endpoint.get_absolute_url(), event=CHANGED)
     words = {
         "title": "Change webhook",
         "button": "Save webhook",
@@ -135,19 +151,16 @@ def rotate(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
 @purpose(lambda request, **_: f"switch off a webhook of {request.tenant}")
 def off(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
     """Switch an endpoint off."""
-    endpoint, form = _endpoint(request, endpoint_id), ConfirmForm(posted(request))
-    if form.is_valid():
-        with refusals_on(form):
-            flows.switch_off(endpoint=endpoint, actor=request.actor)
-            return _done(request, endpoint, "The webhook is switched off.")
+    endpoint = _endpoint(request, endpoint_id)
     words = Words(
         title="Switch off webhook",
         text=f"{endpoint} gets nothing any more. What waits is kept for 30 days and goes out when "
         "you switch it on again. What happens until then is in the log alone.",
         button="Switch off webhook",
+        done="The webhook is switched off.",
         is_dangerous=True,
     )
-    return _dialog(request, endpoint, form, words)
+    return _confirmed(request, endpoint, words, partial(flows.switch_off, endpoint=endpoint))
 
 
 @require_form_methods
@@ -156,17 +169,14 @@ def off(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
 @purpose(lambda request, **_: f"switch on a webhook of {request.tenant}")
 def on(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
     """Switch an endpoint on again."""
-    endpoint, form = _endpoint(request, endpoint_id), ConfirmForm(posted(request))
-    if form.is_valid():
-        with refusals_on(form):
-            flows.switch_on(endpoint=endpoint, actor=request.actor)
-            return _done(request, endpoint, "The webhook is switched on.")
+    endpoint = _endpoint(request, endpoint_id)
     words = Words(
         title="Switch on webhook",
         text=f"{endpoint} gets what waits for it, in order, and then what happens from now on.",
         button="Switch on webhook",
+        done="The webhook is switched on.",
     )
-    return _dialog(request, endpoint, form, words)
+    return _confirmed(request, endpoint, words, partial(flows.switch_on, endpoint=endpoint))
 
 
 @require_form_methods
@@ -175,38 +185,32 @@ def on(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
 @purpose(lambda request, **_: f"delete a webhook of {request.tenant}")
 def delete(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
     """Delete an endpoint."""
-    endpoint, form = _endpoint(request, endpoint_id), ConfirmForm(posted(request))
-    if form.is_valid():
-        with refusals_on(form):
-            flows.delete_endpoint(endpoint=endpoint, actor=request.actor)
-            messages.success(request, f"The webhook to {endpoint} was deleted.")
-            return done(request, reverse("webhooks:list"), event=CHANGED)
+    endpoint = _endpoint(request, endpoint_id)
     words = Words(
         title="Delete webhook",
         text=f"{endpoint} gets nothing any more, not even what waits for it. Its secret "
         "is erased, and its deliveries are no longer shown. This cannot be undone.",
         button="Delete webhook",
+        done=f"The webhook to {endpoint} was deleted.",
         is_dangerous=True,
+        leads_to=reverse("webhooks:list"),
     )
-    return _dialog(request, endpoint, form, words, page_only=True)
+    return _confirmed(request, endpoint, words, partial(flows.delete_endpoint, endpoint=endpoint))
 
 
 @require_form_methods
 @tenant_role(Role.MANAGER)
 def test(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
     """Queue a test event."""
-    endpoint, form = _endpoint(request, endpoint_id), ConfirmForm(posted(request))
-    if form.is_valid():
-        with refusals_on(form):
-            flows.send_test(endpoint=endpoint, actor=request.actor)
-            return _done(request, endpoint, "The test event is on its way: see the deliveries.")
+    endpoint = _endpoint(request, endpoint_id)
     words = Words(
         title="Send test event",
         text=f"{endpoint} gets an event of the type webhook.test, signed like all others, behind "
         "what waits for it.",
         button="Send test event",
+        done="The test event is on its way: see the deliveries.",
     )
-    return _dialog(request, endpoint, form, words)
+    return _confirmed(request, endpoint, words, partial(flows.send_test, endpoint=endpoint))
 
 
 @require_safe
@@ -215,7 +219,7 @@ def delivery(request: TenantRequest, endpoint_id: UUID, delivery_id: int) -> Htt
     """Show one delivery: what was sent, and what came of each attempt."""
     found = _delivery(request, endpoint_id, delivery_id)
     body = json.dumps(json.loads(found.event.body), ensure_ascii=False, indent=2)
-    attempts = found.attempts.order_by("-pk")[:MAX_SHOWN]
+    attempts = found.attempts.order_by("-pk")[:MAX_ATTEMPTS]
     context = {"delivery": found, "body": body, "attempts": attempts}
     return page(request, "webhooks/delivery.html", context)
 
@@ -224,18 +228,15 @@ def delivery(request: TenantRequest, endpoint_id: UUID, delivery_id: int) -> Htt
 @tenant_role(Role.MANAGER)
 def send_again(request: TenantRequest, endpoint_id: UUID, delivery_id: int) -> HttpResponse:
     """Queue an event once more."""
-    found, form = _delivery(request, endpoint_id, delivery_id), ConfirmForm(posted(request))
-    if form.is_valid():
-        with refusals_on(form):
-            flows.resend(delivery=found, actor=request.actor)
-            return _done(request, found.endpoint, "The event is on its way again.")
+    found = _delivery(request, endpoint_id, delivery_id)
     words = Words(
         title="Send event again",
         text=f"{found.endpoint} gets {found.event.type} once more, behind what waits for it, with "
         "the identifier it had: a receiver that knows it leaves it out.",
         button="Send event again",
+        done="The event is on its way again.",
     )
-    return _dialog(request, found.endpoint, form, words)
+    return _confirmed(request, found.endpoint, words, partial(flows.resend, delivery=found))
 
 
 def _endpoint(request: TenantRequest, endpoint_id: UUID) -> Endpoint:
@@ -247,12 +248,13 @@ def _delivery(request: TenantRequest, endpoint_id: UUID, delivery_id: int) -> De
     return get_object_or_404(rows, pk=delivery_id)
 
 
-def _with_last_attempt(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+def _with_last_attempt(deliveries: Sequence[Delivery]) -> QuerySet[Delivery]:
     """Return them, the newest first, with number and last attempt: time, status and error."""
+    rows = Delivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries])
     attempts = Attempt.objects.filter(delivery=OuterRef("pk")).order_by("-pk")
     last = {f"last_{name}": Subquery(attempts.values(name)[:1]) for name in ("at", "code", "error")}
     counted = attempts.order_by().values("delivery").annotate(n=Count("pk")).values("n")
-    rows = deliveries.select_related("event").order_by("-pk")
+    rows = rows.select_related("event").order_by("-created_at", "-pk")
     return rows.annotate(**last, tried=Subquery(counted))
 
 
@@ -267,9 +269,17 @@ def _secret(request: TenantRequest, endpoint: Endpoint, secret: str) -> HttpResp
     return with_secret(page(request, "webhooks/secret.html", context))
 
 
-def _done(request: TenantRequest, endpoint: Endpoint, sentence: str) -> HttpResponse:
-    messages.success(request, sentence)
-    return done(request, endpoint.get_absolute_url(), event=CHANGED)
+def _confirmed(
+    request: TenantRequest, endpoint: Endpoint, words: Words, act: Callable[..., object]
+) -> HttpResponse:
+    """Show the dialog, and do what it says once that was confirmed."""
+    form = ConfirmForm(posted(request))
+    if form.is_valid():
+        with refusals_on(form):
+            act(actor=request.actor)
+            messages.success(request, words.done)
+            return done(request, words.leads_to or endpoint.get_absolute_url(), event=CHANGED)
+    return _dialog(request, endpoint, form, words, page_only=bool(words.leads_to))
 
 
 def _dialog(

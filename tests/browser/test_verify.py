@@ -119,6 +119,39 @@ def test_keys_files_and_bundles_are_verified_and_nothing_of_them_is_sent(
     page.context.set_offline(False)
 
 
+DROP = """([name, text]) => {
+  const dataTransfer = new DataTransfer();
+  if (name) dataTransfer.items.add(new File([text], name));
+  else dataTransfer.setData("text/plain", text);
+  const options = { bubbles: true, cancelable: true, dataTransfer };
+  const heading = document.querySelector("h1");
+  return ["dragover", "drop"].map((type) => !heading.dispatchEvent(new DragEvent(type, options)));
+}"""
+"""Drops a file, or text, onto the heading; returns whether the page took it from the browser."""
+
+BREAK = "() => { crypto.subtle.importKey = () => Promise.reject(Error('a broken browser')) }"
+
+
+def test_a_file_may_be_dropped_anywhere_and_a_crash_leaves_no_empty_box(
+    open_page: Any, license: License, watch: Any
+) -> None:
+    page = open_page()
+    page.goto("/verify/")
+    assert page.evaluate(DROP, ["", "only text"]) == [True, False]
+    assert page.evaluate(DROP, ["dropped.json", file_of(license).decode()]) == [True, True]
+    button = page.get_by_role("button", name=BUTTON)
+    button.click()
+    expect(result(page)).to_contain_text("Valid result: valid")
+
+    watch.allow("a broken browser")
+    page.evaluate(BREAK)
+    button.click()
+    expect(result(page)).to_contain_text("This page failed before it had a result. Reload it")
+    expect(result(page)).not_to_contain_text("result: valid")
+    expect(result(page)).not_to_have_attribute("aria-busy", "true")
+    expect(button).to_be_enabled()
+
+
 @pytest.mark.sweep
 def test_a_key_that_its_list_refuses_may_be_one_of_these(open_page: Any, license: License) -> None:
     file, old = file_of(license), key_of(license)

@@ -30,6 +30,20 @@ MOMENTS = {
     "everything is thrown away": (f"{DEMO}.throw_away", "after", 1),
 }
 
+CLOSING = {
+    "it is closed": ("portal.tenants.flows.closing:_close", "after", 1),
+    "one of its members has left": ("portal.tenants.flows.closing:_let_go", "before", 2),
+    "its keys are deleted": ("licenses.flows.closing:delete_keys", "after", 1),
+    "one of its names is replaced": ("licenses.flows.closing:_rename", "before", 2),
+    "one of its events is told without names": (
+        "portal.webhooks.closing:_without_names",
+        "after",
+        2,
+    ),
+    "a batch of its log is half replaced": ("portal.activity.erasure:_replace", "after", 3),
+}
+"""Moments of the closing of a tenant, in their order."""
+
 
 def die_at(place: str, when: str, nth: int) -> None:
     module, _, path = place.partition(":")
@@ -59,5 +73,5 @@ if __name__ == "__main__":
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     django.setup()
-    die_at(*MOMENTS[sys.argv[1]])
+    die_at(*(MOMENTS | CLOSING)[sys.argv[1]])
     execute_from_command_line(["manage.py", *sys.argv[2:]])

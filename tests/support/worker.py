@@ -42,6 +42,21 @@ def start_worker(*arguments: str, **variables: str) -> subprocess.Popen[str]:
     )
 
 
+def killed(moment: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Let `manage.py` die at a moment of `tests.support.killed`, on the test database."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.support.killed", moment, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"DATABASE_URL": database.url()},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def wait_until(happened: Callable[[], bool]) -> None:
     """Return when it has happened; fail after 30 seconds."""
     end = monotonic() + 30

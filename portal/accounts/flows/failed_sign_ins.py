@@ -41,7 +41,8 @@ def record_failed_sign_in(
         at__gt=now - timedelta(hours=1), details__account=email
     )
     if user is None or recent.count() >= MAX_AN_HOUR:
-        logger.warning("Sign-in failed: account=%r way=%r from=%r", email[:254], way, address)
+        account = user.pk if user else "unknown"  # what was typed may be anything, or a password
+        logger.warning("Sign-in failed: account=%s way=%r from=%r", account, way, address)
         return
     record_for_person(
         user=user,

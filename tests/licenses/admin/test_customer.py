@@ -20,6 +20,7 @@ from portal.core.actors import SYSTEM
 from portal.mail.models import Outbox
 from portal.operators.flows.recovery import replace_owner
 from portal.tenants.models import Invitation, Role, Tenant
+from portal.webhooks.models import Endpoint
 from subscriptions.flows import suspend_resume_end
 from subscriptions.models import State, Subscription
 from tests.support.accounts import make_member
@@ -321,10 +322,14 @@ def test_the_start_page_tells_what_needs_somebody(operator, contoso, owner, sign
     make_license(subscription=lapsed, issued_at=now - DAY / 2, expires_at=now - DAY / 4)
     replace_owner(tenant=contoso, email="n@x.example", actor=operator.as_actor(""), reason="Left")
     Outbox.objects.filter(to="n@x.example").update(attempts=1, last_error="550 unknown")
+    broken = {"secret": "x", "off_at": now, "off_error": "Gone"}
+    Endpoint.objects.create(url="https://vendor.example/", **broken)
+    Endpoint.objects.create(url="https://theirs.example/", tenant=contoso, **broken)
     told = [(need.kind, need.name) for need in needs(signing_key, now)]
     assert told == [
         ("Recovery", "Replace the last owner: Contoso"),
         ("Mail", told[1][1]),
+        ("Webhook", "vendor.example"),
         ("Ends", "Build farm of Contoso"),
         ("All keys expired", "Shop analytics of Fabrikam"),
         ("Refused", "Primary key of Build farm, Contoso"),

@@ -17,6 +17,8 @@ from licenses.figures import snapshot
 from licenses.models import CheckCount, Figures, KeyState, LicenseKey, SigningKey
 from portal.core.actors import SYSTEM
 from portal.mail.models import Outbox
+from portal.webhooks.models import Endpoint
+from portal.webhooks.telling import store
 from subscriptions.flows import suspend_resume_end
 from subscriptions.models import Plan, State
 from tests.support.factories import make_key, make_license, make_subscription
@@ -86,6 +88,10 @@ def business(signing_key: SigningKey) -> snapshot.Numbers:
     Outbox.objects.create(to="a@b.example", subject="S", text="T", created_at=NOW - 2 * HOUR)
     Outbox.objects.create(to="a@b.example", subject="S", text="T", created_at=NOW - HOUR)
     Outbox.objects.create(to="a@b.example", subject="S", text="T", sent_at=NOW)
+    for failures, waited in ((0, 1), (0, 2), (1, 3)):
+        url, at = f"https://{waited}.example/", NOW - waited * HOUR
+        endpoint = Endpoint.objects.create(url=url, failures=failures)
+        store([endpoint], kind="key.reset", at=at, data={}, tenant_id=None)
     return snapshot.count(now=NOW)
 
 
@@ -115,6 +121,7 @@ def test_the_figures_are_what_one_counts_by_hand(business, signing_key):
     ]
     oldest = (NOW - 2 * HOUR).isoformat()
     assert (business["pending_mails"], business["oldest_mail"]) == (2, oldest)
+    assert (business["pending_webhooks"], business["oldest_webhook"]) == (2, oldest)
     assert business["signing_keys"] == {signing_key.kid: {"signed": 11, "living": 4}}
 
 
@@ -201,6 +208,8 @@ def test_metrics_are_the_same_numbers(client, settings, business, signing_key):
         'checks_by_hour{hours_ago="23",passes="true"}': 1,
         "mails_pending": 2,
         "mails_oldest_pending_seconds": 7200,
+        "webhooks_pending": 2,
+        "webhooks_oldest_pending_seconds": 7200,
         "figures_timestamp_seconds": NOW.timestamp(),
         f'signing_key_license_keys_living{{kid="{signing_key.kid}"}}': 4,
         "signing_key_age_seconds": round((NOW - signing_key.activated_at).total_seconds(), 3),

@@ -389,7 +389,7 @@ def test_failed_passkeys_are_bounded_by_the_hour_and_of_nobody_in_the_process_lo
     rows = LogEntry.objects.of_action("person.sign_in_failed").filter(tenant_id=contoso.pk)
     assert rows.count() == 10
     lines = [record.getMessage() for record in caplog.records if record.name == "portal.sign_in"]
-    assert lines[-1] == "Sign-in failed: account='' way='passkey' from='127.0.0.1'"
+    assert lines[-1] == "Sign-in failed: account=unknown way='passkey' from='127.0.0.1'"
     assert len(lines) == 2
 
 

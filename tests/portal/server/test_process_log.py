@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from smtplib import SMTPRecipientsRefused
 from typing import Any
 from uuid import UUID
 
@@ -134,6 +135,21 @@ def test_no_token_is_in_a_line():
     assert written(msg="%s", args=(token,)).endswith(": (a token)")
 
 
+def test_no_email_address_is_in_a_line(as_json):
+    refused = {"ada.lovelace+x@contoso.example": (550, b"no such user")}
+    error = SMTPRecipientsRefused(refused)
+    told = {"msg": "not sent to %s: %s", "args": ("ada@contoso.example", error), "error": error}
+    for line in (written(**told), json.dumps(as_json(**told))):
+        assert "contoso" not in line
+        assert line.count("(an email address)") == 3
+
+
+def test_no_row_of_a_table_is_in_a_line():
+    told = 'violates check constraint "x"\nDETAIL:  Failing row contains (1, Ada, Lovelace).\n'
+    line = written(msg="failed", error=ValueError(told)).splitlines()[-1]
+    assert line == 'ValueError: violates check constraint "x" (the row is left out)'
+
+
 def test_long_text_is_cut():
     assert len(written(msg="%s", args=("x" * 5000,))) < 400
     assert len(written(msg="%(a)s", args={"a": "x" * 5000})) < 400
@@ -188,5 +204,5 @@ class TestRequests:
         assert answer.status_code == 403
         assert line.endswith(
             "django.request: Forbidden (Permission denied): /tenant/invite/ "
-            f"({viewer.email}, 198.51.100.7)"
+            f"(user {viewer.pk}, 198.51.100.7)"
         )

@@ -1,6 +1,7 @@
 """A tenant closes 30 days after its last owner asked; until then it can be taken back."""
 
 import json
+import signal
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -42,11 +43,13 @@ from subscriptions.service_tokens.authentication import TokenRefused, authentica
 from tests.support.accounts import make_member, make_user, sign_in, stale
 from tests.support.answers import messages_of, refusals
 from tests.support.factories import make_license, make_subscription, make_tenant
+from tests.support.killed import CLOSING
 from tests.support.license_flows import after_reset
 from tests.support.mails import mails
 from tests.support.people import log, member, member_actor, refusal
 from tests.support.races import race_all, take_away_lock_of_tenants
 from tests.support.service_tokens import make_service_token
+from tests.support.worker import killed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DAY = timedelta(days=1)
@@ -326,6 +329,32 @@ def test_it_goes_on_after_it_was_killed(after, belongings, due, contoso, owner, 
     assert [actions[a] for a in ("tenant.closed", "license_keys.deleted", "log.erased")] == [1] * 3
     assert Outbox.objects.filter(tenant_id=contoso.pk).count() == 0
     assert verify(contoso.pk) is None
+
+
+@pytest.mark.sweep
+def test_a_worker_that_is_killed_again_and_again_leaves_nothing_half_done(
+    belongings, due, contoso, owner
+):
+    """Real processes, killed one after the other, each further on in the same closing."""
+    for moment in CLOSING:
+        dead = killed(moment, "run_worker", "--once")
+        assert dead.returncode == -signal.SIGKILL, f"{moment}: {dead.stdout}"
+        assert verify(contoso.pk) is None, moment
+        contoso.refresh_from_db()
+        assert (contoso.closed_at is None, contoso.erased_at) == (False, None), moment
+        contoso.closed_at = timezone.now() - timedelta(hours=2)  # nobody is still to be told
+        contoso.save(update_fields=["closed_at"])
+    run_due()
+    Outbox.objects.update(sent_at=timezone.now())
+    run_due()
+    contoso.refresh_from_db()
+    assert contoso.erased_at is not None
+    assert no_name_is_left("Anna", "Contoso", owner.email, str(owner.pk)) == []
+    actions = Counter(action for action, _ in log(contoso))
+    assert [actions[a] for a in ("tenant.closed", "license_keys.deleted", "log.erased")] == [1] * 3
+    assert (contoso.memberships.count(), contoso.webhook_endpoints.count()) == (0, 0)
+    assert verify(contoso.pk) is None
+    assert list(proof.findings(Counter())) == []
 
 
 # Taken back at the moment at which it closes

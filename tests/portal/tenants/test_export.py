@@ -76,6 +76,7 @@ def test_the_archive_holds_everything_and_no_secret(owner, owner_client, contoso
         "log": 1,
         "webhooks": 1,
         "webhook-deliveries": 0,
+        "webhook-attempts": 0,
         "subscriptions": 1,
         "service-tokens": 1,
         "licenses": 1,

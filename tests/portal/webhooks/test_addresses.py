@@ -68,6 +68,23 @@ def test_the_addresses_of_the_portal_and_of_its_machine_are_its_own(settings):
             refuse_forbidden(address)
 
 
+def test_the_portals_own_host_is_looked_up_once_in_a_while_and_not_for_every_address(
+    settings, monkeypatch
+):
+    settings.PUBLIC_URL = "https://8.8.8.8"
+    asked, real = [], socket.getaddrinfo
+
+    def counted(host, *args, **options):
+        asked.append(host)
+        return real(host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", counted)
+    for address in PUBLIC:
+        refuse_forbidden(address)
+    assert set(asked) == {"8.8.8.8"}
+    assert len(asked) <= 2  # two when the time was just over
+
+
 def test_nothing_is_connected_to_while_the_portals_own_addresses_are_not_known(settings):
     settings.PUBLIC_URL = "https://portal.invalid"
     with pytest.raises(ForbiddenAddressError, match="not known"):
@@ -123,6 +140,10 @@ def test_a_name_is_resolved_once_and_the_connection_made_to_what_was_judged(monk
         ("https://a..b/", "not an address"),
         ("https://[2606:4700::1%25eth0]/", "not"),
         ("https://10.1.2.3/", "not public"),
+        ("https://2130706433/", "not an address"),
+        ("https://0x7f000001/", "not an address"),
+        ("https://127.1/", "not an address"),
+        ("https://0x7f.0.0.0x1./", "not an address"),
         ("https://[::1]/", "not public"),
         ("https://ünicode.example/", "not an address"),
         ("https://receiver.example/a b", "not an address"),

@@ -206,6 +206,31 @@ class TestOutages:
         assert pause(1, asked=60) == timedelta(minutes=1)
         assert pause(1, asked=999_999) == timedelta(hours=1)
 
+    def test_those_that_failed_together_are_not_tried_together(self, make_endpoint, tell):
+        now = timezone.now()
+        for number in range(10):
+            make_endpoint(f"https://{number}.example")
+        tell()
+        for delivery in Delivery.objects.all():
+            finish(delivery, AWAY, now=now)
+        pauses = {(row.retry_at - now).total_seconds() for row in Endpoint.objects.all()}
+        assert len(pauses) == 10
+        assert 5 <= min(pauses) <= max(pauses) <= 6.25
+
+    def test_another_address_is_tried_at_once_for_three_days(self, make_endpoint, tell, owner):
+        endpoint, long_ago = make_endpoint(), timezone.now() - timedelta(days=2)
+        tell()
+        for _ in range(9):
+            finish(endpoint.deliveries.get(), AWAY, now=long_ago)
+        Endpoint.objects.update(retry_at=timezone.now() + timedelta(hours=1))
+        assert not Endpoint.objects.due(timezone.now())
+        change = {"endpoint": endpoint, "events": ["key.reset"], "actor": member_actor(owner)}
+        change_endpoint(url=endpoint.url, **change)
+        assert not Endpoint.objects.due(timezone.now())
+        change_endpoint(url="https://other.example", **change)
+        assert list(Endpoint.objects.due(timezone.now())) == [endpoint]
+        assert endpoint.deliveries.get().first_tried_at is None
+
     def test_after_three_days_it_is_switched_off_with_a_mail(
         self, make_endpoint, tell, owner, manager, viewer
     ):
@@ -263,16 +288,23 @@ class TestOutages:
         assert claim(endpoint, now=now + delivering.LEASE - timedelta(seconds=1)) is None
         assert claim(endpoint, now=now + delivering.LEASE)
 
-    def test_those_that_fail_take_half_of_the_places(self, make_endpoint, tell, monkeypatch):
+    def test_those_that_fail_or_are_new_or_just_switched_on_take_half_of_the_places(
+        self, make_endpoint, tell, monkeypatch, owner
+    ):
         monkeypatch.setattr(delivering, "AT_ONCE", 4)
-        monkeypatch.setattr(delivering, "FAILING_AT_ONCE", 2)
-        for number in range(6):
-            make_endpoint(f"https://{number}.example")
+        monkeypatch.setattr(delivering, "UNPROVEN_AT_ONCE", 2)
+        endpoints = [make_endpoint(f"https://{number}.example") for number in range(6)]
         tell()
-        failing = Endpoint.objects.filter(url__in=[f"https://{n}.example" for n in range(5)])
-        failing.update(failures=3)
+        finish(claim(endpoints[3]).delivery, TAKEN)
+        finish(claim(endpoints[4]).delivery, TAKEN)
+        finish(claim(endpoints[5]).delivery, AWAY)
+        tell()
+        Endpoint.objects.update(retry_at=timezone.now())
+        switch_off(endpoint=endpoints[4], actor=member_actor(owner))
+        switch_on(endpoint=endpoints[4], actor=member_actor(owner))
         begun = delivering._claim_some([])
-        assert [claimed.is_failing for claimed in begun] == [False, True, True]
+        assert [claimed.is_proven for claimed in begun] == [True, False, False]
+        assert begun[0].delivery.endpoint == endpoints[3]
 
     def test_events_are_kept_for_30_days(self, make_endpoint, tell, owner):
         endpoint, now = make_endpoint(), timezone.now()

@@ -1,16 +1,20 @@
 """Pages of webhooks: what owners and managers see and do."""
 
 import re
+from html import unescape
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from portal.activity.actions import event_types
 from portal.tenants.models import Role
+from portal.webhooks import views
 from portal.webhooks.delivering import claim, finish
 from portal.webhooks.flows import MAX_ENDPOINTS, send_test
 from portal.webhooks.models import Endpoint
 from portal.webhooks.sending import Answer
+from portal.webhooks.telling import store
 from tests.support.accounts import make_member, stale
 from tests.support.people import member_actor
 
@@ -74,14 +78,30 @@ def test_what_the_receiver_answered_is_text(manager_client, make_endpoint, owner
     endpoint = make_endpoint()
     send_test(endpoint=endpoint, actor=member_actor(owner))
     claimed = claim(endpoint)
-    finish(claimed.delivery, Answer(code=500, text="<script>alert(1)</script>", milliseconds=12))
+    text, headers = "<script>alert(1)</script>", "webhook-timestamp: 1796000000"
+    finish(claimed.delivery, Answer(code=500, text=text, milliseconds=3_312, headers=headers))
     page = manager_client.get(address("detail", endpoint))
     assert "webhook.test" in page.text
     assert "attempt 1" in page.text
     page = manager_client.get(reverse("webhooks:delivery", args=[endpoint.pk, claimed.delivery.pk]))
     assert "&lt;script&gt;alert(1)" in page.text
     assert claimed.request.event_id in page.text
-    assert "12 ms" in page.text
+    assert headers in page.text
+    assert "3.3 s" in page.text
+    at = timezone.localtime(claimed.delivery.attempts.get().at)
+    assert f"{at:%H:%M:%S}" in page.text
+
+
+def test_older_deliveries_are_on_further_pages(manager_client, make_endpoint, monkeypatch):
+    monkeypatch.setattr(views, "DELIVERIES_PER_PAGE", 2)
+    endpoint = make_endpoint()
+    for number in range(3):
+        store([endpoint], kind=f"kind.{number}", at=timezone.now(), data={}, tenant_id=None)
+    first = manager_client.get(address("detail", endpoint))
+    assert [row.event.type for row in first.context["deliveries"]] == ["kind.2", "kind.1"]
+    [older] = re.findall(r'href="([^"]+after=[^"]+)"', first.text)
+    second = manager_client.get(unescape(older))
+    assert [row.event.type for row in second.context["deliveries"]] == ["kind.0"]
 
 
 def test_of_a_double_click_the_second_rotates_nothing(manager_client, make_endpoint):
@@ -124,11 +144,18 @@ def test_the_page_of_the_tenant_leads_there_for_managers(manager_client, viewer_
 def test_operators_set_the_vendors_own_and_see_the_others(operator_client, make_endpoint):
     own = make_endpoint()
     add = reverse("admin:portal_endpoint_add_webhook")
-    page = operator_client.post(add, {"url": URL, "reason": "For the CRM"})
+    chosen = {"url": URL, "events": ["key.reset", "key.deleted"], "reason": "For the CRM"}
+    page = operator_client.post(add, chosen)
     [secret] = set(re.findall(r"whsec_[\w+/=]+", page.text))
     assert {"no-store", "no-transform"} < set(page["Cache-Control"].split(", "))
     vendors = Endpoint.objects.get(tenant=None)
-    assert vendors.events == event_types()
+    assert vendors.events == [each for each in event_types() if each in chosen["events"]]
+    change = reverse("admin:portal_endpoint_change_webhook", args=[vendors.pk])
+    form = operator_client.get(change).context["form"]
+    assert (form["url"].value(), form["events"].value()) == (URL, vendors.events)
+    operator_client.post(change, {**chosen, "events": ["key.renewed"]})
+    vendors.refresh_from_db()
+    assert vendors.events == ["key.renewed"]
     shown = operator_client.get(reverse("admin:portal_endpoint_change", args=[vendors.pk]))
     assert secret not in shown.text
     for name, expected in (("rotate_secret", 200), ("send_test", 200), ("switch_off", 200)):
@@ -141,3 +168,35 @@ def test_operators_set_the_vendors_own_and_see_the_others(operator_client, make_
     assert operator_client.get(reverse("admin:portal_delivery_changelist")).status_code == 200
     listed = operator_client.get(reverse("admin:portal_endpoint_changelist"))
     assert "gAAAA" not in listed.text
+
+
+def test_operators_read_the_vendors_deliveries_and_send_them_again(
+    operator_client, make_endpoint, owner
+):
+    own, vendors = make_endpoint(), make_endpoint("https://vendor.example", tenant=None)
+    for endpoint in (own, vendors):
+        send_test(endpoint=endpoint, actor=member_actor(owner))
+        answer = Answer(code=200, text="<b>thanks</b>", headers="x-sent: 1")
+        finish(claim(endpoint).delivery, answer)
+    of_tenant, of_vendor = own.deliveries.get(), vendors.deliveries.get()
+    page = operator_client.get(reverse("admin:portal_delivery_change", args=[of_vendor.pk])).text
+    assert "&quot;type&quot;: &quot;webhook.test&quot;" in page
+    assert "&lt;b&gt;thanks" in page
+    assert "x-sent: 1" in page
+    page = operator_client.get(reverse("admin:portal_delivery_change", args=[of_tenant.pk])).text
+    assert "thanks" not in page
+    again = "admin:portal_delivery_send_again"
+    foreign = operator_client.post(reverse(again, args=[of_tenant.pk]), {"reason": "Lost"})
+    assert foreign.status_code == 404
+    done = operator_client.post(reverse(again, args=[of_vendor.pk]), {"reason": "Lost"})
+    assert done.status_code == 200
+    [waiting] = vendors.deliveries.waiting()
+    assert (waiting.event, waiting.is_resent) == (of_vendor.event, True)
+    assert operator_client.get(reverse(again, args=[waiting.pk])).status_code == 404
+
+
+def test_what_an_operator_chose_comes_back_after_the_proof(client_for, operator):
+    client, add = client_for(operator, at=stale()), reverse("admin:portal_endpoint_add_webhook")
+    chosen = {"url": URL, "events": ["key.reset", "key.deleted"], "reason": "For the CRM"}
+    assert client.post(add, chosen).status_code == 302
+    assert client.get(add).context["form"].initial == chosen
