@@ -24,7 +24,7 @@ register = template.Library()
 WAYS = {"online": "Checked online", "offline": "Verified offline"}
 COUNTED = ("passed", "refused")
 
-NO_KEYS = mark_safe('<span class="muted">None</span>')
+NO_KEYS = mark_safe('<span class="muted">–<span class="sr-only"> no keys</span></span>')
 BOTH_REVOKED = mark_safe('<span class="muted">Both revoked</span>')
 
 
@@ -44,10 +44,11 @@ def keys_expire(subscription: Any) -> SafeString:
     if subscription.keys_expire_at is None:
         return BOTH_REVOKED
     now, expires_at = timezone.now(), subscription.keys_expire_at
-    if not subscription.plan.expires_soon(expires_at, now):
+    is_active = subscription.effective_state == State.ACTIVE
+    if not (is_active and subscription.plan.expires_soon(expires_at, now)):
         return moment(expires_at)
     left = in_days(days_until(expires_at, now))
-    return format_html('{} <span class="muted nowrap">{}</span>', moment(expires_at), left)
+    return format_html('{}, <span class="muted nowrap">{}</span>', moment(expires_at), left)
 
 
 @register.simple_tag
