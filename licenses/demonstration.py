@@ -26,7 +26,7 @@ from licenses.flows.signing_keys import rotate_signing_key
 from licenses.models import CheckCount, License, LicenseKey, Slot, Usage
 from portal.accounts.allauth_internals import TOTP, generate_totp_secret
 from portal.accounts.models import User
-from portal.activity.actions import Action, event_types
+from portal.activity.actions import Action
 from portal.activity.models import LogEntry
 from portal.config.kept_secrets import write_private
 from portal.core.actors import Actor
@@ -37,7 +37,7 @@ from portal.tenants.flows.invitations import invite_member
 from portal.tenants.models import Member, Role, Tenant
 from portal.webhooks.delivering import GONE, finish
 from portal.webhooks.flows import add_endpoint
-from portal.webhooks.models import Delivery
+from portal.webhooks.models import EVERYTHING, Delivery
 from portal.webhooks.sending import Answer
 from subscriptions.flows import suspend_resume_end
 from subscriptions.flows.activate import activate_subscription
@@ -403,7 +403,7 @@ def _programs(tenant: Tenant, owner: Actor, now: datetime) -> list[Event]:
     events += [(now - days * DAY + hour, partial(_use, "Build pipeline")) for days in (23, 4, 2)]
     events += [(now - days * DAY + 2 * hour, partial(_use, "Key renewal")) for days in (18, 1)]
     revoke = partial(_revoke, "Old build server", owner, "The server was replaced")
-    add = partial(add_endpoint, tenant=tenant, url=WEBHOOK, events=event_types(), actor=owner)
+    add = partial(add_endpoint, tenant=tenant, url=WEBHOOK, events=[EVERYTHING], actor=owner)
     return [*events, (now - 79 * DAY, revoke), (now - 29 * DAY, add)]
 
 

@@ -18,7 +18,7 @@ from portal.core.locking import lock
 from portal.core.refusal import Refused
 from portal.tenants.models import Tenant
 from portal.webhooks.addresses import refuse_unusable
-from portal.webhooks.models import TEST_EVENT, Delivery, Endpoint, Event
+from portal.webhooks.models import EVERYTHING, TEST_EVENT, Delivery, Endpoint, Event
 from portal.webhooks.sending import new_secret
 from portal.webhooks.telling import store
 
@@ -217,6 +217,8 @@ def _locked(endpoint: Endpoint) -> Endpoint:
 
 
 def _chosen(events: Sequence[str]) -> list[str]:
+    if EVERYTHING in events:
+        return [EVERYTHING]
     chosen = [event for event in event_types() if event in events]
     if not chosen:
         raise Refused("Choose at least one event.", field="events")

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any, override
 
 from django import forms
+from django.utils.html import format_html
 
 from portal.core.names import NameFormField, validate_no_token
 from portal.core.refusal import Refused
@@ -33,7 +34,18 @@ class MakeForm(forms.Form):
     )
     scopes = forms.MultipleChoiceField(
         label="What it may do",
-        choices=[(scope.value, f"{scope.value}: {scope.label}") for scope in Scope],
+        choices=[
+            (
+                scope.value,
+                format_html(
+                    '{} <code class="small">{}</code><span class="muted">{}</span>',
+                    scope.words,
+                    scope.value,
+                    scope.label,
+                ),
+            )
+            for scope in Scope
+        ],
         widget=forms.CheckboxSelectMultiple,
         error_messages={"required": "Choose what the token may do."},
     )

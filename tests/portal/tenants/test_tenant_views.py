@@ -58,7 +58,7 @@ def test_owners_see_whose_invitation_did_not_arrive(owner_client, contoso):
     assert shown == {"gone@x.example": True, "slow@x.example": True, "there@x.example": False}
     html = " ".join(answer.content.decode().split())
     assert html.count("The mail to gone@x.example could not be delivered on <time") == 1
-    assert html.count("could not be delivered yet; the portal tries again for 7 days.") == 1
+    assert html.count("could not be delivered yet; the portal goes on trying for 7 days.") == 1
     # A new one has another mail.
     [gone] = contoso.invitations.filter(email="gone@x.example")
     owner_client.post(f"/tenant/invitations/{gone.pk}/resend/")
