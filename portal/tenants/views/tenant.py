@@ -290,4 +290,5 @@ def _done(request: TenantRequest, sentence: str) -> HttpResponse:
 
 
 def _dialog(request: TenantRequest, form: forms.BaseForm, words: Words) -> HttpResponse:
-    return form_page(request, "tenant/dialog.html", form, {"words": words}, fragment="dialog")
+    context = {"words": words, "back": reverse("tenant:detail")}
+    return form_page(request, "tenant/dialog.html", form, context, fragment="dialog")
