@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -34,12 +35,18 @@ from portal.mail.outbox import MAX_KEPT_FOR
 from portal.operators.flows.recovery import replace_owner
 from portal.tenants.flows.invitations import invite_member
 from portal.tenants.models import Member, Role, Tenant
+from portal.webhooks.delivering import GONE, finish
+from portal.webhooks.flows import add_endpoint
+from portal.webhooks.models import EVERYTHING, Delivery
+from portal.webhooks.sending import Answer
 from subscriptions.flows import suspend_resume_end
 from subscriptions.flows.activate import activate_subscription
 from subscriptions.flows.add import add_subscription
 from subscriptions.flows.rename import rename_subscription
 from subscriptions.flows.start_community import start_community_subscription
 from subscriptions.models import Plan, Subscription
+from subscriptions.service_tokens.flows import make_token, revoke_token
+from subscriptions.service_tokens.models import Scope, ServiceToken
 
 OPERATOR = "operator"
 CONTOSO, FABRIKAM, KITAKAZE = "Contoso Ltd", "Fabrikam GmbH", "北風計測株式会社"
@@ -321,6 +328,7 @@ def _fill(users: dict[str, User], now: datetime) -> None:
     events = _events(tenants, actors, now)
     for at, happen in sorted(events, key=lambda event: event[0]):
         happen(now=at)
+        _deliver(at, now)
         _post(at, now)
     _check(now)
 
@@ -356,10 +364,79 @@ def _events(tenants: dict[str, Tenant], actors: dict[str, Actor], now: datetime)
             ),
         ),
     ]
+    events += _programs(tenants[CONTOSO], actors["owner@contoso.example"], now)
     for name, samples in SAMPLES.items():
         for sample in samples:
             events += _bought(sample, tenants[name], actors[BUYERS[name]], operator, now)
     return events
+
+
+PROGRAMS = "198.51.100.7"
+"""From where programs use service tokens (an address of RFC 5737)."""
+WEBHOOK = "https://hooks.contoso.example/license-portal"
+"""A name that exists nowhere (RFC 2606), and the portal never asks for it: see `_deliver`."""
+
+
+def _programs(tenant: Tenant, owner: Actor, now: datetime) -> list[Event]:
+    """Return what happens to service tokens, one of which ends soon, and to a webhook."""
+    read, download = Scope.SUBSCRIPTIONS_READ, Scope.KEYS_DOWNLOAD
+    tokens = [
+        ("Old build server", 200, 400, [read, download, Scope.KEYS_RESET], []),
+        ("Build pipeline", 80, 90, [read, download, Scope.KEYS_CHECK], [f"{PROGRAMS}/32"]),
+        ("Key renewal", 20, 365, [read, download, Scope.KEYS_RENEW], []),
+    ]
+    events: list[Event] = []
+    for name, made, days, scopes, networks in tokens:
+        make = partial(
+            make_token,
+            id=uuid4(),
+            tenant=tenant,
+            name=name,
+            scopes=scopes,
+            subscriptions=None,
+            networks=networks,
+            days=days,
+            actor=owner,
+        )
+        events.append((now - made * DAY, make))
+    hour = timedelta(hours=1)
+    events += [(now - days * DAY + hour, partial(_use, "Build pipeline")) for days in (23, 4, 2)]
+    events += [(now - days * DAY + 2 * hour, partial(_use, "Key renewal")) for days in (18, 1)]
+    revoke = partial(_revoke, "Old build server", owner, "The server was replaced")
+    add = partial(add_endpoint, tenant=tenant, url=WEBHOOK, events=[EVERYTHING], actor=owner)
+    return [*events, (now - 79 * DAY, revoke), (now - 29 * DAY, add)]
+
+
+def _use(name: str, *, now: datetime) -> None:
+    """Let a program download the primary key of the tenant's shop with its token."""
+    token = ServiceToken.objects.get(name=name)
+    license = License.objects.not_deleted().get(subscription__name="Shop analytics")
+    download_key(license=license, slot=Slot.PRIMARY, actor=token.actor(PROGRAMS), now=now)
+    token.last_used_at, token.last_used_from = now, PROGRAMS
+    token.save(update_fields=["last_used_at", "last_used_from"])
+
+
+def _revoke(name: str, actor: Actor, reason: str, *, now: datetime) -> None:
+    token = ServiceToken.objects.get(name=name)
+    revoke_token(token=token, actor=actor, reason=reason, now=now)
+
+
+def _deliver(at: datetime, now: datetime) -> None:
+    """Let the events of the webhook have been delivered, until its receiver was taken away.
+
+    The portal has switched it off since, so that no worker connects anywhere.
+    """
+    waiting = Delivery.objects.waiting().filter(endpoint__off_at=None)
+    for delivery in waiting.select_related("event"):
+        later = at + timedelta(minutes=1)
+        if now - at < 4 * DAY:
+            finish(delivery, Answer(code=GONE, text="Gone", milliseconds=64), now=at)
+            return
+        if delivery.event.type == "subscription.activated":
+            finish(delivery, Answer(code=503, text="Deploying", milliseconds=1_204), now=at)
+            finish(delivery, Answer(code=204, text="", milliseconds=96), now=later)
+        else:
+            finish(delivery, Answer(code=204, text="", milliseconds=88), now=at)
 
 
 def _bought(

@@ -20,7 +20,6 @@ VALID = KeyBadge(label="Valid", tone="good")
 EXPIRES_SOON = KeyBadge(label="Expires soon", tone="warn")
 EXPIRED = KeyBadge(label="Expired", tone="bad")
 REVOKED = KeyBadge(label="Revoked", tone="bad")
-ONE_REVOKED = KeyBadge(label="One key revoked", tone="bad")
 NOT_ACCEPTED = KeyBadge(label="Not accepted", tone="bad")
 OVERLAP = KeyBadge(label="Overlap", tone="info")
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self, override
 from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from licenses.models.check_counts import CheckCount
 from licenses.models.licenses import KeyState, License, LicenseKey
 from subscriptions.models import EXPIRY_NOTICE, SOON, State, Subscription, SubscriptionQuerySet
 
@@ -82,6 +84,44 @@ class LicensedSubscriptions(SubscriptionQuerySet):
         """Return the active ones with an expired key."""
         return self.in_state(State.ACTIVE, now).by_expiry(**among).filter(keys_expire_at__lte=now)
 
+    def revoked(self) -> Self:
+        """Return those with a revoked key in a slot."""
+        keys = LicenseKey.objects.current().filter(revoked_at__isnull=False)
+        return self.filter(Exists(_of_subscription(keys)))
+
+    def refused(self, now: datetime, *, asked: timedelta, replaced: timedelta) -> Self:
+        """Return those whose terminals ask with an old key that has stopped, and are refused.
+
+        They did so within `asked`; the old key is the last one of its slot, replaced within
+        `replaced`.
+        """
+        old = LicenseKey.objects.filter(
+            state__in=[KeyState.SUPERSEDED, KeyState.REPLACED], replaced_at__gte=now - replaced
+        )
+        newer = old.filter(
+            license=OuterRef("license"),
+            slot=OuterRef("slot"),
+            replaced_at__gt=OuterRef("replaced_at"),
+        )
+        checks = CheckCount.objects.filter(
+            license_key=OuterRef("pk"),
+            last_at__gt=now - asked,
+            last_at__gte=OuterRef("stopped_at"),
+        )
+        stopped = old.annotate(stopped_at=Coalesce("accepted_until", "replaced_at")).filter(
+            ~Exists(newer), Exists(checks), stopped_at__lte=now
+        )
+        return self.filter(Exists(_of_subscription(stopped)))
+
+    def overlap_ending(self, now: datetime, *, within: timedelta) -> Self:
+        """Return those with an old key that works, and stops within that time."""
+        ending = LicenseKey.objects.overlapping(now).filter(accepted_until__lte=now + within)
+        return self.filter(Exists(_of_subscription(ending)))
+
+    def plan_changed(self) -> Self:
+        """Return those whose license keys are of another plan than they are."""
+        return self.filter(Exists(_living_license().exclude(plan=OuterRef("plan"))))
+
     @override
     def _matches(self, text: str) -> Q:
         """Find whole authorized application ids and key ids (`jti`) too, also of old keys."""
@@ -147,6 +187,12 @@ def read_license_state(rows: Iterable[Any]) -> None:
 
 def _living_license() -> QuerySet[License, License]:
     return License.objects.not_deleted().filter(subscription=OuterRef("pk")).order_by()
+
+
+def _of_subscription(keys: QuerySet[LicenseKey, Any]) -> QuerySet[Any, Any]:
+    """Return those of the keys that are of the outer subscription's license."""
+    its = {"license__subscription": OuterRef("pk"), "license__deleted_at": None}
+    return keys.filter(**its).order_by()
 
 
 def _with_current_key(**conditions: Any) -> QuerySet[Any, Any]:

@@ -10,12 +10,12 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from licenses.checking import badges
 from licenses.models import Slot
+from licenses.reminders import in_days
 from licenses.web.configuration import Configuration, Options
 from licenses.web.rotation import Bar
 from licenses.web.use_chart import UseCharts
-from portal.core.dates import day
+from portal.core.dates import day, days_until
 from portal.web.tags import icon, moment
 from subscriptions.models import State
 
@@ -24,8 +24,8 @@ register = template.Library()
 WAYS = {"online": "Checked online", "offline": "Verified offline"}
 COUNTED = ("passed", "refused")
 
-NOTHING_MORE = mark_safe("")
-NO_KEYS = mark_safe('<span class="muted">No keys</span>')
+NO_KEYS = mark_safe('<span class="muted">–<span class="sr-only"> no keys</span></span>')
+BOTH_REVOKED = mark_safe('<span class="muted">Both revoked</span>')
 
 
 @register.simple_tag
@@ -37,14 +37,18 @@ def state_badge(state: str) -> SafeString:
 
 
 @register.simple_tag
-def listed_badge(subscription: Any) -> SafeString:
-    """Return the badge of a subscription's license keys in the list."""
-    keys = listed_state(subscription)
-    if keys is None:
+def keys_expire(subscription: Any) -> SafeString:
+    """Return when the first key of a subscription expires, after `read_license_state`."""
+    if not subscription.has_keys:
         return NO_KEYS
-    if subscription.effective_state == State.ENDED:
-        return NOTHING_MORE  # the other badge says it all
-    return format_html('<span class="badge" data-tone="{}">{}</span>', keys.tone, keys.label)
+    if subscription.keys_expire_at is None:
+        return BOTH_REVOKED
+    now, expires_at = timezone.now(), subscription.keys_expire_at
+    is_active = subscription.effective_state == State.ACTIVE
+    if not (is_active and subscription.plan.expires_soon(expires_at, now)):
+        return moment(expires_at)
+    left = in_days(days_until(expires_at, now))
+    return format_html('{}, <span class="muted nowrap">{}</span>', moment(expires_at), left)
 
 
 @register.simple_tag
@@ -128,27 +132,6 @@ def use_rows(use: UseCharts) -> SafeString:
             for day, counts in use.rows
         ),
     )
-
-
-def listed_state(subscription: Any) -> badges.KeyBadge | None:
-    """Return the state of a subscription's license keys in the list; None without keys.
-
-    Needs `with_state` and `read_license_state`.
-    """
-    if not subscription.has_keys:
-        return None
-    if subscription.keys_expire_at is None:
-        return badges.REVOKED
-    now, expires_at = timezone.now(), subscription.keys_expire_at
-    if expires_at <= now:
-        return badges.EXPIRED
-    if subscription.effective_state != State.ACTIVE:
-        return badges.NOT_ACCEPTED
-    if subscription.has_revoked_key:
-        return badges.ONE_REVOKED
-    if not subscription.plan.expires_soon(expires_at, now):
-        return badges.VALID
-    return badges.with_days(badges.EXPIRES_SOON, expires_at, now)
 
 
 @register.filter

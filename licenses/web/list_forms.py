@@ -6,7 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from licenses.models import Slot
-from licenses.web.triage import EXPIRED, EXPIRING, UNLICENSED
+from licenses.web.triage import NEEDS
 from portal.tenants.models import Tenant
 from subscriptions.models import State, Subscription
 
@@ -30,10 +30,8 @@ class ListForm(forms.Form):
         required=False,
         choices=[
             ("", "All subscriptions"),
-            (EXPIRING, "Keys expire soon"),
-            (EXPIRED, "Keys expired"),
-            (UNLICENSED, "Active without keys"),
-            *State.choices,
+            *((name, badge.label) for name, badge in NEEDS.items()),
+            *((state.value, state.label) for state in State if state not in NEEDS),
         ],
     )
 

@@ -9,10 +9,9 @@ from django.views.decorators.http import require_POST, require_safe
 from licenses.files import archive
 from licenses.flows.download import download_keys
 from licenses.models import LicensedSubscriptions
-from licenses.models.subscriptions import read_license_state
 from licenses.web.first_visit import STEPS, first_visit
 from licenses.web.list_forms import DownloadForm, IdentifierForm, ListForm
-from licenses.web.triage import NEEDS, heads, narrowed, order, overview
+from licenses.web.triage import NEEDS, heads, narrowed, order, overview, read_needs
 from portal.tenants.access import TenantRequest, hidden_from_support, tenant_role
 from portal.tenants.models import Role
 from portal.web.pages import elsewhere, page
@@ -34,11 +33,12 @@ DEFAULT_SIZE = 25
 def listing(request: TenantRequest) -> HttpResponse:
     """List the tenant's subscriptions."""
     form, rows, known = ListForm(request.GET), _subscriptions(request), overview(request.tenant)
+    now = timezone.now()
     form.full_clean()
     text, narrowed_to = (form.cleaned_data.get(name, "") for name in ("q", "state"))
     sorting = order(request.GET.get("sort", ""), narrowed_to=narrowed_to)
     if narrowed_to:
-        rows = narrowed(rows, narrowed_to, timezone.now())
+        rows = narrowed(rows, narrowed_to, now)
     size = SIZES.get(request.GET.get("rows", ""), DEFAULT_SIZE)
     total = None if text else known.counts.get(narrowed_to)
     is_plain = sorting.name == "need" and not text and not narrowed_to
@@ -55,7 +55,7 @@ def listing(request: TenantRequest) -> HttpResponse:
         descending=sorting.descending,
         size=size,
     )
-    read_license_state(found.rows)
+    read_needs(found.rows, now)
     context = {
         "form": form,
         "page": found,
@@ -65,7 +65,7 @@ def listing(request: TenantRequest) -> HttpResponse:
         "sort": request.GET.get("sort", ""),
         "heads": heads(sorting),
         "narrowed_to": narrowed_to,
-        "needs": [(name, label, tone, known.counts[name]) for name, (label, tone) in NEEDS.items()],
+        "needs": [(name, badge, known.counts[name]) for name, badge in NEEDS.items()],
         "all": known.counts[""],
         "has_any": bool(found.rows) or known.counts[""].number > 0,
         "is_filtered": bool(text or narrowed_to),

@@ -1,29 +1,52 @@
 """What the list of subscriptions is narrowed to and sorted by, and the counts on top of it."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, IntegerField, QuerySet, Subquery
+from django.db.models import Exists, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from licenses.flows.notice import BEFORE_END
 from licenses.models import LicensedSubscriptions, LicenseKey
+from licenses.models.subscriptions import read_license_state
+from licenses.web.rotation import GUIDED, STILL
 from portal.activity.models import LogChain
 from portal.tenants.models import Tenant
 from subscriptions.flows.start_community import startable_plans
 from subscriptions.models import EXPIRY_NOTICE, State, Subscription
 
-EXPIRING, EXPIRED, UNLICENSED = "expiring", "expired", "unlicensed"
+
+@dataclass(frozen=True, kw_only=True)
+class Badge:
+    """A badge of a row: the state of the subscription, or what it needs somebody for."""
+
+    label: str
+    tone: str
+
+
+EXPIRED, REVOKED, REFUSED, EXPIRING = "expired", "revoked", "refused", "expiring"
+OVERLAP, PLAN_CHANGED, UNLICENSED = "overlap", "plan_changed", "unlicensed"
 NEEDS = {
-    EXPIRING: ("Expires soon", "warn"),
-    EXPIRED: ("Expired", "bad"),
-    State.PENDING: ("Pending", "info"),
-    State.SUSPENDED: ("Suspended", "warn"),
+    EXPIRED: Badge(label="Expired", tone="bad"),
+    REVOKED: Badge(label="Key revoked", tone="bad"),
+    REFUSED: Badge(label="Terminals refused", tone="bad"),
+    EXPIRING: Badge(label="Expires soon", tone="warn"),
+    OVERLAP: Badge(label="Overlap ends soon", tone="warn"),
+    PLAN_CHANGED: Badge(label="Plan changed", tone="warn"),
+    State.SUSPENDED: Badge(label=State.SUSPENDED.label, tone=State.SUSPENDED.tone),
+    State.PENDING: Badge(label=State.PENDING.label, tone=State.PENDING.tone),
+    UNLICENSED: Badge(label="No keys", tone="info"),
 }
-"""Filters whose subscriptions need somebody, with label and tone, in the order of urgency."""
+"""What a subscription may need somebody for, in the order of urgency.
+
+Each is a filter of the list, a count on top of it, and a badge of its rows. All but the states are
+of active subscriptions alone.
+"""
 
 FEW, MANY = 99, 5_000
 """Up to how many rows are counted: of a need, and of all."""
@@ -31,17 +54,57 @@ MOST_URGENT = 10
 """Rows in need that the list begins with, unless another order is asked for."""
 KEYS_READ = 1_000
 """Keys among which those that expire soon are counted, so that no page reads all keys."""
+NEWEST = 1_000
+"""Subscriptions among which the needs that no index finds are counted."""
 
 
 def narrowed(rows: LicensedSubscriptions, to: str, now: datetime) -> LicensedSubscriptions:
-    """Return the rows that a filter leaves: a state, EXPIRING, EXPIRED or UNLICENSED."""
+    """Return the rows that a filter leaves: a state or another of NEEDS."""
     if to == EXPIRING:
         return rows.expiring_soon(now)
     if to == EXPIRED:
         return rows.expired(now)
-    if to == UNLICENSED:
-        return rows.in_state(State.ACTIVE, now).unlicensed()
+    if to in SEARCHED:
+        return SEARCHED[to](rows.in_state(State.ACTIVE, now), now)
     return rows.in_state(State(to), now)
+
+
+SEARCHED: dict[str, Callable[[LicensedSubscriptions, datetime], LicensedSubscriptions]] = {
+    REVOKED: lambda rows, _: rows.revoked(),
+    REFUSED: lambda rows, now: rows.refused(now, asked=STILL, replaced=GUIDED),
+    OVERLAP: lambda rows, now: rows.overlap_ending(now, within=BEFORE_END),
+    PLAN_CHANGED: lambda rows, _: rows.plan_changed(),
+    UNLICENSED: lambda rows, _: rows.unlicensed(),
+}
+"""The needs that are asked of each subscription, as no index has them."""
+
+
+def read_needs(rows: Sequence[Any], now: datetime) -> None:
+    """Set what the list shows of subscriptions that have their `effective_state`; two queries.
+
+    `badges` are their state and needs, the gravest first; the rest is of `read_license_state`.
+    """
+    read_license_state(rows)
+    marked: dict[UUID, set[str]] = {row.pk: set() for row in rows}
+    listed = LicensedSubscriptions(Subscription).filter(pk__in=marked).order_by()
+    itself = LicensedSubscriptions(Subscription).filter(pk=OuterRef("pk")).order_by()
+    marks = {name: Exists(find(itself, now)) for name, find in SEARCHED.items()}
+    for id, *are_found in listed.annotate(**marks).values_list("pk", *marks):
+        marked[id].update(name for name, is_found in zip(marks, are_found, strict=True) if is_found)
+    for row in rows:
+        row.badges = _badges(row, marked[row.pk], now)
+
+
+def _badges(row: Any, needs: set[str], now: datetime) -> list[Badge]:
+    state = State(row.effective_state)
+    if state == State.ACTIVE and row.keys_expire_at:
+        if row.keys_expire_at <= now:
+            needs.add(EXPIRED)
+        elif row.plan.expires_soon(row.keys_expire_at, now):
+            needs.add(EXPIRING)
+    if state == State.ACTIVE and needs:
+        return [badge for name, badge in NEEDS.items() if name in needs]
+    return [Badge(label=state.label, tone=state.tone)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +175,7 @@ def heads(current: Order) -> list[Head]:
         head("Name", "name"),
         Head(label="Identifier"),
         Head(label="Plan"),
-        Head(label="State"),
+        Head(label="State and needs"),
         head("Keys expire", "expiry"),
         head("Added", "added", first="-"),
     ]
@@ -183,10 +246,15 @@ def _overview(tenant_id: UUID, _recorded: int | None, _minute: datetime) -> Over
         EXPIRING: rows.expiring_soon(now, among=soon.values("pk")[:KEYS_READ]),
     }
     in_state = {state.value: rows.in_state(state, now) for state in State}
+    newest = rows.order_by("-created_at", "-id").values("pk")[:NEWEST]
+    searched = {
+        name: narrowed(rows.filter(pk__in=newest), name, now).order_by("created_at")
+        for name in SEARCHED
+    }
     counted: dict[str, QuerySet[Any, Any]] = {
         "": rows[: MANY + 1],
         **{name: query[: MANY + 1] for name, query in in_state.items()},
-        **{name: query[: FEW + 1] for name, query in in_need.items()},
+        **{name: query[: FEW + 1] for name, query in {**in_need, **searched}.items()},
         "soon": soon[:KEYS_READ],
         "past": past[:KEYS_READ],
     }
@@ -195,22 +263,24 @@ def _overview(tenant_id: UUID, _recorded: int | None, _minute: datetime) -> Over
         *expressions, Exists(startable_plans(tenant_id))
     ).get(pk=tenant_id)
     found = dict(zip(counted, numbers, strict=True))
-    read = {EXPIRING: found.pop("soon"), EXPIRED: found.pop("past")}
-    urgent: list[UUID] = []
-    for need in (EXPIRED, EXPIRING, State.SUSPENDED, State.PENDING):
-        if found[need] and len(urgent) < MOST_URGENT:
+    is_more = {EXPIRING: found.pop("soon") == KEYS_READ, EXPIRED: found.pop("past") == KEYS_READ}
+    is_more |= dict.fromkeys(SEARCHED, found[""] > NEWEST)
+    urgent: dict[UUID, None] = {}
+    for need in NEEDS:
+        if need != UNLICENSED and found[need] and len(urgent) < MOST_URGENT:
             by = "keys_expire_at" if need in in_need else "ends_at"  # as an index has them
-            ids = (in_need | in_state)[need].order_by(by).values_list("pk", flat=True)
-            urgent += ids[: MOST_URGENT - len(urgent)]
+            queries: dict[str, Any] = {**in_state, **in_need, **searched}
+            query = queries[need] if need in searched else queries[need].order_by(by)
+            urgent |= dict.fromkeys(query.values_list("pk", flat=True)[:MOST_URGENT])
     return Overview(
         counts={
             name: Count(
                 number=min(number, limit),
-                is_more=number > limit or read.get(name) == KEYS_READ,
+                is_more=number > limit or is_more.get(name, False),
             )
             for name, number in found.items()
-            for limit in [FEW if name in read else MANY]
+            for limit in [FEW if name in is_more else MANY]
         },
-        most_urgent=tuple(urgent),
+        most_urgent=tuple(urgent)[:MOST_URGENT],
         may_start_community=may_start,
     )

@@ -316,3 +316,28 @@ def event_of(action: str, details: Mapping[str, Any]) -> str:
 def event_types() -> list[str]:
     """Return the names of all events, in the order of the list."""
     return list(dict.fromkeys([*EVENTS.values(), *STATE_EVENTS.values()]))
+
+
+EVENT_WORDS = {
+    "key.generated": ("Keys generated", "A subscription has license keys: download and install."),
+    "key.reset": ("Key reset", "A new key is in a slot; the old one stops now or later."),
+    "key.renewed": ("Key renewed", "A program renewed a key that was about to expire."),
+    "key.deleted": ("Keys deleted", "Both keys of a subscription are gone for good."),
+    "key.revoked": ("Key revoked", "The vendor revoked a key: terminals with it do not start."),
+    "key.expiring": ("Key expires soon", "On each day on which mails about it may be sent."),
+    "overlap.ending": ("Overlap ends soon", "The old key of a slot stops within a day."),
+    "rotation.completed": (
+        "New key in use",
+        "A terminal has checked it for the first time.",
+    ),
+    "subscription.activated": ("Subscription activated", "License keys can be generated for it."),
+    "subscription.ended": (
+        "Subscription ended",
+        "The end date has passed, or the vendor did it.",
+    ),
+    "subscription.changed": ("Subscription changed", "Its name, plan or end date is another one."),
+    "subscription.suspended": ("Subscription suspended", "Every check of its keys is refused."),
+    "subscription.resumed": ("Subscription resumed", "Its keys pass again."),
+    "webhook.test": ("Test event", "Somebody tries the webhook; nothing happened."),
+}
+"""What people read of the events of webhooks: a name, and when it is told."""

@@ -132,8 +132,12 @@ class LogEntry(models.Model):
 
     def describe(self) -> str:
         """Return what happened, with the slot if one is concerned: "Primary license key reset"."""
-        label = what_changed(self.action, self.details) or LABELS.get(self.action, self.action)
-        return f"{self.slot.capitalize()} {label.lower()}" if self.slot else label
+        return f"{self.slot.capitalize()} {self.label.lower()}" if self.slot else self.label
+
+    @property
+    def label(self) -> str:
+        """What happened, without the slot: "License key reset"."""
+        return what_changed(self.action, self.details) or LABELS.get(self.action, self.action)
 
     @property
     def result_in_words(self) -> str:

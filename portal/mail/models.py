@@ -16,6 +16,10 @@ class OutboxQuerySet(models.QuerySet["Outbox"]):
         """Return the mails that are still to be sent."""
         return self.filter(sent_at=None, given_up_at=None)
 
+    def given_up(self) -> OutboxQuerySet:
+        """Return the mails that nobody tries to send any more."""
+        return self.filter(given_up_at__isnull=False)
+
     def due(self, now: datetime) -> OutboxQuerySet:
         """Return the mails to send now, the longest due first."""
         return self.waiting().filter(send_after__lte=now).order_by("send_after", "pk")

@@ -7,7 +7,7 @@ worker dies between sending a mail and noting it, another sends the mail again l
 import logging
 import re
 import smtplib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -209,6 +209,23 @@ def send_due(*, stopped: Callable[[], bool] = lambda: False) -> int:
     finally:
         mailer.close()
     return sent
+
+
+def undelivered(tenant_id: UUID, addresses: Collection[str]) -> dict[str, Outbox]:
+    """Return the newest of a tenant's mails to each of the addresses, where it did not arrive.
+
+    It was given up, or is still tried again after an error; none is told of an address that a
+    later mail reached.
+    """
+    failed = Outbox.objects.filter(tenant_id=tenant_id, to__in=addresses).exclude(last_error="")
+    found: dict[str, Outbox] = {}
+    for mails in (failed.given_up(), failed.waiting()):  # each by its index
+        found |= {mail.to: mail for mail in mails.order_by("created_at")}
+    reached = Outbox.objects.filter(tenant_id=tenant_id, to__in=found, sent_at__isnull=False)
+    for to, created_at in reached.values_list("to", "created_at") if found else ():
+        if to in found and created_at > found[to].created_at:
+            del found[to]
+    return found
 
 
 def prune(*, now: datetime | None = None) -> None:

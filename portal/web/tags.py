@@ -15,6 +15,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
+from portal.activity.actions import EVENT_WORDS
 from portal.core.countries import country_name
 from portal.core.dates import day, zone_label
 
@@ -48,6 +49,12 @@ def moment(at: datetime, *, clock: bool = False, seconds: bool = False) -> SafeS
 def written(value: str | datetime) -> str:
     """Return a moment with its time, and text as it is."""
     return moment(value, clock=True) if isinstance(value, datetime) else value
+
+
+@register.filter
+def event_name(event: str) -> str:
+    """Return the name of a type of events, in words."""
+    return EVENT_WORDS[event][0] if event in EVENT_WORDS else event
 
 
 @register.filter

@@ -18,7 +18,7 @@ from portal.core.locking import lock
 from portal.core.refusal import Refused
 from portal.tenants.models import Tenant
 from portal.webhooks.addresses import refuse_unusable
-from portal.webhooks.models import TEST_EVENT, Delivery, Endpoint, Event
+from portal.webhooks.models import EVERYTHING, TEST_EVENT, Delivery, Endpoint, Event
 from portal.webhooks.sending import new_secret
 from portal.webhooks.telling import store
 
@@ -34,13 +34,20 @@ OVERLAP = timedelta(hours=24)
 
 @transaction.atomic
 def add_endpoint(
-    *, tenant: Tenant | None, url: str, events: Sequence[str], actor: Actor, reason: str = ""
+    *,
+    tenant: Tenant | None,
+    url: str,
+    events: Sequence[str],
+    actor: Actor,
+    reason: str = "",
+    now: datetime | None = None,
 ) -> tuple[Endpoint, str]:
     """Store a new endpoint and return it with its secret, which nothing shows again.
 
     Without a tenant it is the vendor's own. Raises Refused for an address that cannot be used or
     that there is already, without events, and for more than MAX_ENDPOINTS.
     """
+    now = now or timezone.now()
     if tenant is not None:
         lock(Tenant, tenant.pk)
     secret = new_secret()
@@ -49,6 +56,8 @@ def add_endpoint(
         url=refuse_unusable(url),
         events=_chosen(events),
         secret=encrypt(secret),
+        secret_made_at=now,
+        created_at=now,
         created_by_name=actor.name,
     )
     others = Endpoint.objects.kept().filter(tenant=tenant)
@@ -57,7 +66,8 @@ def add_endpoint(
     if others.count() >= MAX_ENDPOINTS:
         raise Refused(f"There are {MAX_ENDPOINTS} webhooks already. Delete one first.")
     endpoint.save(force_insert=True)
-    _record(endpoint, actor, Action.WEBHOOK_ADDED, reason, **addition(endpoint, ["url", "events"]))
+    details = addition(endpoint, ["url", "events"])
+    _record(endpoint, actor, Action.WEBHOOK_ADDED, reason, now=now, **details)
     return endpoint, secret
 
 
@@ -215,19 +225,30 @@ def _locked(endpoint: Endpoint) -> Endpoint:
 
 
 def _chosen(events: Sequence[str]) -> list[str]:
+    if EVERYTHING in events:
+        return [EVERYTHING]
     chosen = [event for event in event_types() if event in events]
     if not chosen:
         raise Refused("Choose at least one event.", field="events")
     return chosen
 
 
-def _record(endpoint: Endpoint, actor: Actor, action: Action, reason: str, **details: Any) -> None:
+def _record(
+    endpoint: Endpoint,
+    actor: Actor,
+    action: Action,
+    reason: str,
+    *,
+    now: datetime | None = None,
+    **details: Any,
+) -> None:
     record(
         actor=actor,
         action=action,
         tenant_id=endpoint.tenant_id or VENDOR,
         reason=reason,
         details={"id": str(endpoint.pk), **_without_paths(details)},
+        now=now,
     )
 
 

@@ -1,15 +1,27 @@
 """Forms for endpoints."""
 
 from django import forms
+from django.utils.html import format_html
 
-from portal.activity.actions import event_types
+from portal.activity.actions import EVENT_WORDS, event_types
 from portal.core.refusal import Refused
 from portal.webhooks.addresses import MAX_CHARACTERS, refuse_unusable
+from portal.webhooks.models import EVERYTHING
 
 
 def event_choices() -> list[tuple[str, str]]:
-    """Return the events to choose from; their names are what receivers see."""
-    return [(event, event) for event in event_types()]
+    """Return everything, then the events one by one, in words with the type that receivers see."""
+    return [
+        (EVERYTHING, "Everything, also events that later releases add"),
+        *((event, _described(event)) for event in event_types()),
+    ]
+
+
+def _described(event: str) -> str:
+    name, when = EVENT_WORDS[event]
+    return format_html(
+        '{} <code class="small">{}</code><span class="muted">{}</span>', name, event, when
+    )
 
 
 class EndpointForm(forms.Form):
@@ -29,6 +41,11 @@ class EndpointForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         error_messages={"required": "Choose at least one event."},
     )
+
+    def clean_events(self) -> list[str]:
+        """Return the events: everything alone, if that is among them."""
+        events = self.cleaned_data["events"]
+        return [EVERYTHING] if EVERYTHING in events else events
 
     def clean_url(self) -> str:
         """Refuse an address that cannot be used."""

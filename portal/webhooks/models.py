@@ -17,6 +17,9 @@ from portal.tenants.models import Tenant
 TEST_EVENT = "webhook.test"
 """Type of the event that people send to see whether an endpoint works."""
 
+EVERYTHING = "*"
+"""Stands among the chosen events for all of them, those of later releases too."""
+
 
 def all_events() -> list[str]:
     """Return all types of events that can be chosen."""
@@ -107,6 +110,15 @@ class Endpoint(models.Model):
     def get_absolute_url(self) -> str:
         """Return the page of a tenant's endpoint."""
         return reverse("webhooks:detail", args=[self.pk])
+
+    @property
+    def gets_everything(self) -> bool:
+        """Whether it is told of every event."""
+        return EVERYTHING in self.events
+
+    def wants(self, kind: str) -> bool:
+        """Return whether it is told of events of that type."""
+        return self.gets_everything or kind in self.events
 
     @property
     def host(self) -> str:

@@ -21,7 +21,7 @@ def tell(entry: LogEntry) -> None:
     if not kind:
         return
     found = Endpoint.objects.told_of(entry.tenant_id).only("id", "events")
-    endpoints = [endpoint for endpoint in found if kind in endpoint.events]
+    endpoints = [endpoint for endpoint in found if endpoint.wants(kind)]
     if endpoints:
         store(endpoints, kind=kind, at=entry.at, data=_data(entry), tenant_id=entry.tenant_id)
 

@@ -291,5 +291,7 @@ def _dialog(
     page_only: bool = False,
 ) -> HttpResponse:
     """Show the form; `page_only` ones lead to a page, and are never a dialog on another."""
-    context = {"words": words, "endpoint": endpoint, "page_only": page_only}
-    return form_page(request, "webhooks/dialog.html", form, context, fragment="dialog")
+    back = endpoint.get_absolute_url()
+    trail = [("Webhooks", reverse("webhooks:list")), (str(endpoint), back)]
+    context = {"words": words, "trail": trail, "back": back, "page_only": page_only}
+    return form_page(request, "tenant/dialog.html", form, context, fragment="dialog")

@@ -22,8 +22,13 @@ LINES = {"rows": 3, "autocomplete": "off", "spellcheck": "false"}
 
 
 def scope_in_form(scope: Scope) -> SafeString:
-    """Return the name of a scope, and below it what it opens."""
-    return format_html('<code>{}</code> <span class="muted">{}</span>', scope.value, scope.label)
+    """Return a scope in words and as programs have it, and below it what it opens."""
+    return format_html(
+        '{} <code class="small">{}</code><span class="muted">{}</span>',
+        scope.words,
+        scope.value,
+        scope.label,
+    )
 
 
 class MakeForm(forms.Form):

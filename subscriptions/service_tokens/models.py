@@ -51,6 +51,22 @@ class Scope(models.TextChoices):
     )
     LOG_READ = "log:read", "Read the log, with names and addresses of people."
 
+    @property
+    def words(self) -> str:
+        """The scope in two or three words, for lists."""
+        return SCOPE_WORDS[self]
+
+
+SCOPE_WORDS = {
+    Scope.SUBSCRIPTIONS_READ: "Read subscriptions",
+    Scope.KEYS_DOWNLOAD: "Download license files",
+    Scope.KEYS_CHECK: "Check keys",
+    Scope.KEYS_GENERATE: "Generate keys",
+    Scope.KEYS_RESET: "Reset keys",
+    Scope.KEYS_RENEW: "Renew keys",
+    Scope.LOG_READ: "Read the log",
+}
+
 
 class TokenState(models.TextChoices):
     """Whether a token works, and if not, why."""

@@ -1,6 +1,7 @@
 """Pages of a tenant's owners: service tokens, made, rotated and revoked."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.contrib import messages
@@ -11,13 +12,14 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from portal.accounts.proof import kept_post, purpose, recent_proof
+from portal.core.dates import days_until
 from portal.tenants.access import TenantRequest, posted_for_tenant, tenant_role
 from portal.tenants.models import Role
 from portal.web.forms import posted, refusals_on, require_form_methods
 from portal.web.pages import done, form_page, page, with_secret
 from subscriptions.service_tokens.flows import make_token, revoke_token, rotate_token
 from subscriptions.service_tokens.forms import MakeForm, RevokeForm, RotateForm
-from subscriptions.service_tokens.models import ServiceToken, TokenState
+from subscriptions.service_tokens.models import REMINDERS, Scope, ServiceToken, TokenState
 
 CHANGED = "service-tokens-changed"
 
@@ -37,11 +39,25 @@ class Row:
 
     token: ServiceToken
     state: TokenState
+    now: datetime
+
+    @property
+    def ends_soon(self) -> str:
+        """When it ends, once owners are reminded of that, or "": "Ends in 10 days"."""
+        days = days_until(self.token.works_until, self.now)
+        if days > max(REMINDERS):
+            return ""
+        return "Ends in 1 day" if days == 1 else f"Ends in {days} days"
 
     @property
     def tone(self) -> str:
         """The colour of the badge."""
         return TONES.get(self.state, "muted")
+
+    @property
+    def scopes(self) -> list[Scope]:
+        """What it may do; a scope that this release does not know is left out."""
+        return [scope for scope in Scope if self.token.allows(scope)]
 
     @property
     def reach(self) -> str:
@@ -65,8 +81,8 @@ def listing(request: TenantRequest) -> HttpResponse:
     now = timezone.now()
     tokens = request.tenant.service_tokens.prefetch_related("chosen")
     context = {
-        "working": [Row(token, token.state_at(now)) for token in tokens.working(now)],
-        "ended": [Row(token, token.state_at(now)) for token in tokens.ended(now)[:MAX_ENDED]],
+        "working": [Row(token, token.state_at(now), now) for token in tokens.working(now)],
+        "ended": [Row(token, token.state_at(now), now) for token in tokens.ended(now)[:MAX_ENDED]],
     }
     return page(request, "service_tokens/list.html", context, fragment="tokens")
 

@@ -22,7 +22,7 @@ def test_the_list_triages_on_a_phone(open_page, owner, contoso, signing_key):
     row = page.locator("tbody tr")
     name, state, expiry, plan = (
         row.locator(part).bounding_box()
-        for part in ("th a", ".state .badge", ".expire > *", ".plan")
+        for part in ("th a", ".needs .badge", ".expire > *", ".plan")
     )
     assert abs(name["y"] - state["y"]) < 8 > abs(expiry["y"] - plan["y"])
     assert row.bounding_box()["height"] < 80

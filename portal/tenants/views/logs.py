@@ -1,6 +1,10 @@
 """The log of a tenant: filtered, in pages, and as CSV."""
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from django.http import Http404, HttpResponse
@@ -35,6 +39,53 @@ HEADS = (
 )
 ROWS_PER_READ = 2_000
 """Rows that an export reads at a time."""
+FOLDED = 3
+"""From how many rows on those that say the same, one after the other, are shown as one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Same:
+    """Rows one after the other in which the same person does the same, the newest first."""
+
+    entries: list[LogEntry]
+
+    @property
+    def newest(self) -> LogEntry:
+        """The row that stands for all."""
+        return self.entries[0]
+
+    @property
+    def since(self) -> datetime | None:
+        """When the oldest was, if that was another day."""
+        newest, oldest = self.newest.at, self.entries[-1].at
+        is_a_day = timezone.localdate(newest) == timezone.localdate(oldest)
+        return None if is_a_day else oldest
+
+    @property
+    def subscriptions(self) -> int:
+        """How many subscriptions they are about."""
+        return len({entry.subscription_id for entry in self.entries} - {None})
+
+    @property
+    def what(self) -> str:
+        """What happened, with the slot if it is the same in all."""
+        is_one_slot = len({entry.slot for entry in self.entries}) == 1
+        return self.newest.describe() if is_one_slot else self.newest.label
+
+
+def folded(rows: Iterable[LogEntry]) -> list[Same]:
+    """Return the rows, FOLDED and more that say the same as one."""
+    found: list[Same] = []
+    for _, run in groupby(rows, _said):
+        entries = list(run)
+        parts = [entries] if len(entries) >= FOLDED else [[entry] for entry in entries]
+        found += [Same(entries=part) for part in parts]
+    return found
+
+
+def _said(entry: LogEntry) -> tuple[object, ...]:
+    who = (entry.actor_kind, entry.actor_id, entry.actor_name)
+    return (*who, entry.label, entry.result, entry.reason)
 
 
 @require_safe
@@ -45,15 +96,17 @@ def listing(request: TenantRequest) -> HttpResponse:
 
 
 def _page(request: TenantRequest, form: LogFilterForm, *, status: int = 200) -> HttpResponse:
+    found = keyset_page(
+        _rows(request, form),
+        after=request.GET.get("after", ""),
+        before=request.GET.get("before", ""),
+        by=("at", "seq"),
+    )
     context = {
         "form": form,
         "is_fragment": wants_fragment(request),
-        "page": keyset_page(
-            _rows(request, form),
-            after=request.GET.get("after", ""),
-            before=request.GET.get("before", ""),
-            by=("at", "seq"),
-        ),
+        "page": found,
+        "rows": folded(found.rows),
         "is_filtered": any(form.data.get(name) for name in form.fields),
         "but_person": _parameters_but(request, "person"),
         "but_subscription": _parameters_but(request, "subscription"),

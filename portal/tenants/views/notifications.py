@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
 from portal.accounts.proof import kept_post, recent_proof
+from portal.mail.outbox import undelivered
 from portal.programs.client_address import client_address
 from portal.tenants.access import TenantRequest, tenant_role
 from portal.tenants.flows.notifications import choose_notifications, stop_notifications
@@ -32,7 +33,9 @@ def choose(request: TenantRequest) -> HttpResponse:
             choose_notifications(tenant=request.tenant, actor=request.actor, **form.cleaned_data)
             messages.success(request, "The notifications were saved.")
             return elsewhere(request, reverse("tenant:notifications"))
-    return form_page(request, "tenant/notifications.html", form)
+    recipients = request.tenant.recipients.active().values_list("email", flat=True)
+    context = {"undelivered": undelivered(request.tenant.pk, list(recipients)).values()}
+    return form_page(request, "tenant/notifications.html", form, context)
 
 
 @csrf_exempt  # mail programs post without a cookie (RFC 8058)

@@ -1,6 +1,7 @@
 """Pages about the tenant: its rules and members; switching to another one."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django import forms
 from django.contrib import messages
@@ -11,6 +12,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from portal.accounts.proof import kept_form, purpose, recent_proof
+from portal.mail.outbox import undelivered
 from portal.tenants.access import (
     TenantRequest,
     hidden_from_support,
@@ -22,7 +24,7 @@ from portal.tenants.flows.invitations import invite_member, resend_invitation, r
 from portal.tenants.flows.members import change_role, hand_over, leave_tenant, remove_member
 from portal.tenants.flows.tenants import update_tenant
 from portal.tenants.forms import HandOverForm, InviteForm, RoleForm, TenantForm
-from portal.tenants.models import Member, Role
+from portal.tenants.models import Invitation, Member, Role
 from portal.web.forms import ConfirmForm, refusals_on, require_form_methods
 from portal.web.pages import done, elsewhere, form_page, page
 
@@ -51,15 +53,26 @@ def detail(request: TenantRequest) -> HttpResponse:
     """Show the tenant with its members and, to owners, the invitations that nobody accepted."""
     is_owner = request.member.may(Role.OWNER)
     members = request.tenant.memberships.select_related("user").order_by("user__name", "pk")
-    invitations = request.tenant.invitations.pending().select_related("invited_by").order_by("pk")
     context = {
         "members": members.with_sign_in() if is_owner else members,
-        "invitations": invitations.with_openness() if is_owner else [],
+        "invitations": _invitations(request) if is_owner else [],
         "is_owner": is_owner,
         "is_last_owner": is_owner and request.member.is_last_owner(),
         "may_manage": request.member.may(Role.MANAGER),
     }
     return page(request, "tenant/detail.html", context, fragment="tenant")
+
+
+def _invitations(request: TenantRequest) -> list[Invitation]:
+    """Return the invitations that nobody accepted, each with its mail if that did not arrive."""
+    rows = request.tenant.invitations.pending().select_related("invited_by").order_by("pk")
+    invitations: list[Any] = list(rows.with_openness())
+    lost = undelivered(request.tenant.pk, [each.email for each in invitations])
+    for invitation in invitations:
+        mail = lost.get(invitation.email)
+        is_its = mail is not None and mail.created_at >= invitation.created_at
+        invitation.undelivered = mail if is_its else None
+    return invitations
 
 
 @require_form_methods
@@ -277,4 +290,5 @@ def _done(request: TenantRequest, sentence: str) -> HttpResponse:
 
 
 def _dialog(request: TenantRequest, form: forms.BaseForm, words: Words) -> HttpResponse:
-    return form_page(request, "tenant/dialog.html", form, {"words": words}, fragment="dialog")
+    context = {"words": words, "back": reverse("tenant:detail")}
+    return form_page(request, "tenant/dialog.html", form, context, fragment="dialog")

@@ -2,13 +2,13 @@
 
 import io
 import zipfile
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from licenses.models import License, LicenseKey, Slot
+from licenses.models import CheckCount, KeyState, License, LicenseKey, Slot
 from licenses.web.triage import BoundedCount, Count
 from portal.activity.models import LogEntry
 from portal.core.actors import SYSTEM
@@ -16,12 +16,12 @@ from portal.tenants.models import Tenant
 from subscriptions.flows.activate import activate_subscription
 from subscriptions.flows.annotate import annotate_subscription
 from subscriptions.flows.suspend_resume_end import suspend_subscription
-from subscriptions.models import State, Subscription
+from subscriptions.models import Plan, State, Subscription
 from tests.support.answers import messages_of
-from tests.support.factories import make_license, make_subscription
+from tests.support.factories import make_key, make_license, make_subscription
 
 LIST, DOWNLOAD = "/subscriptions/", "/subscriptions/download/"
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def names(answer: Any) -> list[str]:
 
 
 def needs(answer: Any) -> dict[str, str]:
-    return {str(name): str(count) for name, _, _, count in answer.context["needs"]}
+    return {str(name): str(count) for name, _, count in answer.context["needs"] if count.number}
 
 
 @pytest.fixture
@@ -64,6 +64,40 @@ def in_need(contoso: Tenant, licensed: Any) -> None:
     License.objects.filter(subscription__name="deleted").update(deleted_at=timezone.now())
     licensed("suspended", left=2, state=State.SUSPENDED)
     make_subscription(tenant=contoso, name="pending", state=State.PENDING)
+    make_subscription(tenant=contoso, name="new")
+    licensed("other plan", plan="smb-yearly", left=200)
+    Subscription.objects.filter(name="other plan").update(plan=Plan.objects.get(code="isv-yearly"))
+    now = timezone.now()
+    old_key(licensed("asked"), stopped=now - 2 * DAY, asked=now - HOUR)
+    old_key(licensed("asked before it stopped"), stopped=now - HOUR, asked=now - 2 * HOUR)
+    old_key(licensed("asked long ago"), stopped=now - 5 * DAY, asked=now - 2 * DAY)
+    older = licensed("asked with an older one")
+    old_key(older, stopped=now - 9 * DAY, asked=now - HOUR)
+    old_key(older, stopped=now - 8 * DAY, state=KeyState.REPLACED)
+    old_key(licensed("overlap ends"), stopped=now + 20 * HOUR, asked=now - HOUR)
+    old_key(licensed("overlap goes on"), stopped=now + 3 * DAY)
+
+
+def old_key(
+    license: License,
+    *,
+    stopped: datetime,
+    asked: datetime | None = None,
+    state: KeyState = KeyState.SUPERSEDED,
+) -> None:
+    """Give the primary slot an old key that works until then, and perhaps a check of it."""
+    key = make_key(license=license, state=state)
+    key.replaced_at, key.accepted_until = min(stopped, timezone.now()) - DAY, stopped
+    key.save()
+    if asked:
+        CheckCount.objects.create(
+            tenant_id=key.tenant_id,
+            license_key=key,
+            hour=asked.replace(minute=0, second=0, microsecond=0),
+            result="replaced",
+            count=3,
+            last_at=asked,
+        )
 
 
 LEFT = {
@@ -71,20 +105,48 @@ LEFT = {
     "expired": ["gone", "secondary gone"],
     "pending": ["pending"],
     "suspended": ["suspended"],
-    "unlicensed": ["deleted"],
+    "unlicensed": ["new", "deleted"],
+    "revoked": ["both revoked", "primary revoked"],
+    "refused": ["asked"],
+    "overlap": ["overlap ends"],
+    "plan_changed": ["other plan"],
+    "ended": ["gone and ended"],
+}
+LABELS = {
+    "expired": "Expired",
+    "revoked": "Key revoked",
+    "refused": "Terminals refused",
+    "expiring": "Expires soon",
+    "overlap": "Overlap ends soon",
+    "plan_changed": "Plan changed",
+    "suspended": "Suspended",
+    "pending": "Pending",
+    "unlicensed": "No keys",
+    "ended": "Ended",
 }
 
 
-@pytest.mark.parametrize(("need", "left"), LEFT.items())
-def test_each_need_is_a_filter_the_most_urgent_first(need, left, viewer_client, in_need):
-    assert names(viewer_client.get(LIST, {"state": need})) == left
+def test_each_need_is_a_filter_the_most_urgent_first_and_its_rows_say_it(viewer_client, in_need):
+    for need, left in LEFT.items():
+        assert (need, names(viewer_client.get(LIST, {"state": need}))) == (need, left)
+    shown = {
+        row.name: [badge.label for badge in row.badges]
+        for row in viewer_client.get(LIST, {"rows": "100"}).context["page"].rows
+    }
+    said = {
+        name: [label for need, label in LABELS.items() if name in LEFT[need]] or ["Active"]
+        for name in shown
+    }
+    assert shown == said
+    assert sum(labels == ["Active"] for labels in shown.values()) == 5
 
 
 def test_the_needs_are_counted_as_their_filters_find_them(viewer_client, in_need):
     answer = viewer_client.get(LIST)
-    assert needs(answer) == {"expiring": "4", "expired": "2", "pending": "1", "suspended": "1"}
+    counted = {need: str(len(left)) for need, left in LEFT.items() if need != "ended"}
+    assert needs(answer) == counted
     html = answer.content.decode()
-    assert [html.count(f'href="?state={need}"') for need in needs(answer)] == [1] * 4
+    assert [html.count(f'href="?state={need}"') for need in counted] == [1] * len(counted)
     assert (
         viewer_client.get(LIST, {"state": "expired"})
         .content.decode()
@@ -92,11 +154,18 @@ def test_the_needs_are_counted_as_their_filters_find_them(viewer_client, in_need
     )
 
 
+def test_the_banner_of_the_page_says_what_the_list_does(viewer_client, in_need):
+    kinds = {"asked": "old_key", "other plan": "plan_changed", "both revoked": "revoked"}
+    for name, kind in kinds.items():
+        address = Subscription.objects.get(name=name).get_absolute_url()
+        assert (name, viewer_client.get(address).context["need"].kind) == (name, kind)
+
+
 def test_the_counts_follow_every_change(viewer_client, contoso):
     subscription = make_subscription(tenant=contoso, state=State.PENDING)
     assert needs(viewer_client.get(LIST))["pending"] == "1"
     activate_subscription(subscription=subscription, actor=SYSTEM)
-    assert needs(viewer_client.get(LIST))["pending"] == "0"
+    assert needs(viewer_client.get(LIST)) == {"unlicensed": "1"}
     suspend_subscription(subscription=subscription, actor=SYSTEM, reason="Unpaid")
     assert needs(viewer_client.get(LIST))["suspended"] == "1"
 
@@ -152,11 +221,12 @@ def test_pages_in_any_order_are_numbered(viewer_client, licensed):
 
 
 def test_the_list_begins_with_what_needs_somebody(viewer_client, contoso, in_need):
-    for number in range(60):
+    for number in range(52):
         make_subscription(tenant=contoso, name=f"{number}")
-    urgent = [*LEFT["expired"], *LEFT["expiring"], *LEFT["suspended"], *LEFT["pending"]]
+    urgent = ["gone", "secondary gone", "primary revoked", "both revoked", "asked", "tomorrow"]
+    urgent += ["next week", "next month, yearly", "overlap ends", "other plan"]
     first = viewer_client.get(LIST)
-    assert names(first) == [*urgent, *(f"{59 - n}" for n in range(25 - len(urgent)))]
+    assert names(first) == [*urgent, *(f"{51 - n}" for n in range(25 - len(urgent)))]
     second = viewer_client.get(LIST, {"after": str(first.context["page"].older)})
     third = viewer_client.get(LIST, {"after": str(second.context["page"].older)})
     walked = [row for answer in (first, second, third) for row in names(answer)]

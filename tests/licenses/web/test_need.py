@@ -9,12 +9,10 @@ import time_machine
 from django.urls import reverse
 
 from licenses import reminders
-from licenses.checking.badges import ONE_REVOKED
 from licenses.models import CheckCount, License, Slot
-from licenses.models.subscriptions import read_license_state
 from licenses.web.card import license_card
-from licenses.web.license_tags import listed_state
 from licenses.web.need import Need, Step, need_of
+from licenses.web.triage import read_needs
 from portal.core.actors import SYSTEM
 from portal.mail.models import Outbox
 from portal.tenants.models import Member
@@ -52,6 +50,14 @@ def the_need(license: License, user: Any) -> Need | None:
     return need_of(subscription, license_card(subscription, member), member)
 
 
+def badges(license: License) -> list[tuple[str, str]]:
+    """Return labels and tones of the subscription in the list."""
+    rows: Any = Subscription.objects.with_state().select_related("plan")
+    row = rows.get(pk=license.subscription_id)
+    read_needs([row], NOW)
+    return [(badge.label, badge.tone) for badge in row.badges]
+
+
 def expire(license: License, left: timedelta, *slots: Slot) -> None:
     keys = license.keys.filter(slot__in=slots or list(Slot))
     keys.update(issued_at=NOW - 365 * DAY, expires_at=NOW + left)
@@ -66,9 +72,9 @@ def opens(name: str, license: License, *slot: Slot, label: str) -> Step:
 
 
 def lefts(days: int) -> list[tuple[timedelta, str, str]]:
-    """Return time left, the badge in the list, and the kind of the banner."""
+    """Return time left, what is said of it, and the kind of the banner."""
     return [
-        (timedelta(days=days, seconds=1), "Valid", ""),
+        (timedelta(days=days, seconds=1), "Active", ""),
         (timedelta(days=days), f"Expires in {days} days", "expiring"),
         (timedelta(days=days) - SECOND, f"Expires in {days} days", "expiring"),
         (timedelta(days=5, seconds=-1), "Expires in 5 days", "expiring"),
@@ -80,27 +86,24 @@ def lefts(days: int) -> list[tuple[timedelta, str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("plan", "left", "badge", "kind"),
+    ("plan", "left", "said", "kind"),
     [(plan, *case) for plan, days in PLANS.items() for case in lefts(days)],
 )
-def test_list_page_and_mails_agree(plan, left, badge, kind, license, owner):
+def test_list_page_and_mails_agree(plan, left, said, kind, license, owner):
     Subscription.objects.update(plan=Plan.objects.get(code=plan))
     License.objects.update(plan=Plan.objects.get(code=plan))
     expire(license, left)
-    row = Subscription.objects.with_state().select_related("plan").get()
-    read_license_state([row])
-    listed = listed_state(row)
-    card = license_card(row, Member.objects.get())
+    card = license_card(Subscription.objects.get(), Member.objects.get())
     need = the_need(license, owner)
-    assert listed is not None
     assert card.state is not None
-    assert (listed.label, listed.tone) == (badge, card.state.tone)
+    label = "Expires soon" if kind == "expiring" else said
+    assert badges(license) == [(label, card.state.tone)]
     assert (need.kind if need else "") == kind
     assert reminders.send() == (1 if kind else 0)
     if kind == "expiring":
         assert need is not None
-        assert need.rest == badge.replace("Expires", ",")
-        assert Outbox.objects.get().subject.endswith(f" {badge.removeprefix('Expires ')}")
+        assert need.rest == said.replace("Expires", ",")
+        assert Outbox.objects.get().subject.endswith(f" {said.removeprefix('Expires ')}")
         assert need.sentence in Outbox.objects.get().text
     if kind == "expired":
         assert Outbox.objects.get().subject == "Both keys of Field tools have expired"
@@ -115,17 +118,14 @@ def test_mails_begin_when_pages_turn_amber():
 
 def test_one_revoked_key_is_seen_in_the_list_as_on_the_page(license, owner):
     license.keys.filter(slot="primary").update(revoked_at=NOW)
-    row = Subscription.objects.with_state().select_related("plan").get()
-    read_license_state([row])
-    listed, need = listed_state(row), the_need(license, owner)
-    assert (listed, need and need.kind) == (ONE_REVOKED, "revoked")
+    need = the_need(license, owner)
+    assert (badges(license), need and need.kind) == ([("Key revoked", "bad")], "revoked")
 
 
-def test_what_is_not_accepted_is_not_valid_in_the_list(license, owner):
+def test_the_list_says_of_those_that_are_suspended_that_they_are(license):
+    expire(license, DAY)
     Subscription.objects.update(state=State.SUSPENDED)
-    row = Subscription.objects.with_state().select_related("plan").get()
-    read_license_state([row])
-    assert listed_state(row) == license_card(row, Member.objects.get()).state
+    assert badges(license) == [("Suspended", "warn")]
     assert reminders.send() == 0
 
 

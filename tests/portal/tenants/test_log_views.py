@@ -56,6 +56,36 @@ def test_the_newest_comes_first_and_nothing_of_others(rows, viewer_client):
     assert shape(viewer_client.get(LOGS, headers=HTMX)) == (200, "fragment", "")
 
 
+def test_rows_that_say_the_same_are_shown_as_one(viewer_client, contoso, owner, manager):
+    shop, lab = (make_subscription(tenant=contoso, name=name) for name in ("Shop", "Lab"))
+    check = {"action": Action.KEY_CHECKED, "result": "valid", "actor": member_actor(owner)}
+    told = [
+        *({**check, "subscription": shop, "slot": slot} for slot in ("primary", "secondary") * 2),
+        {**check, "subscription": lab, "slot": "primary"},
+        {**check, "subscription": lab, "slot": "primary", "result": "expired"},
+        *({**check, "actor": member_actor(manager)} for _ in range(2)),
+        *({**check, "slot": "primary"} for _ in range(3)),
+    ]
+    for day, fields in enumerate(told):
+        add_row(contoso, day=day, **fields)
+    answer = viewer_client.get(LOGS)
+    shown = [(same.what, len(same.entries), same.subscriptions) for same in answer.context["rows"]]
+    assert shown == [
+        ("Primary license key checked", 3, 0),
+        *[("License key checked", 1, 0)] * 2,
+        ("Primary license key checked", 1, 1),
+        ("License key checked", 5, 2),
+    ]
+    html = answer.content.decode()
+    assert [html.count(text) for text in ("× 3", "× 5", "2 subscriptions", ">since")] == [
+        1,
+        1,
+        1,
+        2,
+    ]
+    assert html.count("<dt>Network address</dt>") == len(told)
+
+
 def test_filters(rows, viewer_client, owner, subscription):
     def found(**query):
         return seqs(viewer_client.get(LOGS, query))

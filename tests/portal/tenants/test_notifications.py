@@ -217,3 +217,16 @@ def test_a_mail_program_stops_them_with_one_post(link):
     stranger = Client(enforce_csrf_checks=True)
     assert stranger.post(link, {"List-Unsubscribe": "One-Click"}).status_code == 200
     assert [r.email for r in Recipient.objects.active()] == ["other@contoso.example"]
+
+
+def test_the_page_says_which_recipient_gets_nothing(manager_client, contoso):
+    choose(contoso, recipients=[OPERATIONS, "list@contoso.example"])
+    notify(contoso.pk, topic=Topic.KEYS, subject="Primary key of Lab was reset")
+    lost = Outbox.objects.filter(to=OPERATIONS)
+    lost.update(last_error="550 5.1.1 no such address", given_up_at=timezone.now())
+    html = " ".join(manager_client.get(ADDRESS).content.decode().split())
+    assert html.count(f"The mail to {OPERATIONS} could not be delivered on <time") == 1
+    assert "no such address" not in html
+    notify(contoso.pk, topic=Topic.KEYS, subject="Primary key of Lab was reset")
+    Outbox.objects.filter(to=OPERATIONS, given_up_at=None).update(sent_at=timezone.now())
+    assert "could not be delivered" not in manager_client.get(ADDRESS).content.decode()

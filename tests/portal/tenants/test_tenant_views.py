@@ -46,6 +46,28 @@ def test_only_owners_see_the_open_invitations(owner_client, viewer_client, owner
     assert list(viewer_client.get(TENANT).context["invitations"]) == []
 
 
+def test_owners_see_whose_invitation_did_not_arrive(owner_client, contoso):
+    for name in ("gone", "slow", "there"):
+        owner_client.post("/tenant/invite/", {"email": f"{name}@x.example", "role": "viewer"})
+    mails, now = Outbox.objects.filter(tenant_id=contoso.pk), timezone.now()
+    mails.filter(to="gone@x.example").update(last_error="550", given_up_at=now)
+    mails.filter(to="slow@x.example").update(last_error="421", attempts=1)
+    mails.filter(to="there@x.example").update(sent_at=now)
+    answer = owner_client.get(TENANT)
+    shown = {each.email: bool(each.undelivered) for each in answer.context["invitations"]}
+    assert shown == {"gone@x.example": True, "slow@x.example": True, "there@x.example": False}
+    html = " ".join(answer.content.decode().split())
+    assert html.count("The mail to gone@x.example could not be delivered on <time") == 1
+    assert html.count("could not be delivered yet; the portal goes on trying for 7 days.") == 1
+    # A new one has another mail.
+    [gone] = contoso.invitations.filter(email="gone@x.example")
+    owner_client.post(f"/tenant/invitations/{gone.pk}/resend/")
+    [again] = [
+        each for each in owner_client.get(TENANT).context["invitations"] if "gone" in each.email
+    ]
+    assert (again.email, again.undelivered) == (gone.email, None)
+
+
 def test_the_page_costs_the_same_with_any_number_of_members(
     owner_client, contoso, django_assert_num_queries
 ):

@@ -7,15 +7,17 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from portal.activity.actions import event_types
+from portal.activity.actions import EVENT_WORDS, event_types
 from portal.tenants.models import Role
 from portal.webhooks import views
 from portal.webhooks.delivering import claim, finish
 from portal.webhooks.flows import MAX_ENDPOINTS, send_test
-from portal.webhooks.models import Endpoint
+from portal.webhooks.models import EVERYTHING, TEST_EVENT, Endpoint
 from portal.webhooks.sending import Answer
 from portal.webhooks.telling import store
+from subscriptions.flows.rename import rename_subscription
 from tests.support.accounts import make_member, stale
+from tests.support.factories import make_subscription
 from tests.support.people import member_actor
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +63,24 @@ def test_an_old_proof_is_not_enough_and_what_was_typed_comes_back(client_for, ma
 def test_every_event_is_ticked_at_first(manager_client):
     form = manager_client.get(reverse("webhooks:add")).context["form"]
     assert form.initial["events"] == event_types()
+
+
+def test_everything_stands_for_all_events_and_alone(manager_client, contoso, owner):
+    chosen = {"url": URL, "events": ["key.reset", EVERYTHING]}
+    manager_client.post(reverse("webhooks:add"), chosen)
+    endpoint = Endpoint.objects.get()
+    assert endpoint.events == [EVERYTHING]
+    rename_subscription(
+        subscription=make_subscription(tenant=contoso), actor=member_actor(owner), name="Lab"
+    )
+    assert [each.event.type for each in endpoint.deliveries.all()] == ["subscription.changed"]
+    form = manager_client.get(address("change", endpoint)).context["form"]
+    assert form.initial["events"] == [EVERYTHING]
+    assert "also events that later" in manager_client.get(address("detail", endpoint)).text
+
+
+def test_every_event_has_a_name_and_says_when_it_is_told():
+    assert EVENT_WORDS.keys() == {*event_types(), TEST_EVENT}
 
 
 def test_the_list_says_how_each_one_is(manager_client, make_endpoint, django_assert_num_queries):

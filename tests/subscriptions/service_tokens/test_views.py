@@ -139,7 +139,7 @@ def test_the_list_tells_state_use_and_maker(contoso: Tenant, owner_client: Clien
     for words in ("Field tools only from 192.0.2.0/24", "from 192.0.2.9", "made by Ada on"):
         assert words in working
     assert "by Bo Leaked." in ended
-    assert "also when its maker leaves" in working
+    assert "it goes on working when they leave" in working
 
 
 def test_the_list_costs_as_many_queries_for_many(contoso: Tenant, owner_client: Client) -> None:
