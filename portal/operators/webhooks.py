@@ -150,13 +150,16 @@ def _was_just_rotated(row: Endpoint) -> bool:
 
 @admin.register(Endpoint)
 class EndpointAdmin(ActionsAdmin, ReadOnlyAdmin):
-    """Webhooks: those of tenants are theirs alone, those of the vendor are set here."""
+    """Webhooks: those of tenants are theirs alone, those of the vendor are set here.
+
+    Of a tenant's address only the host is shown, as in the log: the rest is often a secret.
+    """
 
     operator_actions = (ADD, TEST, CHANGE, ROTATE, SWITCH_OFF, SWITCH_ON, DELETE)
     fields = (
         "id",
         "tenant",
-        "url",
+        "address",
         "events",
         "state",
         "failures",
@@ -169,7 +172,7 @@ class EndpointAdmin(ActionsAdmin, ReadOnlyAdmin):
         "off_error",
         "deleted_at",
     )
-    list_display = ("url", "whose", "state", "created_at")
+    list_display = ("address", "whose", "state", "created_at")
     below = {"whose": "created_by_name", "state": "off_error"}
     folded = ("id", "failures", "retry_at")
     list_filter = (
@@ -177,8 +180,8 @@ class EndpointAdmin(ActionsAdmin, ReadOnlyAdmin):
         ("deleted_at", empty_filter("deleted", "No", "Yes")),
     )
     list_select_related = ("tenant",)
-    search_fields = ("url", "tenant__name")
-    search_help_text = "Address, tenant's name, or whole identifier of the tenant or webhook"
+    search_fields = ("tenant__name",)
+    search_help_text = "Tenant's name, or whole identifier of the tenant or webhook"
     ordering = ("-created_at", "id")
     identifiers = ("id", "tenant_id")
     secrets = ("secret", "old_secret")
@@ -188,6 +191,17 @@ class EndpointAdmin(ActionsAdmin, ReadOnlyAdmin):
         return request.user.has_perm("portal.change_endpoint") and (
             obj is None or not obj.tenant_id
         )
+
+    @admin.display(description="address")
+    def address(self, obj: Endpoint) -> str:
+        """Return where its events go."""
+        return obj.host if obj.tenant_id else obj.url
+
+    @override
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Refuse filters on addresses too, which would tell a hidden one step by step."""
+        is_address = lookup.partition("__")[0] == "url"
+        return not is_address and super().lookup_allowed(lookup, value, request)
 
     @admin.display(description="whose")
     def whose(self, obj: Endpoint) -> str:

@@ -186,8 +186,16 @@ def test_operators_set_the_vendors_own_and_see_the_others(operator_client, make_
         foreign = reverse(f"admin:portal_endpoint_{name}", args=[own.pk])
         assert operator_client.post(foreign, {"reason": "Because"}).status_code == 404
     assert operator_client.get(reverse("admin:portal_delivery_changelist")).status_code == 200
+    Endpoint.objects.filter(pk=own.pk).update(url="https://receiver.example/s3cret")
     listed = operator_client.get(reverse("admin:portal_endpoint_changelist"))
-    assert "gAAAA" not in listed.text
+    page = operator_client.get(reverse("admin:portal_endpoint_change", args=[own.pk]))
+    for text in (listed.text, page.text):
+        assert "receiver.example" in text
+        assert "gAAAA" not in text
+        assert "s3cret" not in text
+    assert URL in listed.text
+    address = reverse("admin:portal_endpoint_changelist")
+    assert operator_client.get(f"{address}?url=https://receiver.example/s3cret").status_code == 400
 
 
 def test_operators_read_the_vendors_deliveries_and_send_them_again(
