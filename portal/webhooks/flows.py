@@ -66,7 +66,7 @@ def add_endpoint(
     if others.count() >= MAX_ENDPOINTS:
         raise Refused(f"There are {MAX_ENDPOINTS} webhooks already. Delete one first.")
     endpoint.save(force_insert=True)
-    details = addition(endpoint, ["url", "events"])
+    details: dict[str, Any] = addition(endpoint, ["url", "events"])
     _record(endpoint, actor, Action.WEBHOOK_ADDED, reason, now=now, **details)
     return endpoint, secret
 
