@@ -66,7 +66,7 @@ def add_endpoint(
     if others.count() >= MAX_ENDPOINTS:
         raise Refused(f"There are {MAX_ENDPOINTS} webhooks already. Delete one first.")
     endpoint.save(force_insert=True)
-    details: dict[str, Any] = addition(endpoint, ["url", "events"])
+    details = addition(endpoint, ["url", "events"])
     _record(endpoint, actor, Action.WEBHOOK_ADDED, reason, now=now, **details)
     return endpoint, secret
 
@@ -84,7 +84,7 @@ def change_endpoint(
     values = {"url": refuse_unusable(url), "events": _chosen(events)}
     try:
         with transaction.atomic():
-            details = change(locked, values)
+            details: dict[str, Any] | None = change(locked, values)
     except IntegrityError as error:
         raise Refused("There is a webhook to this address already.", field="url") from error
     if details is not None:

@@ -131,7 +131,9 @@ for name, count in (("none", 0), ("thousand", 1000)):
     )
 """
 """What makes the tenants without and with 1,000 subscriptions."""
-ONCE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=/)\d+(?=/)|primary|secondary")
+ONCE = re.compile(
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=/)\d+(?=/)|primary|secondary|(?<=/results/)\w+"
+)
 """Parts of addresses that name one of many: one page of a kind is enough."""
 EVERY = re.compile(r"/subscriptions/[0-9a-f-]+/")
 """Pages of which each is looked at."""
