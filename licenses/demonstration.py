@@ -35,10 +35,10 @@ from portal.mail.outbox import MAX_KEPT_FOR
 from portal.operators.flows.recovery import replace_owner
 from portal.tenants.flows.invitations import invite_member
 from portal.tenants.models import Member, Role, Tenant
-from portal.webhooks.delivering import GONE, finish
+from portal.webhooks.delivering import finish
 from portal.webhooks.flows import add_endpoint
 from portal.webhooks.models import EVERYTHING, Delivery
-from portal.webhooks.sending import Answer
+from portal.webhooks.sending import GONE, Answer
 from subscriptions.flows import suspend_resume_end
 from subscriptions.flows.activate import activate_subscription
 from subscriptions.flows.add import add_subscription

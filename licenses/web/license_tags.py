@@ -48,7 +48,7 @@ def keys_expire(subscription: Any) -> SafeString:
     if not (is_active and subscription.plan.expires_soon(expires_at, now)):
         return moment(expires_at)
     left = in_days(days_until(expires_at, now))
-    return format_html('{}, <span class="muted nowrap">{}</span>', moment(expires_at), left)
+    return format_html('{}<span class="soon">, {}</span>', moment(expires_at), left)
 
 
 @register.simple_tag

@@ -84,7 +84,7 @@ def change_endpoint(
     values = {"url": refuse_unusable(url), "events": _chosen(events)}
     try:
         with transaction.atomic():
-            details = change(locked, values)
+            details: dict[str, Any] | None = change(locked, values)
     except IntegrityError as error:
         raise Refused("There is a webhook to this address already.", field="url") from error
     if details is not None:

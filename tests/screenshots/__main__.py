@@ -13,6 +13,7 @@ import hmac
 import re
 import struct
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from html import escape
@@ -45,16 +46,15 @@ class View(NamedTuple):
 
 
 SCREEN = {"media": "screen", "forced_colors": "none"}
-FEW = [
-    View("light-1280", "light", 1280, SCREEN),
-    *(View(f"dark-{width}", "dark", width, SCREEN) for width in (390, 1280)),
-]
+PAPER = View("print", "light", 794, {"media": "print", "forced_colors": "none"})  # A4 at 96 dpi
+FORCED = View("forced", "dark", 1280, {"media": "screen", "forced_colors": "active"})
+FEW = [View("light-1280", "light", 1280, SCREEN), View("dark-320", "dark", 320, SCREEN)]
 VIEWS = [
-    *(View(f"light-{width}", "light", width, SCREEN) for width in (320, 390, 768, 1280, 1920)),
-    View("print", "light", 794, {"media": "print", "forced_colors": "none"}),  # A4 at 96 dpi
-    *(View(f"dark-{width}", "dark", width, SCREEN) for width in (390, 1280)),
-    View("forced", "dark", 1280, {"media": "screen", "forced_colors": "active"}),
+    *(View(f"light-{width}", "light", width, SCREEN) for width in (320, 768, 1280, 1920)),
+    *(View(f"dark-{width}", "dark", width, SCREEN) for width in (320, 1280)),
 ]
+ALSO_PRINTED = re.compile(r"/(subscriptions|logs|identifiers)/")
+"""Pages that are looked at on paper and in forced colours too."""
 
 
 class Person(NamedTuple):
@@ -76,15 +76,32 @@ PEOPLE = {
     ),
     "owner": Person(
         "owner@contoso.example",
-        ["/subscriptions/", "/profile/", "/tenant/", "/accounts/reauthenticate/"],
-        60,
+        [
+            *(
+                "/subscriptions/",
+                "/logs/",
+                "/identifiers/",
+                "/profile/",
+                "/accounts/reauthenticate/",
+            ),
+            *("/tenant/", "/tenant/tokens/", "/tenant/webhooks/", "/tenant/close/"),
+        ],
+        70,
     ),
     "viewer": Person("viewer@contoso.example", ["/subscriptions/", "/tenant/invite/"], 12, FEW),
-    "german": Person("owner@fabrikam.example", ["/subscriptions/", "/tenant/", "/logs/"], 8),
-    "japanese": Person("owner@kitakaze.example", ["/subscriptions/", "/tenant/", "/logs/"], 8),
-    "none": Person("owner@none.example", ["/subscriptions/", "/identifiers/", "/logs/"], 3),
+    "german": Person("owner@fabrikam.example", ["/subscriptions/", "/tenant/", "/logs/"], 8, FEW),
+    "japanese": Person("owner@kitakaze.example", ["/subscriptions/", "/tenant/", "/logs/"], 8, FEW),
+    "none": Person(
+        "owner@none.example",
+        ["/subscriptions/", "/identifiers/", "/logs/", "/tenant/tokens/", "/tenant/webhooks/"],
+        5,
+        FEW,
+    ),
     "thousand": Person(
-        "owner@thousand.example", ["/subscriptions/", "/identifiers/", "/subscriptions/?page=9"], 3
+        "owner@thousand.example",
+        ["/subscriptions/", "/identifiers/", "/subscriptions/?page=9"],
+        3,
+        FEW,
     ),
     "operator": Person("operator@operator.example", ["/admin/"], 45, FEW),
 }
@@ -114,12 +131,14 @@ for name, count in (("none", 0), ("thousand", 1000)):
     )
 """
 """What makes the tenants without and with 1,000 subscriptions."""
-ONCE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=/)\d+(?=/)|primary|secondary")
+ONCE = re.compile(
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=/)\d+(?=/)|primary|secondary|(?<=/results/)\w+"
+)
 """Parts of addresses that name one of many: one page of a kind is enough."""
 EVERY = re.compile(r"/subscriptions/[0-9a-f-]+/")
 """Pages of which each is looked at."""
 LEFT_OUT = re.compile(
-    r"/(static|download|export|logout|public)|\.(csv|zip)|/jsi18n/|/password_change"
+    r"/(static|download|logs/export|logout|public)|\.(csv|zip)|/jsi18n/|/password_change"
 )
 
 
@@ -196,8 +215,14 @@ async def show(page: Page, path: str, theme: Any) -> None:
     await page.evaluate("document.fonts.ready")
 
 
+def views_of(path: str, person: Person) -> list[View]:
+    """Return how a page of a person is looked at."""
+    also = [PAPER, FORCED] if person.views is VIEWS and ALSO_PRINTED.match(path) else []
+    return sorted([*person.views, *also], key=lambda view: view.theme)
+
+
 async def take(page: Page, path: str, name: str, views: list[View]) -> None:
-    """Write a picture of the page for each of the views."""
+    """Write a picture of the page for each of the views, which are in the order of their themes."""
     theme = ""
     for view in views:
         if view.theme != theme:
@@ -223,7 +248,7 @@ def gallery(pages: dict[str, list[tuple[str, str, str]]]) -> str:
         parts.append(f"<h1>{escape(person)}: {len(shown)} pages</h1>")
         for path, heading, name in shown:
             parts.append(f"<section><h2>{escape(heading)} <code>{escape(path)}</code></h2><div>")
-            files = (f"{name}-{view.name}.jpeg" for view in PEOPLE[person].views)
+            files = (f"{name}-{view.name}.jpeg" for view in views_of(path, PEOPLE[person]))
             parts += [f'<a href="{f}"><img loading="lazy" src="{f}" alt="{f}"></a>' for f in files]
             parts.append("</div></section>")
     return "\n".join(parts)
@@ -255,7 +280,7 @@ async def draw(
     async def one(path: str, heading: str, file: str) -> None:
         async with free:
             page = await context.new_page()
-            await take(page, path, file, person.views)
+            await take(page, path, file, views_of(path, person))
             await page.close()
         print(f"{file}  {path}  {heading}", flush=True)
 
@@ -282,9 +307,8 @@ SMALL = 768
 """Widths up to this are shown as one screen, not as the whole page."""
 
 
-async def draw_all(portal: Demonstration, *, only_docs: bool) -> dict[str, Any]:
-    """Draw what everybody sees, in one browser."""
-    people = [shown.person for shown in COMMITTED] if only_docs else list(PEOPLE)
+async def draw_all(portal: Demonstration, people: list[str], *, only_docs: bool) -> dict[str, Any]:
+    """Draw what these people see, in one browser."""
     free = asyncio.Semaphore(AT_ONCE)
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
@@ -300,7 +324,13 @@ def main() -> None:
     """Start a demonstration of its own, and draw it."""
     parser = argparse.ArgumentParser(prog="tests.screenshots")
     parser.add_argument("--only-docs", action="store_true", help="only what README.md shows")
-    only_docs = parser.parse_args().only_docs
+    parser.add_argument("people", nargs="*", metavar="PERSON", help=f"of {', '.join(PEOPLE)}")
+    asked = parser.parse_args()
+    only_docs, people = asked.only_docs, asked.people or list(PEOPLE)
+    if unknown := {*people} - PEOPLE.keys():
+        parser.error(f"Nobody is called {', '.join(unknown)}.")
+    if only_docs:
+        people = [shown.person for shown in COMMITTED]
     OUT.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     with TemporaryDirectory() as name:
@@ -312,12 +342,15 @@ def main() -> None:
             if status:
                 sys.exit(err)
         process = portal.start("manage.py", "demo")
+        for output in (process.stdout, process.stderr):  # a pipe that nobody reads fills up
+            assert output is not None
+            threading.Thread(target=output.read, daemon=True).start()
         try:
             while not portal.answers("/healthz/ready"):
                 if process.poll() is not None or time.monotonic() > begun + 120:
                     sys.exit("The demonstration does not start: try `make run`.")
                 time.sleep(0.2)
-            pages = asyncio.run(draw_all(portal, only_docs=only_docs))
+            pages = asyncio.run(draw_all(portal, people, only_docs=only_docs))
         finally:
             kill(process)
     if not only_docs:
