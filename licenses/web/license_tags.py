@@ -140,12 +140,13 @@ def listed_state(subscription: Any) -> badges.KeyBadge | None:
     if subscription.keys_expire_at is None:
         return badges.REVOKED
     now, expires_at = timezone.now(), subscription.keys_expire_at
-    if expires_at <= now:
-        return badges.EXPIRED
-    if subscription.effective_state != State.ACTIVE:
+    is_active = subscription.effective_state == State.ACTIVE
+    if expires_at <= now or subscription.has_revoked_key:
+        if is_active and subscription.keys_last_until > now:
+            return badges.ONE_VALID
+        return badges.REVOKED if subscription.has_revoked_key else badges.EXPIRED
+    if not is_active:
         return badges.NOT_ACCEPTED
-    if subscription.has_revoked_key:
-        return badges.ONE_REVOKED
     if not subscription.plan.expires_soon(expires_at, now):
         return badges.VALID
     return badges.with_days(badges.EXPIRES_SOON, expires_at, now)

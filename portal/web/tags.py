@@ -29,13 +29,16 @@ def icon(name: str) -> str:
 
 
 @register.simple_tag
-def moment(at: datetime, *, clock: bool = False) -> SafeString:
-    """Return the day of a moment in the reader's zone, and its time with the zone if `clock`.
+def moment(at: datetime, *, clock: bool = False, zone: bool = True) -> SafeString:
+    """Return the day of a moment in the reader's zone, and its time if `clock`.
 
-    The title has both in UTC, to the second.
+    The zone is beside the time, unless the block around it names it once (`zone=False`). The title
+    has both in UTC, to the second.
     """
     utc, local = at.astimezone(UTC), timezone.localtime(at)
-    shown = f"{day(local)}, {local:%H:%M} {zone_label(local)}" if clock else day(local)
+    shown = f"{day(local)}, {local:%H:%M}" if clock else day(local)
+    if clock and zone:
+        shown = f"{shown} {zone_label(local)}"
     return SafeString(  # figures and names of months: nothing to escape
         f'<time datetime="{utc.isoformat()}"\n'
         f'    title="{day(utc)}, {utc:%H:%M:%S} UTC"\n'

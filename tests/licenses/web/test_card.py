@@ -35,6 +35,7 @@ BUTTONS = {
     "generate",
     "rename",
     "delete",
+    "check",
     "check-presented",
     *(
         f"{action}-{slot}"
@@ -61,12 +62,15 @@ KEYS = ["none", "valid", "expiring", "expired", "revoked", "in an overlap", "pla
 def offered(state: str, key: str, role: Role) -> set[str]:
     """Return the buttons that a member of this role may see."""
     manages = role != Role.VIEWER
-    buttons = {"check-presented"} | ({"rename"} if manages else set())
+    buttons = {"rename"} if manages else set()
     if state == "pending" and manages:
         buttons.add("activate")
     if key == "none":
-        return buttons | ({"generate"} if manages and state in ACTIVE else set())
-    buttons |= {f"{action}-{slot}" for action in ("check", "claims") for slot in Slot.values}
+        buttons |= {"generate"} if manages and state in ACTIVE else set()
+        return buttons | {"check-presented"}
+    buttons |= {"check"} | {
+        f"{action}-{slot}" for action in ("check", "claims") for slot in Slot.values
+    }
     if state in ACTIVE:
         buttons.add("download-secondary")
         if key not in {"expired", "revoked"}:
@@ -207,7 +211,7 @@ def test_what_counts_most_is_on_the_badge(state, changes, expected, make_issued)
     [
         ({}, "Valid"),
         ({"expires_at": NOW + SECOND}, "Expires soon"),
-        ({"revoked_at": NOW}, "Revoked"),
+        ({"revoked_at": NOW}, "1 of 2 valid"),
     ],
 )
 def test_the_card_shows_the_worse_of_its_two_keys(secondary, expected, make_issued, owner):
@@ -341,7 +345,7 @@ def test_the_list_says_none_without_keys(contoso, clock):
             (plan, timedelta(days=1) + SECOND, "Expires in 2 days"),
             (plan, timedelta(days=1), "Expires in 1 day"),
             (plan, SECOND, "Expires in 1 day"),
-            (plan, timedelta(0), "Expired"),
+            (plan, timedelta(0), "1 of 2 valid"),
         ]
     ],
 )
@@ -363,7 +367,7 @@ def test_the_list_counts_living_keys_alone(make_issued):
     )
     assert listed(license.subscription) == "Valid"
     license.keys.filter(slot=Slot.PRIMARY).update(revoked_at=NOW)
-    assert listed(license.subscription) == "One key revoked"
+    assert listed(license.subscription) == "1 of 2 valid"
     license.keys.update(revoked_at=NOW)
     assert listed(license.subscription) == "Revoked"
     license.keys.update(
