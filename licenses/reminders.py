@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
 
-from licenses.models import LicenseKey, LicenseKeyQuerySet, Slot
+from licenses.models import CheckCount, LicenseKey, LicenseKeyQuerySet, Slot
 from portal.activity.actions import Action
 from portal.activity.entries import record
 from portal.core.actors import SYSTEM
@@ -59,6 +59,17 @@ def what_to_do(slots: Sequence[Slot], *, plan_changed: bool, with_subscription: 
     return "Reset it, install the new license file and check it."
 
 
+def use_first(good: LicenseKey, *, is_new: bool) -> str:
+    """Return that a good key is to be in use before the other is reset, for mails and pages.
+
+    `is_new` is whether it came from a reset.
+    """
+    slot = Slot(good.slot)
+    key = f"the {'new ' if is_new else ''}{slot.value} key"
+    steps = f"Install {key}" if good.last_downloaded_at else f"Download {key}, install it"
+    return f"{steps} and check it; then reset the {slot.other.value} key."
+
+
 @dataclass(frozen=True, kw_only=True)
 class Expiring:
     """What one mail says of one subscription."""
@@ -71,6 +82,8 @@ class Expiring:
     """Days left, begun ones whole; 0 once expired."""
     with_subscription: bool
     plan_changed: bool
+    unused: LicenseKey | None
+    """The other key, if that is good and no terminal has passed with it yet."""
 
     @property
     def next_step(self) -> str:
@@ -96,8 +109,15 @@ class Expiring:
         return f"{self.which} {self.verb} on {at}, {in_days(self.days)}."
 
     @property
+    def leads_on(self) -> bool:
+        """Whether the other key is to be in use before these are reset."""
+        return bool(self.unused) and not (self.plan_changed or self.with_subscription)
+
+    @property
     def to_do(self) -> str:
         """What to do about it, in the words of the subscription's page."""
+        if self.leads_on and self.unused:
+            return use_first(self.unused, is_new=self.unused.awaits_first_check)
         return what_to_do(
             self.slots, plan_changed=self.plan_changed, with_subscription=self.with_subscription
         )
@@ -205,6 +225,7 @@ def _by_subscription(keys: Iterable[LicenseKey], now: datetime) -> list[Expiring
     for key in sorted(keys, key=lambda key: (key.expires_at, key.slot)):
         place = (key.license.subscription_id, days_until(key.expires_at, now))
         groups.setdefault(place, []).append(key)
+    unused = _unused([found[0] for found in groups.values() if len(found) == 1], now)
     return [
         Expiring(
             subscription=found[0].license.subscription.name,
@@ -214,9 +235,24 @@ def _by_subscription(keys: Iterable[LicenseKey], now: datetime) -> list[Expiring
             days=days,
             with_subscription=ends_with(found[0], found[0].license.subscription),
             plan_changed=found[0].license.plan_id != found[0].license.subscription.plan_id,
+            unused=None if found[1:] else unused.get(found[0].license_id),
         )
         for (_, days), found in groups.items()
     ]
+
+
+def _unused(dying: list[LicenseKey], now: datetime) -> dict[UUID, LicenseKey]:
+    """Return the good keys beside these with which no terminal has passed, by their license."""
+    plans = {key.license_id: key.license.subscription.plan for key in dying}
+    checks = CheckCount.objects.filter(license_key=OuterRef("pk"))
+    others = LicenseKey.objects.current().filter(
+        Q(awaits_first_check=True) | ~Exists(checks), license__in=plans, revoked_at=None
+    )
+    return {
+        key.license_id: key
+        for key in others.exclude(pk__in=[key.pk for key in dying])
+        if key.expires_at > now and not plans[key.license_id].expires_soon(key.expires_at, now)
+    }
 
 
 def _subject(expiring: list[Expiring]) -> str:

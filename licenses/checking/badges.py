@@ -20,10 +20,12 @@ VALID = KeyBadge(label="Valid", tone="good")
 EXPIRES_SOON = KeyBadge(label="Expires soon", tone="warn")
 EXPIRED = KeyBadge(label="Expired", tone="bad")
 REVOKED = KeyBadge(label="Revoked", tone="bad")
-NOT_ACCEPTED = KeyBadge(label="Not accepted", tone="bad")
+ONE_VALID = KeyBadge(label="1 of 2 valid", tone="warn")
+NOT_ACCEPTED = KeyBadge(label="Not accepted", tone="warn")
 OVERLAP = KeyBadge(label="Overlap", tone="info")
 
-DYING = (EXPIRES_SOON, EXPIRED, REVOKED)
+DEAD = (EXPIRED, REVOKED)
+DYING = (EXPIRES_SOON, *DEAD)
 
 
 def badge_of(key: LicenseKey, subscription: Subscription, now: datetime) -> KeyBadge:
@@ -48,7 +50,10 @@ def with_days(badge: KeyBadge, expires_at: datetime, now: datetime) -> KeyBadge:
     return replace(badge, label=f"Expires in {days} day{'' if days == 1 else 's'}")
 
 
-def worst(badges: list[KeyBadge]) -> KeyBadge:
-    """Return the badge that most needs attention."""
+def of_both(badges: list[KeyBadge]) -> KeyBadge:
+    """Return the badge of a license by those of its two keys: how many work, or else the worse."""
+    dead = [badge for badge in badges if badge in DEAD]
+    if len(dead) == 1 and NOT_ACCEPTED not in badges:
+        return ONE_VALID
     order = [VALID, EXPIRES_SOON, NOT_ACCEPTED, EXPIRED, REVOKED]
     return max(badges, key=order.index)

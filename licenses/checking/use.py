@@ -17,7 +17,7 @@ DAYS = 30
 
 # A day is cut out of the hour as text: SQLite asks Python for truncated times, row by row.
 _READ = """
-SELECT license_key_id, substr(CAST(hour AS text), 1, 10), result, sum(count), NULL
+SELECT license_key_id, substr(CAST(hour AS text), 1, 10), result, sum(count), max(last_at)
 FROM licenses_checkcount
 WHERE license_key_id IN ({keys}) AND hour >= %s
 GROUP BY 1, 2, 3
@@ -33,6 +33,19 @@ WHERE license_key.id IN ({keys})
 
 
 @dataclass(kw_only=True)
+class Refusals:
+    """Checks that were refused with one result: how many over the last DAYS days, and the last."""
+
+    count: int = 0
+    last_at: datetime | None = None
+
+    def add(self, count: int, last_at: datetime) -> None:
+        """Add those of a day."""
+        self.count += count
+        self.last_at = max(last_at, self.last_at or last_at)
+
+
+@dataclass(kw_only=True)
 class Use:
     """Checks of one key by terminals, by day over the last DAYS days, and the last one ever.
 
@@ -41,6 +54,7 @@ class Use:
 
     passed: Counter[date] = field(default_factory=Counter)
     refused: Counter[date] = field(default_factory=Counter)
+    refused_as: dict[Result, Refusals] = field(default_factory=dict)
     last_at: datetime | None = None
     last_result: Result | None = None
 
@@ -107,6 +121,8 @@ def read_use(keys: Collection[LicenseKey], now: datetime) -> dict[int, Use]:
         else:
             counts = use.passed if result in PASSING else use.refused
             counts[date.fromisoformat(day)] += count
+            if result not in PASSING:
+                use.refused_as.setdefault(Result(result), Refusals()).add(count, _aware(last_at))
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from licenses.checking.badges import DYING, EXPIRED, REVOKED, VALID, KeyBadge, badge_of, worst
+from licenses.checking.badges import DEAD, DYING, VALID, KeyBadge, badge_of, of_both
 from licenses.checking.use import Use, read_use
 from licenses.flows.download import refuse_unless_downloadable
 from licenses.flows.signing import expiry
@@ -16,6 +16,7 @@ from licenses.models import KeyState, License, LicenseKey, Slot
 from licenses.reminders import ends_with
 from licenses.web import rotation
 from licenses.web.configuration import Configuration, configurations
+from licenses.web.refusals import Refusals, refusals
 from licenses.web.use_chart import UseCharts, use_charts
 from portal.core.dates import days_until
 from portal.core.refusal import Refused
@@ -46,10 +47,15 @@ class SlotView:
     guide: rotation.Guide | None
     old_use: str
     """How terminals use the key before the current one, while that works."""
+    old_in_use: bool
+    """Whether they have used it within a day."""
+    old_stopped_at: datetime | None
+    """When the key before the current one stopped working, or will."""
     old_refusals: str
     """How terminals are refused that still ask with the key before the current one."""
+    refusals: Refusals | None
     filled: str
-    """The button that is filled: `download`, `reset`, or none."""
+    """The button that is filled: `download`, `check`, `reset`, or none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,11 +138,19 @@ def license_card(
             both, guides, notice, now, ends_with=lambda key: ends_with(key, subscription)
         )
     badges = [badge_of(held.key, subscription, now) for held in both]
+    whole = of_both(badges)
+    if state == State.ENDED:  # nobody has to do anything about these keys
+        *badges, whole = [replace(badge, tone="muted") for badge in (*badges, whole)]
+    used = {
+        held.slot: [held.use, *(uses[k.pk] for k in old_keys if k.slot == held.slot)]
+        for held in both
+    }
     slots = [
         _slot_view(
             held,
             badge=badge,
             steps=guides.get(held.slot),
+            old_uses=used[held.slot][1:],
             advice=advice,
             subscription=subscription,
             manages=manages,
@@ -146,14 +160,10 @@ def license_card(
         )
         for held, badge in zip(both, badges, strict=True)
     ]
-    used = {
-        held.slot: [held.use, *(uses[k.pk] for k in old_keys if k.slot == held.slot)]
-        for held in both
-    }
     return Card(
         license=license,
         slots=_with_one_filled(slots),
-        state=worst(badges),
+        state=whole,
         can_generate=False,
         can_check=hands_out,
         can_delete=manages,
@@ -191,7 +201,7 @@ def held_by(
                 old=old,
                 old_use=uses[old.pk] if old else Use(),
                 is_dying=badge in DYING,
-                is_dead=badge in (EXPIRED, REVOKED),
+                is_dead=badge in DEAD,
             )
         )
     return old_keys, uses, both
@@ -223,6 +233,7 @@ def _slot_view(
     *,
     badge: KeyBadge,
     steps: rotation.Guide | None,
+    old_uses: list[Use],
     advice: rotation.Advice | None,
     subscription: Subscription,
     manages: bool,
@@ -253,7 +264,10 @@ def _slot_view(
         resets_until=_longer_expiry(key, subscription, now) if renews else None,
         guide=steps,
         old_use=held.old_use.sentence(now) if old else "",
+        old_in_use=rotation.is_old_in_use(held, now),
+        old_stopped_at=rotation.stopped_at(held),
         old_refusals=rotation.refusals_of_old(held, now) if old_is_refused else "",
+        refusals=refusals(held, old_uses, subscription, now),
         filled=_filled(held, badge, steps, advice),
     )
 
@@ -268,13 +282,18 @@ def _filled(
     if advice and advice.is_urgent and advice.slot == held.slot:
         return "reset"
     if steps:
-        return "download" if steps.now == "download" else ""
+        return steps.now if steps.now in {"download", "check"} else ""
     return "download" if badge == VALID and held.key.last_downloaded_at is None else ""
 
 
 def _with_one_filled(slots: list[SlotView]) -> list[SlotView]:
-    """Return the slots with the button filled that is the next step, a reset before a download."""
+    """Return the slots with the button filled that is the next step, a reset before a download.
+
+    A key that no step leads to is a spare once terminals pass with the other one.
+    """
+    in_use = any(view.use.total_passed for view in slots)
     wanted = [view for view in slots if view.filled]
+    wanted = [view for view in wanted if view.filled == "reset" or view.guide or not in_use]
     wanted.sort(key=lambda view: view.filled != "reset")
     return [view if view in wanted[:1] else replace(view, filled="") for view in slots]
 

@@ -111,6 +111,9 @@ class ResetForm(SeenForm):
         super().__init__(data, initial=initial | kwargs.pop("initial", {}), **kwargs)
         overlap = self.fields["overlap"]
         assert isinstance(overlap, forms.ChoiceField)
+        if len(overlaps(key, now)) == 1:  # where there is no choice, nothing is asked
+            self.initial["overlap"] = Overlap.NOW
+            overlap.disabled, overlap.widget = True, forms.HiddenInput()
         overlap.choices = [
             (choice.value, _overlap_label(key, choice, now)) for choice in overlaps(key, now)
         ]

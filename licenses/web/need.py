@@ -9,11 +9,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.timezone import localtime
 
+from licenses.checking.badges import VALID
+from licenses.checking.results import Result
 from licenses.models import Slot
-from licenses.reminders import ends_with, in_days, what_to_do, which_keys
+from licenses.reminders import ends_with, in_days, use_first, what_to_do, which_keys
 from licenses.web.card import Card, SlotView
-from portal.core.dates import day, days_until
-from portal.core.links import support_link
+from portal.core.dates import day, days_until, moment
+from portal.core.links import support_link, support_shown
 from portal.tenants.models import Member, Role
 from portal.tenants.notices import key_managers
 from subscriptions.models import State, Subscription
@@ -26,6 +28,12 @@ SUSPENDED = (
 )
 SUSPENDED_EMPTY = "License keys can be generated once the subscription is resumed."
 
+FIRST_STEPS = ("Generate", "Download", "Install", "Check")
+"""From an active subscription to a terminal that starts."""
+
+OVERLAP_ENDS_SOON = 7
+"""Days before the end of an overlap from which the banner is a warning."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
@@ -35,13 +43,16 @@ class Step:
     address: str
     opens: bool = False
     posts: bool = False
+    name: str = ""
+    """The id of its element, where the page has no other such button."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
     """The banner on top of a subscription's page.
 
-    Its title is `title`, then the moment `at`, if there is one, then `rest`.
+    Its title is `title`, then the moment `at`, if there is one, then `rest`; `path` are the steps
+    to come, the first of them now. `result` is what terminals hear, where a page explains it.
     """
 
     kind: str
@@ -49,8 +60,11 @@ class Need:
     title: str
     sentence: str
     at: datetime | None = None
+    has_clock: bool = False
     rest: str = ""
     reason: str = ""
+    result: Result | None = None
+    path: tuple[str, ...] = ()
     action: Step | None = None
 
 
@@ -67,6 +81,8 @@ def need_of(
     manages = member.may(Role.MANAGER)
     if state == State.PENDING:
         need: Need | None = _pending(subscription)
+    elif card.license is None:
+        need = _no_keys(subscription)
     else:
         need = _of_keys(subscription, card, now)
     if need is None or manages:
@@ -91,7 +107,7 @@ def _ended(subscription: Subscription, card: Card, now: datetime) -> Need:
     keys = "Terminals do not start on its license keys. " if card.license else ""
     return Need(
         kind="ended",
-        tone="bad",
+        tone="",
         title="This subscription ended on" if at else "This subscription has ended",
         at=at,
         sentence=f"{keys}To go on, buy a subscription, generate its license keys and install them.",
@@ -101,15 +117,16 @@ def _ended(subscription: Subscription, card: Card, now: datetime) -> Need:
 
 
 def _suspended(subscription: Subscription, card: Card) -> Need:
-    since, help_at = subscription.state_since, support_link()
+    since, help_at, address = subscription.state_since, support_link(), support_shown()
+    ask = f"Ask the vendor what is needed{f': {address}' if address else '.'}"
     return Need(
         kind="suspended",
-        tone="bad",
+        tone="warn",
         title="The vendor suspended this subscription on"
         if since
         else "The vendor suspended this subscription",
         at=since,
-        sentence=f"{SUSPENDED if card.license else SUSPENDED_EMPTY} Ask the vendor what is needed.",
+        sentence=f"{SUSPENDED if card.license else SUSPENDED_EMPTY} {ask}",
         reason=subscription.state_reason if since else "",
         action=Step(label="Ask for help", address=help_at) if help_at else None,
     )
@@ -129,6 +146,18 @@ def _pending(subscription: Subscription) -> Need:
     )
 
 
+def _no_keys(subscription: Subscription) -> Need:
+    address = reverse("licenses:generate", args=[subscription.pk])
+    return Need(
+        kind="no_keys",
+        tone="info",
+        title="Generate the license keys of this subscription",
+        sentence="Terminals start once one of the two keys is installed.",
+        path=FIRST_STEPS,
+        action=Step(label="Generate", address=address, opens=True, name="generate"),
+    )
+
+
 def _of_keys(subscription: Subscription, card: Card, now: datetime) -> Need | None:
     revoked = [view for view in card.slots if view.key.revoked_at is not None]
     good = [view for view in card.slots if view.key.revoked_at is None]
@@ -140,6 +169,10 @@ def _of_keys(subscription: Subscription, card: Card, now: datetime) -> Need | No
         return _lost(subscription, card, revoked, "revoked")
     if refused := [view for view in card.slots if view.old_refusals]:
         return _old_key(subscription, refused[0])
+    overlaps = [view for view in card.slots if view.old_in_use and view.old_stopped_at]
+    overlaps.sort(key=_end_of_overlap)
+    if overlaps and all(_end_of_overlap(overlaps[0]) <= view.key.expires_at for view in soon):
+        return _overlap(subscription, overlaps[0], now)
     if soon:
         return _expiring(subscription, card, soon, now)
     if card.plan_changed:
@@ -161,28 +194,63 @@ def _lost(subscription: Subscription, card: Card, views: list[SlotView], how: st
     moments = [localtime(at) for at in of_each if at is not None]
     was = "" if how == "expired" else "were " if slots[1:] else "was "
     to_do = what_to_do(slots, plan_changed=card.plan_changed, with_subscription=False)
+    good = None if card.plan_changed else _unused(card, views)
+    if good:
+        to_do, action = _use_first(subscription, good)
+    else:
+        action = _delete(subscription) if card.plan_changed else _reset(subscription, card, views)
+    why = support_shown() if how == "revoked" else ""
+    if why:
+        to_do += f" The vendor can tell you why: {why}"
     return Need(
         kind=how,
-        tone="bad",
+        tone="warn" if good else "bad",
         title=f"{which_keys(slots)} {was}{how} on"
         if len({day(at) for at in moments}) == 1
         else f"Both keys {'have' if how == 'expired' else 'were'} {how}, the last one on",
         at=max(moments),
         sentence=f"Terminals do not start on {'them' if slots[1:] else 'it'}. {to_do}",
-        action=_delete(subscription) if card.plan_changed else _reset(subscription, card, views),
+        action=action,
     )
 
 
 def _old_key(subscription: Subscription, view: SlotView) -> Need:
     """Return what to do about terminals that were left with a key from before a reset."""
-    slot = view.slot
-    address = reverse("licenses:download", args=[subscription.pk, slot])
+    slot, at = view.slot, view.old_stopped_at
+    stopped = f"It stopped working on {moment(at)}. " if at else ""
     return Need(
         kind="old_key",
         tone="bad",
         title=f"Terminals still ask with the old {slot} key and are refused",
-        sentence=f"{view.old_refusals} Download the new {slot} key and install it on them.",
-        action=Step(label=f"Download {slot.label}", address=address) if view.can_download else None,
+        sentence=f"{stopped}{view.old_refusals} Download the new {slot} key and install it on "
+        "them.",
+        result=Result.REPLACED,
+        action=_download(subscription, view),
+    )
+
+
+def _end_of_overlap(view: SlotView) -> datetime:
+    assert view.old_stopped_at is not None
+    return view.old_stopped_at
+
+
+def _overlap(subscription: Subscription, view: SlotView, now: datetime) -> Need:
+    """Return what to do before the old key of a slot stops, which terminals still use."""
+    slot, at = view.slot, _end_of_overlap(view)
+    days = days_until(at, now)
+    get = f"Install the new {slot} key"
+    if view.key.last_downloaded_at is None:
+        get = f"Download the new {slot} key and install it"
+    return Need(
+        kind="overlap",
+        tone="warn" if days <= OVERLAP_ENDS_SOON else "info",
+        title=f"The old {slot} key stops working on",
+        at=at,
+        has_clock=True,
+        rest=f", {in_days(days)}",
+        sentence=f"Terminals still use it: {view.old_use}. {get} on them before then: an overlap "
+        "cannot be extended.",
+        action=_download(subscription, view),
     )
 
 
@@ -201,7 +269,8 @@ def _expiring(subscription: Subscription, card: Card, soon: list[SlotView], now:
         for later in (view for view in soon if view not in views):
             left = in_days(days_until(later.key.expires_at, now))
             to_do += f" Then do the same with the {later.slot} key, which expires {left}."
-        to_do, action = _other_first(subscription, card, soon, (to_do, action))
+        if good := _unused(card, soon):
+            to_do, action = _use_first(subscription, good)
     return Need(
         kind="expiring",
         tone="warn",
@@ -220,25 +289,20 @@ def _expire_on(slots: Sequence[Slot], *, is_first: bool) -> str:
     return f"{which_keys(slots)} {'expire' if slots[1:] else 'expires'} on"
 
 
-def _other_first(
-    subscription: Subscription,
-    card: Card,
-    soon: Sequence[SlotView],
-    otherwise: tuple[str, Step | None],
-) -> tuple[str, Step | None]:
-    """Return that the other key is to be in use first, if it is new and no terminal has it yet."""
-    others = [view for view in card.slots if view not in soon]
-    if not others or others[0].use.last_at is not None:
-        return otherwise
-    other, old = others[0].slot, others[0].slot.other
-    name, then = other.label.lower(), f"then reset the {old.label.lower()} key."
-    if others[0].key.last_downloaded_at is not None or not others[0].can_download:
-        return f"Install the new {name} key and check it; {then}", None
-    address = reverse("licenses:download", args=[subscription.pk, other])
-    return (
-        f"Download the new {name} key, install it and check it; {then}",
-        Step(label=f"Download {other.label}", address=address),
-    )
+def _unused(card: Card, dying: Sequence[SlotView]) -> SlotView | None:
+    """Return the other key, if that is good and no terminal has passed with it yet."""
+    for view in card.slots:
+        is_refused = view.guide is not None and view.guide.now == "check"
+        if view not in dying and view.state == VALID and (view.use.last_at is None or is_refused):
+            return view
+    return None
+
+
+def _use_first(subscription: Subscription, view: SlotView) -> tuple[str, Step | None]:
+    """Return that this key is to be in use before the other is reset, and the step to take now."""
+    sentence = use_first(view.key, is_new=view.key.awaits_first_check)
+    is_downloaded = view.key.last_downloaded_at is not None
+    return sentence, None if is_downloaded else _download(subscription, view)
 
 
 def _renewed(subscription: Subscription, card: Card, views: list[SlotView]) -> Need | None:
@@ -268,6 +332,12 @@ def _reset(subscription: Subscription, card: Card, views: Sequence[SlotView]) ->
     slot = Slot(next((view.slot for view in views if view.slot == advised), least.slot))
     address = reverse("licenses:reset", args=[subscription.pk, slot])
     return Step(label=f"Reset {slot.label}…", address=address, opens=True)
+
+
+def _download(subscription: Subscription, view: SlotView) -> Step | None:
+    address = reverse("licenses:download", args=[subscription.pk, view.slot])
+    label = f"Download {view.slot.label}"
+    return Step(label=label, address=address) if view.can_download else None
 
 
 def _delete(subscription: Subscription) -> Step:

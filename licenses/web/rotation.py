@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from licenses.checking.use import Use, ago
 from licenses.models import KeyState, LicenseKey, Slot
+from licenses.reminders import use_first
 
 GUIDED = timedelta(days=30)
 """For so long after a reset the steps to take are shown."""
@@ -97,6 +98,11 @@ class Timeline:
     anchor: str
     """How the word at today's line is aligned, so that it stays inside."""
 
+    @property
+    def has_overlap(self) -> bool:
+        """Whether an old key still works."""
+        return any(lane.old for lane in self.lanes)
+
 
 LANE_HEIGHT = 44
 FIRST_LANE = 18
@@ -168,6 +174,13 @@ def advice(
     held, other = sorted(both, key=_by_need)
     for slot, steps in guides.items():
         new, next_one = (first, second) if slot == first.slot else (second, first)
+        if steps.now == "reset" and (is_old_in_use(new, now) or is_still_checked(new, now)):
+            return Advice(
+                slot=next_one.slot,
+                sentence=f"Install the new {new.name} on the terminals that still ask with the old "
+                f"one; then reset the {next_one.name}.",
+                is_urgent=False,
+            )
         if steps.now == "reset" and (use := _still_used(next_one, now)):
             return Advice(
                 slot=next_one.slot,
@@ -195,6 +208,9 @@ def advice(
             "longer one.",
             is_urgent=False,
         )
+    if held.is_dying and not other.is_dying and other.use.last_at is None:
+        sentence = use_first(other.key, is_new=other.key.awaits_first_check)
+        return Advice(slot=held.slot, sentence=sentence, is_urgent=False)
     if held.is_dying:
         return Advice(slot=held.slot, sentence=_why(held, other, now), is_urgent=True)
     return Advice(
@@ -212,11 +228,21 @@ def is_alone_in_use(held: Held, other: Held) -> bool:
 
 def is_still_checked(held: Held, now: datetime) -> bool:
     """Return whether terminals ask for the slot's old key although it has stopped."""
-    last_at = held.old_use.last_at
-    if held.old is None or overlapping(held, now) is not None or last_at is None:
+    last_at, stopped = held.old_use.last_at, stopped_at(held)
+    if stopped is None or overlapping(held, now) is not None or last_at is None:
         return False
-    stopped_at = held.old.accepted_until or held.old.replaced_at
-    return now - last_at < STILL and stopped_at is not None and last_at >= stopped_at
+    return now - last_at < STILL and last_at >= stopped
+
+
+def stopped_at(held: Held) -> datetime | None:
+    """Return when the slot's old key stopped working, or will; None where there is none."""
+    return (held.old.accepted_until or held.old.replaced_at) if held.old else None
+
+
+def is_old_in_use(held: Held, now: datetime) -> bool:
+    """Return whether the slot's old key still works and was checked within STILL."""
+    last_at = held.old_use.last_at
+    return overlapping(held, now) is not None and last_at is not None and now - last_at < STILL
 
 
 def _still_used(held: Held, now: datetime) -> str:
@@ -228,12 +254,10 @@ def _still_used(held: Held, now: datetime) -> str:
 
 def refusals_of_old(held: Held, now: datetime) -> str:
     """Return how terminals are refused with the old key of a slot that `is_still_checked`."""
-    if held.old is None or held.old_use.last_at is None:
+    stopped = stopped_at(held)
+    if stopped is None or held.old_use.last_at is None:
         return ""
-    stopped_at = held.old.accepted_until or held.old.replaced_at
-    if stopped_at is None:
-        return ""
-    count = _refusals_since(held.old_use, stopped_at)
+    count = _refusals_since(held.old_use, stopped)
     checks = "One check was" if count == 1 else f"{count:,} checks were"
     return f"{checks} refused, the last {ago(held.old_use.last_at, now)}."
 

@@ -30,14 +30,20 @@ def icon(name: str) -> str:
 
 
 @register.simple_tag
-def moment(at: datetime, *, clock: bool = False, seconds: bool = False) -> SafeString:
-    """Return the day of a moment in the reader's zone, and its time with the zone if `clock`.
+def moment(
+    at: datetime, *, clock: bool = False, seconds: bool = False, zone: bool = True
+) -> SafeString:
+    """Return the day of a moment in the reader's zone, and its time if `clock`.
 
-    The title has both in UTC, to the second, as the text has with `seconds`.
+    `seconds` gives the time to the second. The zone is beside the time, unless the block around it
+    names it once (`zone=False`). The title has both in UTC, to the second.
     """
     utc, local = at.astimezone(UTC), timezone.localtime(at)
-    time = f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"
-    shown = f"{day(local)}, {time} {zone_label(local)}" if clock or seconds else day(local)
+    shown = day(local)
+    if clock or seconds:
+        shown = f"{shown}, {local:%H:%M:%S}" if seconds else f"{shown}, {local:%H:%M}"
+        if zone:
+            shown = f"{shown} {zone_label(local)}"
     return SafeString(  # figures and names of months: nothing to escape
         f'<time datetime="{utc.isoformat()}"\n'
         f'    title="{day(utc)}, {utc:%H:%M:%S} UTC"\n'

@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any, override
 
 from django import forms
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from portal.core.names import NameFormField, validate_no_token
 from portal.core.refusal import Refused
@@ -43,7 +45,7 @@ class MakeForm(forms.Form):
     )
     scopes = forms.MultipleChoiceField(
         label="What it may do",
-        choices=[(scope.value, f"{scope.value}: {scope.label}") for scope in Scope],
+        choices=[(scope.value, scope_in_form(scope)) for scope in Scope],
         widget=forms.CheckboxSelectMultiple,
         error_messages={"required": "Choose what the token may do."},
     )

@@ -18,7 +18,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 DIALOGS = [
     ("generate", "without keys", "#generate"),
     ("check", "valid", "#check"),
-    ("check_presented", "valid", "#check-presented"),
     ("check_presented", "without keys", "#check-presented"),
     ("claims primary", "valid", "#claims-primary"),
     ("reset primary", "overlap", "#reset-primary"),

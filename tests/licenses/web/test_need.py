@@ -9,7 +9,8 @@ import time_machine
 from django.urls import reverse
 
 from licenses import reminders
-from licenses.models import CheckCount, License, Slot
+from licenses.flows.reset import Overlap, reset_key
+from licenses.models import CheckCount, License, LicenseKey, Slot
 from licenses.web.card import license_card
 from licenses.web.need import Need, Step, need_of
 from licenses.web.triage import read_needs
@@ -41,7 +42,8 @@ def clock():
 def license(contoso) -> License:
     make_signing_key(created_at=NOW - 90 * DAY)
     subscription = make_subscription(tenant=contoso, plan="smb-yearly", name="Field tools")
-    return make_license(subscription=subscription, issued_at=NOW - 65 * DAY)
+    then = NOW - 65 * DAY
+    return make_license(subscription=subscription, issued_at=then, created_at=then)
 
 
 def the_need(license: License, user: Any) -> Need | None:
@@ -116,10 +118,17 @@ def test_mails_begin_when_pages_turn_amber():
     assert set(EXPIRY_NOTICE) == set(BillingPeriod)
 
 
-def test_one_revoked_key_is_seen_in_the_list_as_on_the_page(license, owner):
-    license.keys.filter(slot="primary").update(revoked_at=NOW)
+@pytest.mark.parametrize(
+    ("lost", "kind", "label"),
+    [
+        ({"revoked_at": NOW}, "revoked", "Key revoked"),
+        ({"expires_at": NOW}, "expired", "Expired"),
+    ],
+)
+def test_one_of_two_is_seen_in_the_list_as_on_the_page(lost, kind, label, license, owner):
+    license.keys.filter(slot="primary").update(**lost)
     need = the_need(license, owner)
-    assert (badges(license), need and need.kind) == ([("Key revoked", "bad")], "revoked")
+    assert (badges(license), need and need.kind) == ([(label, "bad")], kind)
 
 
 def test_the_list_says_of_those_that_are_suspended_that_they_are(license):
@@ -211,14 +220,14 @@ def test_the_other_key_is_taken_into_use_before_the_last_one_is_reset(license, o
     assert need is not None
     assert (need.title, need.sentence, need.action) == (
         "The primary key expires on",
-        "Download the new secondary key, install it and check it; then reset the primary key.",
+        "Download the secondary key, install it and check it; then reset the primary key.",
         Step(label="Download Secondary", address=address),
     )
     license.keys.filter(pk=secondary.pk).update(last_downloaded_at=NOW)
     need = the_need(license, owner)
     assert need is not None
     assert (need.sentence, need.action) == (
-        "Install the new secondary key and check it; then reset the primary key.",
+        "Install the secondary key and check it; then reset the primary key.",
         None,
     )
     CheckCount.objects.create(
@@ -260,16 +269,124 @@ def test_the_card_says_the_same_of_a_key_that_ends_with_its_subscription(license
     assert [view.filled for view in card.slots] == ["", ""]
 
 
-def test_a_revoked_key_is_to_be_reset(license, owner):
+def test_a_revoked_key_is_to_be_reset_once_the_other_is_in_use(license, owner, settings):
+    settings.SUPPORT_EMAIL = "help@vendor.example"
     license.keys.filter(slot=Slot.SECONDARY).update(revoked_at=NOW - DAY)
     need = the_need(license, owner)
     assert need is not None
-    assert (need.kind, need.title, need.at) == (
+    assert (need.kind, need.tone, need.title, need.at) == (
         "revoked",
+        "warn",
         "The secondary key was revoked on",
         NOW - DAY,
     )
+    assert need.sentence == (
+        "Terminals do not start on it. Download the primary key, install it and check it; then "
+        "reset the secondary key. The vendor can tell you why: help@vendor.example"
+    )
+    passed(license.keys.get(slot=Slot.PRIMARY))
+    need = the_need(license, owner)
+    assert need is not None
+    assert need.tone == "bad"
     assert need.action == opens("reset", license, Slot.SECONDARY, label="Reset Secondary…")
+
+
+def reset(license: License, slot: Slot, overlap: Overlap = Overlap.NOW) -> LicenseKey:
+    jti = license.keys.current().get(slot=slot).jti
+    return reset_key(license=license, slot=slot, actor=SYSTEM, overlap=overlap, expected_jti=jti)
+
+
+def passed(key: LicenseKey, result: str = "valid") -> None:
+    CheckCount.objects.create(
+        tenant=key.tenant, license_key=key, hour=NOW, result=result, count=1, last_at=NOW
+    )
+
+
+@pytest.mark.parametrize(
+    ("lost", "verb"),
+    [
+        ({"expires_at": NOW}, "expired"),
+        ({"revoked_at": NOW}, "was revoked"),
+        ({"expires_at": NOW + 5 * DAY}, "expires"),
+    ],
+)
+def test_one_reset_of_two_leads_on_to_its_new_key(lost, verb, license, owner, owner_client):
+    license.keys.update(issued_at=NOW - 365 * DAY, **lost)
+    new = reset(license, Slot.PRIMARY)
+    address = license.subscription.get_absolute_url()
+
+    def shown() -> tuple[str, str, Step | None]:
+        need = the_need(license, owner)
+        assert need is not None
+        assert owner_client.get(f"{address}next/").url == (
+            need.action.address if need.action and need.action.opens else address
+        )
+        return need.title, need.sentence.removeprefix("Terminals do not start on it. "), need.action
+
+    download = reverse("licenses:download", args=[license.subscription_id, Slot.PRIMARY])
+    then = "it and check it; then reset the secondary key."
+    title = f"The secondary key {verb} on"
+    assert shown() == (
+        title,
+        f"Download the new primary key, install {then}",
+        Step(label="Download Primary", address=download),
+    )
+    if "revoked_at" not in lost:
+        reminders.send()
+        mail = Outbox.objects.latest("pk").text
+        assert f"Download the new primary key, install {then}" in mail
+        assert "Download the new key:" in mail
+    LicenseKey.objects.filter(pk=new.pk).update(last_downloaded_at=NOW)
+    install = "Install the new primary key and check it; then reset the secondary key."
+    assert shown() == (title, install, None)
+    passed(new, "application_not_authorized")
+    assert shown() == (title, install, None)
+    passed(new)
+    action = opens("reset", license, Slot.SECONDARY, label="Reset Secondary…")
+    assert shown()[2] == action
+
+
+def test_an_old_key_in_use_is_warned_of_until_its_overlap_ends(license, owner):
+    old = license.keys.get(slot=Slot.PRIMARY)
+    new = reset(license, Slot.PRIMARY, Overlap.DAY)
+    assert the_need(license, owner) is None
+    passed(old, "superseded")
+    need = the_need(license, owner)
+    assert need is not None
+    assert (need.kind, need.tone, need.at, need.rest) == (
+        "overlap",
+        "warn",
+        NOW + DAY,
+        ", in 1 day",
+    )
+    assert need.sentence == (
+        "Terminals still use it: checked once today, last less than a minute ago. Download the new "
+        "primary key and install it on them before then: an overlap cannot be extended."
+    )
+    assert need.action is not None
+    assert need.action.label == "Download Primary"
+    LicenseKey.objects.filter(pk=new.pk).update(last_downloaded_at=NOW)
+    passed(new)
+    card = license_card(license.subscription, Member.objects.get(user=owner))
+    assert card.advice is not None
+    assert not card.advice.is_urgent
+    assert card.advice.sentence == (
+        "Install the new primary key on the terminals that still ask with the old one; then reset "
+        "the secondary key."
+    )
+
+
+def test_without_keys_the_path_to_a_terminal_is_shown(contoso, owner, viewer):
+    subscription = make_subscription(tenant=contoso)
+    address = reverse("licenses:generate", args=[subscription.pk])
+    for user, action in (
+        (owner, Step(label="Generate", address=address, opens=True, name="generate")),
+        (viewer, None),
+    ):
+        member = Member.objects.get(user=user)
+        need = need_of(subscription, license_card(subscription, member), member)
+        assert need is not None
+        assert (need.kind, need.path[0], need.action) == ("no_keys", "Generate", action)
 
 
 def test_after_a_change_of_plan_keys_are_generated_anew_even_when_they_have_expired(license, owner):
@@ -314,6 +431,7 @@ def test_suspended_since_when_why_and_whom_to_ask(license, owner, settings, owne
     need = the_need(license, owner)
     assert need is not None
     assert (need.kind, need.at, need.reason) == ("suspended", NOW, "Payment <b>is</b> late.")
+    assert need.sentence.endswith(" Ask the vendor what is needed: help@vendor.example")
     assert need.action == Step(label="Ask for help", address="mailto:help@vendor.example")
     page = owner_client.get(suspended.get_absolute_url()).content.decode()
     assert "Reason: Payment &lt;b&gt;is&lt;/b&gt; late." in page

@@ -90,14 +90,15 @@ def test_of_two_dying_keys_the_one_that_no_terminal_uses_is_reset_first(license,
         (
             {"expires_at": NOW + timedelta(days=30)},
             Slot.PRIMARY,
-            "Reset the primary key: it expires first, and no terminal uses it.",
+            "Download the secondary key, install it and check it; then reset the primary key.",
         ),
     ],
 )
 def test_the_reason_for_the_next_reset_is_said(changes, slot, sentence, license, owner):
     license.keys.filter(slot=Slot.SECONDARY).update(**changes)
     advice = card(license, owner).advice
-    assert (advice.slot, advice.sentence, advice.is_urgent) == (slot, sentence, True)
+    leads_on = sentence.startswith("Download")
+    assert (advice.slot, advice.sentence, advice.is_urgent) == (slot, sentence, not leads_on)
 
 
 def test_good_keys_need_no_reset_and_are_downloaded(license, owner):
@@ -167,7 +168,7 @@ def test_an_old_key_that_stopped_and_is_still_asked_for_is_warned_of(license, ow
     old = key_of(license)
     address = license.subscription.get_absolute_url()
     reset(license, Slot.PRIMARY)
-    assert "old-primary" not in ids(owner_client.get(address))
+    assert "refused-primary" not in ids(owner_client.get(address))
     LicenseKey.objects.filter(pk=old.pk).update(replaced_at=NOW - timedelta(hours=1))
     checked(old, "replaced")
     answer = owner_client.get(address)
@@ -175,7 +176,11 @@ def test_an_old_key_that_stopped_and_is_still_asked_for_is_warned_of(license, ow
     assert shown.old_refusals == "42 checks were refused, the last 3 minutes ago."
     need = answer.context["need"]
     assert (need.kind, need.action.label) == ("old_key", "Download Primary")
-    assert "old-primary" in ids(answer)
+    assert need.sentence.startswith("It stopped working on 1 Jun 2026 at 11:00 UTC. 42 checks were")
+    [refusal] = shown.refusals.each
+    assert (refusal.result, refusal.is_old, refusal.times) == ("replaced", True, "42 times")
+    assert "refused-primary" in ids(answer)
+    assert need.result == "replaced"
 
 
 def test_the_only_key_in_use_is_not_reset_without_a_warning(license, owner_client):
