@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from licenses.models import KeyState, LicenseKey
 from portal.core.dates import days_until
@@ -53,3 +54,24 @@ def worst(badges: list[KeyBadge]) -> KeyBadge:
     """Return the badge that most needs attention."""
     order = [VALID, EXPIRES_SOON, NOT_ACCEPTED, EXPIRED, REVOKED]
     return max(badges, key=order.index)
+
+
+def badge_in_list(subscription: Any, now: datetime) -> KeyBadge | None:
+    """Return the badge of a subscription's license keys in a list; None without keys.
+
+    Needs `with_state` and `read_license_state`.
+    """
+    expires_at = subscription.keys_expire_at
+    if not subscription.has_keys:
+        return None
+    if expires_at is None:
+        return REVOKED
+    if expires_at <= now:
+        return EXPIRED
+    if subscription.effective_state != State.ACTIVE:
+        return NOT_ACCEPTED
+    if subscription.has_revoked_key:
+        return ONE_REVOKED
+    if not subscription.plan.expires_soon(expires_at, now):
+        return VALID
+    return with_days(EXPIRES_SOON, expires_at, now)

@@ -131,24 +131,8 @@ def use_rows(use: UseCharts) -> SafeString:
 
 
 def listed_state(subscription: Any) -> badges.KeyBadge | None:
-    """Return the state of a subscription's license keys in the list; None without keys.
-
-    Needs `with_state` and `read_license_state`.
-    """
-    if not subscription.has_keys:
-        return None
-    if subscription.keys_expire_at is None:
-        return badges.REVOKED
-    now, expires_at = timezone.now(), subscription.keys_expire_at
-    if expires_at <= now:
-        return badges.EXPIRED
-    if subscription.effective_state != State.ACTIVE:
-        return badges.NOT_ACCEPTED
-    if subscription.has_revoked_key:
-        return badges.ONE_REVOKED
-    if not subscription.plan.expires_soon(expires_at, now):
-        return badges.VALID
-    return badges.with_days(badges.EXPIRES_SOON, expires_at, now)
+    """Return the state of a subscription's license keys in the list; None without keys."""
+    return badges.badge_in_list(subscription, timezone.now())
 
 
 @register.filter

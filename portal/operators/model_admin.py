@@ -75,6 +75,10 @@ class PlainAdmin(admin.ModelAdmin):
     """Columns of the list that show the time beside the day."""
     folded: tuple[str, ...] = ()
     """Columns that the page of a row shows folded: for those who look into the matter itself."""
+    days = ""
+    """The moment by whose day (UTC) the rows of the list stand under headings, if any."""
+    also_exported: tuple[str, ...] = ()
+    """What the export has besides the columns of the list."""
     has_history = True
     """Whether the log tells of a row."""
     intro = ""
@@ -159,6 +163,8 @@ class PlainAdmin(admin.ModelAdmin):
         context["facts"] = [fact for fact in shown if fact[0] not in self.folded]
         context["folded"] = [fact for fact in shown if fact[0] in self.folded]
         context["fields"] = [line.field for line in lines if not line.is_readonly]
+        context["owner"] = getattr(row, "tenant", "")
+        context["heading"] = self.title_of(row) if row else context["title"]
         context["back"] = f"{self.list_address()}{self._kept_filters(request)}"
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_history"
         context["history"] = reverse(name, args=[quote(row.pk)]) if row and self.has_history else ""
@@ -241,6 +247,10 @@ class PlainAdmin(admin.ModelAdmin):
         except IncorrectLookupParameters:
             return None
         return changelist if is_understood(changelist, request.GET) else None
+
+    def title_of(self, row: Any) -> str:
+        """Return the heading of a row's page."""
+        return str(row)
 
     def tenant_id_of(self, obj: Any) -> uuid.UUID:
         """Return the tenant whose log records the row's changes; VENDOR for the vendor's own."""

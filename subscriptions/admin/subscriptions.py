@@ -78,11 +78,11 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
         "created_at",
         "belongings",
     )
-    list_display = ("name", "tenant", "plan", "state_now", "ends_at")
-    below = {"name": "id", "tenant": "beneficiary_email", "ends_at": "starts_at"}
+    list_display: ClassVar[Any] = ("name", "tenant", "state_now", "ends_at")
+    below: ClassVar[dict[str, str]] = {"name": "id", "tenant": "plan", "ends_at": "starts_at"}
+    also_exported = ("beneficiary_email",)
     list_filter: ClassVar[Any] = (
         choice_filter("state", "effective_state", State),
-        "is_self_started",
         "plan",
         CountryFilter,
     )

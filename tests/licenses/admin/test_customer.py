@@ -13,8 +13,9 @@ from django.utils import timezone
 from licenses.admin import searching
 from licenses.admin.customer import MOST
 from licenses.figures.needs import needs
+from licenses.flows.reset import Overlap, reset_key
 from licenses.flows.revoke import revoke_key
-from licenses.models import CheckCount, KeyState
+from licenses.models import CheckCount, KeyState, Slot
 from portal.activity.models import LogEntry
 from portal.core.actors import SYSTEM
 from portal.mail.models import Outbox
@@ -65,6 +66,9 @@ def test_one_page_shows_all_that_support_asks_for(
     Invitation.objects.create(
         tenant=contoso, email="new@contoso.example", role=Role.VIEWER, invited_by=owner
     )
+    Outbox.objects.create(
+        tenant_id=contoso.pk, to="new@contoso.example", attempts=1, given_up_at=now, text=""
+    )
     replace_owner(
         tenant=contoso, email="next@x.example", actor=operator.as_actor(""), reason="Left"
     )
@@ -87,6 +91,8 @@ def test_one_page_shows_all_that_support_asks_for(
         "Replace the last owner: Contoso by next@x.example",
         "3 attempts: 550 unknown",
         "42 checks in the last 30 days, 2 of them refused.",
+        "Invitation not delivered",
+        '>Expired</a></th> <td class="number">2</td>',
         "Subscription suspended: Build farm",
     ):
         assert part in shown, part
@@ -139,7 +145,7 @@ def test_an_invitation_is_sent_again_or_revoked_for_a_reason(name, pending, cont
         tenant=contoso, email="new@contoso.example", role=Role.VIEWER, invited_by=owner
     )
     client = operator_of("security")
-    [(_, offer)] = client.get(page_of(contoso)).context["invitations"]
+    [(_, offer, _)] = client.get(page_of(contoso)).context["invitations"]
     assert [action.name for action, _ in offer.actions] == ["send_again", "revoke"]
     answer = do(client, [invitation], name)
     assert answer.context["leads_on"] == [("Back to Contoso", page_of(contoso))]
@@ -223,8 +229,36 @@ def test_the_page_of_a_found_key_says_what_a_terminal_hears(
     response = operator_client.get(address)
     assert response.context["verdict"].result == result
     starts = "starts." if result == "valid" else "does not start."
-    assert f"A terminal with this key {starts}" in text_of(response)
+    shown = text_of(response)
+    assert f"A terminal with this key {starts}" in shown
+    assert ("Refused since" in shown) == (result != "valid")
+    assert {"revoked": "System revoked it: Leaked", "subscription_suspended": "Unpaid"}.get(
+        result, ""
+    ) in shown
     assert LogEntry.objects.count() == rows
+
+
+@pytest.mark.parametrize("overlap", [Overlap.NOW, Overlap.WEEK])
+def test_of_a_replaced_key_the_verdict_comes_before_the_key_that_took_its_place(
+    overlap, operator_client, owner, primary
+):
+    new = reset_key(
+        license=primary.license,
+        slot=Slot.PRIMARY,
+        actor=owner.as_actor(""),
+        overlap=overlap,
+        expected_jti=primary.jti,
+    )
+    address = reverse("admin:licenses_licensekey_check", args=[primary.pk])
+    response = operator_client.get(address)
+    account, shown = response.context["account"], text_of(response)
+    assert account.successor == new
+    assert account.why.startswith(f"{owner.name} replaced it by a reset of the primary key on")
+    assert account.todo == (
+        "Download the primary key of Shop analytics and install it in place of this one."
+    )
+    verdict = "does not start." if overlap == Overlap.NOW else "starts, until"
+    assert shown.index(f"A terminal with this key {verdict}") < shown.index("In the slots of")
 
 
 # The search over everything
@@ -234,19 +268,21 @@ def test_everything_that_customers_quote_leads_to_the_customer(
     operator_client, contoso, owner, license, primary
 ):
     make_license()  # somebody else's
-    on_page = page_of(contoso), f"{page_of(contoso)}#subscription-{license.subscription_id}"
+    hears = reverse("admin:licenses_licensekey_check", args=[primary.pk])
+    on_page = page_of(contoso), f"{page_of(contoso)}#subscription-{license.subscription_id}", hears
     for quoted, place in (
         (contoso.pk, 0),
         (license.pk, 1),
         (license.subscription_id, 1),
         (license.authorized_application_id, 1),
-        (primary.jti, 1),
+        (primary.jti, 2),
         (owner.pk, 0),
     ):
         answer = operator_client.get(SEARCH, {"q": str(quoted)})
         assert answer.headers["Location"] == on_page[place], quoted
     begins = str(primary.jti)[:8], str(license.subscription_id)[:13].upper()
-    for quoted in ("OWNER@contoso.example", "owner@con", "contoso.example", "ntos", *begins):
+    words = "ntos", "analytics shop", "shop CONTO", "example owner"
+    for quoted in ("OWNER@contoso.example", "owner@con", "@contoso.example", *words, *begins):
         hits = operator_client.get(SEARCH, {"q": quoted}).context["hits"]
         assert {tenant for hit in hits for tenant in hit.customers} == {contoso}, quoted
 
