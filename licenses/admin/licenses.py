@@ -3,6 +3,7 @@
 Only flows create and change these rows. No private key and no token of a license key is read here.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, override
@@ -26,6 +27,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from licenses.admin.actions import REVOKE_KEY, REVOKE_LICENSE
+from licenses.admin.effects import mailed, stopped
 from licenses.admin.finding import check_address, check_view, find_view
 from licenses.admin.health import badge_of_any
 from licenses.admin.searching import customer_address
@@ -38,11 +40,13 @@ from licenses.models import (
     LicenseKeyQuerySet,
     StatusList,
 )
+from portal.accounts.requests import actor_of
 from portal.core.dates import day
-from portal.operators.actions import ActionsAdmin
+from portal.operators.actions import ActionsAdmin, OperatorAction
 from portal.operators.lists import CountryFilter, choice_filter, empty_filter, words_filter
 from portal.operators.model_admin import ReadOnlyAdmin, links, listing
 from portal.operators.values import Shown, badge
+from portal.tenants.models import Topic
 from portal.web.large_forms import takes_large_form
 from portal.web.tags import moment
 from subscriptions.models import Subscription
@@ -50,6 +54,15 @@ from subscriptions.models import Subscription
 
 class RevokingAdmin(ActionsAdmin, ReadOnlyAdmin):
     """Rows that can be revoked, but not edited."""
+
+    @override
+    def effects(
+        self, request: HttpRequest, action: OperatorAction, rows: Sequence[Any]
+    ) -> list[tuple[str, str]]:
+        """Say how many terminals a revocation stops, and who gets a mail."""
+        owned = {"license__in": rows} if self.model is License else {"pk__in": [r.pk for r in rows]}
+        keys = LicenseKey.objects.filter(**owned)
+        return [stopped(keys), mailed(rows, Topic.KEYS, actor_of(request))]
 
     def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the operator may revoke license keys."""

@@ -1,5 +1,6 @@
 """What license keys add to the admin's start page and its pages of tenants and subscriptions."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, override
@@ -13,25 +14,30 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from licenses.admin.customer import customer_view
+from licenses.admin.effects import mailed, stopped
 from licenses.admin.finding import check_address
 from licenses.admin.health import keys_health, tenant_health
 from licenses.admin.searching import MOST, customer_address, search_view
 from licenses.checking.badges import badge_in_list, badge_of, with_days
 from licenses.figures.charts import start_page
 from licenses.models import LicensedSubscriptions, LicenseKey
-from portal.operators.actions import ActionsAdmin
+from portal.accounts.requests import actor_of
+from portal.operators.actions import ActionsAdmin, OperatorAction
 from portal.operators.admin import InvitationAdmin, TenantAdmin
 from portal.operators.lists import words_filter
 from portal.operators.model_admin import links
 from portal.operators.site import OperatorSite
 from portal.operators.values import Shown, badge
-from portal.tenants.models import Invitation, Tenant
+from portal.tenants.models import Invitation, Tenant, Topic
 from portal.web.tags import moment
 from subscriptions.admin import SubscriptionAdmin
 from subscriptions.models import State, Subscription
 
 OperatorSite.start_page = staticmethod(start_page)
 OperatorSite.search_page = staticmethod(search_view)
+
+MAILED = {"resume", "extend", "change_plan"}
+"""The actions on subscriptions that stop no terminal, and that a mail tells of."""
 
 admin.site.unregister([Tenant, Subscription, Invitation])
 
@@ -168,6 +174,15 @@ class LicensedSubscriptionAdmin(LeadsToCustomers, SubscriptionAdmin):
     belonging_lists = (("Licenses", "licenses_license"),)
     fields = (*SubscriptionAdmin.fields[:-1], "license_keys", "belongings")
     fixed = (*SubscriptionAdmin.fixed, "license_keys")
+
+    @override
+    def effects(
+        self, request: HttpRequest, action: OperatorAction, rows: Sequence[Any]
+    ) -> list[tuple[str, str]]:
+        """Say how many terminals an action stops, and who gets a mail."""
+        keys = LicenseKey.objects.filter(license__subscription__in=rows)
+        told = [mailed(rows, Topic.SUBSCRIPTION, actor_of(request))]
+        return [stopped(keys), *told] if action.is_dangerous else told * (action.name in MAILED)
 
     @admin.display(description="license keys")
     def keys(self, obj: Any) -> Shown | None:
