@@ -18,6 +18,7 @@ from licenses.checking.badges import KeyBadge, badge_of, with_days
 from licenses.checking.results import PASSING, Result
 from licenses.figures.charts import Columns, columns
 from licenses.models import ANSWERED, CheckCount, LicenseKey
+from portal.activity.actions import Action
 from portal.activity.models import LogEntry
 from portal.core.numbers import is_key
 from portal.mail.models import Outbox
@@ -123,7 +124,7 @@ def customer_view(page: PlainAdmin, request: HttpRequest, object_id: str) -> Htt
         "invitations": _invitations(request, tenant),
         "waiting": [(change, _offer(request, change)) for change in _waiting(tenant)],
         "mails": [(mail, _offer(request, mail)) for mail in _failing(tenant, now)],
-        "events": LogEntry.objects.for_tenant(tenant.pk)[:EVENTS],
+        "events": _events(tenant),
         "log": listing("portal_logentry", tenant_id__exact=tenant.pk),
         "checks": _checks(tenant, now),
         "refusals": _refusals(tenant, now),
@@ -235,6 +236,12 @@ def _invitations(
         for each in pending
         for mail in [bounced.get(each.email)]
     ]
+
+
+def _events(tenant: Tenant) -> list[LogEntry]:
+    """Return what happened last, but for keys that just went into use: there are many of those."""
+    rows = LogEntry.objects.for_tenant(tenant.pk)
+    return list(rows.exclude(action=Action.ROTATION_COMPLETED)[:EVENTS])
 
 
 def _days(now: datetime) -> list[datetime]:

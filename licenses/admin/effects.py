@@ -20,13 +20,16 @@ MOST = 8
 
 def stopped(keys: QuerySet[LicenseKey]) -> tuple[str, str]:
     """Return how often terminals passed with the keys in 24 hours: so many starts are refused."""
-    now, label = timezone.now(), "Terminals that are refused from their next start"
+    now, label = timezone.now(), "Terminals that stop"
     counts = CheckCount.objects.filter(license_key__in=keys, hour__gt=now - DAY, result__in=PASSING)
     passed = counts.aggregate(times=Sum("count"), last=Max("last_at"))
     if not passed["times"]:
-        return label, "None is known: no check passed in the last 24 hours."
+        return label, "none is known, as no check passed in the last 24 hours."
     times = "1 check" if passed["times"] == 1 else f"{passed['times']:,} checks"
-    return label, f"{times} passed in the last 24 hours, the last one {ago(passed['last'], now)}."
+    return label, (
+        f"{times} passed in the last 24 hours, the last one {ago(passed['last'], now)}. From the "
+        "next start on, each is refused."
+    )
 
 
 def mailed(rows: Sequence[Any], topic: Topic, actor: Actor) -> tuple[str, str]:
@@ -35,4 +38,4 @@ def mailed(rows: Sequence[Any], topic: Topic, actor: Actor) -> tuple[str, str]:
     found = [address for tenant in tenants for address in addresses(tenant, topic, actor=actor)]
     named = list(dict.fromkeys(found))
     more = f" and {len(named) - MOST} more" if len(named) > MOST else ""
-    return "Mail with the reason goes to", f"{', '.join(named[:MOST])}{more}" or "Nobody"
+    return "A mail with the reason goes to", f"{', '.join(named[:MOST])}{more}" or "nobody"

@@ -76,25 +76,25 @@ class LicenseAdmin(RevokingAdmin):
     operator_actions = (REVOKE_LICENSE,)
 
     fields = (
-        "id",
         "tenant",
         "subscription",
+        "holder_name",
         "plan",
         "usage",
-        "holder_name",
         "country",
+        "created_at",
+        "created_by_name",
+        "deleted_at",
+        "deleted_by_name",
+        "custom_claims",
         "authorized_application_id",
+        "belongings",
+        "id",
         "issuer",
         "tenant_audience",
         "authorized_party",
         "plan_urn",
         "days",
-        "custom_claims",
-        "created_at",
-        "created_by_name",
-        "deleted_at",
-        "deleted_by_name",
-        "belongings",
     )
     list_display = ("holder_name", "tenant", "subscription", "created_at", "deleted_at")
     below = {

@@ -172,7 +172,7 @@ class LicensedSubscriptionAdmin(LeadsToCustomers, SubscriptionAdmin):
         "or a license key (jti)"
     )
     belonging_lists = (("Licenses", "licenses_license"),)
-    fields = (*SubscriptionAdmin.fields[:-1], "license_keys", "belongings")
+    fields = (SubscriptionAdmin.fields[0], "license_keys", *SubscriptionAdmin.fields[1:])
     fixed = (*SubscriptionAdmin.fixed, "license_keys")
 
     @override

@@ -72,7 +72,6 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
 
     form = TenantForm
     fields = (
-        "id",
         "name",
         "country",
         "requires_two_factor",
@@ -80,6 +79,7 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
         "closes_at",
         "closed_at",
         "erased_at",
+        "id",
         "belongings",
     )
     list_display = ("name", "country_code", "requires_two_factor", "created_at")
@@ -180,15 +180,15 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
     operator_actions = (END_SESSIONS, REMOVE_SECOND_FACTOR, SET_OPERATOR)
 
     fields = (
-        "id",
         "email",
         "name",
         "is_active",
+        "last_login",
+        "date_joined",
         "is_staff",
         "is_superuser",
         "groups",
-        "date_joined",
-        "last_login",
+        "id",
         "belongings",
     )
     list_display = ("email", "is_active", "is_staff", "date_joined")

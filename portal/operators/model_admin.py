@@ -34,7 +34,7 @@ from portal.core.actors import Actor
 from portal.core.numbers import is_key
 from portal.core.refusal import Refused
 from portal.operators import search
-from portal.operators.forms import SplitMoment, reason_field
+from portal.operators.forms import SplitMoment, SplitMomentField, reason_field
 from portal.operators.lists import (
     LOOKUPS,
     CappedPaginator,
@@ -90,7 +90,7 @@ class PlainAdmin(admin.ModelAdmin):
     view_on_site = False
     show_facets = admin.ShowFacets.NEVER  # a count of all rows for each choice of a filter
     formfield_overrides = {
-        models.DateTimeField: {"form_class": forms.SplitDateTimeField, "widget": SplitMoment}
+        models.DateTimeField: {"form_class": SplitMomentField, "widget": SplitMoment}
     }
 
     @override

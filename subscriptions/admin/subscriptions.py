@@ -53,11 +53,10 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
 
     form = SubscriptionForm
     fields: ClassVar[Any] = (
-        "id",
+        "state_now",
         "tenant",
         "plan",
         "name",
-        "state_now",
         "starts_at",
         "ends_at",
         "beneficiary_tenant_id",
@@ -67,6 +66,7 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
         "activated_by",
         "is_self_started",
         "created_at",
+        "id",
         "belongings",
     )
     fixed: ClassVar[tuple[str, ...]] = (
