@@ -93,9 +93,9 @@ def _superseded(key: LicenseKey, successor: LicenseKey | None) -> Cause:
 
 def _replaced(key: LicenseKey, successor: LicenseKey | None) -> Cause:
     reset_at, why = _superseded(key, successor)
-    since = key.accepted_until or reset_at
-    if since == reset_at:
-        return since, why
+    since = key.accepted_until
+    if since is None or since == reset_at:
+        return reset_at, why
     return since, f"{why} It was accepted beside the new one until {moment(since)}."
 
 

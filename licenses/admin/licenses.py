@@ -320,13 +320,13 @@ class DayBegins(Func):
 
     output_field = DateTimeField()
 
-    def as_sqlite(self, compiler: Any, connection: Any) -> Any:
+    def as_sqlite(self, compiler: Any, connection: Any, **more: Any) -> Any:
         """SQLite keeps moments as text, in UTC; TruncDay would ask Python for each row."""
         return self.as_sql(
             compiler, connection, template="datetime(%(expressions)s, 'start of day')"
         )
 
-    def as_postgresql(self, compiler: Any, connection: Any) -> Any:
+    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> Any:
         """PostgreSQL cuts in the zone that it is told."""
         return self.as_sql(
             compiler, connection, template="date_trunc('day', %(expressions)s, 'UTC')"
@@ -337,13 +337,13 @@ class DayEnds(DayBegins):
     """When the next day begins."""
 
     @override
-    def as_sqlite(self, compiler: Any, connection: Any) -> Any:
+    def as_sqlite(self, compiler: Any, connection: Any, **more: Any) -> Any:
         return self.as_sql(
             compiler, connection, template="datetime(%(expressions)s, 'start of day', '+1 day')"
         )
 
     @override
-    def as_postgresql(self, compiler: Any, connection: Any) -> Any:
+    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> Any:
         template = "date_trunc('day', %(expressions)s, 'UTC') + interval '24 hours'"
         return self.as_sql(compiler, connection, template=f"({template})")
 

@@ -7,6 +7,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -182,6 +183,7 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
     fields = (
         "email",
         "name",
+        "tenants",
         "is_active",
         "last_login",
         "date_joined",
@@ -229,6 +231,22 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
     def has_set_operator_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the operator may choose who is an operator."""
         return bool(request.user.is_superuser)
+
+    @admin.display(description="tenants")
+    def tenants(self, obj: User) -> SafeString:
+        """Return the tenants of the user, each with the page that shows everything of it."""
+        return format_html_join(
+            mark_safe("<br>"),
+            '<a href="{}">{}</a> <span class="muted">{}</span>',
+            (
+                (
+                    reverse("admin:portal_tenant_customer", args=[member.tenant_id]),
+                    member.tenant,
+                    member.get_role_display(),
+                )
+                for member in obj.memberships.select_related("tenant").order_by("joined_at")
+            ),
+        )
 
     @admin.display(description="more about it")
     def belongings(self, obj: User) -> SafeString:
@@ -307,6 +325,7 @@ class InvitationAdmin(ActionsAdmin, ReadOnlyAdmin):
 class PendingChangeAdmin(ActionsAdmin, ReadOnlyAdmin):
     """Changes that wait for 24 hours, and those that are finished."""
 
+    intro = "Recoveries of accounts and tenants: each waits 24 hours, so that it can be stopped."
     operator_actions = (STOP,)
     fields = (
         "kind",
@@ -465,6 +484,7 @@ ADVICE = (
 class OutboxAdmin(ActionsAdmin, ReadOnlyAdmin):
     """Mail that must go out or went out, without its text: links in it are for one person."""
 
+    intro = "Mail of the last 30 days. One that fails is tried again for 7 days, then given up."
     operator_actions = (SEND_MAIL_AGAIN,)
     list_display = ("subject", "state", "attempts", "created_at")
     below = {"subject": "to", "state": "sent_at", "attempts": "last_error"}

@@ -12,7 +12,7 @@ class SplitMoment(forms.SplitDateTimeWidget):
     """Day and time (UTC) as text: a browser's pickers would write 8/5 or 5.8., as it is set up."""
 
     def __init__(self, attrs: Any = None) -> None:
-        plain = {"size": 10, "autocomplete": "off", "spellcheck": "false"}
+        plain: dict[str, Any] = {"size": 10, "autocomplete": "off", "spellcheck": "false"}
         super().__init__(
             attrs,
             date_attrs={"aria-label": "Day", "placeholder": "2027-01-31", **plain},

@@ -10,7 +10,7 @@ import uuid
 from typing import Any, override
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote, unquote
@@ -252,6 +252,14 @@ class PlainAdmin(admin.ModelAdmin):
         """Return the heading of a row's page."""
         return str(row)
 
+    def _get_obj_does_not_exist_redirect(
+        self, request: HttpRequest, opts: Any, object_id: str
+    ) -> HttpResponse:
+        """Return to the list, and say what was not found."""
+        sentence = f"There is no {opts.verbose_name} {object_id[:80]}. Look for it in the list."
+        self.message_user(request, sentence, messages.WARNING)
+        return redirect(self.list_address())
+
     def tenant_id_of(self, obj: Any) -> uuid.UUID:
         """Return the tenant whose log records the row's changes; VENDOR for the vendor's own."""
         return getattr(obj, "tenant_id", VENDOR)
@@ -267,9 +275,7 @@ class PlainAdmin(admin.ModelAdmin):
         """Redirect to the portal's log, which holds everything, not just changes in the admin."""
         obj = self.get_object(request, unquote(object_id))
         if obj is None:
-            return self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]
-                request, self.opts, object_id
-            )
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         if not self.has_view_or_change_permission(request, obj):
             raise PermissionDenied
         return redirect(reverse(LOG, query=self.log_filter(obj)))

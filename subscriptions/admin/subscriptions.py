@@ -78,8 +78,8 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
         "created_at",
         "belongings",
     )
-    list_display: ClassVar[Any] = ("name", "tenant", "state_now", "ends_at")
-    below: ClassVar[dict[str, str]] = {"name": "id", "tenant": "plan", "ends_at": "starts_at"}
+    list_display: Any = ("name", "tenant", "state_now", "ends_at")
+    below: dict[str, str] = {"name": "id", "tenant": "plan", "ends_at": "starts_at"}
     also_exported = ("beneficiary_email",)
     list_filter: ClassVar[Any] = (
         choice_filter("state", "effective_state", State),

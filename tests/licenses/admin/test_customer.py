@@ -26,7 +26,7 @@ from subscriptions.models import State, Subscription
 from tests.support.accounts import make_member
 from tests.support.database import plan_of
 from tests.support.factories import make_license, make_subscription
-from tests.support.operator_actions import do, operator_of
+from tests.support.operator_actions import WHY, ask, do, operator_of
 
 SEARCH = "/admin/search/"
 DAY = timedelta(days=1)
@@ -155,6 +155,69 @@ def test_an_invitation_is_sent_again_or_revoked_for_a_reason(name, pending, cont
     assert Outbox.objects.filter(to=invitation.email).count() == pending
     assert LogEntry.objects.for_tenant(contoso.pk)[0].reason
     assert do(client, [invitation], name).context["results"][0].refused == (name == "send_again")
+
+
+def test_mail_that_failed_is_sent_again_for_a_reason(contoso, owner):
+    later = timezone.now() + DAY
+    mail = Outbox.objects.create(
+        tenant_id=contoso.pk, to=owner.email, subject="News", attempts=2, send_after=later
+    )
+    client = operator_of("support")
+    [(_, offer)] = client.get(page_of(contoso)).context["mails"]
+    assert [action.name for action, _ in offer.actions] == ["send_again"]
+    assert not do(client, [mail], "send_again").context["results"][0].refused
+    assert list(Outbox.objects.due(timezone.now())) == [mail]
+    row = LogEntry.objects.for_tenant(contoso.pk)[0]
+    assert (row.describe(), row.reason) == ("Mail sent again", WHY)
+    Outbox.objects.update(given_up_at=timezone.now(), text="")
+    [(_, offer)] = client.get(page_of(contoso)).context["mails"]
+    assert offer.actions == []
+    assert do(client, [mail], "send_again").context["results"][0].refused
+
+
+def test_a_confirmation_says_what_stops_and_who_is_told(operator_client, contoso, owner, primary):
+    CheckCount.objects.create(
+        tenant=contoso,
+        license_key=primary,
+        hour=timezone.now(),
+        result="valid",
+        count=3,
+        last_at=timezone.now(),
+    )
+    for row, name in ((primary.license.subscription, "suspend"), (primary, "revoke")):
+        shown = text_of(ask(operator_client, [row], name))
+        assert "3 checks passed in the last 24 hours" in shown
+        assert f"A mail with the reason goes to:</strong> {owner.email}" in shown
+
+
+@pytest.mark.database
+def test_checks_are_summed_by_day_and_result(operator_client, contoso, primary):
+    noon = timezone.now().replace(hour=12, minute=0, second=0, microsecond=0) - 3 * DAY
+    for hours, result in ((0, "valid"), (1, "valid"), (2, "expired"), (24, "valid")):
+        hour = noon + timedelta(hours=hours)
+        CheckCount.objects.create(
+            tenant=contoso, license_key=primary, hour=hour, result=result, count=5, last_at=hour
+        )
+    url = reverse("admin:licenses_checkcount_changelist")
+
+    def listed(**asked):
+        rows = operator_client.get(url, asked).context["cl"].result_list
+        return [(row.hour - noon, row.result, row.checked) for row in rows]
+
+    one = timedelta(hours=1)
+    assert listed() == [(DAY, "valid", 5), (2 * one, "expired", 5), (one, "valid", 10)]
+    since = (noon + one).isoformat()
+    assert listed(hour__gte=since, result="valid") == [(DAY, "valid", 5), (one, "valid", 5)]
+    assert listed(hour__exact=noon.isoformat()) == [(0 * one, "valid", 5)]
+
+
+def test_the_list_of_subscriptions_shows_how_their_keys_are(operator_client, contoso, primary):
+    listed = reverse("admin:subscriptions_subscription_changelist")
+    assert ">Valid</span>" in text_of(operator_client.get(listed))
+    keys = primary.license.keys
+    keys.update(issued_at=timezone.now() - 9 * DAY, expires_at=timezone.now() - DAY)
+    assert ">Expired</span>" in text_of(operator_client.get(listed, {"keys": "expired"}))
+    assert "Nothing is found" in text_of(operator_client.get(listed, {"keys": "none"}))
 
 
 def test_only_a_second_factor_that_is_there_can_be_removed(contoso, owner):
