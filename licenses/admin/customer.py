@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Case, Model, Q, Sum, When
+from django.db.models import Case, Max, Model, Q, Sum, When
 from django.db.models.functions import TruncDay
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
@@ -15,9 +15,10 @@ from django.utils import timezone
 
 from licenses.admin.finding import check_address
 from licenses.checking.badges import KeyBadge, badge_of, with_days
-from licenses.checking.results import PASSING
+from licenses.checking.results import PASSING, Result
 from licenses.figures.charts import Columns, columns
 from licenses.models import ANSWERED, CheckCount, LicenseKey
+from portal.activity.actions import Action
 from portal.activity.models import LogEntry
 from portal.core.numbers import is_key
 from portal.mail.models import Outbox
@@ -25,13 +26,15 @@ from portal.operators.account_actions import SET_OPERATOR
 from portal.operators.actions import ActionsAdmin, OperatorAction
 from portal.operators.model_admin import PlainAdmin, listing
 from portal.operators.models import PendingChange
-from portal.tenants.models import Member, Role, Tenant
+from portal.tenants.models import Invitation, Member, Role, Tenant
 from subscriptions.models import SOON, State, Subscription
 
 MOST = 25
 """Subscriptions and members on the page; the lists have all."""
 EVENTS = 6
 DAYS = 30
+BOUNCED = timedelta(days=14)
+"""How long a mail that was given up is worth a word."""
 NEED = {"bad": 0, "warn": 1}
 """How much a license key needs somebody, by the tone of its badge: 0 comes first."""
 
@@ -54,6 +57,17 @@ class KeyLine:
     badge: KeyBadge
     address: str
     offer: Offer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusals:
+    """Checks of the chart that were refused with one result, and when the last one was."""
+
+    result: Result
+    count: int
+    percent: int
+    last_at: datetime
+    address: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,15 +121,13 @@ def customer_view(page: PlainAdmin, request: HttpRequest, object_id: str) -> Htt
         "subscription_count": tenant.subscriptions.count(),
         "members": [(member, _offer(request, member.user)) for member in _owners_first(members)],
         "all_members": listing("portal_member", **its),
-        "invitations": [
-            (invitation, _offer(request, invitation))
-            for invitation in tenant.invitations.pending().select_related("tenant", "invited_by")
-        ],
+        "invitations": _invitations(request, tenant),
         "waiting": [(change, _offer(request, change)) for change in _waiting(tenant)],
-        "mails": _failing(tenant),
-        "events": LogEntry.objects.for_tenant(tenant.pk)[:EVENTS],
+        "mails": [(mail, _offer(request, mail)) for mail in _failing(tenant, now)],
+        "events": _events(tenant),
         "log": listing("portal_logentry", tenant_id__exact=tenant.pk),
         "checks": _checks(tenant, now),
+        "refusals": _refusals(tenant, now),
         "now": now,
     }
     return page.page(request, "admin/customer.html", context)
@@ -203,16 +215,63 @@ def _waiting(tenant: Tenant) -> list[PendingChange]:
     return list(waiting.filter(Q(tenant=tenant) | Q(user__in=people)).order_by("due_at"))
 
 
-def _failing(tenant: Tenant) -> list[Outbox]:
-    """Return mail to the tenant's people that was tried and did not go out yet."""
-    waiting = Outbox.objects.waiting().defer("text", "html")
-    return list(waiting.filter(tenant_id=tenant.pk, attempts__gt=0)[:MOST])
+def _failing(tenant: Tenant, now: datetime) -> list[Outbox]:
+    """Return mail to the tenant's people that was tried and is not sent, or was given up lately."""
+    unsent = Outbox.objects.filter(tenant_id=tenant.pk, sent_at=None).defer("text", "html")
+    lately = Q(given_up_at=None, attempts__gt=0) | Q(given_up_at__gt=now - BOUNCED)
+    return list(unsent.filter(lately).order_by("-pk")[:MOST])
+
+
+def _invitations(
+    request: HttpRequest, tenant: Tenant
+) -> list[tuple[Invitation, Offer, Outbox | None]]:
+    """Return the open invitations, each with its mail if that could not be delivered."""
+    pending = list(tenant.invitations.pending().select_related("tenant", "invited_by"))
+    mails = Outbox.objects.filter(
+        tenant_id=tenant.pk, to__in=[each.email for each in pending], sent_at=None, attempts__gt=0
+    )
+    bounced = {mail.to: mail for mail in mails.defer("text", "html").order_by("pk")}
+    return [
+        (each, _offer(request, each), mail if mail and mail.created_at >= each.created_at else None)
+        for each in pending
+        for mail in [bounced.get(each.email)]
+    ]
+
+
+def _events(tenant: Tenant) -> list[LogEntry]:
+    """Return what happened last, but for keys that just went into use: there are many of those."""
+    rows = LogEntry.objects.for_tenant(tenant.pk)
+    return list(rows.exclude(action=Action.ROTATION_COMPLETED)[:EVENTS])
+
+
+def _days(now: datetime) -> list[datetime]:
+    """Return when the days of the chart begin (UTC), today last."""
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return [today - timedelta(days=ago) for ago in reversed(range(DAYS))]
+
+
+def _refusals(tenant: Tenant, now: datetime) -> list[Refusals]:
+    """Return what checks of the chart were refused with, the most frequent first."""
+    since = _days(now)[0]
+    counts = CheckCount.objects.filter(tenant=tenant, hour__gte=since).exclude(result__in=PASSING)
+    by_result = counts.order_by().values("result").annotate(times=Sum("count"), last=Max("last_at"))
+    rows = list(by_result.order_by("-times", "result"))
+    its = {"tenant__id__exact": tenant.pk, "hour__gte": since.isoformat()}
+    return [
+        Refusals(
+            result=Result(row["result"]),
+            count=row["times"],
+            percent=max(1, round(100 * row["times"] / rows[0]["times"])),
+            last_at=row["last"],
+            address=listing("licenses_checkcount", result=row["result"], **its),
+        )
+        for row in rows
+    ]
 
 
 def _checks(tenant: Tenant, now: datetime) -> Columns:
     """Return the chart of the tenant's checks by day (UTC), today last."""
-    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    days = [today - timedelta(days=ago) for ago in reversed(range(DAYS))]
+    days = _days(now)
     counts = CheckCount.objects.filter(tenant=tenant, hour__gte=days[0])
     refused = ~Q(result__in=PASSING)
     by_day = {

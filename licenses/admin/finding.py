@@ -8,6 +8,8 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 
+from licenses.admin.hearing import account_of, in_use
+from licenses.checking.badges import badge_of, with_days
 from licenses.checking.check import Verdict, check
 from licenses.checking.results import Result
 from licenses.checking.use import read_use
@@ -48,11 +50,17 @@ def check_view(admin: PlainAdmin, request: HttpRequest, object_id: str) -> HttpR
     if key is None:
         raise Http404
     verdict = check(key.token, expected={}) if key.token else _deleted()
+    now, subscription = verdict.checked_at, key.license.subscription
     context = {
-        "title": "What a terminal hears",
+        "title": f"{key.get_slot_display()} key of {subscription}",
         "key": key,
         "verdict": verdict,
-        "use": read_use([key], verdict.checked_at).get(key.pk),
+        "account": account_of(key, verdict),
+        "present": [
+            (each, with_days(badge_of(each, subscription, now), each.expires_at, now))
+            for each in in_use(subscription, now)
+        ],
+        "use": read_use([key], now).get(key.pk),
         "checks": listing("licenses_checkcount", license_key__id__exact=key.pk),
     }
     return admin.page(request, "admin/key_check.html", context)

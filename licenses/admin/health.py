@@ -1,13 +1,15 @@
-"""How the subscriptions and license keys of tenants are, for the list of tenants."""
+"""How tenants, subscriptions and license keys are, in a badge for lists."""
 
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum
 
+from licenses.checking.badges import badge_of, with_days
 from licenses.checking.results import PASSING
 from licenses.figures.needs import DAY, WEEK, lapsed_keys
 from licenses.models import CheckCount, LicenseKey
+from portal.operators.values import Shown, badge
 from subscriptions.models import State, Subscription
 
 
@@ -34,5 +36,26 @@ def tenant_health(now: datetime) -> dict[str, Any]:
     }
 
 
+def keys_health() -> dict[str, Any]:
+    """Return annotations of subscriptions, of the present keys: those of `read_license_state`."""
+    keys = LicenseKey.objects.current().filter(
+        license__subscription=OuterRef("pk"), license__deleted_at=None
+    )
+    first = keys.filter(revoked_at=None).order_by("expires_at").values("expires_at")[:1]
+    return {
+        "has_keys": Exists(keys),
+        "has_revoked_key": Exists(keys.filter(revoked_at__isnull=False)),
+        "keys_expire_at": Subquery(first),
+    }
+
+
 def _of_tenant(rows: QuerySet[Any], figure: Any) -> Subquery:
     return Subquery(rows.order_by().values("tenant").annotate(figure=figure).values("figure"))
+
+
+def badge_of_any(key: LicenseKey, now: datetime) -> Shown:
+    """Return the badge that members see, or the stored state of a key that is over."""
+    if key.revoked_at is None and not key.is_in_use(now):
+        return badge(key.get_state_display(), "muted")
+    shown = with_days(badge_of(key, key.license.subscription, now), key.expires_at, now)
+    return badge(shown.label, shown.tone)

@@ -3,22 +3,36 @@
 Only flows create and change these rows. No private key and no token of a license key is read here.
 """
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, override
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import (
+    DateTimeField,
+    Exists,
+    F,
+    Func,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    Sum,
+)
 from django.http import HttpRequest
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from licenses.admin.actions import REVOKE_KEY, REVOKE_LICENSE
+from licenses.admin.effects import mailed, stopped
 from licenses.admin.finding import check_address, check_view, find_view
+from licenses.admin.health import badge_of_any
 from licenses.admin.searching import customer_address
-from licenses.checking.badges import badge_of, with_days
 from licenses.checking.results import Result
+from licenses.checking.use import read_use
 from licenses.models import (
     CheckCount,
     License,
@@ -26,16 +40,29 @@ from licenses.models import (
     LicenseKeyQuerySet,
     StatusList,
 )
-from portal.operators.actions import ActionsAdmin
-from portal.operators.lists import CountryFilter, choice_filter, empty_filter, word_filter
+from portal.accounts.requests import actor_of
+from portal.core.dates import day
+from portal.operators.actions import ActionsAdmin, OperatorAction
+from portal.operators.lists import CountryFilter, choice_filter, empty_filter, words_filter
 from portal.operators.model_admin import ReadOnlyAdmin, links, listing
 from portal.operators.values import Shown, badge
+from portal.tenants.models import Topic
 from portal.web.large_forms import takes_large_form
+from portal.web.tags import moment
 from subscriptions.models import Subscription
 
 
 class RevokingAdmin(ActionsAdmin, ReadOnlyAdmin):
     """Rows that can be revoked, but not edited."""
+
+    @override
+    def effects(
+        self, request: HttpRequest, action: OperatorAction, rows: Sequence[Any]
+    ) -> list[tuple[str, str]]:
+        """Say how many terminals a revocation stops, and who gets a mail."""
+        owned = {"license__in": rows} if self.model is License else {"pk__in": [r.pk for r in rows]}
+        keys = LicenseKey.objects.filter(**owned)
+        return [stopped(keys), mailed(rows, Topic.KEYS, actor_of(request))]
 
     def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the operator may revoke license keys."""
@@ -49,25 +76,25 @@ class LicenseAdmin(RevokingAdmin):
     operator_actions = (REVOKE_LICENSE,)
 
     fields = (
-        "id",
         "tenant",
         "subscription",
+        "holder_name",
         "plan",
         "usage",
-        "holder_name",
         "country",
+        "created_at",
+        "created_by_name",
+        "deleted_at",
+        "deleted_by_name",
+        "custom_claims",
         "authorized_application_id",
+        "belongings",
+        "id",
         "issuer",
         "tenant_audience",
         "authorized_party",
         "plan_urn",
         "days",
-        "custom_claims",
-        "created_at",
-        "created_by_name",
-        "deleted_at",
-        "deleted_by_name",
-        "belongings",
     )
     list_display = ("holder_name", "tenant", "subscription", "created_at", "deleted_at")
     below = {
@@ -127,24 +154,24 @@ class LicenseKeyAdmin(RevokingAdmin):
     operator_actions = (REVOKE_KEY,)
 
     fields = (
-        "jti",
-        "slot",
         "state_now",
-        "tenant",
-        "subscription",
-        "license",
-        "issued_at",
-        "created_by_name",
         "expires_at",
         "accepted_until",
         "replaced_at",
         "revoked_at",
         "deleted_at",
+        "last_check",
         "last_downloaded_at",
+        "issued_at",
+        "created_by_name",
+        "subscription",
+        "tenant",
+        "belongings",
+        "jti",
+        "license",
         "signing_key",
         "status_entry",
         "token_sha256",
-        "belongings",
     )
     list_display = ("subscription", "tenant", "slot", "state_now", "issued_at", "expires_at")
     below = {
@@ -155,14 +182,19 @@ class LicenseKeyAdmin(RevokingAdmin):
         "expires_at": "accepted_until",
     }
     codes = ("token_sha256",)
-    folded = ("signing_key", "status_entry", "token_sha256")
+    folded = ("jti", "license", "signing_key", "status_entry", "token_sha256")
     list_filter = (
         "state",
-        "slot",
-        ("revoked_at", empty_filter("revoked", "Not revoked", "Revoked")),
-        word_filter("expiry", "expiring", "Within 30 days", LicenseKeyQuerySet.expiring),
-        word_filter("download", "downloaded", "Never", LicenseKeyQuerySet.never_downloaded),
-        word_filter("check", "checked", "Never", LicenseKeyQuerySet.never_checked),
+        words_filter(
+            "needs",
+            "needs",
+            {
+                "expiring": ("Expires in 30 days", LicenseKeyQuerySet.expiring),
+                "revoked": ("Revoked", lambda keys: keys.filter(revoked_at__isnull=False)),
+                "not_downloaded": ("Never downloaded", LicenseKeyQuerySet.never_downloaded),
+                "not_checked": ("Never checked", LicenseKeyQuerySet.never_checked),
+            },
+        ),
         "signing_key",
         CountryFilter,
     )
@@ -225,11 +257,23 @@ class LicenseKeyAdmin(RevokingAdmin):
     @admin.display(description="state", ordering="state")
     def state_now(self, obj: LicenseKey) -> Shown:
         """Return the badge that members see, or the stored state of a key that is over."""
-        now = timezone.now()
-        if obj.revoked_at is None and not obj.is_in_use(now):
-            return badge(obj.get_state_display(), "muted")
-        shown = with_days(badge_of(obj, obj.license.subscription, now), obj.expires_at, now)
-        return badge(shown.label, shown.tone)
+        return badge_of_any(obj, timezone.now())
+
+    @override
+    def title_of(self, row: LicenseKey) -> str:
+        return f"{row.get_slot_display()} key of {row.license.subscription}"
+
+    @admin.display(description="last check by a terminal")
+    def last_check(self, obj: LicenseKey) -> Shown:
+        """Return when a terminal last checked it, and what it heard."""
+        use = read_use([obj], timezone.now()).get(obj.pk)
+        if use is None or use.last_at is None or use.last_result is None:
+            return Shown("Never", format_html("{}", "Never"))
+        heard = badge(use.last_result.label, "good" if use.last_result.passes else "bad")
+        return Shown(
+            use.last_at.isoformat(),
+            format_html("{} {}", heard.html, moment(use.last_at, clock=True)),
+        )
 
     @admin.display(description="subscription")
     def subscription(self, obj: LicenseKey) -> Subscription:
@@ -271,16 +315,63 @@ class StatusListAdmin(ReadOnlyAdmin):
     secrets = ("decoy_seed",)
 
 
+class DayBegins(Func):
+    """When the day (UTC) of a moment begins, by functions of the database itself."""
+
+    output_field = DateTimeField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        """SQLite keeps moments as text, in UTC; TruncDay would ask Python for each row."""
+        return self.as_sql(
+            compiler, connection, template="datetime(%(expressions)s, 'start of day')"
+        )
+
+    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        """PostgreSQL cuts in the zone that it is told."""
+        return self.as_sql(
+            compiler, connection, template="date_trunc('day', %(expressions)s, 'UTC')"
+        )
+
+
+class DayEnds(DayBegins):
+    """When the next day begins."""
+
+    @override
+    def as_sqlite(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        return self.as_sql(
+            compiler, connection, template="datetime(%(expressions)s, 'start of day', '+1 day')"
+        )
+
+    @override
+    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        template = "date_trunc('day', %(expressions)s, 'UTC') + interval '24 hours'"
+        return self.as_sql(compiler, connection, template=f"({template})")
+
+
+def _moment(text: str) -> datetime | None:
+    """Return a moment of an address, None for what is none: the list refuses that itself."""
+    try:
+        return parse_datetime(text)
+    except ValueError:
+        return None
+
+
 @admin.register(CheckCount)
 class CheckCountAdmin(ReadOnlyAdmin):
-    """Checks by terminals, by key, hour and result."""
+    """Checks by terminals, by key, day and result.
 
-    fields = ("hour", "outcome", "count", "last_at", "tenant", "subscription", "license_key")
-    list_display = ("hour", "subscription", "slot", "outcome", "checks")
-    below = {"subscription": "tenant", "checks": "last_at"}
-    clocks = ("hour",)
+    They are counted by the hour. Of each day the row of the last hour stands for all of them, with
+    their sum; where an address asks for one hour, each row is what it is.
+    """
+
+    fields = ("outcome", "checks", "last_at", "subscription", "tenant", "license_key")
+    list_display = ("checks", "outcome", "subscription", "slot", "last_at")
+    below = {"subscription": "tenant"}
+    clocks = ("last_at",)
+    days = "hour"
+    also_exported = ("hour",)
     has_history = False
-    intro = "One row for each license key, hour and result: what terminals heard, and how often."
+    intro = "What terminals heard, summed for each day (UTC), license key and result."
     list_filter = (choice_filter("result", "result", Result),)
     list_select_related = ("tenant", "license_key__license__subscription")
     search_fields = ("tenant__name",)
@@ -290,7 +381,23 @@ class CheckCountAdmin(ReadOnlyAdmin):
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).defer("license_key__token")
+        """Keep the last hour of each day, with the sum of the day or of what is asked of it."""
+        rows = super().get_queryset(request).defer("license_key__token")
+        if "hour__exact" in request.GET:
+            return rows.annotate(checked=F("count"))
+        same = CheckCount.objects.filter(
+            license_key=OuterRef("license_key"), result=OuterRef("result")
+        ).order_by()
+        since = _moment(request.GET.get("hour__gte", ""))
+        asked = same.filter(hour__gte=since) if since else same
+        of_day = asked.filter(hour__gte=DayBegins(OuterRef("hour")), hour__lte=OuterRef("hour"))
+        summed = of_day.values("license_key").annotate(checked=Sum("count")).values("checked")
+        later = same.filter(hour__gt=OuterRef("hour"), hour__lt=DayEnds(OuterRef("hour")))
+        return rows.filter(~Exists(later)).annotate(checked=Subquery(summed))
+
+    @override
+    def title_of(self, row: Any) -> str:
+        return f"{self.checks(row).html} {day(row.hour.astimezone(UTC))}"
 
     @admin.display(description="result", ordering="result")
     def outcome(self, obj: CheckCount) -> Shown:
@@ -305,11 +412,11 @@ class CheckCountAdmin(ReadOnlyAdmin):
         shown = format_html('<a href="{}">{} key</a>', check_address(key), key.get_slot_display())
         return Shown(str(key.jti), shown)
 
-    @admin.display(description="checks", ordering="count")
-    def checks(self, obj: CheckCount) -> Shown:
-        """Return how many there were; the list says when the last one was."""
-        times = f"{obj.count:,} check{'' if obj.count == 1 else 's'}"
-        return Shown(str(obj.count), format_html("{}", times))
+    @admin.display(description="checks")
+    def checks(self, obj: Any) -> Shown:
+        """Return how many there were."""
+        times = f"{obj.checked:,} check{'' if obj.checked == 1 else 's'}"
+        return Shown(str(obj.checked), format_html("{}", times))
 
     @admin.display(description="subscription")
     def subscription(self, obj: CheckCount) -> Subscription:

@@ -1,5 +1,6 @@
 """What license keys add to the admin's start page and its pages of tenants and subscriptions."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, override
@@ -13,25 +14,30 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from licenses.admin.customer import customer_view
+from licenses.admin.effects import mailed, stopped
 from licenses.admin.finding import check_address
-from licenses.admin.health import tenant_health
+from licenses.admin.health import keys_health, tenant_health
 from licenses.admin.searching import MOST, customer_address, search_view
-from licenses.checking.badges import badge_of, with_days
+from licenses.checking.badges import badge_in_list, badge_of, with_days
 from licenses.figures.charts import start_page
 from licenses.models import LicensedSubscriptions, LicenseKey
-from portal.operators.actions import ActionsAdmin
+from portal.accounts.requests import actor_of
+from portal.operators.actions import ActionsAdmin, OperatorAction
 from portal.operators.admin import InvitationAdmin, TenantAdmin
-from portal.operators.lists import word_filter
+from portal.operators.lists import words_filter
 from portal.operators.model_admin import links
 from portal.operators.site import OperatorSite
 from portal.operators.values import Shown, badge
-from portal.tenants.models import Invitation, Tenant
+from portal.tenants.models import Invitation, Tenant, Topic
 from portal.web.tags import moment
 from subscriptions.admin import SubscriptionAdmin
-from subscriptions.models import Subscription
+from subscriptions.models import State, Subscription
 
 OperatorSite.start_page = staticmethod(start_page)
 OperatorSite.search_page = staticmethod(search_view)
+
+MAILED = {"resume", "extend", "change_plan"}
+"""The actions on subscriptions that stop no terminal, and that a mail tells of."""
 
 admin.site.unregister([Tenant, Subscription, Invitation])
 
@@ -138,11 +144,21 @@ class LeadingInvitationAdmin(LeadsToCustomers, InvitationAdmin):
 class LicensedSubscriptionAdmin(LeadsToCustomers, SubscriptionAdmin):
     """Subscriptions, with search, filters and links by their license keys."""
 
+    list_display = ("name", "tenant", "state_now", "keys", "ends_at")
+    below = {**SubscriptionAdmin.below, "keys": "keys_expire"}
     list_filter = (
         SubscriptionAdmin.list_filter[0],
-        word_filter("expiry", "expiring", "Within 30 days", LicensedSubscriptions.expiring),
-        word_filter("download", "downloaded", "Never", LicensedSubscriptions.never_downloaded),
-        word_filter("check", "checked", "Never", LicensedSubscriptions.never_checked),
+        words_filter(
+            "license keys",
+            "keys",
+            {
+                "expiring": ("Expire in 30 days", LicensedSubscriptions.expiring),
+                "expired": ("Expired", lambda rows: rows.expired(timezone.now())),
+                "not_downloaded": ("Never downloaded", LicensedSubscriptions.never_downloaded),
+                "not_checked": ("Never checked", LicensedSubscriptions.never_checked),
+                "none": ("None", LicensedSubscriptions.unlicensed),
+            },
+        ),
         *SubscriptionAdmin.list_filter[1:],
     )
     identifiers = (
@@ -156,8 +172,31 @@ class LicensedSubscriptionAdmin(LeadsToCustomers, SubscriptionAdmin):
         "or a license key (jti)"
     )
     belonging_lists = (("Licenses", "licenses_license"),)
-    fields = (*SubscriptionAdmin.fields[:-1], "license_keys", "belongings")
+    fields = (SubscriptionAdmin.fields[0], "license_keys", *SubscriptionAdmin.fields[1:])
     fixed = (*SubscriptionAdmin.fixed, "license_keys")
+
+    @override
+    def effects(
+        self, request: HttpRequest, action: OperatorAction, rows: Sequence[Any]
+    ) -> list[tuple[str, str]]:
+        """Say how many terminals an action stops, and who gets a mail."""
+        keys = LicenseKey.objects.filter(license__subscription__in=rows)
+        told = [mailed(rows, Topic.SUBSCRIPTION, actor_of(request))]
+        return [stopped(keys), *told] if action.is_dangerous else told * (action.name in MAILED)
+
+    @admin.display(description="license keys")
+    def keys(self, obj: Any) -> Shown | None:
+        """Return the badge that members see in their list."""
+        if obj.effective_state == State.ENDED:
+            return None
+        shown = badge_in_list(obj, timezone.now())
+        return badge(shown.label, shown.tone) if shown else badge("None", "muted")
+
+    @admin.display(description="first one expires")
+    def keys_expire(self, obj: Any) -> datetime | None:
+        """Return when the first of the present keys expires."""
+        expires_at: datetime | None = obj.keys_expire_at
+        return expires_at
 
     @admin.display(description="license keys")
     def license_keys(self, obj: Subscription) -> SafeString:
@@ -177,8 +216,8 @@ class LicensedSubscriptionAdmin(LeadsToCustomers, SubscriptionAdmin):
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Return a LicensedSubscriptions, which has the queries about license keys."""
-        return self.shown(LicensedSubscriptions(Subscription))
+        """Add how the license keys are; the database does it for shown rows."""
+        return self.shown(LicensedSubscriptions(Subscription)).annotate(**keys_health())
 
 
 def _key(key: LicenseKey, subscription: Subscription, now: datetime) -> SafeString:

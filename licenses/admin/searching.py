@@ -1,7 +1,8 @@
 """One search over everything that customers quote: on the start page, for support on the phone.
 
-Identifiers, key ids and email addresses are looked up by their indexes; only other text is looked
-for in names. A pasted license key never gets into an address.
+Identifiers, key ids and whole email addresses are looked up by their indexes. Of other text every
+word is looked for in the names and addresses of each kind, which reads the table once at most. A
+pasted license key never gets into an address.
 """
 
 from collections.abc import Iterator
@@ -11,38 +12,62 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
-from django.db.models.functions import Lower
+from django.db.models import Case, CharField, Model, QuerySet, Value, When
+from django.db.models.functions import Concat, Lower
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.text import capfirst
 
 from licenses.admin.finding import check_address, key_of
+from licenses.admin.health import badge_of_any
 from licenses.models import License, LicenseKey, SigningKey
 from portal.accounts.models import User
 from portal.core import names
 from portal.core.refusal import Refused
 from portal.operators import search
+from portal.operators.model_admin import listing
 from portal.operators.pasted_keys import LOOKS_LIKE_A_KEY
+from portal.operators.values import Shown, badge
 from portal.tenants.models import Invitation, Tenant
 from subscriptions.models import Subscription
 
 MOST = 10
-"""Rows of each kind that are shown: whoever looks for one thing types more of its name."""
+"""Rows of each kind that are shown; the list of the kind has the others."""
+
+MAX_WORDS = 8
+"""Most words that are looked for: each is a condition of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
     """Something that was found; `customers` are the tenants that it leads to."""
 
-    kind: str
     name: str
     address: str
     about: str
+    state: Shown | None
     customers: list[Tenant]
     fragment: str
     """Where on the customer's page the row is."""
+
+    @property
+    def leads_to(self) -> str:
+        """Where somebody goes who asked for nothing else: a key's verdict, else the customer."""
+        if self.address.endswith("/check/"):
+            return self.address
+        return customer_address(self.customers[0].pk) + self.fragment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """What was found of one kind; `more` is the address of the list that has the others."""
+
+    kind: str
+    hits: list[Hit]
+    more: str
 
 
 def customer_address(tenant_id: Any) -> str:
@@ -61,14 +86,16 @@ def search_view(request: HttpRequest) -> HttpResponse:
     elif request.method == "POST":
         return redirect(reverse("admin:search", query={"q": term}))
     term = names.normalised(term)
-    hits = list(found(term, request)) if _is_text(term) else []
+    groups = list(found(term, request)) if _is_text(term) else []
+    hits = [hit for group in groups for hit in group.hits]
     if len(hits) == 1 and search.identifier(term) and len(hits[0].customers) == 1:
-        return redirect(customer_address(hits[0].customers[0].pk) + hits[0].fragment)
+        return redirect(hits[0].leads_to)
     context = {
         **admin.site.each_context(request),
         "title": "Search",
         "term": term,
         "hits": hits,
+        "groups": groups,
         "refusal": refusal,
     }
     return TemplateResponse(request, "admin/search.html", context)
@@ -83,18 +110,24 @@ def _is_text(term: str) -> bool:
     return len(term) <= search.MAX_CHARACTERS
 
 
-def found(term: str, request: HttpRequest) -> Iterator[Hit]:
-    """Yield what the term identifies or, if it is no identifier, what has it in its name."""
+def found(term: str, request: HttpRequest) -> Iterator[Group]:
+    """Yield what the term identifies or, if it is no identifier, what has all its words."""
     for rows in _rows(term):
         opts = rows.model._meta
-        if request.user.has_perm(f"{opts.app_label}.view_{opts.model_name}"):
-            yield from map(_hit, rows[:MOST])
+        if not request.user.has_perm(f"{opts.app_label}.view_{opts.model_name}"):
+            continue
+        if read := list(rows[: MOST + 1]):
+            name = f"{opts.app_label}_{opts.model_name}"
+            yield Group(
+                kind=capfirst(opts.verbose_name_plural),
+                hits=[_hit(row) for row in read[:MOST]],
+                more=listing(name, q=term) if len(read) > MOST else "",
+            )
 
 
 def _rows(term: str) -> list[QuerySet[Any]]:
     """Return the rows of each kind to look at."""
-    tenants, people = Tenant.objects.all(), User.objects.prefetch_related("memberships__tenant")
-    subscriptions = Subscription.objects.select_related("tenant", "plan")
+    people = User.objects.prefetch_related("memberships__tenant")
     identifier = search.identifier(term)
     if identifier is not None:
         return _identified({"": identifier})
@@ -108,18 +141,35 @@ def _rows(term: str) -> list[QuerySet[Any]]:
         same = people.alias(lower=Lower("email")).filter(lower=term.lower())
         invited = Invitation.objects.pending().select_related("tenant")
         return [same, invited.alias(lower=Lower("email")).filter(lower=term.lower())]
-    if search.DOMAIN.fullmatch(term):
-        domain = people.filter(email__iendswith="@" + term.removeprefix("@"))
-        return [tenants.filter(name__shows=term), subscriptions.filter(name__shows=term), domain]
-    named = [
-        tenants.filter(name__shows=term),
-        people.filter(name__shows=term),
-        subscriptions.filter(name__shows=term),
-    ]
     between = search.beginning(term)
-    if between is None:
-        return named
-    return [*named, *_identified({"__gte": between[0], "__lte": between[1]})]
+    identified = _identified({"__gte": between[0], "__lte": between[1]}) if between else []
+    return [*_named(term), *identified] if any(map(str.isalnum, term)) else []
+
+
+def _named(term: str) -> list[QuerySet[Any]]:
+    """Return the rows that have every word of the term, those whose name begins so first.
+
+    Of a subscription the words may stand in the tenant's name too, of people in their address.
+    """
+    subscriptions = Subscription.objects.select_related("tenant", "plan")
+    people = User.objects.prefetch_related("memberships__tenant")
+    rows = [
+        (Tenant.objects.all(), ["name"]),
+        (people, ["name", "email"]),
+        (subscriptions, ["name", "tenant__name"]),
+        (Invitation.objects.pending().select_related("tenant"), ["email"]),
+    ]
+    return [_with_words(each, columns, term) for each, columns in rows]
+
+
+def _with_words(rows: QuerySet[Any], columns: list[str], term: str) -> QuerySet[Any]:
+    first = columns[0]
+    rows = rows.order_by(Case(When(**{f"{first}__istartswith": term}, then=0), default=1), first)
+    spaced = [part for column in columns for part in (column, Value(" "))]
+    rows = rows.alias(words=Concat(*spaced, output_field=CharField()))
+    for word in term.split()[:MAX_WORDS]:
+        rows = rows.filter(words__shows=word)
+    return rows
 
 
 def _identified(is_: dict[str, UUID]) -> list[QuerySet[Any]]:
@@ -129,7 +179,7 @@ def _identified(is_: dict[str, UUID]) -> list[QuerySet[Any]]:
         return {f"{column}{lookup}": value for lookup, value in is_.items()}
 
     licenses = License.objects.select_related("tenant", "subscription")
-    keys = LicenseKey.objects.defer("token").select_related("tenant", "license__subscription")
+    keys = LicenseKey.objects.defer("token").select_related("tenant", "license__subscription__plan")
     return [
         Tenant.objects.filter(**by("pk")),
         Subscription.objects.select_related("tenant", "plan").filter(**by("pk")),
@@ -142,13 +192,28 @@ def _identified(is_: dict[str, UUID]) -> list[QuerySet[Any]]:
 
 def _hit(row: Model) -> Hit:
     return Hit(
-        kind=str(row._meta.verbose_name).capitalize(),
         name=_name(row),
         address=_page(row),
         about=_about(row),
+        state=_state(row),
         customers=_customers(row),
         fragment=_fragment(row),
     )
+
+
+def _state(row: Any) -> Shown | None:
+    """Return what decides whether this is what the customer means, as a badge."""
+    now = timezone.now()
+    if isinstance(row, Subscription):
+        state = row.state_at(now)
+        return badge(state.label, state.tone)
+    if isinstance(row, LicenseKey):
+        return badge_of_any(row, now)
+    if isinstance(row, License) and row.deleted_at:
+        return badge("Deleted", "muted")
+    if isinstance(row, Tenant) and row.closes_at:
+        return badge("Closed", "muted") if row.closed_at else badge("Closes", "warn")
+    return badge("Deactivated", "bad") if isinstance(row, User) and not row.is_active else None
 
 
 def _name(row: Any) -> str:

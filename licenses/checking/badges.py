@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from licenses.models import KeyState, LicenseKey
 from portal.core.dates import days_until
@@ -57,3 +58,25 @@ def of_both(badges: list[KeyBadge]) -> KeyBadge:
         return ONE_VALID
     order = [VALID, EXPIRES_SOON, NOT_ACCEPTED, EXPIRED, REVOKED]
     return max(badges, key=order.index)
+
+
+def badge_in_list(subscription: Any, now: datetime) -> KeyBadge | None:
+    """Return the badge of a subscription's license keys in a list; None without keys.
+
+    Needs `with_state` and `read_license_state`.
+    """
+    if not subscription.has_keys:
+        return None
+    expires_at = subscription.keys_expire_at
+    if expires_at is None:
+        return REVOKED
+    is_active = subscription.effective_state == State.ACTIVE
+    if expires_at <= now or subscription.has_revoked_key:
+        if is_active and subscription.keys_last_until > now:
+            return ONE_VALID
+        return REVOKED if subscription.has_revoked_key else EXPIRED
+    if not is_active:
+        return NOT_ACCEPTED
+    if not subscription.plan.expires_soon(expires_at, now):
+        return VALID
+    return with_days(EXPIRES_SOON, expires_at, now)

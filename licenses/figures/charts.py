@@ -116,7 +116,7 @@ def start_page() -> StartPage:
         signing_key=active,
         signing_key_days=(timezone.now() - since).days if since else 0,
         expiring_soon=numbers.get("expiring_soon", 0),
-        expiring_address=listing("licenses_licensekey", expiring="yes"),
+        expiring_address=listing("licenses_licensekey", needs="expiring"),
         checked=sum(sum(checks.values()) for checks in hours_.values()),
         refused=sum(sum(checks.values()) - passed(checks) for checks in hours_.values()),
         refused_address=listing(

@@ -165,12 +165,13 @@ class LicensedSubscriptions(SubscriptionQuerySet):
 def read_license_state(rows: Iterable[Any]) -> None:
     """Set what the list shows of the keys of subscriptions, by one query for all of them.
 
-    `has_keys` and `has_revoked_key` are of the current keys, `keys_expire_at` is the earliest
-    expiry of one that is not revoked, or None.
+    `has_keys` and `has_revoked_key` are of the current keys, `keys_expire_at` and
+    `keys_last_until` the earliest and the latest expiry of those that are not revoked, or None.
     """
     by_id = {row.pk: row for row in rows}
     for row in by_id.values():
-        row.has_keys, row.has_revoked_key, row.keys_expire_at = False, False, None
+        row.has_keys, row.has_revoked_key = False, False
+        row.keys_expire_at = row.keys_last_until = None
     keys = LicenseKey.objects.current().filter(
         license__subscription__in=by_id, license__deleted_at=None
     )
@@ -183,6 +184,7 @@ def read_license_state(rows: Iterable[Any]) -> None:
             row.has_revoked_key = True
         else:
             row.keys_expire_at = min(expires_at, row.keys_expire_at or expires_at)
+            row.keys_last_until = max(expires_at, row.keys_last_until or expires_at)
 
 
 def _living_license() -> QuerySet[License, License]:

@@ -90,6 +90,7 @@ class Action(TextChoices):
     WEBHOOK_DELETED = "webhook.deleted", "Webhook deleted"
     WEBHOOK_TESTED = "webhook.tested", "Test event sent"
     WEBHOOK_RESENT = "webhook.resent", "Event sent again"
+    MAIL_SENT_AGAIN = "mail.sent_again", "Mail sent again"
 
 
 GROUPS = {
@@ -99,7 +100,7 @@ GROUPS = {
     "Service tokens": ("token.",),
     "Webhooks": ("webhook.",),
     "People and sign-in": ("person.",),
-    "Vendor": ("support_view.", "change.", "log."),
+    "Vendor": ("support_view.", "change.", "log.", "mail."),
 }
 """How the actions of a tenant's log are grouped: by the beginnings of their values."""
 
@@ -183,6 +184,7 @@ MEMBERS: dict[Action, tuple[str, ...]] = {
     Action.WEBHOOK_DELETED: ("id", "host"),
     Action.WEBHOOK_TESTED: ("id", "host", "event"),
     Action.WEBHOOK_RESENT: ("id", "host", "event"),
+    Action.MAIL_SENT_AGAIN: ("email",),
 }
 """What the details of a row may hold, by its action; those that are not named here hold nothing."""
 

@@ -8,8 +8,10 @@ from portal.accounts.flows.accounts import end_sessions_of
 from portal.accounts.models import User
 from portal.core.dates import moment
 from portal.core.email_addresses import EmailAddressFormField
+from portal.mail.models import Outbox
 from portal.operators.actions import OperatorAction
 from portal.operators.flows import groups, recovery
+from portal.operators.flows.mail import send_mail_again
 from portal.operators.forms import ReasonForm
 from portal.tenants.flows import closing
 from portal.tenants.flows.invitations import resend_invitation, revoke_invitation
@@ -107,7 +109,7 @@ SET_OPERATOR = OperatorAction(
     label="Change staff and groups",
     consequences=(
         "Staff may enter the admin, with a second factor, and do what their groups do there.",
-        "Support reads. Sales opens tenants and changes subscriptions.",
+        "Support reads, and sends mail again. Sales opens tenants and changes subscriptions.",
         "Security revokes license keys, rotates signing keys and recovers accounts.",
         "What is ticked here replaces what was.",
     ),
@@ -154,6 +156,26 @@ REVOKE_INVITATION = OperatorAction(
     is_dangerous=True,
     done="Revoked",
     is_possible=_is_pending,
+)
+
+
+def _failed(mail: Outbox) -> str:
+    times = "once" if mail.attempts == 1 else f"{mail.attempts} times"
+    return f"Tried {times}: {mail.last_error or 'no error is known'}"
+
+
+SEND_MAIL_AGAIN = OperatorAction(
+    name="send_again",
+    label="Send again",
+    consequences=(
+        "The mail is tried again at once, and goes on being tried if it fails.",
+        "It goes to the same address: where that is wrong, only its owner can change it.",
+    ),
+    flow=lambda mail, **chosen: send_mail_again(mail=mail, **chosen),
+    summarize=_failed,
+    permission="send_again",
+    done="Due now; the worker sends it within a minute.",
+    is_possible=lambda mail: mail.attempts > 0 and not (mail.sent_at or mail.given_up_at),
 )
 
 STOP = OperatorAction(

@@ -7,7 +7,7 @@ is submitted by somebody with a recent proof of identity.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, override
@@ -62,6 +62,10 @@ class OperatorAction:
     in_session: bool = False
     leads_to: str = ""
     """Name of the address to go to afterwards, in place of the result page."""
+
+    def button(self, noun: str) -> str:
+        """Return what the button says that does it: "Suspend subscription"."""
+        return self.label if " " in self.label else f"{self.label} {noun}"
 
     @property
     def route(self) -> str:
@@ -232,7 +236,7 @@ class ActionsAdmin(PlainAdmin):
     def _done(self, action: OperatorAction, row: Any, refusal: Refused | None = None) -> RowResult:
         return RowResult(
             row=row,
-            address=reverse(f"admin:{self._name('change')}", args=[row.pk]),
+            address=self._change_page(row),
             text=refusal.sentence if refusal else action.done,
             refused=refusal is not None,
         )
@@ -257,10 +261,16 @@ class ActionsAdmin(PlainAdmin):
     def _confirmation_page(
         self, request: HttpRequest, action: OperatorAction, form: ReasonForm, address: str
     ) -> HttpResponse:
+        rows = form.rows
+        one = rows[0] if len(rows) == 1 else None
         context = {
             "title": action.label,
+            "subtitle": one or (self._counted(len(rows)) if rows else ""),
             "operator_action": action,
-            "rows": [(row, action.summarize(row)) for row in form.rows],
+            "button": action.button(self._counted(len(rows)) if rows[1:] else self._noun),
+            "rows": [(row, action.summarize(row)) for row in rows],
+            "effects": self.effects(request, action, rows) if rows else [],
+            "cancel": self._change_page(one) if one else self.list_address(),
             "address": address,
             "media": self.media + form.media,
         }
@@ -270,16 +280,37 @@ class ActionsAdmin(PlainAdmin):
         self, request: HttpRequest, action: OperatorAction, results: list[RowResult]
     ) -> HttpResponse:
         rows = [result.row for result in results]
+        refused = sum(result.refused for result in results)
         context = {
-            "title": f"{action.label}: result",
+            "title": action.label,
+            "subtitle": "Result",
             "results": results,
+            "refused": refused,
+            "done": len(results) - refused,
             "leads_on": self.leads_on(rows),
+            "next": [] if rows[1:] else [(f"Open {rows[0]}", results[0].address)],
         }
         return self.page(request, "admin/result.html", context)
+
+    def effects(
+        self, request: HttpRequest, action: OperatorAction, rows: Sequence[Any]
+    ) -> list[tuple[str, str]]:
+        """Return (label, words) of what the action does to these rows in particular."""
+        return []
 
     def leads_on(self, rows: list[Any]) -> list[tuple[str, str]]:
         """Return (label, address) of where to go after an action on these rows."""
         return []
+
+    @property
+    def _noun(self) -> str:
+        return str(self.opts.verbose_name)
+
+    def _counted(self, number: int) -> str:
+        return f"{number} {self.opts.verbose_name_plural}" if number != 1 else f"1 {self._noun}"
+
+    def _change_page(self, row: Any) -> str:
+        return reverse(f"admin:{self._name('change')}", args=[row.pk])
 
     def _guarded(self, view: Callable[..., HttpResponse]) -> Any:
         return self.admin_site.admin_view(recent_proof(view))

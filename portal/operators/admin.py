@@ -7,13 +7,14 @@ from django import forms
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from portal.accounts.flows.accounts import edit_user
 from portal.accounts.models import User
-from portal.activity.actions import Action
+from portal.activity.actions import Action, grouped_choices
 from portal.activity.models import VENDOR, LogEntry
 from portal.activity.particulars import Particular
 from portal.core.actors import Actor
@@ -28,6 +29,7 @@ from portal.operators.account_actions import (
     REPLACE_OWNER,
     REVOKE_INVITATION,
     SEND_INVITATION_AGAIN,
+    SEND_MAIL_AGAIN,
     SET_OPERATOR,
     STOP,
 )
@@ -71,7 +73,6 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
 
     form = TenantForm
     fields = (
-        "id",
         "name",
         "country",
         "requires_two_factor",
@@ -79,6 +80,7 @@ class TenantAdmin(SupportViewAdmin, ImportsAdmin, EditedAdmin):
         "closes_at",
         "closed_at",
         "erased_at",
+        "id",
         "belongings",
     )
     list_display = ("name", "country_code", "requires_two_factor", "created_at")
@@ -179,15 +181,16 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
     operator_actions = (END_SESSIONS, REMOVE_SECOND_FACTOR, SET_OPERATOR)
 
     fields = (
-        "id",
         "email",
         "name",
+        "tenants",
         "is_active",
+        "last_login",
+        "date_joined",
         "is_staff",
         "is_superuser",
         "groups",
-        "date_joined",
-        "last_login",
+        "id",
         "belongings",
     )
     list_display = ("email", "is_active", "is_staff", "date_joined")
@@ -228,6 +231,22 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
     def has_set_operator_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the operator may choose who is an operator."""
         return bool(request.user.is_superuser)
+
+    @admin.display(description="tenants")
+    def tenants(self, obj: User) -> SafeString:
+        """Return the tenants of the user, each with the page that shows everything of it."""
+        return format_html_join(
+            mark_safe("<br>"),
+            '<a href="{}">{}</a> <span class="muted">{}</span>',
+            (
+                (
+                    reverse("admin:portal_tenant_customer", args=[member.tenant_id]),
+                    member.tenant,
+                    member.get_role_display(),
+                )
+                for member in obj.memberships.select_related("tenant").order_by("joined_at")
+            ),
+        )
 
     @admin.display(description="more about it")
     def belongings(self, obj: User) -> SafeString:
@@ -306,6 +325,7 @@ class InvitationAdmin(ActionsAdmin, ReadOnlyAdmin):
 class PendingChangeAdmin(ActionsAdmin, ReadOnlyAdmin):
     """Changes that wait for 24 hours, and those that are finished."""
 
+    intro = "Recoveries of accounts and tenants: each waits 24 hours, so that it can be stopped."
     operator_actions = (STOP,)
     fields = (
         "kind",
@@ -342,14 +362,19 @@ class PendingChangeAdmin(ActionsAdmin, ReadOnlyAdmin):
         return request.user.has_perm("portal.change_pendingchange")
 
 
+def _headings() -> dict[str, str]:
+    """Return each action with the group under which it is chosen."""
+    grouped = {action: group for group, choices in grouped_choices() for action, _ in choices}
+    return grouped | {action.value: "Vendor" for action in Action if action.value not in grouped}
+
+
 @admin.register(LogEntry)
 class LogEntryAdmin(ReadOnlyAdmin):
     """Everything that happened, in all tenants."""
 
     fields = (
         "at",
-        "what",
-        "result",
+        "outcome",
         "reason",
         "in_words",
         "actor_name",
@@ -366,19 +391,19 @@ class LogEntryAdmin(ReadOnlyAdmin):
         "previous",
         "hash",
     )
-    list_display = ("at", "what", "actor_name", "tenant_name", "result")
+    list_display = ("what", "actor_name", "tenant_name", "time")
     below = {
-        "at": "address",
-        "what": "reason",
+        "what": "why",
         "actor_name": "actor_kind",
         "tenant_name": "subscription_name",
-        "result": "slot",
+        "time": "address",
     }
-    clocks = ("at",)
+    also_exported = ("result", "slot")
+    days = "at"
     codes = ("previous", "hash", "address")
     folded = ("actor_id", "tenant_id", "subscription_id", "seq", "details", "previous", "hash")
     has_history = False
-    list_filter = ("actor_kind", choice_filter("action", "action", Action))
+    list_filter = ("actor_kind", choice_filter("action", "action", Action, _headings()))
     search_fields = ("actor_email", "actor_name", "subscription_name")
     search_help_text = (
         "Actor's email address or name, subscription's name, or whole identifier of the tenant, "
@@ -404,10 +429,32 @@ class LogEntryAdmin(ReadOnlyAdmin):
         """Return the tenant's name today."""
         return "Vendor" if obj.tenant_id == VENDOR else obj.tenant or "-"
 
+    @admin.display(description="result")
+    def outcome(self, obj: LogEntry) -> Shown | str:
+        """Return the result in words."""
+        return badge(obj.result_in_words, obj.result_tone) if obj.result else ""
+
     @admin.display(description="action")
     def what(self, obj: LogEntry) -> str:
         """Return what happened, in words."""
         return obj.describe()
+
+    @admin.display(description="result and reason")
+    def why(self, obj: LogEntry) -> Shown | str:
+        """Return what came out and why it was done; in exports the reason."""
+        if not obj.result:
+            return obj.reason
+        return Shown(obj.reason, format_html("{} {}", self.outcome(obj), obj.reason))
+
+    @admin.display(description="time")
+    def time(self, obj: LogEntry) -> Shown:
+        """Return the time (UTC), whose day stands above the rows; in exports the moment."""
+        at = obj.at.astimezone(UTC)
+        text = f"{at:%H:%M} UTC"
+        return Shown(
+            at.isoformat(),
+            format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), at, text),
+        )
 
     @admin.display(description="particulars")
     def in_words(self, obj: LogEntry) -> SafeString:
@@ -417,7 +464,8 @@ class LogEntryAdmin(ReadOnlyAdmin):
     @override
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Leave out what the row does not have: each kind of row has other columns."""
-        return [name for name in self.fields if obj is None or getattr(obj, name, True)]
+        has = {"outcome": "result"}
+        return [n for n in self.fields if obj is None or getattr(obj, has.get(n, n), True)]
 
 
 def _read(particular: Particular) -> tuple[str, str]:
@@ -433,24 +481,26 @@ ADVICE = (
 
 
 @admin.register(Outbox)
-class OutboxAdmin(ReadOnlyAdmin):
+class OutboxAdmin(ActionsAdmin, ReadOnlyAdmin):
     """Mail that must go out or went out, without its text: links in it are for one person."""
 
-    list_display = ("subject", "created_at", "state", "attempts")
+    intro = "Mail of the last 30 days. One that fails is tried again for 7 days, then given up."
+    operator_actions = (SEND_MAIL_AGAIN,)
+    list_display = ("subject", "state", "attempts", "created_at")
     below = {"subject": "to", "state": "sent_at", "attempts": "last_error"}
     clocks = ("created_at",)
     has_history = False
     fields = (
+        "state",
+        "advice",
+        "last_error",
         "to",
         "tenant",
-        "state",
-        "created_at",
-        "send_after",
         "attempts",
-        "last_error",
+        "next_attempt_at",
+        "created_at",
         "sent_at",
         "given_up_at",
-        "advice",
     )
     list_filter = (
         ("sent_at", empty_filter("sent", "Not sent", "Sent")),
@@ -461,6 +511,15 @@ class OutboxAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     identifiers = ("tenant_id",)
     secrets = ("text", "html", "dedupe_key")
+
+    def has_send_again_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the operator may send mail again."""
+        return request.user.has_perm("portal.change_outbox")
+
+    @admin.display(description="next attempt")
+    def next_attempt_at(self, obj: Outbox) -> datetime | None:
+        """Return when a waiting mail is tried next."""
+        return None if obj.sent_at or obj.given_up_at else obj.send_after
 
     @admin.display(description="tenant")
     def tenant(self, obj: Outbox) -> Tenant | None:
@@ -477,4 +536,6 @@ class OutboxAdmin(ReadOnlyAdmin):
         """Return whether the mail went out."""
         if obj.sent_at:
             return badge("Sent", "good")
-        return badge("Given up", "bad") if obj.given_up_at else badge("Waiting", "warn")
+        if obj.given_up_at:
+            return badge("Given up", "bad")
+        return badge("Fails", "bad") if obj.attempts else badge("Waiting", "info")

@@ -9,15 +9,35 @@ from portal.core.names import validate_no_token
 
 
 class SplitMoment(forms.SplitDateTimeWidget):
-    """Day and time (UTC) in the browser's own pickers, which show seconds where there are any."""
+    """Day and time (UTC) as text: a browser's pickers would write 8/5 or 5.8., as it is set up."""
 
     def __init__(self, attrs: Any = None) -> None:
+        plain: dict[str, Any] = {"size": 10, "autocomplete": "off", "spellcheck": "false"}
         super().__init__(
             attrs,
-            date_attrs={"type": "date", "aria-label": "Day"},
-            time_attrs={"type": "time", "aria-label": "Time (UTC)"},
+            date_attrs={"aria-label": "Day", "placeholder": "2027-01-31", **plain},
+            time_attrs={"aria-label": "Time (UTC)", "placeholder": "12:00", **plain},
             date_format="%Y-%m-%d",
             time_format="%H:%M:%S",
+        )
+
+
+class SplitMomentField(forms.SplitDateTimeField):
+    """A moment in UTC, typed as a day such as 2027-01-31 and a time of 24 hours."""
+
+    widget = SplitMoment
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            **{
+                **kwargs,
+                "input_date_formats": ["%Y-%m-%d"],
+                "input_time_formats": ["%H:%M", "%H:%M:%S"],
+                "error_messages": {
+                    "invalid_date": "Enter a day such as 2027-01-31.",
+                    "invalid_time": "Enter a time such as 12:00.",
+                },
+            }
         )
 
 

@@ -11,7 +11,7 @@ APPS = ("portal", "subscriptions", "licenses")
 SUPPORT, SALES, SECURITY = "support", "sales", "security"
 
 DOES: dict[str, tuple[str, ...]] = {
-    SUPPORT: ("portal.support_tenant",),
+    SUPPORT: ("portal.support_tenant", "portal.change_outbox"),
     SALES: (
         "portal.add_tenant",
         "portal.change_tenant",
@@ -23,6 +23,7 @@ DOES: dict[str, tuple[str, ...]] = {
         "portal.change_member",
         "portal.change_pendingchange",
         "portal.change_endpoint",
+        "portal.change_outbox",
         "licenses.change_licensekey",
         "licenses.add_signingkey",
         "licenses.change_signingkey",
@@ -32,7 +33,8 @@ DOES: dict[str, tuple[str, ...]] = {
 
 Except for the support view these are Django's own permissions: to change a license key means to
 revoke it, to change a member to replace a last owner and to send or revoke invitations, to change a
-pending change to stop it, to change an endpoint to set the vendor's own webhooks. Plans, and who is
+pending change to stop it, to change an endpoint to set the vendor's own webhooks, to change the
+outbox to send mail again that failed. Plans, and who is
 an operator in which group, are for superusers alone.
 """
 

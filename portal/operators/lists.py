@@ -1,11 +1,12 @@
 """Lists of the admin: pages without full counts, filters, and their export."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from html import escape
+from itertools import groupby
 from typing import Any, override
 
 from django.contrib import admin
@@ -22,8 +23,9 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from portal.core.countries import country_choices
+from portal.core.dates import day
 from portal.core.steps import read_in_steps
-from portal.operators.values import NOTHING, label_of, reader
+from portal.operators.values import NOTHING, label_of, reader, shown_label
 from portal.tenants.models import Tenant
 
 MAX_LISTED = 5_000
@@ -71,6 +73,13 @@ class Select:
     name: str
     label: str
     options: list[tuple[str, str, bool]]
+    headings: Mapping[str, str]
+    """Under which heading a value stands; those of one heading stand together."""
+
+    def groups(self) -> Iterator[tuple[str, list[tuple[str, str, bool]]]]:
+        """Yield the options under each heading, which is empty for those without one."""
+        for heading, options in groupby(self.options, lambda each: self.headings.get(each[0], "")):
+            yield heading, list(options)
 
 
 class Listing(ChangeList):
@@ -99,14 +108,24 @@ class Listing(ChangeList):
             order = sorted_by.get(place, "") if can_sort else ""
             number = f"-{place}" if order == "asc" else str(place)
             yield Head(
-                label=label_of(name, page),
-                below=label_of(below, page) if below else "",
+                label=shown_label(name, page),
+                below=shown_label(below, page) if below else "",
                 address=self.get_query_string({ORDER_VAR: number}) if can_sort else "",
                 order=f"{order}ending" if order else "",
             )
 
-    def rows(self) -> Iterator[tuple[Any, SafeString]]:
-        """Yield each row of this page with its cells."""
+    def rows(self) -> Iterator[tuple[str, Any, SafeString]]:
+        """Yield each row of this page with its cells, and before the first of a day (UTC) the day.
+
+        The heading is empty for the others, and where the admin class has no `days`.
+        """
+        by, before = self.model_admin.days, ""
+        for row, cells in self._cells():
+            heading = day(getattr(row, by).astimezone(UTC)) if by else ""
+            yield "" if heading == before else heading, row, cells
+            before = heading
+
+    def _cells(self) -> Iterator[tuple[Any, SafeString]]:
         (_, first), *others = [self._column(name) for name in self.names]
         back = f"?{self.preserved_filters}" if self.preserved_filters else ""
         for row in self.result_list:
@@ -126,12 +145,12 @@ class Listing(ChangeList):
         """
         page, below = self.model_admin, self.model_admin.below.get(name)
         kind = SafeString(' class="labelled"') if _needs_label(self.model, name) else ""
-        start = format_html(CELL, label_of(name, page), kind)
+        start = format_html(CELL, shown_label(name, page), kind)
         linked = name != self.names[0]
         read = reader(name, page, clock=name in page.clocks, linked=linked)
         if below is None:
             return start, lambda row: (conditional_escape(read(row)), "")
-        below_start = format_html(BELOW, label_of(below, page))
+        below_start = format_html(BELOW, shown_label(below, page))
         read_below = reader(below, page, clock=False)
 
         def lines(row: Any) -> tuple[str, str]:
@@ -145,8 +164,12 @@ class Listing(ChangeList):
         """Yield the filters."""
         for spec in self.filter_specs:
             name = str(spec.expected_parameters()[0])
-            label = capfirst(str(spec.title))
-            yield Select(name=name, label=label, options=list(self._options(spec)))
+            yield Select(
+                name=name,
+                label=capfirst(str(spec.title)),
+                options=list(self._options(spec)),
+                headings=getattr(spec, "headings", {}),
+            )
 
     def _options(self, spec: Any) -> Iterator[tuple[str, str, bool]]:
         if isinstance(spec, admin.SimpleListFilter):
@@ -284,41 +307,50 @@ def empty_filter(title: str, empty: str, filled: str) -> type[admin.EmptyFieldLi
     return EmptyFilter
 
 
-def word_filter(
-    title: str, parameter: str, label: str, word: Callable[[Any], QuerySet[Any]]
+def words_filter(
+    title: str, parameter: str, words: Mapping[str, tuple[str, Callable[[Any], QuerySet[Any]]]]
 ) -> type[admin.SimpleListFilter]:
-    """Return a filter that is on or off; `word` is a method of the QuerySet."""
+    """Return a filter by words of the QuerySet: for each value its label and a method."""
 
-    class WordFilter(admin.SimpleListFilter):
+    class WordsFilter(admin.SimpleListFilter):
         """Filters by one method of the QuerySet."""
 
         @override
         def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-            return [("yes", label)]
+            return [(value, label) for value, (label, _) in words.items()]
 
         @override
         def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-            return word(queryset) if self.value() == "yes" else queryset
+            chosen = words.get(self.value() or "")
+            return chosen[1](queryset) if chosen else queryset
 
-    WordFilter.title, WordFilter.parameter_name = title, parameter
-    return WordFilter
+    WordsFilter.title, WordsFilter.parameter_name = title, parameter
+    return WordsFilter
 
 
-def choice_filter(title: str, column: str, choices: type[Choices]) -> type[admin.SimpleListFilter]:
-    """Return a filter of a column by its choices, without a query for those that occur."""
+def choice_filter(
+    title: str, column: str, choices: type[Choices], headings: Mapping[str, str] | None = None
+) -> type[admin.SimpleListFilter]:
+    """Return a filter of a column by its choices, without a query for those that occur.
+
+    `headings` says under which heading each value stands, and in which order.
+    """
+    order = list(headings or {})
+    labels = dict(choices.choices)
 
     class ChoiceFilter(admin.SimpleListFilter):
         """Filters by one column."""
 
         @override
         def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-            return choices.choices
+            return [(value, labels[value]) for value in order or labels]
 
         @override
         def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
             return queryset.filter(**{column: self.value()}) if self.value() else queryset
 
     ChoiceFilter.title, ChoiceFilter.parameter_name = title, column
+    ChoiceFilter.headings = headings or {}  # type: ignore[attr-defined]
     return ChoiceFilter
 
 
@@ -403,6 +435,7 @@ def exported(changelist: Listing) -> tuple[list[str], Iterator[list[Any]]]:
         for name in (shown, page.below.get(shown))
         if name is not None
     ]
+    names += page.also_exported
     heads = [label_of(name, page).lower() for name in names]
     rows = read_in_steps(changelist.queryset, ROWS_PER_READ)
     return heads, ([_cell(name, row, page) for name in names] for row in rows)

@@ -10,7 +10,7 @@ import uuid
 from typing import Any, override
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote, unquote
@@ -34,7 +34,7 @@ from portal.core.actors import Actor
 from portal.core.numbers import is_key
 from portal.core.refusal import Refused
 from portal.operators import search
-from portal.operators.forms import SplitMoment, reason_field
+from portal.operators.forms import SplitMoment, SplitMomentField, reason_field
 from portal.operators.lists import (
     LOOKUPS,
     CappedPaginator,
@@ -75,6 +75,10 @@ class PlainAdmin(admin.ModelAdmin):
     """Columns of the list that show the time beside the day."""
     folded: tuple[str, ...] = ()
     """Columns that the page of a row shows folded: for those who look into the matter itself."""
+    days = ""
+    """The moment by whose day (UTC) the rows of the list stand under headings, if any."""
+    also_exported: tuple[str, ...] = ()
+    """What the export has besides the columns of the list."""
     has_history = True
     """Whether the log tells of a row."""
     intro = ""
@@ -86,7 +90,7 @@ class PlainAdmin(admin.ModelAdmin):
     view_on_site = False
     show_facets = admin.ShowFacets.NEVER  # a count of all rows for each choice of a filter
     formfield_overrides = {
-        models.DateTimeField: {"form_class": forms.SplitDateTimeField, "widget": SplitMoment}
+        models.DateTimeField: {"form_class": SplitMomentField, "widget": SplitMoment}
     }
 
     @override
@@ -159,6 +163,8 @@ class PlainAdmin(admin.ModelAdmin):
         context["facts"] = [fact for fact in shown if fact[0] not in self.folded]
         context["folded"] = [fact for fact in shown if fact[0] in self.folded]
         context["fields"] = [line.field for line in lines if not line.is_readonly]
+        context["owner"] = getattr(row, "tenant", "")
+        context["heading"] = self.title_of(row) if row else context["title"]
         context["back"] = f"{self.list_address()}{self._kept_filters(request)}"
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_history"
         context["history"] = reverse(name, args=[quote(row.pk)]) if row and self.has_history else ""
@@ -242,6 +248,18 @@ class PlainAdmin(admin.ModelAdmin):
             return None
         return changelist if is_understood(changelist, request.GET) else None
 
+    def title_of(self, row: Any) -> str:
+        """Return the heading of a row's page."""
+        return str(row)
+
+    def _get_obj_does_not_exist_redirect(
+        self, request: HttpRequest, opts: Any, object_id: str
+    ) -> HttpResponse:
+        """Return to the list, and say what was not found."""
+        sentence = f"There is no {opts.verbose_name} {object_id[:80]}. Look for it in the list."
+        self.message_user(request, sentence, messages.WARNING)
+        return redirect(self.list_address())
+
     def tenant_id_of(self, obj: Any) -> uuid.UUID:
         """Return the tenant whose log records the row's changes; VENDOR for the vendor's own."""
         return getattr(obj, "tenant_id", VENDOR)
@@ -257,9 +275,7 @@ class PlainAdmin(admin.ModelAdmin):
         """Redirect to the portal's log, which holds everything, not just changes in the admin."""
         obj = self.get_object(request, unquote(object_id))
         if obj is None:
-            return self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]
-                request, self.opts, object_id
-            )
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         if not self.has_view_or_change_permission(request, obj):
             raise PermissionDenied
         return redirect(reverse(LOG, query=self.log_filter(obj)))

@@ -67,6 +67,13 @@ class OperatorSite(admin.AdminSite):
         route = path("search/", self.admin_view(self.search_view), name="search")
         return [route, *super().get_urls()]
 
+    @override
+    def app_index(
+        self, request: HttpRequest, app_label: str, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """Redirect to the start page: the menu has the lists."""
+        return redirect("admin:index")
+
     def search_view(self, request: HttpRequest) -> HttpResponse:
         """Answer with the search over everything."""
         if self.search_page is None:

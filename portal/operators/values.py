@@ -54,6 +54,12 @@ def label_of(name: str, page: Any) -> str:
     return label if label in AS_WRITTEN else capfirst(label)
 
 
+def shown_label(name: str, page: Any) -> str:
+    """Return the label for people: "Created" for "Created at", "Created by" for its name."""
+    label = label_of(name, page)
+    return label.removesuffix(" name" if label.endswith(" by name") else " at")
+
+
 def reader(name: str, page: Any, *, clock: bool, linked: bool = True) -> Callable[[Any], Any]:
     """Return what reads the column or method `name` of a row and makes HTML of it.
 
@@ -119,7 +125,7 @@ def page_of(row: Model) -> str:
 
 def facts(names: list[str], row: Any, page: Any) -> list[tuple[str, str, Any]]:
     """Return (name, label, HTML) of each column or method that has a value in the row."""
-    told = ((name, label_of(name, page), _fact(name, row, page)) for name in names)
+    told = ((name, shown_label(name, page), _fact(name, row, page)) for name in names)
     return [fact for fact in told if fact[2] not in (NOTHING, "")]
 
 

@@ -96,6 +96,15 @@ def notify(
             )
 
 
+def addresses(tenant_id: UUID, topic: Topic, *, actor: Actor) -> list[str]:
+    """Return the addresses to which `notify` would send a mail of this topic now."""
+    preferences = preferences_of(tenant_id)
+    if topic not in preferences.topics:
+        return []
+    readers = _members(preferences.tenant, without=actor.user_id) + _recipients(preferences.tenant)
+    return [reader.email for reader in readers]
+
+
 def notify_of_members(tenant: Tenant, news: str, *, actor: Actor) -> None:
     """Queue a mail that somebody joined, left, or has another role."""
     notify(

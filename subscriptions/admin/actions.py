@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from portal.core.dates import moment
 from portal.operators.actions import OperatorAction
-from portal.operators.forms import ReasonForm, SplitMoment
+from portal.operators.forms import ReasonForm, SplitMomentField
 from subscriptions.flows import suspend_resume_end
 from subscriptions.flows.activate import activate_subscription
 from subscriptions.flows.change_plan import CONSEQUENCE, change_subscription_plan
@@ -22,11 +22,8 @@ TOLD = "Owners and managers get a mail with the reason."
 class EndForm(ReasonForm):
     """When the subscription ends."""
 
-    ends_at = forms.SplitDateTimeField(
-        label="End (UTC)",
-        required=False,
-        widget=SplitMoment,
-        help_text="Empty: no end.",
+    ends_at = SplitMomentField(
+        label="End (UTC)", required=False, help_text="Such as 2027-01-31 and 12:00. Empty: no end."
     )
 
 

@@ -15,6 +15,7 @@ TONES = {TokenState.ACTIVE: "good", TokenState.OVERLAPPING: "info", TokenState.E
 class ServiceTokenAdmin(ReadOnlyAdmin):
     """Service tokens of all tenants. Their owners make and revoke them."""
 
+    intro = "What programs of tenants show to act for them. Owners make and revoke them."
     fields = (
         "id",
         "tenant",

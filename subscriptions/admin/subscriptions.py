@@ -53,11 +53,10 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
 
     form = SubscriptionForm
     fields: ClassVar[Any] = (
-        "id",
+        "state_now",
         "tenant",
         "plan",
         "name",
-        "state_now",
         "starts_at",
         "ends_at",
         "beneficiary_tenant_id",
@@ -67,6 +66,7 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
         "activated_by",
         "is_self_started",
         "created_at",
+        "id",
         "belongings",
     )
     fixed: ClassVar[tuple[str, ...]] = (
@@ -78,11 +78,11 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
         "created_at",
         "belongings",
     )
-    list_display = ("name", "tenant", "plan", "state_now", "ends_at")
-    below = {"name": "id", "tenant": "beneficiary_email", "ends_at": "starts_at"}
+    list_display: Any = ("name", "tenant", "state_now", "ends_at")
+    below: dict[str, str] = {"name": "id", "tenant": "plan", "ends_at": "starts_at"}
+    also_exported = ("beneficiary_email",)
     list_filter: ClassVar[Any] = (
         choice_filter("state", "effective_state", State),
-        "is_self_started",
         "plan",
         CountryFilter,
     )

@@ -33,7 +33,7 @@ def choose(page: Page, name: str, label: str) -> None:
 
 def confirm(page: Page, label: str) -> None:
     page.get_by_label("Reason").fill("Ticket 42")
-    page.get_by_role("button", name=label, exact=True).click()
+    page.locator(".form-actions button", has_text=label).click()
 
 
 def test_an_action_is_asked_refused_and_done(
@@ -47,7 +47,7 @@ def test_an_action_is_asked_refused_and_done(
     choose(page, "Field tools", "Suspend")
     expect(page.get_by_text("every check of their license keys is refused")).to_be_visible()
     looks(page)
-    page.get_by_role("button", name="Suspend", exact=True).click()
+    page.get_by_role("button", name="Suspend 2 subscriptions").click()
     expect(page.locator(".error")).to_have_text("Write why you do this.")
     assert not LogEntry.objects.exists()
     confirm(page, "Suspend")

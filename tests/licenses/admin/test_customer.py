@@ -13,8 +13,9 @@ from django.utils import timezone
 from licenses.admin import searching
 from licenses.admin.customer import MOST
 from licenses.figures.needs import needs
+from licenses.flows.reset import Overlap, reset_key
 from licenses.flows.revoke import revoke_key
-from licenses.models import CheckCount, KeyState
+from licenses.models import CheckCount, KeyState, Slot
 from portal.activity.models import LogEntry
 from portal.core.actors import SYSTEM
 from portal.mail.models import Outbox
@@ -26,7 +27,7 @@ from subscriptions.models import State, Subscription
 from tests.support.accounts import make_member
 from tests.support.database import plan_of
 from tests.support.factories import make_license, make_subscription
-from tests.support.operator_actions import do, operator_of
+from tests.support.operator_actions import WHY, ask, do, operator_of
 
 SEARCH = "/admin/search/"
 DAY = timedelta(days=1)
@@ -66,6 +67,9 @@ def test_one_page_shows_all_that_support_asks_for(
     Invitation.objects.create(
         tenant=contoso, email="new@contoso.example", role=Role.VIEWER, invited_by=owner
     )
+    Outbox.objects.create(
+        tenant_id=contoso.pk, to="new@contoso.example", attempts=1, given_up_at=now, text=""
+    )
     replace_owner(
         tenant=contoso, email="next@x.example", actor=operator.as_actor(""), reason="Left"
     )
@@ -88,6 +92,8 @@ def test_one_page_shows_all_that_support_asks_for(
         "Replace the last owner: Contoso by next@x.example",
         "3 attempts: 550 unknown",
         "42 checks in the last 30 days, 2 of them refused.",
+        "Invitation not delivered",
+        '>Expired</a></th> <td class="number">2</td>',
         "Subscription suspended: Build farm",
     ):
         assert part in shown, part
@@ -140,7 +146,7 @@ def test_an_invitation_is_sent_again_or_revoked_for_a_reason(name, pending, cont
         tenant=contoso, email="new@contoso.example", role=Role.VIEWER, invited_by=owner
     )
     client = operator_of("security")
-    [(_, offer)] = client.get(page_of(contoso)).context["invitations"]
+    [(_, offer, _)] = client.get(page_of(contoso)).context["invitations"]
     assert [action.name for action, _ in offer.actions] == ["send_again", "revoke"]
     answer = do(client, [invitation], name)
     assert answer.context["leads_on"] == [("Back to Contoso", page_of(contoso))]
@@ -150,6 +156,69 @@ def test_an_invitation_is_sent_again_or_revoked_for_a_reason(name, pending, cont
     assert Outbox.objects.filter(to=invitation.email).count() == pending
     assert LogEntry.objects.for_tenant(contoso.pk)[0].reason
     assert do(client, [invitation], name).context["results"][0].refused == (name == "send_again")
+
+
+def test_mail_that_failed_is_sent_again_for_a_reason(contoso, owner):
+    later = timezone.now() + DAY
+    mail = Outbox.objects.create(
+        tenant_id=contoso.pk, to=owner.email, subject="News", attempts=2, send_after=later
+    )
+    client = operator_of("support")
+    [(_, offer)] = client.get(page_of(contoso)).context["mails"]
+    assert [action.name for action, _ in offer.actions] == ["send_again"]
+    assert not do(client, [mail], "send_again").context["results"][0].refused
+    assert list(Outbox.objects.due(timezone.now())) == [mail]
+    row = LogEntry.objects.for_tenant(contoso.pk)[0]
+    assert (row.describe(), row.reason) == ("Mail sent again", WHY)
+    Outbox.objects.update(given_up_at=timezone.now(), text="")
+    [(_, offer)] = client.get(page_of(contoso)).context["mails"]
+    assert offer.actions == []
+    assert do(client, [mail], "send_again").context["results"][0].refused
+
+
+def test_a_confirmation_says_what_stops_and_who_is_told(operator_client, contoso, owner, primary):
+    CheckCount.objects.create(
+        tenant=contoso,
+        license_key=primary,
+        hour=timezone.now(),
+        result="valid",
+        count=3,
+        last_at=timezone.now(),
+    )
+    for row, name in ((primary.license.subscription, "suspend"), (primary, "revoke")):
+        shown = text_of(ask(operator_client, [row], name))
+        assert "3 checks passed in the last 24 hours" in shown
+        assert f"A mail with the reason goes to:</strong> {owner.email}" in shown
+
+
+@pytest.mark.database
+def test_checks_are_summed_by_day_and_result(operator_client, contoso, primary):
+    noon = timezone.now().replace(hour=12, minute=0, second=0, microsecond=0) - 3 * DAY
+    for hours, result in ((0, "valid"), (1, "valid"), (2, "expired"), (24, "valid")):
+        hour = noon + timedelta(hours=hours)
+        CheckCount.objects.create(
+            tenant=contoso, license_key=primary, hour=hour, result=result, count=5, last_at=hour
+        )
+    url = reverse("admin:licenses_checkcount_changelist")
+
+    def listed(**asked):
+        rows = operator_client.get(url, asked).context["cl"].result_list
+        return [(row.hour - noon, row.result, row.checked) for row in rows]
+
+    one = timedelta(hours=1)
+    assert listed() == [(DAY, "valid", 5), (2 * one, "expired", 5), (one, "valid", 10)]
+    since = (noon + one).isoformat()
+    assert listed(hour__gte=since, result="valid") == [(DAY, "valid", 5), (one, "valid", 5)]
+    assert listed(hour__exact=noon.isoformat()) == [(0 * one, "valid", 5)]
+
+
+def test_the_list_of_subscriptions_shows_how_their_keys_are(operator_client, contoso, primary):
+    listed = reverse("admin:subscriptions_subscription_changelist")
+    assert ">Valid</span>" in text_of(operator_client.get(listed))
+    keys = primary.license.keys
+    keys.update(issued_at=timezone.now() - 9 * DAY, expires_at=timezone.now() - DAY)
+    assert ">Expired</span>" in text_of(operator_client.get(listed, {"keys": "expired"}))
+    assert "Nothing is found" in text_of(operator_client.get(listed, {"keys": "none"}))
 
 
 def test_only_a_second_factor_that_is_there_can_be_removed(contoso, owner):
@@ -224,8 +293,36 @@ def test_the_page_of_a_found_key_says_what_a_terminal_hears(
     response = operator_client.get(address)
     assert response.context["verdict"].result == result
     starts = "starts." if result == "valid" else "does not start."
-    assert f"A terminal with this key {starts}" in text_of(response)
+    shown = text_of(response)
+    assert f"A terminal with this key {starts}" in shown
+    assert ("Refused since" in shown) == (result != "valid")
+    assert {"revoked": "System revoked it: Leaked", "subscription_suspended": "Unpaid"}.get(
+        result, ""
+    ) in shown
     assert LogEntry.objects.count() == rows
+
+
+@pytest.mark.parametrize("overlap", [Overlap.NOW, Overlap.WEEK])
+def test_of_a_replaced_key_the_verdict_comes_before_the_key_that_took_its_place(
+    overlap, operator_client, owner, primary
+):
+    new = reset_key(
+        license=primary.license,
+        slot=Slot.PRIMARY,
+        actor=owner.as_actor(""),
+        overlap=overlap,
+        expected_jti=primary.jti,
+    )
+    address = reverse("admin:licenses_licensekey_check", args=[primary.pk])
+    response = operator_client.get(address)
+    account, shown = response.context["account"], text_of(response)
+    assert account.successor == new
+    assert account.why.startswith(f"{owner.name} replaced it by a reset of the primary key on")
+    assert account.todo == (
+        "Download the primary key of Shop analytics and install it in place of this one."
+    )
+    verdict = "does not start." if overlap == Overlap.NOW else "starts, until"
+    assert shown.index(f"A terminal with this key {verdict}") < shown.index("In the slots of")
 
 
 # The search over everything
@@ -235,19 +332,21 @@ def test_everything_that_customers_quote_leads_to_the_customer(
     operator_client, contoso, owner, license, primary
 ):
     make_license()  # somebody else's
-    on_page = page_of(contoso), f"{page_of(contoso)}#subscription-{license.subscription_id}"
+    hears = reverse("admin:licenses_licensekey_check", args=[primary.pk])
+    on_page = page_of(contoso), f"{page_of(contoso)}#subscription-{license.subscription_id}", hears
     for quoted, place in (
         (contoso.pk, 0),
         (license.pk, 1),
         (license.subscription_id, 1),
         (license.authorized_application_id, 1),
-        (primary.jti, 1),
+        (primary.jti, 2),
         (owner.pk, 0),
     ):
         answer = operator_client.get(SEARCH, {"q": str(quoted)})
         assert answer.headers["Location"] == on_page[place], quoted
     begins = str(primary.jti)[:8], str(license.subscription_id)[:13].upper()
-    for quoted in ("OWNER@contoso.example", "owner@con", "contoso.example", "ntos", *begins):
+    words = "ntos", "analytics shop", "shop CONTO", "example owner"
+    for quoted in ("OWNER@contoso.example", "owner@con", "@contoso.example", *words, *begins):
         hits = operator_client.get(SEARCH, {"q": quoted}).context["hits"]
         assert {tenant for hit in hits for tenant in hit.customers} == {contoso}, quoted
 

@@ -116,17 +116,17 @@ def test_filters_find_what_needs_care(operator_client, key):
         count=1,
         last_at=timezone.now(),
     )
-    assert found(operator_client, LicenseKey, "", downloaded="yes") == {other.pk}
-    assert found(operator_client, LicenseKey, "", checked="yes") == {other.pk}
+    assert found(operator_client, LicenseKey, "", needs="not_downloaded") == {other.pk}
+    assert found(operator_client, LicenseKey, "", needs="not_checked") == {other.pk}
     assert found(operator_client, LicenseKey, "", country="USA") == {key.pk, other.pk}
     assert found(operator_client, LicenseKey, "", country="DEU") == set()
-    assert found(operator_client, Subscription, "", downloaded="yes") == set()
+    assert found(operator_client, Subscription, "", keys="not_downloaded") == set()
     LicenseKey.objects.update(last_downloaded_at=None)
-    assert found(operator_client, Subscription, "", downloaded="yes") == {subscription.pk}
+    assert found(operator_client, Subscription, "", keys="not_downloaded") == {subscription.pk}
     soon = timezone.now() + timedelta(days=29)
     LicenseKey.objects.filter(pk=key.pk).update(expires_at=soon)
-    assert key.pk in found(operator_client, LicenseKey, "", expiring="yes")
-    assert found(operator_client, Subscription, "", expiring="yes") == {subscription.pk}
+    assert key.pk in found(operator_client, LicenseKey, "", needs="expiring")
+    assert found(operator_client, Subscription, "", keys="expiring") == {subscription.pk}
 
 
 def test_megabytes_of_pasted_text_keep_the_form(operator_client):

@@ -10,8 +10,9 @@ import pytest
 import time_machine
 from django.urls import reverse
 
-from licenses.checking.badges import badge_of
-from licenses.models import KeyState, License, Slot
+from licenses.checking.badges import badge_in_list, badge_of
+from licenses.models import KeyState, License, LicensedSubscriptions, Slot
+from licenses.models.subscriptions import read_license_state
 from licenses.web import card as cards
 from portal.core.dates import days_until
 from portal.tenants.models import Role, Tenant
@@ -315,3 +316,61 @@ def test_suggested_names_come_without_braces(contoso, manager, client_for):
         "org": "Contoso Ltd",
         "per": "Milan 0 Novak",
     }
+
+
+# The badge in a list
+
+
+def listed(subscription: Subscription) -> str | None:
+    rows = LicensedSubscriptions(Subscription).with_state().select_related("plan")
+    row = rows.get(pk=subscription.pk)
+    read_license_state([row])
+    state = badge_in_list(row, NOW)
+    return state.label if state else None
+
+
+def test_the_list_says_none_without_keys(contoso, clock):
+    assert listed(make_subscription(tenant=contoso)) is None
+
+
+@pytest.mark.parametrize(
+    ("plan", "left", "expected"),
+    [
+        case
+        for plan, days in NOTICE.items()
+        for case in [
+            (plan, timedelta(days=days) + SECOND, "Valid"),
+            (plan, timedelta(days=days), f"Expires in {days} days"),
+            (plan, timedelta(days=1) + SECOND, "Expires in 2 days"),
+            (plan, timedelta(days=1), "Expires in 1 day"),
+            (plan, SECOND, "Expires in 1 day"),
+            (plan, timedelta(0), "1 of 2 valid"),
+        ]
+    ],
+)
+def test_the_list_says_when_the_first_key_expires(plan, left, expected, make_issued):
+    license = make_issued(plan)
+    license.keys.filter(slot=Slot.SECONDARY).update(
+        issued_at=NOW - timedelta(days=400), expires_at=NOW + left
+    )
+    assert listed(license.subscription) == expected
+
+
+def test_the_list_counts_living_keys_alone(make_issued):
+    license = make_issued("smb-monthly")
+    make_key(
+        license=license,
+        state=KeyState.SUPERSEDED,
+        issued_at=NOW - timedelta(days=9),
+        expires_at=NOW - timedelta(days=1),
+    )
+    assert listed(license.subscription) == "Valid"
+    license.keys.filter(slot=Slot.PRIMARY).update(revoked_at=NOW)
+    assert listed(license.subscription) == "1 of 2 valid"
+    license.keys.update(revoked_at=NOW)
+    assert listed(license.subscription) == "Revoked"
+    license.keys.update(
+        state=KeyState.DELETED, token=None, deleted_at=NOW, accepted_until=None, replaced_at=None
+    )
+    License.objects.update(deleted_at=NOW)
+    assert listed(license.subscription) is None

@@ -40,7 +40,7 @@ def test_a_factor_that_was_removed_opens_nothing_any_more(operator_client, opera
 
 
 GROUPS = {
-    "support": {"portal.support_tenant"},
+    "support": {"portal.support_tenant", "portal.change_outbox"},
     "sales": {
         "portal.add_tenant",
         "portal.change_tenant",
@@ -52,6 +52,7 @@ GROUPS = {
         "portal.change_member",
         "portal.change_pendingchange",
         "portal.change_endpoint",
+        "portal.change_outbox",
         "licenses.change_licensekey",
         "licenses.add_signingkey",
         "licenses.change_signingkey",
