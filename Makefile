@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo-reset test test-api test-all test-deploy bench chaos screenshots lint format lock sbom \
-	chromium curl wrk clean
+	chromium wrk clean
 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
@@ -148,6 +148,7 @@ clean: ## Remove everything installed and every cache; the data in var/ stays
 		"(on Debian: apt-get install python3-venv)." >&2; exit 1
 
 # What Debian has and the tests or measurements need.
+.PHONY: curl
 chromium curl wrk:
 	@command -v $@ >/dev/null && exit 0; \
 	as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
