@@ -217,7 +217,7 @@ class Attempt(models.Model):
     )
 
     def __str__(self) -> str:
-        return f"{self.code or self.error} after {self.took}"
+        return f"{self.code or 'No answer'} after {self.took}"
 
     @property
     def took(self) -> str:
