@@ -101,7 +101,7 @@ def test_widgets_work_under_the_content_policy(
     page.get_by_role("link", name="Terminals", exact=True).click()
     page.get_by_role("link", name="History").click()
     page.wait_for_url(f"**{address(LogEntry, 'changelist')}?*")
-    assert page.locator("#result_list tbody tr").count() == 1
+    assert page.locator("#result_list tbody tr:not(.day)").count() == 1
 
 
 @pytest.mark.browser
