@@ -16,7 +16,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from licenses.checking import counts, returning
-from licenses.checking.check import Verdict, check, check_again, expected_from_terminal
+from licenses.checking.check import (
+    Expected,
+    Verdict,
+    check,
+    check_again,
+    expected_from_terminal,
+)
 from licenses.checking.lookup import Fetch, fetch_on_loop, fetch_on_thread
 from licenses.checking.results import Result, Step
 from licenses.checking.returning import Passed
@@ -74,7 +80,7 @@ def answer(request: HttpRequest, fetch: Fetch) -> bytes:
     passed = returning.recall(raw)
     if passed is None:
         body = _members(raw)
-        expected = expected_from_terminal(body)
+        expected: Expected = expected_from_terminal(body)
         verdict = check(body["key"], expected=expected, now=now, fetch=fetch)
     else:
         expected = passed.expected
