@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from functools import lru_cache
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Case, Q, Value, When
 
 from licenses.models import KeyState, LicenseKey, SigningKeyState, StatusList
@@ -55,7 +55,7 @@ def pick(count: int = 1) -> tuple[StatusList, list[int]]:
     Nothing is reserved: the unique constraint of (list, index) decides when the keys are stored,
     and the loser picks again.
     """
-    newest = StatusList.objects.order_by("-number").first()
+    newest = _newest()
     if newest is None or not _has_room(newest, count):
         newest = open_next()
     decoy = decoys(bytes(newest.decoy_seed), newest.size)
@@ -88,14 +88,27 @@ def _has_room(newest: StatusList, count: int) -> bool:
 
 def open_next() -> StatusList:
     """Return a new, empty list, on which all keys are put from now on."""
-    newest = StatusList.objects.order_by("-number").first()
+    newest = _newest()
     return _open_list((newest.number if newest else 0) + 1)
+
+
+def _newest() -> StatusList | None:
+    """Return the list with the highest number, in plain SQL: every new key is put on it."""
+    rows = StatusList.objects.raw("SELECT * FROM licenses_statuslist ORDER BY number DESC LIMIT 1")
+    return next(iter(rows), None)
 
 
 def taken(status_list: StatusList, indexes: set[int]) -> set[int]:
     """Return which of the indexes belong to keys, deleted ones included."""
-    keys = LicenseKey.objects.filter(status_list=status_list, status_index__in=indexes)
-    return set(keys.order_by().values_list("status_index", flat=True))
+    if not indexes:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT status_index FROM licenses_licensekey WHERE status_list_id = %s "  # noqa: S608 (no foreign text)
+            f"AND status_index IN ({', '.join(['%s'] * len(indexes))})",
+            [status_list.pk, *indexes],
+        )
+        return {index for (index,) in cursor.fetchall()}
 
 
 @lru_cache(maxsize=64)

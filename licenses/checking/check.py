@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from django.utils import timezone
 
 from licenses import keys, tokens
-from licenses.checking.lookup import Fetch, Records, StoredKey, fetch_on_thread, look_up
+from licenses.checking.lookup import Fetch, Records, Row, StoredKey, fetch_on_thread, records
 from licenses.checking.results import Result, Step
 from licenses.checking.status_tokens import OpenedList
 from licenses.models import KeyState
@@ -87,7 +87,8 @@ class Verdict:
     malformed key. `key` is the record of exactly this token; it is None until the signature has
     verified, and for another tenant's key. `certificate` (DER) belongs to the signing key that
     verified the signature; it is None if none did. `may_be` are the results among which a status
-    list does not tell; `result` is the first of them.
+    list does not tell; `result` is the first of them. A verdict that passes holds from `checked_at`
+    until `holds_until` (Unix time) for as long as the read gives the same `row`.
     """
 
     result: Result
@@ -100,6 +101,8 @@ class Verdict:
     certificate: bytes | None = None
     left_out: frozenset[Step] = frozenset()
     may_be: tuple[Result, ...] = ()
+    row: Row | None = None
+    holds_until: float = 0.0
 
     @property
     def advice(self) -> str:
@@ -159,36 +162,35 @@ def check(
         parsed = tokens.parse(token)
     except tokens.Malformed as malformed:
         return _malformed(malformed, expected.keys(), now)
-    return _judge(parsed, expected, now, fetch)
+    return _judge(parsed, expected, now, fetch(parsed.jti, parsed.kid))
 
 
-def check_again(
-    parsed: ParsedToken,
-    *,
-    expected: Expected,
-    certificate: bytes,
-    now: datetime | None = None,
-    fetch: Fetch = fetch_on_thread,
-) -> Verdict:
-    """Return what `check` does for a token and a request that passed before.
+def check_again(before: Verdict, *, expected: Expected, now: datetime, fetch: Fetch) -> Verdict:
+    """Return what `check` does for a token and a request that passed `before`.
 
-    What never changes is not judged again: the form, that the request agrees with the claims,
-    and the signature for as long as its key still has the `certificate` that verified it.
+    It is the verdict of then if that still holds. Otherwise all is judged again but what never
+    changes: the form, that the request agrees with the claims, and the signature for as long as
+    its key still has the certificate that verified it.
     """
-    return _judge(parsed, expected, now or timezone.now(), fetch, passed_under=certificate)
+    parsed = before.parsed
+    assert parsed is not None
+    row = fetch(parsed.jti, parsed.kid)
+    if row == before.row and before.checked_at <= now and now.timestamp() < before.holds_until:
+        return before
+    return _judge(parsed, expected, now, row, passed_under=before.certificate)
 
 
 def _judge(
     parsed: ParsedToken,
     expected: Expected,
     now: datetime,
-    fetch: Fetch,
+    row: Row | None,
     *,
     passed_under: bytes | None = None,
 ) -> Verdict:
-    records = look_up(parsed, fetch)
-    record = None if records is None else _record_of(parsed, records)
-    failure = _judge_signature(parsed, records, passed_under)
+    found = records(row)
+    record = None if found is None else _record_of(parsed, found)
+    failure = _judge_signature(parsed, found, passed_under)
     has_verified = failure is None
     if failure is None and passed_under is None:
         failure = judge_request(parsed.claims, expected)
@@ -206,7 +208,9 @@ def _judge(
         accepted_until=accepted_until,
         parsed=parsed,
         key=record if has_verified and result != Result.TENANT_MISMATCH else None,
-        certificate=records.certificate if has_verified and records else None,
+        certificate=found.certificate if has_verified and found else None,
+        row=row,
+        holds_until=_holds_until(parsed, record) if record and result.passes else 0.0,
     )
 
 
@@ -334,20 +338,27 @@ def judge_time(parsed: ParsedToken, now: datetime) -> Result | None:
     return None
 
 
-def _record_of(parsed: ParsedToken, records: Records) -> StoredKey | None:
+def _holds_until(parsed: ParsedToken, record: StoredKey) -> float:
+    """Return when time alone may change the verdict on a key that passes (Unix time)."""
+    ends = (record.accepted_until, record.subscription_ends_at)
+    moments = [end.timestamp() for end in ends if end is not None]
+    return min([parsed.exp + CLOCK_SKEW_SECONDS, *moments])
+
+
+def _record_of(parsed: ParsedToken, found: Records) -> StoredKey | None:
     """Return the row of the token's `jti`, if it was made for exactly this token."""
-    key = records.key
+    key = found.key
     return key if key and hmac.compare_digest(key.token_sha256, parsed.sha256) else None
 
 
 def _judge_signature(
-    parsed: ParsedToken, records: Records | None, passed_under: bytes | None
+    parsed: ParsedToken, found: Records | None, passed_under: bytes | None
 ) -> Result | None:
-    if records is None or not records.verifies:
+    if found is None or not found.verifies:
         return Result.SIGNING_KEY_UNKNOWN
-    if records.certificate == passed_under:
+    if found.certificate == passed_under:
         return None
-    signed = keys.verify_with(keys.public_key(records.certificate), parsed)
+    signed = keys.verify_with(keys.public_key(found.certificate), parsed)
     return None if signed else Result.SIGNATURE_INVALID
 
 

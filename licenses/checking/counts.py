@@ -10,7 +10,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import batched
 from typing import Any, Protocol
@@ -40,11 +40,11 @@ ON CONFLICT (license_key_id, hour, result) DO UPDATE SET
     last_at = CASE WHEN excluded.last_at > kept.last_at THEN excluded.last_at ELSE kept.last_at END
 """
 
-type _Place = tuple[int, datetime, str]
-"""Key, hour and result: what is unique in the table."""
+type _Place = tuple[int, int, str]
+"""Key, beginning of the hour (Unix time) and result: what is unique in the table."""
 
-type _Counts = dict[_Place, tuple[uuid.UUID, int, datetime]]
-"""Tenant, number of checks and time of the newest, for each place."""
+type _Counts = dict[_Place, tuple[uuid.UUID, int, int]]
+"""Tenant, number of checks and time of the newest (Unix time), for each place."""
 
 
 class CountedKey(Protocol):
@@ -69,7 +69,7 @@ class _Gathered:
         self.stopping = threading.Event()
         self.thread: threading.Thread | None = None
 
-    def add(self, place: _Place, tenant_id: uuid.UUID, count: int, last_at: datetime) -> None:
+    def add(self, place: _Place, tenant_id: uuid.UUID, count: int, last_at: int) -> None:
         with self.lock:
             kept = self.counts.get(place)
             if kept is not None:
@@ -114,9 +114,8 @@ def count(key: CountedKey, result: str, moment: datetime) -> None:
 
     Of its time the whole seconds are kept.
     """
-    moment = moment.replace(microsecond=0)
-    hour = moment.replace(minute=0, second=0)
-    _gathered.add((key.pk, hour, str(result)), key.tenant_id, 1, moment)
+    second = int(moment.timestamp())
+    _gathered.add((key.pk, second - second % 3600, str(result)), key.tenant_id, 1, second)
     if not settings.CHECK_COUNT_SECONDS:
         write()
     elif _gathered.thread is None:
@@ -151,7 +150,8 @@ def _write(counts: _Counts) -> None:
                 _gathered.add(place, tenant_id, counted, last_at)
         elif len(counts) == 1:
             [((key, hour, result), (_, counted, _))] = counts.items()
-            logger.exception("%d checks of key %s (%s, %s) lost", counted, key, hour, result)
+            begin = datetime.fromtimestamp(hour, UTC)
+            logger.exception("%d checks of key %s (%s, %s) lost", counted, key, begin, result)
         else:
             places = list(counts)
             for half in (places[: len(places) // 2], places[len(places) // 2 :]):
@@ -170,7 +170,11 @@ def prune(*, now: datetime | None = None, stopped: Callable[[], bool] = lambda: 
 
 def _values(counts: _Counts) -> Iterator[tuple[Any, ...]]:
     native = connection.features.has_native_uuid_field
-    adapt = cache(connection.ops.adapt_datetimefield_value)  # few times occur often
+
+    @cache  # few times occur often
+    def adapt(second: int) -> Any:
+        return connection.ops.adapt_datetimefield_value(datetime.fromtimestamp(second, UTC))
+
     for (key, hour, result), (tenant_id, counted, last_at) in counts.items():
         tenant = tenant_id if native else tenant_id.hex
         yield tenant, key, adapt(hour), result, counted, adapt(last_at)

@@ -17,7 +17,6 @@ from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connec
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from licenses.models import VERIFYING, KeyState, Slot
-from licenses.tokens import ParsedToken
 from portal.server.database import NoAnswer
 from subscriptions.models import State
 
@@ -35,7 +34,10 @@ WHERE signing_key.kid = %s
 """
 _READ_ON_SQLITE = _READ.replace("%s", "?")
 
-type Fetch = Callable[[UUID | None, str], tuple[Any, ...] | None]
+type Row = tuple[Any, ...]
+"""What the statement reads, as the driver gives it."""
+
+type Fetch = Callable[[UUID | None, str], Row | None]
 """Runs the statement for a `jti` and a `kid` and returns its row, if there is one."""
 
 
@@ -63,7 +65,7 @@ class Records:
     key: StoredKey | None
 
 
-def fetch_on_thread(jti: UUID | None, kid: str) -> tuple[Any, ...] | None:
+def fetch_on_thread(jti: UUID | None, kid: str) -> Row | None:
     """Run the statement; once more on a new connection if the server has closed this one.
 
     Nothing else is retried: while the database is unavailable, a request waits for one time-out.
@@ -94,20 +96,19 @@ def fetch_on_loop(driver: sqlite3.Connection) -> Fetch:
     sqlite3.Error when the database does not answer within the connection's busy time-out.
     """
 
-    def fetch(jti: UUID | None, kid: str) -> tuple[Any, ...] | None:
+    def fetch(jti: UUID | None, kid: str) -> Row | None:
         found = driver.execute(_READ_ON_SQLITE, (jti and jti.hex, kid))
-        return cast(tuple[Any, ...] | None, found.fetchone())
+        return cast(Row | None, found.fetchone())
 
     return fetch
 
 
-def look_up(parsed: ParsedToken, fetch: Fetch = fetch_on_thread) -> Records | None:
-    """Return what is stored about a token now; None when its `kid` is none of ours.
+def records(row: Row | None) -> Records | None:
+    """Return what a row says of a token; None when there is none: its `kid` is none of ours.
 
     The state of the signing key comes with the same read, never from the memory of a process
-    (contract.md section 5). Raises what `fetch` does when the database is away.
+    (contract.md section 5).
     """
-    row = fetch(parsed.jti, parsed.kid)
     if row is None:
         return None
     state, certificate, *columns = row
@@ -118,7 +119,7 @@ def look_up(parsed: ParsedToken, fetch: Fetch = fetch_on_thread) -> Records | No
     )
 
 
-def _run(connection: BaseDatabaseWrapper, jti: UUID | None, kid: str) -> tuple[Any, ...] | None:
+def _run(connection: BaseDatabaseWrapper, jti: UUID | None, kid: str) -> Row | None:
     """Run the statement on the driver's own connection, which has it prepared.
 
     Django's cursors bind parameters themselves: PostgreSQL would plan the statement again every
@@ -130,7 +131,7 @@ def _run(connection: BaseDatabaseWrapper, jti: UUID | None, kid: str) -> tuple[A
         if connection.vendor == "postgresql":
             return psycopg.Cursor(driver).execute(_READ, (jti, kid)).fetchone()
         found = driver.execute(_READ_ON_SQLITE, (jti and jti.hex, kid))
-        return cast(tuple[Any, ...] | None, found.fetchone())
+        return cast(Row | None, found.fetchone())
 
 
 @lru_cache(maxsize=4096)
@@ -140,10 +141,10 @@ def _stored_key(
     token_sha256: str,
     slot: str,
     state: str,
-    accepted_until: datetime | None,
+    accepted_until: datetime | str | None,
     is_revoked: bool | int,
     subscription_state: str,
-    subscription_ends_at: datetime | None,
+    subscription_ends_at: datetime | str | None,
 ) -> StoredKey:
     """Return the row with these columns; cached, so that the same columns are converted once."""
     return StoredKey(
@@ -159,6 +160,8 @@ def _stored_key(
     )
 
 
-def _moment(value: datetime | None) -> datetime | None:
-    """Return an aware time: SQLite stores UTC without a time zone."""
+def _moment(value: datetime | str | None) -> datetime | None:
+    """Return an aware time: SQLite stores UTC without a time zone, and as text."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
     return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)

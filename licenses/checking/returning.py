@@ -1,17 +1,16 @@
 """What a process remembers of requests that passed, for terminals that send the same bytes again.
 
-Only what never changes is remembered: what the bytes parse to, that they agree with the signed
-claims, which certificate verified the signature, and the members of the answer that come from
-the claims. States, times and limits are judged anew (`check_again`). What did not pass is never
-remembered, so nobody without a good license key can fill the memory.
+The newest verdict is remembered, with the row that it was made of, and the answer. The next request
+reads the row again, and gets the same answer only if it is the same, and no time has come that
+changes the verdict (`check_again`). Limits are judged anew. What did not pass is never remembered,
+so nobody without a good license key can fill the memory.
 """
 
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
 
-from licenses.checking.check import Expected
-from licenses.tokens import ParsedToken
+from licenses.checking.check import Expected, Verdict
 
 MAX_REQUESTS = 4096
 """Requests that a process remembers, about 10 kB each; the one unused for longest goes first."""
@@ -19,11 +18,15 @@ MAX_REQUESTS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A request that passed: `certificate` (DER) verified it, `answer` is of its claims alone."""
+    """A request that passed.
 
-    parsed: ParsedToken
+    `constant` has the members of the answer that come from the claims, `answer` all of them, each
+    before and after what changes: the verdict, and the time of the check.
+    """
+
     expected: Expected
-    certificate: bytes
+    verdict: Verdict
+    constant: tuple[str, str]
     answer: tuple[str, str]
 
 

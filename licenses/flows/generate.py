@@ -17,6 +17,7 @@ from portal.core.dates import moment
 from portal.core.locking import lock
 from portal.core.refusal import Refused
 from portal.mail import outbox
+from portal.tenants.models import Tenant
 from subscriptions.custom_claims import completed, is_custom
 from subscriptions.models import Plan, State, Subscription
 
@@ -73,8 +74,8 @@ def _sign_and_store(
             "authorized application id.",
         )
     with signing.storing(keys):
-        # With its tenant, whose country is fixed from here on.
-        locked = lock(Subscription, subscription.pk, "tenant")
+        locked = lock(Subscription, subscription.pk)
+        locked.tenant = lock(Tenant, locked.tenant_id)  # Its country is fixed from here on.
         refuse_unless_generatable(locked, now)
         if _ingredients(locked) != _ingredients(subscription):
             raise signing.Outdated

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from licenses import keys, status_list, tokens
-from licenses.models import License, LicenseKey, SigningKey, SigningKeyState, Slot
+from licenses.models import License, LicenseKey, SigningKeyState, Slot
 from portal.core.actors import Actor
 from portal.core.refusal import Refused
 from subscriptions.models import Subscription
@@ -99,9 +99,11 @@ def storing(signed: list[LicenseKey]) -> Iterator[None]:
 
 def store(signed: list[LicenseKey]) -> None:
     """Insert the keys; raises Outdated when their signing key is no longer active."""
-    active = SigningKey.objects.filter(pk=signed[0].signing_key_id, state=SigningKeyState.ACTIVE)
-    if not active.exists():
-        raise Outdated
+    key = signed[0].signing_key_id
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT state FROM licenses_signingkey WHERE id = %s", [key])
+        if cursor.fetchone() != (SigningKeyState.ACTIVE,):
+            raise Outdated
     LicenseKey.objects.bulk_create(signed)
 
 

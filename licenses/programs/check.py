@@ -13,9 +13,16 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils import timezone
 
 from licenses.checking import counts, returning
-from licenses.checking.check import Verdict, check, check_again, expected_from_terminal
+from licenses.checking.check import (
+    Expected,
+    Verdict,
+    check,
+    check_again,
+    expected_from_terminal,
+)
 from licenses.checking.lookup import Fetch, fetch_on_loop, fetch_on_thread
 from licenses.checking.results import Result, Step
 from licenses.checking.returning import Passed
@@ -69,17 +76,16 @@ def answer(request: HttpRequest, fetch: Fetch) -> bytes:
         raise not_allowed("POST")
     _throttle(request, Limit("checks", settings.CHECKS_PER_MINUTE))
     _refuse_foreign(request)
-    raw = request.body
+    raw, now = request.body, timezone.now()
     passed = returning.recall(raw)
     if passed is None:
         body = _members(raw)
-        expected = expected_from_terminal(body)
-        verdict = check(body["key"], expected=expected, fetch=fetch)
+        expected: Expected = expected_from_terminal(body)
+        verdict = check(body["key"], expected=expected, now=now, fetch=fetch)
     else:
-        verdict = check_again(
-            passed.parsed, expected=passed.expected, certificate=passed.certificate, fetch=fetch
-        )
-    _count(request, raw, verdict)
+        expected = passed.expected
+        verdict = check_again(passed.verdict, expected=expected, now=now, fetch=fetch)
+    _count(request, raw, verdict, now)
     if not verdict.passes:
         malformed = verdict.result == Result.MALFORMED
         raise ProgramError(
@@ -89,12 +95,13 @@ def answer(request: HttpRequest, fetch: Fetch) -> bytes:
             result=verdict.result,
             help=_help_for(verdict.result),
         )
-    if passed is None:
-        assert verdict.parsed is not None and verdict.certificate is not None  # noqa: PT018
-        constant = _constant(verdict.parsed.claims, body)
-        passed = Passed(verdict.parsed, expected, verdict.certificate, constant)
+    if passed is None or verdict is not passed.verdict:
+        assert verdict.parsed is not None
+        constant = passed.constant if passed else _constant(verdict.parsed.claims, body)
+        passed = Passed(expected, verdict, constant, _success(verdict, constant))
         returning.remember(raw, passed)
-    return _success(verdict, passed).encode()
+    before, after = passed.answer
+    return f"{before}{now.isoformat()}{after}".encode()
 
 
 @cache
@@ -150,7 +157,7 @@ def _throttle(request: HttpRequest, limit: Limit) -> None:
         )
 
 
-def _count(request: HttpRequest, raw: bytes, verdict: Verdict) -> None:
+def _count(request: HttpRequest, raw: bytes, verdict: Verdict, now: datetime) -> None:
     """Count the check, by its key where that is known; log and limit tokens without a signature.
 
     The stricter limit applies only to failures, so that a terminal with a signed key starts
@@ -158,7 +165,7 @@ def _count(request: HttpRequest, raw: bytes, verdict: Verdict) -> None:
     """
     CHECKS.add(verdict.result)
     if verdict.key is not None:
-        counts.count(verdict.key, verdict.result, verdict.checked_at)
+        counts.count(verdict.key, verdict.result, now)
     elif verdict.result.step in {Step.FORM, Step.SIGNATURE}:
         token = _members(raw)["key"]
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()[:12]
@@ -190,12 +197,12 @@ def _constant(claims: Mapping[str, Any], body: Mapping[str, Any]) -> tuple[str, 
     return _to_json(before)[:-1], (", " if custom else "") + after[1:-1]
 
 
-def _success(verdict: Verdict, passed: Passed) -> str:
-    before, after = passed.answer
+def _success(verdict: Verdict, constant: tuple[str, str]) -> tuple[str, str]:
+    """Return the answer to a terminal that may start, before and after the time of the check."""
+    before, after = constant
     until = verdict.accepted_until
     overlap = "" if until is None else f', "accepted_until": "{until.isoformat()}"'
-    checked_at = verdict.checked_at.isoformat()
-    return f'{before}, "result": "{verdict.result}", "checked_at": "{checked_at}"{after}{overlap}}}'
+    return f'{before}, "result": "{verdict.result}", "checked_at": "', f'"{after}{overlap}}}'
 
 
 @lru_cache(maxsize=4096)

@@ -35,15 +35,17 @@ def client_address(request: HttpRequest) -> str:
     The hops are read from right to left for as long as the sender is a trusted proxy: what stands
     left of the first untrusted sender is that sender's own claim and does not count.
     """
-    address = parsed(request.META.get("REMOTE_ADDR", ""))
+    peer = request.META.get("REMOTE_ADDR", "")
     proxies: Sequence[Network] = settings.TRUSTED_PROXIES
-    if proxies:
-        for hop in _hops(request):
-            sender = parsed(hop.address)
-            if sender is None or not _is_trusted(address, proxies):
-                break
-            address = sender
-    return _written(address)
+    if not proxies:
+        return _written(peer)
+    address = parsed(peer)
+    for hop in _hops(request):
+        sender = parsed(hop.address)
+        if sender is None or not _is_trusted(address, proxies):
+            break
+        address = sender
+    return str(address or "")
 
 
 def is_from_trusted_proxy(request: HttpRequest) -> bool:
@@ -142,8 +144,8 @@ def _is_trusted(address: Address | None, proxies: Sequence[Network]) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _written(address: Address | None) -> str:
-    return str(address or "")
+def _written(peer: str) -> str:
+    return str(parsed(peer) or "")
 
 
 @lru_cache(maxsize=4096)

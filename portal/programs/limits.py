@@ -36,7 +36,7 @@ class Standing(NamedTuple):
     is_exceeded: bool
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Limit:
     """At most `per_minute` times in a minute for one client; 0 stands for no limit."""
 

@@ -45,8 +45,6 @@ def checks(bench: Bench) -> None:
                     Target(L, limit, warm),
                     Target("bare view", f"{baseline}/bare"),
                     Target(D, f"{baseline}/select"),
-                    Target("bare view, no middleware", f"{baseline}/lean/bare"),
-                    Target("one raw SELECT, no middleware", f"{baseline}/lean/select"),
                     Target(WARM, product + CHECK, warm),
                     Target(BUSY, product + CHECK, warm, beside=(generating, browsing)),
                     Target("check, cold", product + CHECK, cold),

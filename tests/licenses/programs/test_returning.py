@@ -145,6 +145,34 @@ def test_times_are_judged_at_every_request(
     assert again[1]["result"] == expected
 
 
+@pytest.mark.parametrize(
+    ("change", "before", "after"),
+    [
+        (superseded(hours=1), "superseded", "replaced"),
+        (
+            lambda: Subscription.objects.update(ends_at=timezone.now() + timedelta(hours=1)),
+            "valid",
+            "subscription_ended",
+        ),
+    ],
+    ids=["overlap", "end date"],
+)
+def test_an_end_comes_though_nothing_is_written(
+    change: Callable[[], object], before: str, after: str, client: Client, key: LicenseKey
+) -> None:
+    body = body_for(key)
+    now = timezone.now()
+    with time_machine.travel(now, tick=False) as clock:
+        change()
+        assert ask(client, body)[1]["result"] == before
+        clock.shift(timedelta(minutes=59))
+        assert ask(client, body)[1]["result"] == before
+        clock.shift(timedelta(minutes=1))
+        assert ask(client, body)[1]["result"] == after
+        clock.shift(timedelta(minutes=-1))
+        assert ask(client, body)[1]["result"] == before
+
+
 def test_every_request_is_counted(client: Client, key: LicenseKey, settings: Any) -> None:
     settings.CHECK_COUNT_SECONDS = 0
     for _ in range(3):
