@@ -9,15 +9,23 @@ from collections.abc import Callable, Iterator
 
 from portal.server.node import refuse_few_files
 from tests.chaos.database import database
+from tests.chaos.failover import failover
 from tests.chaos.kill import kill
 from tests.chaos.laboratory import Laboratory
+from tests.chaos.rotation import rotation
 from tests.chaos.slow import slow
 from tests.support.scratch import scratch
 
 type Experiment = Callable[[Laboratory], Iterator[str]]
 """Prints what it finds, and yields in sentences what did not hold."""
 
-EXPERIMENTS: dict[str, Experiment] = {"slow": slow, "kill": kill, "database": database}
+EXPERIMENTS: dict[str, Experiment] = {
+    "slow": slow,
+    "kill": kill,
+    "database": database,
+    "rotation": rotation,
+    "failover": failover,
+}
 
 
 def main() -> None:

@@ -47,6 +47,19 @@ class Cluster:
     def psql(self, command: str) -> str:
         return self.run("psql", "--no-psqlrc", "-Atqc", command, self.url)
 
+    def copy(self, primary_port: int) -> None:
+        """Make it a standby of the server on a port, which it follows when it is started."""
+        self.folder.mkdir(mode=0o700)
+        if self.user:
+            shutil.chown(self.folder, self.user)
+        source = f"host=127.0.0.1 port={primary_port} user=postgres"
+        options = ["--write-recovery-conf", "--checkpoint=fast"]
+        self.run("pg_basebackup", "-D", self.folder, "-d", source, *options)
+
+    def promote(self) -> None:
+        """Let a standby take changes, and return when it does."""
+        self.run("pg_ctl", "-w", "-D", self.folder, "promote")
+
     def start(self) -> None:
         """Start it, and return when it takes connections."""
         settings = {

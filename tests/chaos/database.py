@@ -107,7 +107,7 @@ def _disturb(each: Disturbance, node: Node, load: Load, laboratory: Laboratory) 
         sleep(max(0, mended + MAX_RECOVERY_SECONDS + 2 - monotonic()))
     finally:
         second.stop()
-    heard = [asked for asked in load.between(begun, ended) if asked.end < mended]
+    heard = load.between(begun, ended)
     unavailable = [asked for asked in heard if asked.status == 503]
     checks = [asked for asked in heard if asked.what == "check"]
     pages = [asked for asked in heard if asked.what != "check"]

@@ -230,10 +230,17 @@ def handed(token: str, subscription: str, slot: str, check: dict[str, str]) -> H
     return Handed(claims["jti"], token, subscription, slot, claims["iat"], wire)
 
 
+def header_of(token: str) -> dict[str, Any]:
+    return _decoded(token.split(".", maxsplit=1)[0])
+
+
 def claims_of(token: str) -> dict[str, Any]:
-    payload = token.split(".")[1]
-    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=="))
-    return claims
+    return _decoded(token.split(".")[1])
+
+
+def _decoded(part: str) -> dict[str, Any]:
+    members: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=="))
+    return members
 
 
 def told(asked: Asked) -> str:
