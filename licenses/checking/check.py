@@ -152,13 +152,13 @@ def check(
     """Return the verdict on a license key; no input of a stranger makes it raise.
 
     `expected` has the names of COMPARED that the caller wants compared. `now` defaults to the
-    present. `fetch` makes the one database read.
+    present: PostgreSQL's, so that nodes whose clocks differ agree. `fetch` makes the one database
+    read.
     """
-    now = now or timezone.now()
     try:
         parsed = tokens.parse(token)
     except tokens.Malformed as malformed:
-        return _malformed(malformed, expected.keys(), now)
+        return _malformed(malformed, expected.keys(), now or timezone.now())
     return _judge(parsed, expected, now, fetch)
 
 
@@ -175,18 +175,19 @@ def check_again(
     What never changes is not judged again: the form, that the request agrees with the claims,
     and the signature for as long as its key still has the `certificate` that verified it.
     """
-    return _judge(parsed, expected, now or timezone.now(), fetch, passed_under=certificate)
+    return _judge(parsed, expected, now, fetch, passed_under=certificate)
 
 
 def _judge(
     parsed: ParsedToken,
     expected: Expected,
-    now: datetime,
+    now: datetime | None,
     fetch: Fetch,
     *,
     passed_under: bytes | None = None,
 ) -> Verdict:
     records = look_up(parsed, fetch)
+    now = now or (records and records.at) or timezone.now()
     record = None if records is None else _record_of(parsed, records)
     failure = _judge_signature(parsed, records, passed_under)
     has_verified = failure is None

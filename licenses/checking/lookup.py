@@ -6,7 +6,7 @@ Tests compare its answer with the rows, in every state and on both databases.
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, cast
@@ -22,7 +22,7 @@ from portal.server.database import NoAnswer
 from subscriptions.models import State
 
 _READ = """
-SELECT signing_key.state, signing_key.certificate,
+SELECT signing_key.state, signing_key.certificate, clock_timestamp(),
        license_key.id, license_key.tenant_id, license_key.token_sha256,
        license_key.slot, license_key.state,
        license_key.accepted_until, license_key.revoked_at IS NOT NULL,
@@ -33,7 +33,7 @@ LEFT JOIN licenses_license AS license ON license.id = license_key.license_id
 LEFT JOIN subscriptions_subscription AS subscription ON subscription.id = license.subscription_id
 WHERE signing_key.kid = %s
 """
-_READ_ON_SQLITE = _READ.replace("%s", "?")
+_READ_ON_SQLITE = _READ.replace("%s", "?").replace("clock_timestamp()", "NULL")
 
 type Fetch = Callable[[UUID | None, str], tuple[Any, ...] | None]
 """Runs the statement for a `jti` and a `kid` and returns its row, if there is one."""
@@ -56,11 +56,15 @@ class StoredKey:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The signing key that a token's `kid` names, and the row that its `jti` leads to."""
+    """The signing key that a token's `kid` names, and the row that its `jti` leads to.
+
+    `at` is the time of the database; None for SQLite, which has no clock of its own.
+    """
 
     verifies: bool
     certificate: bytes
     key: StoredKey | None
+    at: datetime | None = field(default=None, compare=False)
 
 
 def fetch_on_thread(jti: UUID | None, kid: str) -> tuple[Any, ...] | None:
@@ -110,11 +114,12 @@ def look_up(parsed: ParsedToken, fetch: Fetch = fetch_on_thread) -> Records | No
     row = fetch(parsed.jti, parsed.kid)
     if row is None:
         return None
-    state, certificate, *columns = row
+    state, certificate, at, *columns = row
     return Records(
         verifies=state in VERIFYING,
         certificate=bytes(certificate),
         key=None if columns[0] is None else _stored_key(*columns),
+        at=at,
     )
 
 
