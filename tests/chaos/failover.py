@@ -16,6 +16,8 @@ DECISION_SECONDS = 2
 """Seconds after which whoever watches the primary promotes the standby."""
 DISTANCE_SECONDS = 0.05
 """Seconds by which the standby lies behind, as at another site."""
+CUT_SECONDS = 0.3
+"""Seconds before its death in which nothing of the primary reaches the standby."""
 
 
 def failover(laboratory: Laboratory) -> Iterator[str]:
@@ -42,6 +44,8 @@ def failover(laboratory: Laboratory) -> Iterator[str]:
         processes = node.processes
         with Load([node.port], people, ledger) as load:
             sleep(5 if laboratory.is_quick else 20)
+            link.forwards.clear()
+            sleep(CUT_SECONDS)
             primary.send(signal.SIGKILL)
             killed = monotonic()
             sleep(DECISION_SECONDS)

@@ -29,3 +29,8 @@ class Laboratory:
         file = self.folder / "prepared.json"
         run_python(["tests.chaos.prepare", str(count), str(file)], {"DATABASE_URL": database_url})
         return [Person(**person) for person in json.loads(file.read_text())["people"]]
+
+    def expired(self) -> str:
+        """Return the check of a key that had expired when `people` prepared the database."""
+        prepared: dict[str, str] = json.loads((self.folder / "prepared.json").read_text())
+        return prepared["expired"]

@@ -1,12 +1,14 @@
 """Prepare a portal to be disturbed: `python -m tests.chaos.prepare PEOPLE FILE`.
 
 Migrates the database, collects the static files, and writes to FILE (JSON) the `body` of a check
-that passes, the `session` of somebody who may see pages, and `people`: so many owners, each of a
-tenant with SUBSCRIPTIONS subscriptions that have no license keys.
+that passes and of one whose key has `expired`, skew included; the `session` of somebody who may see
+pages; and `people`: so many owners, each of a tenant with SUBSCRIPTIONS subscriptions that have no
+license keys.
 """
 
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import django
@@ -18,8 +20,10 @@ def main(people: int, file: Path) -> None:
     from django.conf import settings
     from django.core.management import call_command
     from django.test import Client
+    from django.utils import timezone
 
     from licenses.models import Slot
+    from licenses.tokens import CLOCK_SKEW_SECONDS
     from portal.tenants.models import Role
     from tests.bench.fill import random_uuid
     from tests.bench.people import CSRF_TOKEN
@@ -37,6 +41,13 @@ def main(people: int, file: Path) -> None:
     tenant = make_tenant(name="Contoso")
     key = make_license(subscription=make_subscription(tenant=tenant)).keys.get(slot=Slot.PRIMARY)
     body, first, owners = body_for(key), session(0), []
+    now = timezone.now().replace(microsecond=0)
+    past = make_license(
+        subscription=make_subscription(tenant=tenant),
+        issued_at=now - timedelta(hours=12),
+        expires_at=now - timedelta(seconds=CLOCK_SKEW_SECONDS + 10),
+    )
+    expired = body_for(past.keys.get(slot=Slot.PRIMARY))
     for number in range(1, people + 1):
         tenant = make_tenant(name=f"Contoso {number}")
         empty = make_subscription(tenant=tenant, plan="enterprise-yearly")
@@ -52,7 +63,12 @@ def main(people: int, file: Path) -> None:
                 "check": body | {"consumer_tenant_id": str(tenant.pk), "audience": None},
             }
         )
-    prepared = {"body": json.dumps(body), "session": first, "people": owners}
+    prepared = {
+        "body": json.dumps(body),
+        "expired": json.dumps(expired),
+        "session": first,
+        "people": owners,
+    }
     file.write_text(json.dumps(prepared))
 
 
