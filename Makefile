@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo-reset test test-api test-all test-deploy bench chaos screenshots lint format lock sbom \
-	chromium wrk clean
+	chromium curl wrk redis-server faketime clean
 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
@@ -48,7 +48,7 @@ test-deploy: .venv/deploy.stamp ## Run docs/deploy.md on an empty machine, and c
 bench: .venv/dev.stamp wrk ## Measure checks, pages, API and changes (BENCH="--quick", or names of parts)
 	@$(BIN)/python -m tests.bench $(BENCH)
 
-chaos: .venv/dev.stamp ## Disturb a running portal, and see that it serves (CHAOS="--quick")
+chaos: .venv/dev.stamp redis-server faketime ## Break portals on purpose under load (CHAOS="--quick", or parts)
 	@$(BIN)/python -m tests.chaos $(CHAOS)
 
 screenshots: .venv/dev.stamp chromium ## Draw every page into var/screenshots, and those of the README
@@ -147,15 +147,30 @@ clean: ## Remove everything installed and every cache; the data in var/ stays
 	echo "Cannot fetch uv: install it (https://docs.astral.sh/uv/), or a Python 3 with venv" \
 		"(on Debian: apt-get install python3-venv)." >&2; exit 1
 
-# What Debian has and the tests or measurements need.
-.PHONY: curl
-chromium curl wrk:
-	@command -v $@ >/dev/null && exit 0; \
+# $(call by_apt,COMMAND,PACKAGE OF DEBIAN,WHO NEEDS IT)
+define by_apt
+@command -v $(1) >/dev/null && exit 0; \
 	as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
 	if ! command -v apt-get >/dev/null || { [ -n "$$as_root" ] && ! command -v sudo >/dev/null; }; \
-	then echo "$@ is missing, and make cannot install it here (no apt-get, or neither root nor" \
-		"sudo): put a command named $@ on the PATH." >&2; exit 1; fi; \
-	echo "Installing $@ ..."; \
+	then echo "$(3) need $(1), and make cannot install it here (no apt-get, or neither root nor" \
+		"sudo): put a command named $(1) on the PATH." >&2; exit 1; fi; \
+	echo "Installing $(2): $(3) need it ..."; \
 	$$as_root apt-get update -q && $$as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -q -y --no-install-recommends $@ </dev/null || { \
-		echo "$@ could not be installed: put a command named $@ on the PATH." >&2; exit 1; }
+		apt-get install -q -y --no-install-recommends $(2) </dev/null || { \
+		echo "$(2) could not be installed: put a command named $(1) on the PATH." >&2; exit 1; }
+endef
+
+chromium:
+	$(call by_apt,chromium,chromium,The browser tests)
+
+wrk:
+	$(call by_apt,wrk,wrk,The measurements)
+
+curl:
+	$(call by_apt,curl,curl,The tests of the documentation)
+
+redis-server:
+	$(call by_apt,redis-server,redis-server,The experiments)
+
+faketime:
+	$(call by_apt,faketime,faketime,The experiments)

@@ -189,6 +189,7 @@ if _is_sqlite:
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
     }
 else:
+    DATABASES["default"]["ENGINE"] = "portal.server.postgresql"
     _options = UNREACHABLE | DATABASES["default"].get("OPTIONS", {})
     if not DATABASE_PGBOUNCER:  # which refuses them: there the role has them, by `migrate`
         _own = _options.get("options", "")

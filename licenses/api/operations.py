@@ -21,10 +21,10 @@ from django.utils.cache import get_conditional_response
 from licenses.api.idempotency import once
 from licenses.api.inputs import JSON, read_body, read_query
 from licenses.flows.reset import Replaced
-from portal.config.database_secrets import SecretsDoNotFit
 from portal.core.actors import Actor
 from portal.core.outages import RETRY_AFTER_SECONDS
 from portal.core.refusal import Refused
+from portal.core.unfit import UnfitNode
 from portal.programs.client_address import client_address
 from portal.programs.errors import ProgramError, not_allowed
 from portal.programs.limits import WINDOW_SECONDS, Limit, Standing
@@ -273,7 +273,7 @@ def _performed(view: Callable[[], HttpResponse]) -> HttpResponse:
         raise ProgramError(
             "invalid_body", 422, refusal.sentence, members={"errors": errors}
         ) from refusal
-    except SecretsDoNotFit as error:
+    except UnfitNode as error:
         raise ProgramError(
             "server_error",
             503,

@@ -155,18 +155,19 @@ def check(
     """Return the verdict on a license key; no input of a stranger makes it raise.
 
     `expected` has the names of COMPARED that the caller wants compared. `now` defaults to the
-    present. `fetch` makes the one database read.
+    present: PostgreSQL's, so that nodes whose clocks differ agree. `fetch` makes the one database
+    read.
     """
-    now = now or timezone.now()
     try:
         parsed = tokens.parse(token)
     except tokens.Malformed as malformed:
-        return _malformed(malformed, expected.keys(), now)
-    return _judge(parsed, expected, now, fetch(parsed.jti, parsed.kid))
+        return _malformed(malformed, expected.keys(), now or timezone.now())
+    row, at = fetch(parsed.jti, parsed.kid)
+    return _judge(parsed, expected, now or at, row)
 
 
-def check_again(before: Verdict, *, expected: Expected, now: datetime, fetch: Fetch) -> Verdict:
-    """Return what `check` does for a token and a request that passed `before`.
+def check_again(before: Verdict, *, expected: Expected, fetch: Fetch) -> tuple[Verdict, datetime]:
+    """Return what `check` does for a token and a request that passed `before`, and the time.
 
     It is the verdict of then if that still holds. Otherwise all is judged again but what never
     changes: the form, that the request agrees with the claims, and the signature for as long as
@@ -174,10 +175,10 @@ def check_again(before: Verdict, *, expected: Expected, now: datetime, fetch: Fe
     """
     parsed = before.parsed
     assert parsed is not None
-    row = fetch(parsed.jti, parsed.kid)
+    row, now = fetch(parsed.jti, parsed.kid)
     if row == before.row and before.checked_at <= now and now.timestamp() < before.holds_until:
-        return before
-    return _judge(parsed, expected, now, row, passed_under=before.certificate)
+        return before, now
+    return _judge(parsed, expected, now, row, passed_under=before.certificate), now
 
 
 def _judge(

@@ -8,13 +8,14 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, cast
 from uuid import UUID
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
 
 from licenses.models import VERIFYING, KeyState, Slot
 from portal.server.database import NoAnswer
@@ -25,20 +26,24 @@ SELECT signing_key.state, signing_key.certificate,
        license_key.id, license_key.tenant_id, license_key.token_sha256,
        license_key.slot, license_key.state,
        license_key.accepted_until, license_key.revoked_at IS NOT NULL,
-       subscription.state, subscription.ends_at
+       subscription.state, subscription.ends_at{clock}
 FROM licenses_signingkey AS signing_key
 LEFT JOIN licenses_licensekey AS license_key ON license_key.jti = %s
 LEFT JOIN licenses_license AS license ON license.id = license_key.license_id
 LEFT JOIN subscriptions_subscription AS subscription ON subscription.id = license.subscription_id
 WHERE signing_key.kid = %s
 """
-_READ_ON_SQLITE = _READ.replace("%s", "?")
+_READ_ON_POSTGRESQL = _READ.format(clock=", clock_timestamp()")
+_READ_ON_SQLITE = _READ.format(clock="").replace("%s", "?")
 
 type Row = tuple[Any, ...]
 """What the statement reads, as the driver gives it."""
 
-type Fetch = Callable[[UUID | None, str], Row | None]
-"""Runs the statement for a `jti` and a `kid` and returns its row, if there is one."""
+type Found = tuple[Row | None, datetime]
+"""The row, if there is one, and the time by the database's clock: SQLite's is the machine's."""
+
+type Fetch = Callable[[UUID | None, str], Found]
+"""Runs the statement for a `jti` and a `kid`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class Records:
     key: StoredKey | None
 
 
-def fetch_on_thread(jti: UUID | None, kid: str) -> Row | None:
+def fetch_on_thread(jti: UUID | None, kid: str) -> Found:
     """Run the statement; once more on a new connection if the server has closed this one.
 
     Nothing else is retried: while the database is unavailable, a request waits for one time-out.
@@ -95,12 +100,7 @@ def fetch_on_loop(driver: sqlite3.Connection) -> Fetch:
     `driver` is a connection that Django has opened and nothing else uses. What is returned raises
     sqlite3.Error when the database does not answer within the connection's busy time-out.
     """
-
-    def fetch(jti: UUID | None, kid: str) -> Row | None:
-        found = driver.execute(_READ_ON_SQLITE, (jti and jti.hex, kid))
-        return cast(Row | None, found.fetchone())
-
-    return fetch
+    return partial(_run_on_sqlite, driver)
 
 
 def records(row: Row | None) -> Records | None:
@@ -119,7 +119,7 @@ def records(row: Row | None) -> Records | None:
     )
 
 
-def _run(connection: BaseDatabaseWrapper, jti: UUID | None, kid: str) -> Row | None:
+def _run(connection: BaseDatabaseWrapper, jti: UUID | None, kid: str) -> Found:
     """Run the statement on the driver's own connection, which has it prepared.
 
     Django's cursors bind parameters themselves: PostgreSQL would plan the statement again every
@@ -128,10 +128,15 @@ def _run(connection: BaseDatabaseWrapper, jti: UUID | None, kid: str) -> Row | N
     connection.ensure_connection()
     driver = connection.connection
     with connection.wrap_database_errors:
-        if connection.vendor == "postgresql":
-            return psycopg.Cursor(driver).execute(_READ, (jti, kid)).fetchone()
-        found = driver.execute(_READ_ON_SQLITE, (jti and jti.hex, kid))
-        return cast(Row | None, found.fetchone())
+        if connection.vendor == "sqlite":
+            return _run_on_sqlite(driver, jti, kid)
+        row = psycopg.Cursor(driver).execute(_READ_ON_POSTGRESQL, (jti, kid)).fetchone()
+    return (None, timezone.now()) if row is None else (row[:-1], row[-1])
+
+
+def _run_on_sqlite(driver: sqlite3.Connection, jti: UUID | None, kid: str) -> Found:
+    found = driver.execute(_READ_ON_SQLITE, (jti and jti.hex, kid))
+    return cast(Row | None, found.fetchone()), timezone.now()
 
 
 @lru_cache(maxsize=4096)

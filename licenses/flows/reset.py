@@ -179,6 +179,7 @@ def _sign_and_store(
         refuse_unless_expected(old, expected_jti, locked)
         if locked.ends_at != subscription.ends_at:
             raise signing.Outdated
+        _refuse_earlier(new, old)
         refuse(old)
         _supersede(old, older, overlap, now)
         signing.store([new])
@@ -268,6 +269,15 @@ def refuse_unless_expected(
         f"{_origin(current, subscription)} the {slot} key on {moment(current.issued_at)}. Nothing "
         "was changed: look at the new key first."
     )
+
+
+def _refuse_earlier(new: LicenseKey, old: LicenseKey) -> None:
+    """Raise Refused where the new key would be issued before the old one: a clock was set back."""
+    if new.issued_at < old.issued_at:
+        raise Refused(
+            f"The clock of this portal is behind the old key, issued on {moment(old.issued_at)}. "
+            "Nothing was changed: its operators must set the clock by NTP."
+        )
 
 
 def _origin(key: LicenseKey, subscription: Subscription) -> str:

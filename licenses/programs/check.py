@@ -13,7 +13,6 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import timezone
 
 from licenses.checking import counts, returning
 from licenses.checking.check import (
@@ -76,15 +75,16 @@ def answer(request: HttpRequest, fetch: Fetch) -> bytes:
         raise not_allowed("POST")
     _throttle(request, Limit("checks", settings.CHECKS_PER_MINUTE))
     _refuse_foreign(request)
-    raw, now = request.body, timezone.now()
+    raw = request.body
     passed = returning.recall(raw)
     if passed is None:
         body = _members(raw)
         expected: Expected = expected_from_terminal(body)
-        verdict = check(body["key"], expected=expected, now=now, fetch=fetch)
+        verdict = check(body["key"], expected=expected, fetch=fetch)
+        now = verdict.checked_at
     else:
         expected = passed.expected
-        verdict = check_again(passed.verdict, expected=expected, now=now, fetch=fetch)
+        verdict, now = check_again(passed.verdict, expected=expected, fetch=fetch)
     _count(request, raw, verdict, now)
     if not verdict.passes:
         malformed = verdict.result == Result.MALFORMED

@@ -19,6 +19,7 @@ from portal.core.refusal import Refused
 from portal.programs.accept import accepts
 from portal.programs.errors import ProgramError, not_allowed
 from portal.server.answers import Answer
+from portal.server.conditions import seconds_ahead, wrong_clock
 
 FRESH_SECONDS = 15
 """Seconds for which a process serves a list from memory before it reads the keys again."""
@@ -139,6 +140,8 @@ def _current(number: int) -> _Signed:
 def _build(number: int, known: _Signed | None) -> _Signed:
     """Return the list as its keys are now; with the same token while nothing has changed."""
     looked_at, now = time.monotonic(), timezone.now()
+    for sentence in wrong_clock(seconds_ahead()):
+        raise ProgramError("server_error", 503, sentence)
     row = StatusList.objects.filter(number=number).first()
     if row is None:
         raise ProgramError("not_found", 404, "There is no such status list.")

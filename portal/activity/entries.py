@@ -1,5 +1,6 @@
 """The log: one append-only row in the caller's transaction for everything that happens."""
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -14,6 +15,7 @@ from portal.activity.chain import NEWEST, chained_hash
 from portal.activity.models import VENDOR, LogChain, LogEntry
 from portal.config import database_secrets
 from portal.core.actors import Actor
+from portal.core.clock import refuse_wrong_clock, seconds_ahead
 from portal.metrics.installation import WORKER_EVENTS
 from portal.metrics.instruments import EVENTS
 from portal.metrics.node import PROCESS
@@ -53,7 +55,7 @@ def record(
 
     Must run in the transaction of what it records, after the rows concerned were locked (locks are
     taken in one order: subscription, tenant, chain). Raises TransactionManagementError outside a
-    transaction, SecretsDoNotFit in a process whose secrets are not those of the database.
+    transaction, UnfitNode in a process whose secrets or clock do not fit the database.
     """
     connection.validate_no_broken_transaction()
     if not connection.in_atomic_block:
@@ -108,10 +110,14 @@ NEXT_ID = {
 }
 """SQL for the id of the next row, which the row's hash covers."""
 
+CLOCK = {"postgresql": "extract(epoch FROM clock_timestamp())", "sqlite": "NULL"}
+"""SQL for the database's time in seconds since 1970; SQLite has no clock of its own."""
+
 
 LOCK_CHAIN = {
     vendor: (
-        f"SELECT count, head, {next_id} FROM {LogChain._meta.db_table} WHERE tenant_id = %s "  # noqa: S608 (no foreign text)
+        f"SELECT count, head, {next_id}, {CLOCK[vendor]} "  # noqa: S608 (no foreign text)
+        f"FROM {LogChain._meta.db_table} WHERE tenant_id = %s "
         + ("FOR UPDATE" if vendor == "postgresql" else "")
     )
     for vendor, next_id in NEXT_ID.items()
@@ -122,8 +128,11 @@ ADVANCE_CHAIN = f"UPDATE {LogChain._meta.db_table} SET count = %s, head = %s WHE
 
 
 def _locked_chain(tenant_id: UUID) -> tuple[int, str, int]:
-    """Return count and head of the tenant's chain, locked, and the id of the row to come."""
-    key = _chain_key(tenant_id)
+    """Return count and head of the tenant's chain, locked, and the id of the row to come.
+
+    Raises WrongClock where this machine's clock is too far from the database's.
+    """
+    key, before = _chain_key(tenant_id), time.time()
     with connection.cursor() as cursor:
         cursor.execute(LOCK_CHAIN[connection.vendor], [key])
         found = cursor.fetchone()
@@ -131,7 +140,9 @@ def _locked_chain(tenant_id: UUID) -> tuple[int, str, int]:
             LogChain.objects.bulk_create([LogChain(tenant_id=tenant_id)], ignore_conflicts=True)
             cursor.execute(LOCK_CHAIN[connection.vendor], [key])
             found = cursor.fetchone()
-    count, head, next_id = found
+    count, head, next_id, database_time = found
+    if database_time is not None:
+        refuse_wrong_clock(seconds_ahead(before, float(database_time), time.time()))
     return count, head, next_id
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import Error
+
+from portal.core.unfit import UnfitNode
 
 logger = logging.getLogger("portal.secrets")
 
@@ -32,7 +33,7 @@ such row. Raises django.db.Error when the database is away.
 """
 
 
-class SecretsDoNotFit(ImproperlyConfigured):
+class SecretsDoNotFit(UnfitNode):
     """A secret of this process is not the one that the database was written with."""
 
 

@@ -14,6 +14,7 @@ from django.db import connection
 
 from portal.config import database_secrets
 from portal.core.outages import is_outage
+from portal.core.unfit import UnfitNode
 from portal.metrics.installation import WORKER_TASKS
 
 logger = logging.getLogger("portal.worker")
@@ -86,13 +87,13 @@ def beside(tasks: Sequence[Task], *, stopping: threading.Event) -> Iterator[None
 def _run(task: Task) -> None:
     """Do one task. Whatever it raises is logged; it is done again when it is due.
 
-    Nothing is done where the secrets do not fit the database, which the log says once a minute.
+    Nothing is done where secrets or clock do not fit the database; the log says so once a minute.
     """
     try:
         database_secrets.require()
         task.do()
         WORKER_TASKS.add(task.name, "done")
-    except database_secrets.SecretsDoNotFit:
+    except UnfitNode:
         pass
     except Exception as error:
         WORKER_TASKS.add(task.name, "failed")

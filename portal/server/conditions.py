@@ -15,11 +15,8 @@ from django.db import DatabaseError, Error, connection
 from django.db.migrations.loader import MigrationLoader
 
 from portal.config import database_secrets
+from portal.core import clock
 from portal.core.outages import is_outage
-
-MAX_CLOCK_SECONDS = 60
-"""Seconds by which the clock of a node may differ from the database's: times in keys and log rows
-are the node's."""
 
 MIN_FREE_BYTES = 64 * 1024 * 1024
 """Free bytes on the file system of DATA_DIR, or of the SQLite file, below which a node is not
@@ -52,16 +49,6 @@ def missing_sentence(missing: list[Migration]) -> str:
     first = ".".join(missing[0])
     how_many = "1 migration is" if len(missing) == 1 else f"{len(missing)} migrations are"
     return f"{how_many} not applied, the first is {first}: run `manage.py migrate`."
-
-
-def wrong_clock(ahead: float | None) -> Iterator[str]:
-    """Yield a sentence when the clock differs by more than MAX_CLOCK_SECONDS."""
-    if ahead is not None and abs(ahead) > MAX_CLOCK_SECONDS:
-        where = "ahead of" if ahead > 0 else "behind"
-        yield (
-            f"The clock of this machine is {abs(ahead):.0f} s {where} the database's: set both by "
-            "NTP."
-        )
 
 
 def migrations() -> tuple[list[Migration], list[Migration]]:
@@ -99,6 +86,12 @@ def _released() -> frozenset[Migration]:
     return frozenset(found)
 
 
+def wrong_clock(ahead: float | None) -> Iterator[str]:
+    """Yield a sentence when the clock differs by too much."""
+    if ahead is not None and (sentence := clock.too_far(ahead)):
+        yield sentence
+
+
 def seconds_ahead() -> float | None:
     """Return by how many seconds this machine's clock is ahead of the database's.
 
@@ -110,7 +103,7 @@ def seconds_ahead() -> float | None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
         [database] = cursor.fetchone()
-    return (before + time.time()) / 2 - float(database)
+    return clock.seconds_ahead(before, float(database), time.time())
 
 
 def folders() -> dict[str, Path]:

@@ -1,7 +1,10 @@
 """How connections to PostgreSQL are opened, tried before a request gets them, and given up."""
 
 import threading
+from collections.abc import Generator
+from contextlib import suppress
 from select import POLLIN, poll
+from time import monotonic
 from typing import Any, override
 
 from django.conf import settings
@@ -10,8 +13,19 @@ from psycopg import Connection, OperationalError
 from psycopg.abc import RV, PQGen
 from psycopg.pq import TransactionStatus
 
-POOL_TIMEOUT_SECONDS = 1.5
-"""Seconds that a request waits for a connection; then the database counts as away."""
+POOL_TIMEOUT_SECONDS = 1.2
+"""Seconds that a request waits for a connection."""
+
+SILENT_SECONDS = 1
+"""Seconds without an answer to a query after which the server is asked whether it answers at all.
+"""
+
+PULSE_SECONDS = 0.6
+"""Seconds in which it has to answer that, on a new connection."""
+
+AWAY_SECONDS = 1
+"""Seconds for which a process asks nothing of a server that has no pulse: what waits for a thread
+would wait for the same time-out again."""
 
 RECONNECT_SECONDS = 2
 """Seconds for which the pool tries to open one connection, with growing pauses in between.
@@ -84,8 +98,21 @@ class BoundConnection(Connection[Any]):
 
     @override
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        """Raise NoAnswer when it takes longer than the bound of this thread."""
-        timeout = _bound.seconds if timeout is None else timeout
+        """Raise NoAnswer when it takes longer than the bound of this thread, or has no pulse."""
+        bound = _bound.seconds if timeout is None else timeout
+        if bound is None or bound <= SILENT_SECONDS:
+            return self._wait(gen, interval, bound)
+        try:
+            return super().wait(gen, interval, SILENT_SECONDS)
+        except OperationalError as error:
+            if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
+                raise
+            if not pulse.is_there():
+                self.close()
+                raise NoAnswer("The server answers nobody.") from error
+        return self._wait(_resumed(gen), interval, bound - SILENT_SECONDS)
+
+    def _wait(self, gen: PQGen[RV], interval: float, timeout: float | None) -> RV:
         try:
             return super().wait(gen, interval, timeout)
         except OperationalError as error:
@@ -93,6 +120,56 @@ class BoundConnection(Connection[Any]):
                 raise
             self.close()  # or the next query would get the answer to this one
             raise NoAnswer(f"The server has not answered in {timeout} s.") from error
+
+
+def _resumed[T](gen: PQGen[T]) -> Generator[Any, Any, T]:
+    """Return a generator of psycopg that was waited for already, to be waited for again."""
+    wanted = gen.send(0)  # nothing is ready
+    while True:
+        try:
+            wanted = gen.send((yield wanted))
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+class Pulse:
+    """Whether the server answers anybody; asked when somebody has waited in vain."""
+
+    def __init__(self) -> None:
+        self._asking = threading.Lock()
+        self._found_at = self._away_until = float("-inf")
+
+    def is_away(self) -> bool:
+        """Return whether it was found without a pulse less than AWAY_SECONDS ago."""
+        return monotonic() < self._away_until
+
+    def is_there(self) -> bool:
+        """Return whether it answers on a new connection within PULSE_SECONDS; several ask once."""
+        asked_at = monotonic()
+        if not self._asking.acquire(timeout=PULSE_SECONDS):
+            return False
+        try:
+            if self.is_away() or self._found_at > asked_at:
+                return not self.is_away()
+            asking = threading.Thread(target=self._ask, name="pulse", daemon=True)
+            asking.start()
+            asking.join(PULSE_SECONDS)
+            if self._found_at < asked_at:
+                self._away_until = monotonic() + AWAY_SECONDS
+        finally:
+            self._asking.release()
+        return not self.is_away()
+
+    def _ask(self) -> None:
+        bound_queries(PULSE_SECONDS)
+        with suppress(OperationalError):
+            with BoundConnection.connect(**default.get_connection_params()) as connection:
+                connection.execute("SELECT 1")
+            self._found_at = monotonic()
+
+
+pulse = Pulse()
 
 
 def refuse_hung_up(connection: Connection) -> None:

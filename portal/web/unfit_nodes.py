@@ -1,4 +1,4 @@
-"""What people read on a node whose secrets do not fit the database: it changes nothing."""
+"""What people read on a node whose secrets or clock do not fit the database: it changes nothing."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -6,6 +6,7 @@ from django.shortcuts import render
 from portal.config import database_secrets
 from portal.core.http import GetResponse
 from portal.core.outages import RETRY_AFTER_SECONDS
+from portal.core.unfit import UnfitNode
 
 SAFE = {"GET", "HEAD", "OPTIONS", "TRACE"}
 """Methods that ask for no change (RFC 9110 9.2.1)."""
@@ -31,7 +32,7 @@ class UnfitNodeMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Return 503 for a view that was about to write."""
-        if isinstance(error, database_secrets.SecretsDoNotFit):
+        if isinstance(error, UnfitNode):
             return _refusal(request)
         return None
 

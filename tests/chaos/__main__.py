@@ -4,18 +4,37 @@ Prints tables in Markdown; ends with status 1 and sentences when something did n
 """
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 
 from portal.server.node import refuse_few_files
+from tests.chaos.cache import cache
+from tests.chaos.clock import clock
+from tests.chaos.database import database
+from tests.chaos.failover import failover
+from tests.chaos.kill import kill
 from tests.chaos.laboratory import Laboratory
+from tests.chaos.rotation import rotation
 from tests.chaos.slow import slow
 from tests.support.scratch import scratch
 
 type Experiment = Callable[[Laboratory], Iterator[str]]
 """Prints what it finds, and yields in sentences what did not hold."""
 
-EXPERIMENTS: dict[str, Experiment] = {"slow": slow}
+EXPERIMENTS: dict[str, Experiment] = {
+    "slow": slow,
+    "kill": kill,
+    "database": database,
+    "rotation": rotation,
+    "failover": failover,
+    "cache": cache,
+    "clock": clock,
+}
+
+
+PROGRAMS = ("redis-server", "faketime")
+"""What is not installed from PyPI."""
 
 
 def main() -> None:
@@ -26,6 +45,8 @@ def main() -> None:
     unknown = set(options.experiments) - set(EXPERIMENTS)
     if unknown:
         parser.error(f"There is no {', '.join(sorted(unknown))}.")
+    if missing := [program for program in PROGRAMS if shutil.which(program) is None]:
+        sys.exit(f"{' and '.join(missing)} must be installed: `make chaos` does it on Debian.")
     if sys.platform != "linux":
         sys.exit("The experiments look at processes and connections as Linux shows them.")
     refuse_few_files()  # as the server does: each connection has an end here too

@@ -27,7 +27,7 @@ def key(signing_key: SigningKey) -> LicenseKey:
 
 def read(key: LicenseKey) -> Records | None:
     parsed = tokens.parse(key.token or "")
-    return lookup.records(lookup.fetch_on_thread(parsed.jti, parsed.kid))
+    return lookup.records(lookup.fetch_on_thread(parsed.jti, parsed.kid)[0])
 
 
 def by_the_orm(key: LicenseKey) -> Records:

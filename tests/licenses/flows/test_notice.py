@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def license(contoso, signing_key):
-    return make_license(subscription=make_subscription(tenant=contoso))
+    return make_license(subscription=make_subscription(tenant=contoso), issued_at=NOW)
 
 
 def reset(license, overlap=Overlap.WEEK):

@@ -116,6 +116,11 @@ class TestOldKey:
 
 
 class TestNewKey:
+    def test_is_never_issued_before_the_old_one(self, license: License, old: LicenseKey) -> None:
+        early = old.issued_at - timedelta(minutes=10)
+        refused = refusal(lambda: after_reset(license, now=early))
+        assert refused.sentence.startswith("The clock of this portal is behind the old key, issued")
+
     @pytest.mark.parametrize("slot", Slot)
     def test_differs_in_what_is_new_only(self, license: License, slot: Slot) -> None:
         before = opened(license.keys.get(slot=slot).token)

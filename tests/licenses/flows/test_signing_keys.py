@@ -155,6 +155,7 @@ def clock(signing_key) -> Iterator[time_machine.Traveller]:
         yield traveller
 
 
+@pytest.mark.sqlite  # PostgreSQL's clock does not travel
 def test_a_rotation_takes_two_runs_and_a_day(clock, signing_key):
     first = rotate()
     successor = SigningKey.objects.get(state="passive")
@@ -174,6 +175,7 @@ def test_a_rotation_takes_two_runs_and_a_day(clock, signing_key):
     ]
 
 
+@pytest.mark.sqlite  # PostgreSQL's clock does not travel
 def test_a_run_too_many_changes_nothing(clock, signing_key):
     rotate()
     clock.shift(24 * HOUR)
@@ -186,12 +188,14 @@ def test_a_run_too_many_changes_nothing(clock, signing_key):
     assert len(vendor_log()) == 2
 
 
+@pytest.mark.sqlite  # PostgreSQL's clock does not travel
 def test_a_rotation_in_an_emergency_takes_one_run(clock, signing_key):
     assert "signs from now on" in rotate(emergency=True)
     assert keys.active() != signing_key
     assert SigningKey.objects.count() == 2
 
 
+@pytest.mark.sqlite  # PostgreSQL's clock does not travel
 def test_an_emergency_takes_the_successor_that_waits(clock, signing_key):
     rotate()
     rotate(emergency=True)

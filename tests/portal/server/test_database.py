@@ -5,6 +5,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -17,7 +18,7 @@ from psycopg import OperationalError
 
 from portal.config.environment import Environment
 from portal.core.outages import in_words, is_outage
-from portal.server.database import UNREACHABLE, refuse_hung_up
+from portal.server.database import SILENT_SECONDS, UNREACHABLE, bound_queries, refuse_hung_up
 from tests.support import postgres
 from tests.support.accounts import sign_in
 from tests.support.database import as_owner
@@ -63,6 +64,20 @@ def end_connections_of_others() -> int:
 def status(portal: LivePortal) -> int:
     with urllib.request.urlopen(f"{portal.url}/healthz/ready", timeout=10) as answer:
         return answer.status
+
+
+@pytest.mark.postgres
+def test_a_long_query_is_waited_for_while_the_server_answers_others() -> None:
+    def ask() -> str:
+        bound_queries(SILENT_SECONDS + 5)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT repeat('x', 3) FROM pg_sleep(%s)", [SILENT_SECONDS + 0.2])
+            [told] = cursor.fetchone()
+        connection.close()
+        return told
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(ask).result() == "xxx"
 
 
 WAYS = [
