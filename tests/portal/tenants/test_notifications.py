@@ -115,6 +115,14 @@ def test_a_topic_that_was_left_out_is_not_mailed(contoso, owner, manager):
     assert Outbox.objects.get(to=owner.email).subject == "Manager left Contoso"
 
 
+def test_one_statement_finds_that_whoever_acts_is_alone(contoso, owner, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        notify(contoso.pk, topic=Topic.KEYS, subject="Keys", actor=owner.as_actor())
+    Recipient.objects.create(tenant=contoso, email=OPERATIONS)
+    notify(contoso.pk, topic=Topic.KEYS, subject="Keys", actor=owner.as_actor())
+    assert sent_to() == [OPERATIONS]
+
+
 def test_whoever_acts_gets_no_mail_of_it(contoso, owner, manager):
     notify(contoso.pk, topic=Topic.KEYS, subject="Keys", actor=owner.as_actor())
     assert sent_to() == [manager.email]
