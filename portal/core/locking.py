@@ -23,7 +23,8 @@ def lock[M: Model](model: type[M], pk: Any) -> M:
         raise transaction.TransactionManagementError("A row is locked in a transaction.")
     options = model._meta
     key: Any = options.pk
-    statement = f"SELECT * FROM {options.db_table} WHERE {key.column} = %s"  # noqa: S608 (no foreign text)
+    table, column = map(connection.ops.quote_name, (options.db_table, key.column))
+    statement = f"SELECT * FROM {table} WHERE {column} = %s"  # noqa: S608 (no foreign text)
     if connection.vendor == "postgresql":
         statement += " FOR NO KEY UPDATE"
     rows = model._default_manager.raw(statement, [key.get_db_prep_value(pk, connection)])
