@@ -20,11 +20,14 @@ VALID = KeyBadge(label="Valid", tone="good")
 EXPIRES_SOON = KeyBadge(label="Expires soon", tone="warn")
 EXPIRED = KeyBadge(label="Expired", tone="bad")
 REVOKED = KeyBadge(label="Revoked", tone="bad")
+WITHDRAWN = KeyBadge(label="Withdrawn", tone="bad")
 ONE_REVOKED = KeyBadge(label="One key revoked", tone="bad")
+ONE_WITHDRAWN = KeyBadge(label="One key withdrawn", tone="bad")
 NOT_ACCEPTED = KeyBadge(label="Not accepted", tone="bad")
 OVERLAP = KeyBadge(label="Overlap", tone="info")
 
-DYING = (EXPIRES_SOON, EXPIRED, REVOKED)
+DEAD = (EXPIRED, REVOKED, WITHDRAWN)
+DYING = (EXPIRES_SOON, *DEAD)
 
 
 def badge_of(key: LicenseKey, subscription: Subscription, now: datetime) -> KeyBadge:
@@ -33,6 +36,8 @@ def badge_of(key: LicenseKey, subscription: Subscription, now: datetime) -> KeyB
         return REVOKED
     if key.expires_at <= now:
         return EXPIRED
+    if key.withdrawn_at is not None:
+        return WITHDRAWN
     if subscription.state_at(now) != State.ACTIVE:
         return NOT_ACCEPTED
     if key.state == KeyState.SUPERSEDED:
@@ -51,5 +56,5 @@ def with_days(badge: KeyBadge, expires_at: datetime, now: datetime) -> KeyBadge:
 
 def worst(badges: list[KeyBadge]) -> KeyBadge:
     """Return the badge that most needs attention."""
-    order = [VALID, EXPIRES_SOON, NOT_ACCEPTED, EXPIRED, REVOKED]
+    order = [VALID, EXPIRES_SOON, NOT_ACCEPTED, EXPIRED, WITHDRAWN, REVOKED]
     return max(badges, key=order.index)

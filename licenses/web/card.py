@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from licenses.checking.badges import DYING, EXPIRED, REVOKED, VALID, KeyBadge, badge_of, worst
+from licenses.checking.badges import DEAD, DYING, VALID, KeyBadge, badge_of, worst
 from licenses.checking.use import Use, read_use
 from licenses.flows.download import refuse_unless_downloadable
 from licenses.flows.signing import expiry
@@ -173,7 +173,8 @@ def held_by(
 ) -> tuple[list[LicenseKey], dict[int, Use], list[rotation.Held]]:
     """Return the replaced keys, the use of all keys, and what both slots hold; two queries."""
     since = now - rotation.GUIDED
-    keys = list(license.keys.current_and_replaced_since(since, now)[:MAX_KEYS])
+    found = license.keys.current_and_replaced_since(since, now).with_signing_key()
+    keys = list(found[:MAX_KEYS])
     current = sorted((k for k in keys if k.state == KeyState.CURRENT), key=lambda k: k.slot)
     old_keys = [key for key in keys if key.state != KeyState.CURRENT]
     for key in current:
@@ -191,7 +192,7 @@ def held_by(
                 old=old,
                 old_use=uses[old.pk] if old else Use(),
                 is_dying=badge in DYING,
-                is_dead=badge in (EXPIRED, REVOKED),
+                is_dead=badge in DEAD,
             )
         )
     return old_keys, uses, both

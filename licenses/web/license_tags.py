@@ -138,7 +138,7 @@ def listed_state(subscription: Any) -> badges.KeyBadge | None:
     if not subscription.has_keys:
         return None
     if subscription.keys_expire_at is None:
-        return badges.REVOKED
+        return badges.WITHDRAWN if subscription.has_withdrawn_key else badges.REVOKED
     now, expires_at = timezone.now(), subscription.keys_expire_at
     if expires_at <= now:
         return badges.EXPIRED
@@ -146,6 +146,8 @@ def listed_state(subscription: Any) -> badges.KeyBadge | None:
         return badges.NOT_ACCEPTED
     if subscription.has_revoked_key:
         return badges.ONE_REVOKED
+    if subscription.has_withdrawn_key:
+        return badges.ONE_WITHDRAWN
     if not subscription.plan.expires_soon(expires_at, now):
         return badges.VALID
     return badges.with_days(badges.EXPIRES_SOON, expires_at, now)
