@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from portal.server.node import refuse_few_files
+from tests.chaos.kill import kill
 from tests.chaos.laboratory import Laboratory
 from tests.chaos.slow import slow
 from tests.support.scratch import scratch
@@ -15,7 +16,7 @@ from tests.support.scratch import scratch
 type Experiment = Callable[[Laboratory], Iterator[str]]
 """Prints what it finds, and yields in sentences what did not hold."""
 
-EXPERIMENTS: dict[str, Experiment] = {"slow": slow}
+EXPERIMENTS: dict[str, Experiment] = {"slow": slow, "kill": kill}
 
 
 def main() -> None:

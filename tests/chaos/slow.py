@@ -26,7 +26,7 @@ def slow(laboratory: Laboratory) -> Iterator[str]:
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
     for database, url in laboratory.databases("slow"):
         file = laboratory.folder / "prepared.json"
-        run_python(["tests.chaos.prepare", str(file)], {"DATABASE_URL": url})
+        run_python(["tests.chaos.prepare", "0", str(file)], {"DATABASE_URL": url})
         prepared = json.loads(file.read_text())
         body, session = prepared["body"].encode(), prepared["session"]
         server = ProductServer(folder=laboratory.folder, database_url=url)

@@ -40,6 +40,11 @@ class LivePortal:
 
     def start(self, *, until: str = "/healthz/ready") -> None:
         """Start the process and return when `until` answers 200."""
+        self.launch()
+        self.await_ready(until)
+
+    def launch(self) -> None:
+        """Start the process, and wait for nothing."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command(),
@@ -50,7 +55,6 @@ class LivePortal:
                 stderr=log,
                 start_new_session=True,
             )
-        self.await_ready(until)
 
     def await_ready(self, path: str = "/healthz/ready") -> None:
         """Return when the path answers 200."""
