@@ -10,13 +10,20 @@ from collections.abc import Callable, Iterator
 from portal.server.node import refuse_few_files
 from tests.chaos.kill import kill
 from tests.chaos.laboratory import Laboratory
+from tests.chaos.revoke import revoke
 from tests.chaos.slow import slow
+from tests.chaos.worker import worker
 from tests.support.scratch import scratch
 
 type Experiment = Callable[[Laboratory], Iterator[str]]
 """Prints what it finds, and yields in sentences what did not hold."""
 
-EXPERIMENTS: dict[str, Experiment] = {"slow": slow, "kill": kill}
+EXPERIMENTS: dict[str, Experiment] = {
+    "slow": slow,
+    "kill": kill,
+    "revoke": revoke,
+    "worker": worker,
+}
 
 
 def main() -> None:
