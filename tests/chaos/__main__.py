@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from portal.server.node import refuse_few_files
 from tests.chaos.kill import kill
 from tests.chaos.laboratory import Laboratory
+from tests.chaos.malformed import malformed
 from tests.chaos.revoke import revoke
 from tests.chaos.slow import slow
+from tests.chaos.upgrade import upgrade
 from tests.chaos.worker import worker
 from tests.support.scratch import scratch
 
@@ -22,7 +24,9 @@ EXPERIMENTS: dict[str, Experiment] = {
     "slow": slow,
     "kill": kill,
     "revoke": revoke,
+    "malformed": malformed,
     "worker": worker,
+    "upgrade": upgrade,
 }
 
 

@@ -15,6 +15,7 @@ from tests.support.smtp import MailServer
 
 ROOT = Path(__file__).parents[2]
 DOMAIN = "licenses.contoso.example"
+TAKEN = "250 Accepted"
 MAX_BETWEEN = 8
 """Most mails that a worker sends before it dies."""
 WAITS_SECONDS = 60
@@ -42,21 +43,23 @@ def manage(command: str, url: str, server: MailServer) -> subprocess.Popen[bytes
 def killed(url: str, server: MailServer) -> bool:
     """Run a worker until it dies between the text of a mail and the server's verdict on it.
 
-    Returns whether it did: with nothing left to send it does not.
+    The server takes this mail or not. Returns whether the worker died: with nothing left to send it
+    does not.
     """
     process, left, died = manage("run_worker", url, server), random.randint(1, MAX_BETWEEN), Event()
 
     def look() -> None:
         nonlocal left
+        server.verdict = TAKEN
         left -= 1
         if left == 0:
             process.kill()
             process.wait()
+            server.verdict = random.choice([TAKEN, "451 Not taken"])
             died.set()
 
     server.before_verdict = look
     happened = died.wait(WAITS_SECONDS)
-    server.before_verdict = lambda: None
     process.kill()
     process.wait()
     return happened
