@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make run` and `make test`. `make help` lists the others.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-reset test test-api test-all test-deploy bench chaos screenshots lint format lock sbom \
+.PHONY: help run demo-reset test test-api test-all test-deploy bench chaos mutate screenshots lint format lock sbom \
 	chromium curl wrk redis-server faketime clean
 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
@@ -51,6 +51,9 @@ bench: .venv/dev.stamp wrk ## Measure checks, pages, API and changes (BENCH="--q
 chaos: .venv/dev.stamp redis-server faketime ## Break portals on purpose under load (CHAOS="--quick", or parts)
 	@$(BIN)/python -m tests.chaos $(CHAOS)
 
+mutate: .venv/mutate.stamp ## Change the heart, and see that tests fail (MUTATE="licenses/tokens.py")
+	@nice $(BIN)/python -m tests.mutation $(MUTATE)
+
 screenshots: .venv/dev.stamp chromium ## Draw every page into var/screenshots, and those of the README
 	@$(BIN)/python -m tests.screenshots $(SCREENSHOTS)
 
@@ -84,6 +87,7 @@ lock: | $(UV) ## Pin what pyproject.toml asks for (newest: UPGRADE=--upgrade)
 	$(COMPILE) --group sbom -o requirements-sbom.txt
 	$(COMPILE) -c requirements-dev.txt --group deploy -o requirements-deploy.txt
 	$(COMPILE) -c requirements-dev.txt --group api -o requirements-api.txt
+	$(COMPILE) -c requirements-dev.txt --group mutate -o requirements-mutate.txt
 
 sbom: .sbom/stamp ## Write the bill of materials of what runs into var/sbom.json (CycloneDX 1.6)
 	@mkdir -p var
@@ -119,6 +123,11 @@ clean: ## Remove everything installed and every cache; the data in var/ stays
 .venv/api.stamp: requirements-api.txt .venv/dev.stamp | $(UV)
 	@echo "Installing what sends generated requests ..."
 	@$(INSTALL) -r requirements-api.txt
+	@touch $@
+
+.venv/mutate.stamp: requirements-mutate.txt .venv/dev.stamp | $(UV)
+	@echo "Installing what changes the code ..."
+	@$(INSTALL) -r requirements-mutate.txt
 	@touch $@
 
 .venv/deploy.stamp: requirements-deploy.txt .venv/dev.stamp | $(UV)

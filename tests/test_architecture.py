@@ -95,7 +95,7 @@ def test_helpers_of_tests_lie_in_support():
         path
         for path in there()
         if path.parts[0] == "tests" and path.suffix == ".py" and path not in COMMANDS
-        if path.parts[1] not in {"support", "bench", "chaos", "deploy", "screenshots"}
+        if path.parts[1] not in {"support", "bench", "chaos", "deploy", "mutation", "screenshots"}
         if not path.match("test_*.py") and path.name != "conftest.py"
     ]
     assert [path for path in others if path.name != "__init__.py"] == []

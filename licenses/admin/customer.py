@@ -168,7 +168,8 @@ def _subscriptions(request: HttpRequest, tenant: Tenant, now: datetime) -> list[
     answered = LicenseKey.objects.filter(
         tenant=tenant, license__subscription__in=newest, state__in=ANSWERED
     )
-    for key in answered.defer("token").select_related("license").order_by("slot", "-issued_at"):
+    found = answered.defer("token").select_related("license").with_signing_key()
+    for key in found.order_by("slot", "-issued_at"):
         if key.is_in_use(now):
             keys.setdefault(key.license.subscription_id, []).append(key)
     lines = [

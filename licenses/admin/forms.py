@@ -7,8 +7,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from licenses.flows.signing_keys import signs_from
-from licenses.models import SigningKey
+from licenses.flows.signing_keys import signs_from, waiting
+from licenses.models import SigningKey, SigningKeyState
 from portal.operators.forms import ReasonForm
 
 
@@ -31,10 +31,18 @@ class ActivateSigningKeyForm(ReasonForm):
 class DisableSigningKeyForm(ReasonForm):
     """Disabling of a signing key; the beginning of its key id is typed as a confirmation."""
 
+    with_new_successor = forms.BooleanField(
+        required=False,
+        label="New successor",
+        help_text="Make a new signing key, although another waits: that one may have leaked too. "
+        "Disable it afterwards.",
+    )
     confirmation = forms.CharField(widget=forms.TextInput(attrs={"autocomplete": "off"}))
 
     def __init__(self, *args: Any, rows: Sequence[SigningKey], **kwargs: Any) -> None:
         super().__init__(*args, rows=rows, **kwargs)
+        if rows[0].state != SigningKeyState.ACTIVE or waiting() is None:
+            del self.fields["with_new_successor"]
         self.wanted = rows[0].kid[:8]
         self.fields["confirmation"].help_text = f"Type {self.wanted}, how the key id begins."
 

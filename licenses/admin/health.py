@@ -41,10 +41,11 @@ def keys_health() -> dict[str, Any]:
     keys = LicenseKey.objects.current().filter(
         license__subscription=OuterRef("pk"), license__deleted_at=None
     )
-    kept = keys.filter(revoked_at=None).values("expires_at")
+    kept = keys.filter(revoked_at=None, signing_key__disabled_at=None).values("expires_at")
     return {
         "has_keys": Exists(keys),
         "has_revoked_key": Exists(keys.filter(revoked_at__isnull=False)),
+        "has_withdrawn_key": Exists(keys.filter(signing_key__disabled_at__isnull=False)),
         "keys_expire_at": Subquery(kept.order_by("expires_at")[:1]),
         "keys_last_until": Subquery(kept.order_by("-expires_at")[:1]),
     }

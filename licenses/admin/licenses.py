@@ -227,6 +227,13 @@ class LicenseKeyAdmin(RevokingAdmin):
     secrets = ("token",)
 
     @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Read the signing key too, which the state depends on."""
+        rows = super().get_queryset(request)
+        assert isinstance(rows, LicenseKeyQuerySet)
+        return rows.with_signing_key()
+
+    @override
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(takes_large_form(partial(find_view, self)))
         find = path("find/", view, name="licenses_licensekey_find")

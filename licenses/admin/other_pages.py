@@ -202,7 +202,9 @@ class LicensedSubscriptionAdmin(LeadsToCustomers, SubscriptionAdmin):
     def license_keys(self, obj: Subscription) -> SafeString:
         """Return the keys that a terminal may use, each with its state and what it hears."""
         now = timezone.now()
-        keys = LicenseKey.objects.filter(license__subscription=obj).defer("token")
+        keys = (
+            LicenseKey.objects.filter(license__subscription=obj).with_signing_key().defer("token")
+        )
         answered = [key for key in keys if key.is_in_use(now)]
         return format_html_join(mark_safe("<br>"), "{}", ((_key(k, obj, now),) for k in answered))
 

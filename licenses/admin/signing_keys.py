@@ -1,21 +1,27 @@
 """Admin of signing keys, with the actions on them; no page shows a private key."""
 
 import hashlib
+from functools import partial
 from typing import Any, override
 
 from django.contrib import admin
 from django.db.models import Case, QuerySet, Value, When
 from django.http import HttpRequest
+from django.urls import path
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from licenses.admin.affected import affected_address, affected_export, affected_view
 from licenses.admin.forms import ActivateSigningKeyForm, DisableSigningKeyForm
 from licenses.figures import snapshot
+from licenses.figures.withdrawals import progress
 from licenses.flows.signing_keys import (
     activate_signing_key,
     count_accepted_keys,
     create_signing_key,
     disable_signing_key,
     signs_from,
+    waiting,
 )
 from licenses.models import SigningKey, SigningKeyState
 from portal.core.dates import moment
@@ -60,11 +66,14 @@ DISABLE = OperatorAction(
     consequences=(
         "Every license key that it signed is refused from now on. This cannot be undone.",
         "Terminals with such a key do not start until they have a new one.",
+        "If it is the active one, its successor signs from now on.",
+        "Owners and managers of every tenant concerned get a mail that leads to the reset.",
         "Terminals that verify offline do not ask and go on until their key expires.",
     ),
     flow=lambda signing_key, **chosen: disable_signing_key(signing_key=signing_key, **chosen),
     summarize=lambda signing_key: (
         f"License keys that this refuses: {count_accepted_keys(signing_key)}"
+        f"{_succession(signing_key)}"
     ),
     form=DisableSigningKeyForm,
     permission="state",
@@ -73,6 +82,14 @@ DISABLE = OperatorAction(
     is_dangerous=True,
     done="The signing key is disabled.",
 )
+
+
+def _succession(signing_key: SigningKey) -> str:
+    """Return which signing key would sign if this one were disabled; "" if that stays as it is."""
+    if signing_key.state != SigningKeyState.ACTIVE:
+        return ""
+    successor = waiting()
+    return f"; successor: {successor.kid if successor else 'a new signing key'}"
 
 
 @admin.register(SigningKey)
@@ -90,6 +107,7 @@ class SigningKeyAdmin(ActionsAdmin, ReadOnlyAdmin):
         "created_at",
         "activated_at",
         "disabled_at",
+        "resets",
         "signed",
         "accepted",
         "belongings",
@@ -128,6 +146,36 @@ class SigningKeyAdmin(ActionsAdmin, ReadOnlyAdmin):
         """Return whether the operator may activate and disable signing keys."""
         return request.user.has_perm("licenses.change_signingkey")
 
+    @override
+    def get_urls(self) -> list[Any]:
+        """Add the page of who is affected, and its export."""
+        view = self.admin_site.admin_view(partial(affected_view, self))
+        export = self.admin_site.admin_view(partial(affected_export, self))
+        return [
+            path("<path:object_id>/affected/", view, name="licenses_signingkey_affected"),
+            path(
+                "<path:object_id>/affected/export/", export, name="licenses_signingkey_affected_csv"
+            ),
+            *super().get_urls(),
+        ]
+
+    @override
+    def leads_on(self, rows: list[Any]) -> list[tuple[str, str]]:
+        """Lead to who is affected by signing keys that were just disabled."""
+        disabled = SigningKey.objects.filter(
+            pk__in=[row.pk for row in rows], state=SigningKeyState.DISABLED
+        )
+        return [("Who is affected", affected_address(row)) for row in disabled]
+
+    @admin.display(description="resets")
+    def resets(self, obj: SigningKey) -> SafeString | str:
+        """Return how far the resets have got since it was disabled."""
+        if obj.disabled_at is None:
+            return ""
+        return format_html(
+            '{} <a href="{}">Who is affected</a>', progress(obj).sentence, affected_address(obj)
+        )
+
     @admin.display(description="license keys signed")
     def signed(self, obj: Any) -> int:
         """Return how many license keys it has signed, as of the last count."""
@@ -148,6 +196,7 @@ class SigningKeyAdmin(ActionsAdmin, ReadOnlyAdmin):
         """Return links to the license keys that it signed and to what was done to it."""
         signed = listing("licenses_licensekey", signing_key__id__exact=obj.pk)
         return links(
+            ("Who is affected if it leaks", affected_address(obj)),
             ("License keys signed by it", signed),
             ("Log", listing("portal_logentry", **self.log_filter(obj))),
         )

@@ -76,8 +76,9 @@ class KeyShown(TypedDict):
     slot: Slot
     jti: Annotated[UUID, "The key's own identifier; a reset gives the slot another."]
     state: Annotated[
-        Literal["valid", "expires_soon", "expired", "revoked", "not_accepted"],
-        "`not_accepted`: the subscription is not active.",
+        Literal["valid", "expires_soon", "expired", "revoked", "withdrawn", "not_accepted"],
+        "`withdrawn`: its signing key was disabled; `not_accepted`: the subscription is not "
+        "active.",
     ]
     issued_at: datetime
     issued_by: str
@@ -232,13 +233,13 @@ def slots_shown(
 
     `keys` are what a flow has put into the slots: those are told, whatever came after it.
     """
-    found = list(license.keys.current_and_replaced_since(now, now))
+    found = list(license.keys.current_and_replaced_since(now, now).with_signing_key())
     shown = [key for key in found if key.state == KeyState.CURRENT] if keys is None else list(keys)
     uses = read_use(list({*found, *shown}), now)
     old = {
         key.slot: key
         for key in found
-        if key.state == KeyState.SUPERSEDED and key.revoked_at is None
+        if key.state == KeyState.SUPERSEDED and not (key.revoked_at or key.withdrawn_at)
     }
     return {
         Slot(key.slot): _key_shown(key, old.get(key.slot), license.subscription, uses, now)
@@ -260,7 +261,9 @@ def _key_shown(
         "issued_at": key.issued_at,
         "issued_by": key.created_by_name,
         "expires_at": key.expires_at,
-        "renewable_from": None if ends_with(key, subscription) else renewable_from(key),
+        "renewable_from": None
+        if ends_with(key, subscription) and key.withdrawn_at is None
+        else renewable_from(key),
         "revoked_at": key.revoked_at,
         "last_downloaded_at": key.last_downloaded_at,
         "last_checked_at": uses.get(key.pk, Use()).last_at,

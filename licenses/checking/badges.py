@@ -21,11 +21,12 @@ VALID = KeyBadge(label="Valid", tone="good")
 EXPIRES_SOON = KeyBadge(label="Expires soon", tone="warn")
 EXPIRED = KeyBadge(label="Expired", tone="bad")
 REVOKED = KeyBadge(label="Revoked", tone="bad")
+WITHDRAWN = KeyBadge(label="Withdrawn", tone="bad")
 ONE_VALID = KeyBadge(label="1 of 2 valid", tone="warn")
 NOT_ACCEPTED = KeyBadge(label="Not accepted", tone="warn")
 OVERLAP = KeyBadge(label="Overlap", tone="info")
 
-DEAD = (EXPIRED, REVOKED)
+DEAD = (EXPIRED, REVOKED, WITHDRAWN)
 DYING = (EXPIRES_SOON, *DEAD)
 
 
@@ -35,6 +36,8 @@ def badge_of(key: LicenseKey, subscription: Subscription, now: datetime) -> KeyB
         return REVOKED
     if key.expires_at <= now:
         return EXPIRED
+    if key.withdrawn_at is not None:
+        return WITHDRAWN
     if subscription.state_at(now) != State.ACTIVE:
         return NOT_ACCEPTED
     if key.state == KeyState.SUPERSEDED:
@@ -56,7 +59,7 @@ def of_both(badges: list[KeyBadge]) -> KeyBadge:
     dead = [badge for badge in badges if badge in DEAD]
     if len(dead) == 1 and NOT_ACCEPTED not in badges:
         return ONE_VALID
-    order = [VALID, EXPIRES_SOON, NOT_ACCEPTED, EXPIRED, REVOKED]
+    order = [VALID, EXPIRES_SOON, NOT_ACCEPTED, EXPIRED, WITHDRAWN, REVOKED]
     return max(badges, key=order.index)
 
 
@@ -68,13 +71,13 @@ def badge_in_list(subscription: Any, now: datetime) -> KeyBadge | None:
     if not subscription.has_keys:
         return None
     expires_at = subscription.keys_expire_at
-    if expires_at is None:
-        return REVOKED
+    dead = EXPIRED if expires_at and expires_at <= now else None
+    dead = WITHDRAWN if subscription.has_withdrawn_key else dead
+    dead = REVOKED if subscription.has_revoked_key else dead
     is_active = subscription.effective_state == State.ACTIVE
-    if expires_at <= now or subscription.has_revoked_key:
-        if is_active and subscription.keys_last_until > now:
-            return ONE_VALID
-        return REVOKED if subscription.has_revoked_key else EXPIRED
+    last_until = subscription.keys_last_until
+    if dead:
+        return ONE_VALID if is_active and last_until and last_until > now else dead
     if not is_active:
         return NOT_ACCEPTED
     if not subscription.plan.expires_soon(expires_at, now):

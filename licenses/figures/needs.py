@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from licenses.checking.results import PASSING, Result
 from licenses.checks import warnings_of
+from licenses.figures.withdrawals import progress
 from licenses.models import CheckCount, LicenseKey, LicenseKeyQuerySet, SigningKey
 from portal.core.dates import moment
 from portal.mail.models import Outbox
@@ -47,6 +48,7 @@ def needs(signing_key: SigningKey | None, now: datetime) -> list[Need]:
     """Return what needs somebody, the most urgent first."""
     return [
         *_signing_key(signing_key),
+        *_withdrawn(now),
         *_pending(),
         *_closing(now),
         *_mails(now),
@@ -74,6 +76,20 @@ def _signing_key(active: SigningKey | None) -> Iterator[Need]:
             name=active.kid[:8],
             about=str(warning.msg),
             address=_page(active),
+        )
+
+
+def _withdrawn(now: datetime) -> Iterator[Need]:
+    """Yield disabled signing keys after which license keys are still to be reset."""
+    left = LicenseKey.objects.to_reset(now).filter(signing_key=OuterRef("pk"))
+    rows = SigningKey.objects.filter(~Q(disabled_at=None), Exists(left)).order_by("-disabled_at")
+    for signing_key in rows.defer("private_key", "certificate")[:MOST]:
+        yield Need(
+            kind="Withdrawn",
+            tone="bad",
+            name=signing_key.kid[:8],
+            about=progress(signing_key, now).sentence,
+            address=reverse("admin:licenses_signingkey_affected", args=[signing_key.pk]),
         )
 
 

@@ -33,6 +33,8 @@ def refuse_unless_downloadable(key: LicenseKey, state: State, now: datetime) -> 
         )
     if key.revoked_at is not None:
         raise Refused(f"The {name} key was revoked. Reset it and download the new one.")
+    if key.withdrawn_at is not None:
+        raise Refused(f"The {name} key was withdrawn. Reset it and download the new one.")
     if key.expires_at <= now:
         raise Refused(f"The {name} key has expired. Reset it and download the new one.")
 
@@ -49,7 +51,7 @@ def download_key(
     """Return the license file of the slot's key and record the download.
 
     `is_taken` is false for a HEAD request, which sends no file and records nothing.
-    Raises Refused when the subscription is not active or the key is revoked or expired.
+    Raises Refused when the subscription is not active or the key is revoked, withdrawn or expired.
     """
     now = now or timezone.now()
     subscription = lock(Subscription, license.subscription_id)
@@ -82,7 +84,7 @@ def download_bundle(
 ) -> LicenseFile:
     """Return the offline bundle of a subscription and record the download.
 
-    It has the license files of both slots, but for a key that is revoked or expired. Raises
+    It has the license files of both slots, but for a key with which no terminal starts. Raises
     Refused when none is left, or when the subscription is not active.
     """
     now = now or timezone.now()
@@ -152,7 +154,10 @@ def _sign_and_record(
 def _as_bundled(current: list[LicenseKey]) -> list[object]:
     """Return what decides whether keys may be handed out, to detect a change under the lock."""
     return [
-        (key.pk, key.revoked_at, key.license.subscription.state, key.license.subscription.ends_at)
+        (
+            *(key.pk, key.revoked_at, key.withdrawn_at),
+            *(key.license.subscription.state, key.license.subscription.ends_at),
+        )
         for key in current
     ]
 

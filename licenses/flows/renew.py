@@ -6,7 +6,14 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from licenses.flows.reset import Overlap, Replaced, Replacement, replace_key, replaceable
+from licenses.flows.reset import (
+    Overlap,
+    Replaced,
+    Replacement,
+    overlaps,
+    replace_key,
+    replaceable,
+)
 from licenses.models import License, LicenseKey, Slot
 from licenses.reminders import ends_with
 from portal.activity.actions import Action
@@ -29,7 +36,9 @@ class Renewal:
 
 
 def renewable_from(key: LicenseKey) -> datetime:
-    """Return when the last 30 % of the key's life begin."""
+    """Return when the last 30 % of the key's life begin, or when the key was withdrawn."""
+    if key.withdrawn_at is not None:
+        return key.withdrawn_at
     return key.expires_at - (key.expires_at - key.issued_at) * 3 / 10
 
 
@@ -37,7 +46,8 @@ def renew(*, license: License, slot: Slot, actor: Actor, now: datetime | None = 
     """Replace the slot's current key if its end is near; otherwise return what is there.
 
     The old key works for 7 more days, at most until it expires. Nothing is signed either when the
-    new key would expire no later, because the subscription ends then. Raises Refused like
+    new key would expire no later, because the subscription ends then. A key that was withdrawn is
+    replaced at once in any case. Raises Refused like
     `reset_key`, and for a key that is revoked or that ended more than 14 days ago.
     """
     now = now or timezone.now()
@@ -51,7 +61,7 @@ def renew(*, license: License, slot: Slot, actor: Actor, now: datetime | None = 
                 license=license,
                 slot=slot,
                 actor=actor,
-                overlap=Overlap.WEEK if current.expires_at > now else Overlap.NOW,
+                overlap=Overlap.WEEK if Overlap.WEEK in overlaps(current, now) else Overlap.NOW,
                 expected_jti=current.jti,
                 way=RENEWAL,
                 refuse=_refuse_if_revoked,
@@ -68,6 +78,8 @@ def _is_due(key: LicenseKey, now: datetime) -> bool:
             f"The {key.get_slot_display().lower()} key expired on {moment(key.expires_at)}, more "
             f"than {LATE.days} days ago: it is not renewed any more. Reset it instead."
         )
+    if key.withdrawn_at is not None:
+        return True
     return now >= renewable_from(key) and not ends_with(key, key.license.subscription)
 
 

@@ -68,8 +68,8 @@ class Replaced(Refused):
 
 
 def overlaps(key: LicenseKey, now: datetime) -> tuple[Overlap, ...]:
-    """Return the overlaps to choose from; only NOW for a revoked or expired key."""
-    no_longer_passes = key.revoked_at is not None or key.expires_at <= now
+    """Return the overlaps to choose from; only NOW for a key that passes no check."""
+    no_longer_passes = key.revoked_at or key.withdrawn_at or key.expires_at <= now
     return (Overlap.NOW,) if no_longer_passes else tuple(Overlap)
 
 
@@ -101,7 +101,8 @@ def reset_key(
     def refuse_overlap(old: LicenseKey) -> None:
         if overlap not in overlaps(old, now):
             raise Refused(
-                "The old key is revoked or expired: it cannot be kept working.", field="overlap"
+                "The old key is revoked, withdrawn or expired: it cannot be kept working.",
+                field="overlap",
             )
 
     return replace_key(
@@ -246,7 +247,7 @@ def replaceable(
     Raises Refused when the current key cannot be replaced now.
     """
     rows = LicenseKey.objects.filter(license=license_id, slot=slot, state__in=ANSWERED)
-    keys = {key.state: key for key in rows.select_related("license")}
+    keys = {key.state: key for key in rows.select_related("license").with_signing_key()}
     current = keys.get(KeyState.CURRENT)
     license = current.license if current else License.objects.get(pk=license_id)
     license.subscription = subscription

@@ -96,15 +96,24 @@ def count_accepted_keys(signing_key: SigningKey, *, now: datetime | None = None)
 
 @transaction.atomic
 def disable_signing_key(
-    *, signing_key: SigningKey, actor: Actor, reason: str, now: datetime | None = None
+    *,
+    signing_key: SigningKey,
+    actor: Actor,
+    reason: str,
+    with_new_successor: bool = False,
+    now: datetime | None = None,
 ) -> SigningKey:
     """Withdraw a signing key: every license key that it signed is refused from now on, permanently.
 
-    Raises Refused for the active one: its successor must be activated first.
+    The active one gets its successor in the same step: the one that waits, however short a time it
+    was published, or a new one if there is none or the one that waits is not to be trusted either.
+    The worker tells the tenants (`licenses.flows.withdrawals`).
     """
     before = keys.lock(signing_key)
     if before.state == SigningKeyState.DISABLED:
         return before
+    if before.state == SigningKeyState.ACTIVE:
+        _succeed(is_new=with_new_successor, actor=actor, reason=reason, now=now)
     signing_key = keys.disable(signing_key, now=now)
     record(
         actor=actor,
@@ -119,6 +128,16 @@ def disable_signing_key(
         now=now,
     )
     return signing_key
+
+
+def _succeed(*, is_new: bool, actor: Actor, reason: str, now: datetime | None) -> None:
+    """Let another signing key sign at once."""
+    successor = None if is_new else waiting()
+    if successor is None:
+        successor = create_signing_key(actor=actor, reason=reason, now=now)
+    activate_signing_key(
+        signing_key=successor, actor=actor, reason=reason, is_emergency=True, now=now
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +160,7 @@ def rotate_signing_key(
     """
     now = now or timezone.now()
     active = SigningKey.objects.filter(state=SigningKeyState.ACTIVE).first()
-    successor, created = _waiting(), None
+    successor, created = waiting(), None
     if successor is None:
         due = active.activated_at + MIN_ROTATION_INTERVAL if active and active.activated_at else now
         if now < due and not is_emergency:
@@ -172,7 +191,7 @@ def rotate_signing_key(
     )
 
 
-def _waiting() -> SigningKey | None:
+def waiting() -> SigningKey | None:
     """Return the newest signing key that was created and never signed yet."""
     never = SigningKey.objects.filter(state=SigningKeyState.PASSIVE, activated_at=None)
     return never.order_by("-created_at").first()

@@ -14,7 +14,7 @@ from licenses.models.check_counts import CheckCount
 from licenses.models.signing_keys import SigningKey
 from licenses.models.status_lists import StatusList
 from portal.tenants.models import Tenant
-from subscriptions.models import SOON, Plan, Subscription
+from subscriptions.models import SOON, Plan, State, Subscription
 
 sha256_hex = RegexValidator(r"^[0-9a-f]{64}\Z")
 
@@ -154,6 +154,28 @@ class LicenseKeyQuerySet(models.QuerySet["LicenseKey"]):
             revoked_at=None, expires_at__gt=now, expires_at__lte=now + SOON
         )
 
+    def with_signing_key(self) -> LicenseKeyQuerySet:
+        """Read the signing key too, for `withdrawn_at`, without its long columns."""
+        rows = self.select_related("signing_key")
+        return rows.defer("signing_key__private_key", "signing_key__certificate")
+
+    def to_reset(
+        self, now: datetime | None = None, *, if_disabled: SigningKey | None = None
+    ) -> LicenseKeyQuerySet:
+        """Return the keys of active subscriptions that nothing but a disabled signing key refuses.
+
+        With `if_disabled`, those that this one refuses, or would if it were disabled.
+        """
+        now, ends_at = now or timezone.now(), "license__subscription__ends_at"
+        refused = Q(signing_key=if_disabled) if if_disabled else ~Q(signing_key__disabled_at=None)
+        return self.current().filter(
+            Q((ends_at, None)) | Q((f"{ends_at}__gt", now)),
+            refused,
+            license__subscription__state=State.ACTIVE,
+            revoked_at=None,
+            expires_at__gt=now,
+        )
+
     def never_downloaded(self) -> LicenseKeyQuerySet:
         """Return the current keys that nobody has downloaded."""
         return self.current().filter(last_downloaded_at=None)
@@ -279,6 +301,14 @@ class LicenseKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_slot_display()} {self.jti}"
+
+    @property
+    def withdrawn_at(self) -> datetime | None:
+        """When its signing key was disabled: no check passes since; None while that verifies.
+
+        Rows read by `with_signing_key` need no query for it.
+        """
+        return self.signing_key.disabled_at
 
     def is_in_use(self, now: datetime) -> bool:
         """Return whether the key is in its slot, or accepted in an overlap that is not over."""

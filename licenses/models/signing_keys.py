@@ -49,6 +49,9 @@ class SigningKey(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     activated_at = models.DateTimeField(null=True, blank=True)
     disabled_at = models.DateTimeField(null=True, blank=True)
+    withdrawal_told_at = models.DateTimeField(
+        null=True, blank=True, help_text="When every tenant concerned was told that it is disabled."
+    )
 
     objects = SigningKeyQuerySet.as_manager()
 

@@ -89,6 +89,11 @@ class LicensedSubscriptions(SubscriptionQuerySet):
         keys = LicenseKey.objects.current().filter(revoked_at__isnull=False)
         return self.filter(Exists(_of_subscription(keys)))
 
+    def withdrawn(self) -> Self:
+        """Return those with a key in a slot whose signing key was disabled."""
+        keys = LicenseKey.objects.current().filter(signing_key__disabled_at__isnull=False)
+        return self.filter(Exists(_of_subscription(keys)))
+
     def refused(self, now: datetime, *, asked: timedelta, replaced: timedelta) -> Self:
         """Return those whose terminals ask with an old key that has stopped, and are refused.
 
@@ -165,23 +170,25 @@ class LicensedSubscriptions(SubscriptionQuerySet):
 def read_license_state(rows: Iterable[Any]) -> None:
     """Set what the list shows of the keys of subscriptions, by one query for all of them.
 
-    `has_keys` and `has_revoked_key` are of the current keys, `keys_expire_at` and
-    `keys_last_until` the earliest and the latest expiry of those that are not revoked, or None.
+    `has_keys`, `has_revoked_key` and `has_withdrawn_key` are of the current keys, `keys_expire_at`
+    and `keys_last_until` the earliest and the latest expiry of those that are neither, or None.
     """
     by_id = {row.pk: row for row in rows}
     for row in by_id.values():
-        row.has_keys, row.has_revoked_key = False, False
+        row.has_keys, row.has_revoked_key, row.has_withdrawn_key = False, False, False
         row.keys_expire_at = row.keys_last_until = None
     keys = LicenseKey.objects.current().filter(
         license__subscription__in=by_id, license__deleted_at=None
     )
-    for id, expires_at, revoked_at in keys.values_list(
-        "license__subscription", "expires_at", "revoked_at"
+    for id, expires_at, revoked_at, withdrawn_at in keys.values_list(
+        "license__subscription", "expires_at", "revoked_at", "signing_key__disabled_at"
     ):
         row = by_id[id]
         row.has_keys = True
         if revoked_at is not None:
             row.has_revoked_key = True
+        elif withdrawn_at is not None:
+            row.has_withdrawn_key = True
         else:
             row.keys_expire_at = min(expires_at, row.keys_expire_at or expires_at)
             row.keys_last_until = max(expires_at, row.keys_last_until or expires_at)

@@ -25,7 +25,10 @@ FRESH_SECONDS = 15
 """Seconds for which a process serves a list from memory before it reads the keys again."""
 
 MAX_AGE_SECONDS = 30
-"""Seconds for which others may cache a list: with FRESH_SECONDS, less than a minute in all."""
+"""Seconds for which others may cache a list, or the signing keys.
+
+With FRESH_SECONDS, less than a minute in all until they know what was revoked or disabled.
+"""
 
 SIGNED_EVERY_SECONDS = LIFETIME_SECONDS // 2
 """A list is signed as of the last full period: all processes give out the same bytes.
@@ -33,7 +36,6 @@ SIGNED_EVERY_SECONDS = LIFETIME_SECONDS // 2
 They share one entity tag, and whoever has a list of one process is told so by all of them.
 """
 
-JWKS_MAX_AGE_SECONDS = 300
 JWKS_PATH = "/.well-known/jwks.json"
 STATUS_LIST_JWT = "application/statuslist+jwt"
 
@@ -48,7 +50,7 @@ def jwks(request: HttpRequest) -> HttpResponse:
     global _jwks  # noqa: PLW0603 (the one answer that this process keeps)
     response = JsonResponse(keys.jwks(), content_type="application/jwk-set+json")
     _jwks = (time.monotonic(), response.content)
-    return _public(request, response, JWKS_MAX_AGE_SECONDS)
+    return _public(request, response, MAX_AGE_SECONDS)
 
 
 def from_memory(request: HttpRequest) -> Answer | None:
@@ -63,7 +65,7 @@ def from_memory(request: HttpRequest) -> Answer | None:
         if now - looked_at >= FRESH_SECONDS:
             return None
         response = HttpResponse(content, content_type="application/jwk-set+json")
-        return Answer.of(_public(request, response, JWKS_MAX_AGE_SECONDS))
+        return Answer.of(_public(request, response, MAX_AGE_SECONDS))
     number = path.rpartition("/")[2]
     known = _signed.get(int(number)) if number.isdecimal() and len(number) < 10 else None
     if known is None or now - known.looked_at >= FRESH_SECONDS:

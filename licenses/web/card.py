@@ -183,7 +183,8 @@ def held_by(
 ) -> tuple[list[LicenseKey], dict[int, Use], list[rotation.Held]]:
     """Return the replaced keys, the use of all keys, and what both slots hold; two queries."""
     since = now - rotation.GUIDED
-    keys = list(license.keys.current_and_replaced_since(since, now)[:MAX_KEYS])
+    found = license.keys.current_and_replaced_since(since, now).with_signing_key()
+    keys = list(found[:MAX_KEYS])
     current = sorted((k for k in keys if k.state == KeyState.CURRENT), key=lambda k: k.slot)
     old_keys = [key for key in keys if key.state != KeyState.CURRENT]
     for key in current:

@@ -160,13 +160,17 @@ def _no_keys(subscription: Subscription) -> Need:
 
 def _of_keys(subscription: Subscription, card: Card, now: datetime) -> Need | None:
     revoked = [view for view in card.slots if view.key.revoked_at is not None]
-    good = [view for view in card.slots if view.key.revoked_at is None]
-    expired = [view for view in good if view.key.expires_at <= now]
+    not_revoked = [view for view in card.slots if view.key.revoked_at is None]
+    expired = [view for view in not_revoked if view.key.expires_at <= now]
+    good = [view for view in not_revoked if view.key.withdrawn_at is None]
+    withdrawn = [view for view in not_revoked if view.key.withdrawn_at and view not in expired]
     soon = [v for v in good if subscription.plan.expires_soon(v.key.expires_at, now)]
     if expired:
         return _lost(subscription, card, expired, "expired")
     if revoked:
         return _lost(subscription, card, revoked, "revoked")
+    if withdrawn:
+        return _withdrawn(subscription, card, withdrawn)
     if refused := [view for view in card.slots if view.old_refusals]:
         return _old_key(subscription, refused[0])
     overlaps = [view for view in card.slots if view.old_in_use and view.old_stopped_at]
@@ -211,6 +215,22 @@ def _lost(subscription: Subscription, card: Card, views: list[SlotView], how: st
         at=max(moments),
         sentence=f"Terminals do not start on {'them' if slots[1:] else 'it'}. {to_do}",
         action=action,
+    )
+
+
+def _withdrawn(subscription: Subscription, card: Card, views: list[SlotView]) -> Need:
+    """Return what to do about keys whose signing key was disabled."""
+    slots = [view.slot for view in views]
+    both = bool(slots[1:])
+    to_do = what_to_do(slots, plan_changed=card.plan_changed, with_subscription=False)
+    return Need(
+        kind="withdrawn",
+        tone="bad",
+        title=f"{which_keys(slots)} {'are' if both else 'is'} no longer accepted since",
+        at=max(view.key.withdrawn_at for view in views if view.key.withdrawn_at),
+        sentence=f"The vendor withdrew the signing key of {'both' if both else 'it'}, so terminals "
+        f"do not start on {'them' if both else 'it'}. {to_do}",
+        action=_delete(subscription) if card.plan_changed else _reset(subscription, card, views),
     )
 
 

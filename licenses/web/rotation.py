@@ -279,6 +279,8 @@ def _refused_since(use: Use, moment: datetime, now: datetime) -> str:
 def _why(held: Held, other: Held, now: datetime) -> str:
     if held.key.revoked_at is not None:
         return f"Reset the {held.name}: it is revoked, and terminals with it do not start."
+    if held.is_dead and held.key.expires_at > now:
+        return f"Reset the {held.name}: it was withdrawn, and terminals with it do not start."
     if held.is_dead:
         tries = _refused_since(held.use, held.key.expires_at, now)
         those = f"terminals still try it ({tries})" if tries else "terminals with it do not start"
@@ -329,6 +331,6 @@ def _was_reset(key: LicenseKey, *, since: datetime) -> bool:
 def overlapping(held: Held, now: datetime) -> LicenseKey | None:
     """Return the old key of the slot if it still works."""
     old = held.old
-    if old is None or old.revoked_at is not None or old.accepted_until is None:
+    if old is None or old.revoked_at or old.withdrawn_at or old.accepted_until is None:
         return None
     return old if old.state == KeyState.SUPERSEDED and old.accepted_until > now else None

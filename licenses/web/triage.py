@@ -29,11 +29,13 @@ class Badge:
     tone: str
 
 
-EXPIRED, REVOKED, REFUSED, EXPIRING = "expired", "revoked", "refused", "expiring"
-OVERLAP, PLAN_CHANGED, UNLICENSED = "overlap", "plan_changed", "unlicensed"
+EXPIRED, REVOKED, WITHDRAWN, REFUSED = "expired", "revoked", "withdrawn", "refused"
+EXPIRING, OVERLAP, PLAN_CHANGED = "expiring", "overlap", "plan_changed"
+UNLICENSED = "unlicensed"
 NEEDS = {
     EXPIRED: Badge(label="Expired", tone="bad"),
     REVOKED: Badge(label="Key revoked", tone="bad"),
+    WITHDRAWN: Badge(label="Key withdrawn", tone="bad"),
     REFUSED: Badge(label="Terminals refused", tone="bad"),
     EXPIRING: Badge(label="Expires soon", tone="warn"),
     OVERLAP: Badge(label="Overlap ends soon", tone="warn"),
@@ -71,6 +73,7 @@ def narrowed(rows: LicensedSubscriptions, to: str, now: datetime) -> LicensedSub
 
 SEARCHED: dict[str, Callable[[LicensedSubscriptions, datetime], LicensedSubscriptions]] = {
     REVOKED: lambda rows, _: rows.revoked(),
+    WITHDRAWN: lambda rows, _: rows.withdrawn(),
     REFUSED: lambda rows, now: rows.refused(now, asked=STILL, replaced=GUIDED),
     OVERLAP: lambda rows, now: rows.overlap_ending(now, within=BEFORE_END),
     PLAN_CHANGED: lambda rows, _: rows.plan_changed(),

@@ -21,6 +21,7 @@ class Action(TextChoices):
     KEY_RESET = "license_key.reset", "License key reset"
     KEY_RENEWED = "license_key.renewed", "License key renewed"
     KEY_REVOKED = "license_key.revoked", "License key revoked"
+    KEY_WITHDRAWN = "license_key.withdrawn", "License key withdrawn with its signing key"
     OVERLAP_ENDED = "license_key.overlap_ended", "Overlap ended"
     SIGNING_KEY_CREATED = "signing_key.created", "Signing key created"
     SIGNING_KEY_ACTIVATED = "signing_key.activated", "Signing key activated"
@@ -130,6 +131,7 @@ MEMBERS: dict[Action, tuple[str, ...]] = {
     Action.KEY_RESET: ("jti", "replaces", "accepted_until"),
     Action.KEY_RENEWED: ("jti", "replaces", "accepted_until"),
     Action.KEY_REVOKED: ("jti", *CHANGE),
+    Action.KEY_WITHDRAWN: ("jti", "kid"),
     Action.KEY_EXPIRING: ("jti", "expires_at", "days"),
     Action.OVERLAP_ENDED: ("jti",),
     Action.OVERLAP_ENDING: ("jti", "accepted_until"),
@@ -289,6 +291,7 @@ EVENTS: dict[Action, str] = {
     Action.KEY_RENEWED: "key.renewed",
     Action.KEYS_DELETED: "key.deleted",
     Action.KEY_REVOKED: "key.revoked",
+    Action.KEY_WITHDRAWN: "key.withdrawn",
     Action.KEY_EXPIRING: "key.expiring",
     Action.OVERLAP_ENDING: "overlap.ending",
     Action.ROTATION_COMPLETED: "rotation.completed",

@@ -46,6 +46,7 @@ def main(licenses: int, log_rows: int, forms: int, logins: int, folder: Path) ->
     csrf_cookie = f"{settings.CSRF_COOKIE_NAME}={CSRF_TOKEN}"
     tenant = make_tenant(name="Contoso")
     owner = make_member(tenant=tenant, role=Role.OWNER, email="owner@contoso.example")
+    make_member(tenant=tenant, role=Role.MANAGER, email="manager@contoso.example")  # is mailed
     operator = make_user(
         email="operator@vendor.example", two_factor=True, is_staff=True, is_superuser=True
     )

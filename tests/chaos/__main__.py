@@ -15,8 +15,12 @@ from tests.chaos.database import database
 from tests.chaos.failover import failover
 from tests.chaos.kill import kill
 from tests.chaos.laboratory import Laboratory
+from tests.chaos.malformed import malformed
+from tests.chaos.revoke import revoke
 from tests.chaos.rotation import rotation
 from tests.chaos.slow import slow
+from tests.chaos.upgrade import upgrade
+from tests.chaos.worker import worker
 from tests.support.scratch import scratch
 
 type Experiment = Callable[[Laboratory], Iterator[str]]
@@ -30,6 +34,10 @@ EXPERIMENTS: dict[str, Experiment] = {
     "failover": failover,
     "cache": cache,
     "clock": clock,
+    "revoke": revoke,
+    "malformed": malformed,
+    "worker": worker,
+    "upgrade": upgrade,
 }
 
 

@@ -23,6 +23,11 @@ class Node(LivePortal):
         port = ["--port", str(self.port)]
         return [sys.executable, "manage.py", "serve", *port, "--workers", "2", "--with-worker"]
 
+    def take_the_place_of(self, other: LivePortal) -> None:
+        """Listen where the other one does."""
+        self.port, self.url = other.port, other.url
+        self.environment |= {"PORT": str(self.port)}
+
     @property
     def processes(self) -> list[int]:
         """The process that was started first, then all that came of it."""

@@ -83,15 +83,24 @@ def _shapes() -> Iterator[Case]:
     yield shape("one over 16 KiB", lambda s: _of_length(s, 16 * 1024 + 1))
 
 
+def _nested(levels: int) -> list[Any]:
+    """Return so many lists, one in the other."""
+    found: list[Any] = []
+    for _ in range(levels - 1):
+        found = [found]
+    return found
+
+
 def _of_length(forger: Forger, length: int) -> str:
     """Return a well signed token of exactly that many characters."""
-    for spaces in range(length):
-        padded = forger.raw(
-            payload=forger.payload_text() + " " * (length // 4 * 3 - 2_000 + spaces)
-        )
-        if len(padded) >= length:
-            assert len(padded) in {length, length + 1}
-            return padded
+    header, payload = forger.header_text(), forger.payload_text()
+    rest = length - len(f"..{b64(bytes(forger.key.key_size // 8))}")
+    for spaces in range(3):  # not every length is one of base64url
+        longer = header + " " * spaces
+        wanted = rest - len(b64(longer))
+        filled = payload.ljust(wanted * 3 // 4)
+        if len(b64(filled)) == wanted:
+            return forger.raw(header=longer, payload=filled)
     raise AssertionError(length)
 
 
@@ -238,6 +247,7 @@ def _objects(part: str) -> Iterator[Case]:
     yield case(
         "nested arrays", lambda t: t.replace("{", '{"a": ' + "[" * 4_000 + "]" * 4_000 + ", ", 1)
     )
+    yield case("65 levels", lambda t: t.replace("{", f'{{"b": {json.dumps(_nested(64))}, ', 1))
     yield case("nested objects", lambda t: '{"a":' * 1_600 + "1" + "}" * 1_600)
     for literal in ("null", "true", "0", '""', "[]", "{}", " "):
         yield case(f"literally {literal!r}", lambda t, text=literal: text)  # type: ignore[misc]
@@ -388,7 +398,8 @@ def _unrecorded() -> Iterator[Case]:
     yield case("members in another order", lambda s: s.raw(header=_reversed(s.header_text())))
     yield case("braces in a claim", lambda s: s.token(claims={"name": "{args}"}))
     yield case("brackets in a claim", lambda s: s.token(claims={"name": "[{" * 100}))
-    yield case("exactly 16 KiB", lambda s: _of_length(s, 16 * 1024 - 1))
+    yield case("64 levels", lambda s: s.token(claims={"a": _nested(62)}))
+    yield case("exactly 16 KiB", lambda s: _of_length(s, 16 * 1024))
 
 
 def _reversed(text: str) -> str:

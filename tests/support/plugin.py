@@ -77,8 +77,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
             os.environ["DATABASE_URL"] = server.url("portal", postgres.ROLE)
             os.environ["MIGRATION_DATABASE_URL"] = server.url("portal", postgres.OWNER)
     data = Path(os.environ[ROOT_VARIABLE]) / (worker or "main")
-    data.mkdir(mode=0o700)
-    (data / "static").symlink_to("../static")
+    if not data.exists():  # `make mutate` keeps its folder from run to run
+        data.mkdir(mode=0o700)
+        (data / "static").symlink_to("../static")
     os.environ |= {
         "CHECKS_PER_MINUTE": "0",
         "CHECK_COUNT_SECONDS": "0",

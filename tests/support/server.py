@@ -20,6 +20,9 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class LivePortal:
     """A granian process with the portal, at `url`; its output goes to `log_path`."""
 
+    root = Path(__file__).parents[2]
+    """The folder of the code that runs."""
+
     def __init__(self, *, folder: Path, database_url: str, **variables: str) -> None:
         self.port = free_port()
         # `localhost`, not 127.0.0.1: passkeys need a name.
@@ -49,7 +52,7 @@ class LivePortal:
             self.process = subprocess.Popen(
                 self.command(),
                 env=self.environment,
-                cwd=Path(__file__).parent.parent.parent,
+                cwd=self.root,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

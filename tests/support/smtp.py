@@ -55,9 +55,9 @@ class MailServer:
             if command.startswith("DATA"):
                 say("354 Go on")
                 text = self._text(session)
-                verdict = self.verdict
                 self.texts += 1
                 self.before_verdict()
+                verdict = self.verdict
                 if verdict.startswith("250"):
                     self.mails.append(message_from_bytes(text, policy=policy.default))
                 say(verdict)

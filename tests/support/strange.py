@@ -20,3 +20,47 @@ NASTY = [
     "'\"<%00",
     str(uuid.UUID(int=0)),
 ]
+
+FIELDS = [
+    *(
+        "q",
+        "page",
+        "after",
+        "before",
+        "state",
+        "sort",
+        "rows",
+        "since",
+        "until",
+        "person",
+        "action",
+    ),
+    *(
+        "subscription",
+        "slot",
+        "next",
+        "o",
+        "p",
+        "e",
+        "_popup",
+        "_to_field",
+        "name",
+        "email",
+        "role",
+    ),
+    *("country", "password", "code", "reason", "confirmation", "overlap", "expected_jti", "usage"),
+    *(
+        "holder_name",
+        "key",
+        "file",
+        "url",
+        "events",
+        "scopes",
+        "networks",
+        "row",
+        "index",
+        "labels",
+    ),
+    *("select_across", "_selected_action", "starts_at_0", "starts_at_1", "ends_at_0", "plan"),
+]
+"""Names of parameters and fields that some page, form, list or operation reads."""

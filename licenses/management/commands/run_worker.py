@@ -16,7 +16,7 @@ from licenses import reminders
 from licenses.api import idempotency
 from licenses.checking import counts
 from licenses.figures import snapshot
-from licenses.flows import notice
+from licenses.flows import notice, withdrawals
 from portal.accounts import expired_sessions
 from portal.activity import anchors
 from portal.config import database_secrets
@@ -110,8 +110,10 @@ def tasks(stopping: threading.Event) -> list[Task]:
     prune_counts = partial(counts.prune, stopped=stopping.is_set)
     prune_requests = partial(idempotency.prune, stopped=stopping.is_set)
     prune_webhooks = partial(delivering.prune, stopped=stopping.is_set)
+    tell_withdrawals = partial(withdrawals.tell, stopped=stopping.is_set)
     return [
         Task(name="Mail", period=PAUSE_SECONDS, do=send_mail),
+        Task(name="Withdrawn signing keys", period=10, do=tell_withdrawals),
         Task(name="Figures", period=30, do=snapshot.refresh),
         Task(name="Pending changes", period=60, do=recovery.run_due),
         Task(name="Closing of tenants", period=60, do=close_tenants),

@@ -3,7 +3,7 @@
 import base64
 import logging
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,12 +18,13 @@ from django.utils import timezone
 
 from licenses import keys
 from licenses.figures import snapshot
-from licenses.flows.signing_keys import create_signing_key
-from licenses.models import SigningKey
+from licenses.flows.signing_keys import create_signing_key, disable_signing_key
+from licenses.models import CheckCount, License, SigningKey, Slot
 from portal.activity.models import VENDOR, LogEntry
+from subscriptions.models import State
 from tests.support.accounts import sign_in, stale
-from tests.support.factories import make_license
-from tests.support.license_flows import BOB
+from tests.support.factories import make_license, make_subscription
+from tests.support.license_flows import BOB, after_reset
 
 LIST = "/admin/licenses/signingkey/"
 CREATE = f"{LIST}create/"
@@ -54,6 +55,14 @@ def result(answer: Any) -> tuple[SigningKey, str]:
     assert answer.status_code == 200
     [row] = answer.context["results"]
     return row.row, row.text
+
+
+def check_key(license: License, at: datetime) -> None:
+    """Let a terminal have checked the primary key of the license."""
+    key = license.keys.get(slot=Slot.PRIMARY)
+    CheckCount.objects.create(
+        tenant=key.tenant, license_key=key, hour=at, result="valid", count=1, last_at=at
+    )
 
 
 # What is listed
@@ -146,13 +155,60 @@ def test_a_key_is_disabled_by_whoever_types_how_it_begins(operator_client, signi
     assert last_row() == ("signing_key.disabled", "operator@vendor.example", "operator", "Leaked")
 
 
-def test_the_active_key_is_not_disabled(operator_client, signing_key):
-    sent = {"reason": "Leaked", "confirmation": signing_key.kid[:8]}
-    found = errors(operator_client.post(page(signing_key, "disable"), sent))
-    assert found == {
-        "__all__": ["The active signing key cannot be disabled. Activate its successor first."]
-    }
-    assert keys.active() == signing_key
+def test_the_active_key_is_disabled_with_its_successor_by_one_confirmation(
+    operator_client, signing_key, successor
+):
+    address = page(signing_key, "disable")
+    confirmation = operator_client.get(address).context
+    assert confirmation["rows"] == [
+        (signing_key, f"License keys that this refuses: 0; successor: {successor.kid}")
+    ]
+    assert list(confirmation["form"].fields) == ["with_new_successor", "confirmation", "reason"]
+    answer = operator_client.post(
+        address, {"reason": "Leaked", "confirmation": signing_key.kid[:8]}
+    )
+    assert answer.context["leads_on"] == [("Who is affected", page(signing_key, "affected"))]
+    assert keys.active() == successor
+
+
+def test_who_is_affected_is_listed_and_exported_until_none_is_left(
+    operator_client, signing_key, contoso, owner, manager, viewer
+):
+    subscription = make_subscription(tenant=contoso, name="=Field tools")
+    license = make_license(subscription=subscription)
+    make_license(subscription=make_subscription(tenant=contoso, state=State.SUSPENDED))
+    check_key(license, last_at := timezone.now().replace(microsecond=0))
+    address = page(signing_key, "affected")
+    assert operator_client.get(address).context["progress"] == ""
+    disable_signing_key(signing_key=signing_key, actor=BOB, reason="Leaked")
+    shown = operator_client.get(address)
+    assert shown.context["progress"] == "2 of 4 license keys are still to be reset."
+    assert [each.contacts for each, _ in shown.context["rows"]] == [[owner.email, manager.email]]
+    lines = b"".join(operator_client.get(f"{address}export/")).decode().splitlines()
+    [line] = lines[1:]
+    assert line.split(",") == [
+        *("Contoso", str(contoso.pk), "'=Field tools", str(subscription.pk)),
+        *("primary secondary", last_at.isoformat(), f"{owner.email} {manager.email}"),
+    ]
+    assert "Withdrawn" in operator_client.get("/admin/").content.decode()
+    for slot, left in (("primary", "1 of 4 license keys are"), ("secondary", "None of 4 license")):
+        after_reset(license, Slot(slot), now=timezone.now())
+        answer = operator_client.get(page(signing_key, "change")).content.decode()
+        assert left in answer
+    assert "Withdrawn" not in operator_client.get("/admin/").content.decode()
+
+
+def test_whom_a_leak_concerns_is_seen_by_who_may_look_at_signing_keys(
+    operator, operator_client, signing_key
+):
+    operator.is_superuser = False
+    operator.save()
+    for address in (page(signing_key, "affected"), f"{page(signing_key, 'affected')}export/"):
+        assert operator_client.get(address).status_code == 403
+    operator.user_permissions.set(Permission.objects.filter(codename="view_signingkey"))
+    assert operator_client.get(page(signing_key, "affected")).status_code == 200
+    for id in ("0", "x"):
+        assert operator_client.get(f"{LIST}{id}/affected/").status_code == 404
 
 
 def test_an_old_proof_is_asked_for_again_and_what_was_typed_is_kept(operator, signing_key):

@@ -225,11 +225,14 @@ class TestNews:
             bundle_of = generated(make_subscription(tenant=license.tenant))
         assert old.token
         verdict = read(bundled(bundle_of, NOW + DAY), NOW + DAY).judge(old.token, now=NOW + DAY)
+        assert verdict.advice == "Open its subscription, or check the key online, to learn which."
+        assert verdict.revocation_is_known
         if stopped == "suspended":
             assert (verdict.result, verdict.may_be) == (
                 Result.SUBSCRIPTION_SUSPENDED,
                 (Result.SUBSCRIPTION_SUSPENDED, Result.SUBSCRIPTION_ENDED),
             )
+            assert verdict.description.startswith("The subscription is suspended, or its end date")
         else:
             assert (verdict.result, verdict.description) == (
                 Result.REVOKED,

@@ -218,7 +218,7 @@ class TestDeadKey:
             revoke_key(key=old, actor=ADA, reason="leaked", now=NOW + DAY)
         caught = refusal(lambda: after_reset(license, overlap=overlap, now=now))
         assert (caught.sentence, caught.field) == (
-            "The old key is revoked or expired: it cannot be kept working.",
+            "The old key is revoked, withdrawn or expired: it cannot be kept working.",
             "overlap",
         )
         assert result(old, LATER) == ("revoked" if dead == "revoked" else "valid")
@@ -292,7 +292,7 @@ class TestRefusals:
         with meanwhile(revoke), pytest.raises(Refused) as caught:
             after_reset(license, overlap=Overlap.WEEK)
         assert caught.value.sentence == (
-            "The old key is revoked or expired: it cannot be kept working."
+            "The old key is revoked, withdrawn or expired: it cannot be kept working."
         )
 
     def test_of_deleted_keys_name_who_and_when(self, license: License, old: LicenseKey) -> None:

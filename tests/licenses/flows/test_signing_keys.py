@@ -9,6 +9,7 @@ import pytest
 import time_machine
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.utils import timezone
 
 from licenses import keys
@@ -113,10 +114,6 @@ def test_disabling_refuses_the_license_keys_that_live(signing_key):
     make_key(license=license, state=KeyState.REPLACED, revoked_at=timezone.now())
     old = license.keys.get(state=KeyState.CURRENT, slot=Slot.PRIMARY)
     assert count_accepted_keys(signing_key) == 3
-    no = refusal(lambda: disable_signing_key(signing_key=signing_key, actor=BOB, reason="Leaked"))
-    assert no.sentence == (
-        "The active signing key cannot be disabled. Activate its successor first."
-    )
     successor = create_signing_key(actor=BOB)
     activate_signing_key(signing_key=successor, actor=BOB, is_emergency=True)
     assert result(old.token) == Result.VALID
@@ -136,6 +133,34 @@ def test_disabling_refuses_the_license_keys_that_live(signing_key):
     )
     disable_signing_key(signing_key=signing_key, actor=BOB, reason="Again")
     assert len(vendor_log()) == 3
+
+
+def test_the_active_one_gets_the_successor_that_waits_in_the_same_step(signing_key):
+    waits = create_signing_key(actor=BOB)
+    disable_signing_key(signing_key=signing_key, actor=BOB, reason="Leaked")
+    states = dict(SigningKey.objects.values_list("kid", "state"))
+    assert states == {signing_key.kid: "disabled", waits.kid: "active"}
+    rows = [(action, details["kid"]) for action, _, _, details in vendor_log()[1:]]
+    assert rows == [("signing_key.activated", waits.kid), ("signing_key.disabled", signing_key.kid)]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_the_active_one_gets_a_new_successor_if_none_waits_or_it_may_have_leaked_too(
+    waits, signing_key
+):
+    waiting = create_signing_key(actor=BOB) if waits else None
+    disable_signing_key(
+        signing_key=signing_key, actor=BOB, reason="Leaked", with_new_successor=waits
+    )
+    assert published() == {keys.active().kid} | ({waiting.kid} if waiting else set())
+    assert keys.active() not in (signing_key, waiting)
+
+
+def test_where_no_successor_can_be_made_nothing_is_disabled(signing_key, settings):
+    settings.KEY_ENCRYPTION_KEYS = []
+    with pytest.raises(ValueError, match="at least one"), transaction.atomic():
+        disable_signing_key(signing_key=signing_key, actor=BOB, reason="Leaked")
+    assert (keys.active(), vendor_log()) == (signing_key, [])
 
 
 # Rotation

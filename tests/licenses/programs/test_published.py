@@ -73,7 +73,7 @@ def test_the_jwks_verifies_a_license_key(client, license):
         "application/jwk-set+json",
         "*",
     )
-    assert answer["Cache-Control"] == "public, max-age=300"
+    assert answer["Cache-Control"] == "public, max-age=30"
     [jwk] = answer.json()["keys"]
     assert set(jwk) == {"kty", "use", "alg", "kid", "n", "e", "x5c", "x5t#S256"}
     token = key_of(license).token

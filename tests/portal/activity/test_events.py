@@ -64,6 +64,7 @@ def test_webhooks_tell_what_was_promised():
         "key.renewed",
         "key.reset",
         "key.revoked",
+        "key.withdrawn",
         "overlap.ending",
         "rotation.completed",
         "subscription.activated",

@@ -1,5 +1,6 @@
 """Mail: queued with what it tells, sent by the worker, retried until it is out."""
 
+import re
 import smtplib
 import threading
 from collections.abc import Iterator
@@ -225,6 +226,20 @@ def test_a_mail_of_a_worker_that_was_killed_goes_to_another(server, monkeypatch)
     again()
     work(server.url)
     assert (server.texts, len(server.mails)) == (1, 1)
+
+
+def test_what_is_sent_again_has_the_same_message_id_of_the_portals_domain(server):
+    for _ in range(2):
+        queue()
+    before = list(Outbox.objects.order_by("pk").values())
+    work(server.url)
+    for columns in before:  # as a worker left it that died before it noted what it had sent
+        Outbox.objects.filter(pk=columns["id"]).update(**columns)
+    work(server.url)
+    first, second, *again = [mail["Message-ID"] for mail in server.mails]
+    assert again == [first, second]
+    assert first != second
+    assert re.fullmatch(r"<[0-9a-f]+@localhost>", first)
 
 
 def test_a_worker_that_is_told_to_stop_ends_after_the_mail_under_way(server):
