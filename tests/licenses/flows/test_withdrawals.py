@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from licenses import keys, status_list
-from licenses.checking.badges import ONE_WITHDRAWN, WITHDRAWN, KeyBadge
+from licenses.checking.badges import ONE_VALID, WITHDRAWN, KeyBadge, badge_in_list
 from licenses.checking.check import check
 from licenses.checking.results import Result
 from licenses.flows import withdrawals
@@ -21,7 +21,6 @@ from licenses.models import License, LicenseKey, SigningKey, Slot, StatusList
 from licenses.models.subscriptions import read_license_state
 from licenses.status_list import Entry
 from licenses.web.card import license_card
-from licenses.web.license_tags import listed_state
 from licenses.web.need import Need, need_of
 from portal.activity.models import LogEntry
 from portal.mail.models import Outbox
@@ -56,7 +55,7 @@ def shown(license: License) -> tuple[KeyBadge | None, Need | None]:
     read_license_state([row])
     member = Member.objects.get(tenant=license.tenant)
     card = license_card(row, member)
-    return listed_state(row), need_of(row, card, member)
+    return badge_in_list(row, NOW), need_of(row, card, member)
 
 
 # Told
@@ -117,7 +116,7 @@ def test_the_page_says_what_happened_and_leads_to_the_reset(license, owner, sign
     assert need.action.label == "Reset Primary…"
     after_reset(license, now=NOW)
     state, need = shown(license)
-    assert (state, need.title) == (ONE_WITHDRAWN, "The secondary key is no longer accepted since")
+    assert (state, need.title) == (ONE_VALID, "The secondary key is no longer accepted since")
     after_reset(license, Slot.SECONDARY, now=NOW)
     assert shown(license)[1] is None
 
