@@ -36,7 +36,9 @@ TOLD = "license_key.withdrawn"
 
 @pytest.fixture
 def license(contoso, signing_key) -> License:
-    return make_license(subscription=make_subscription(tenant=contoso, name="Field tools"))
+    return make_license(
+        issued_at=NOW - DAY, subscription=make_subscription(tenant=contoso, name="Field tools")
+    )
 
 
 def withdraw(signing_key: SigningKey) -> None:
