@@ -12,6 +12,7 @@ from portal.server.node import refuse_few_files
 from tests.chaos.cache import cache
 from tests.chaos.clock import clock
 from tests.chaos.database import database
+from tests.chaos.disk import disk
 from tests.chaos.failover import failover
 from tests.chaos.kill import kill
 from tests.chaos.laboratory import Laboratory
@@ -30,6 +31,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "failover": failover,
     "cache": cache,
     "clock": clock,
+    "disk": disk,
 }
 
 
