@@ -44,7 +44,7 @@ def _fill(laboratory: Laboratory, title: str, small: Path, node: Node, url: str)
     ledger, is_database = Ledger(), url.startswith("sqlite")
     people = laboratory.people(url)
     ballast = small / "ballast"
-    seconds = 8 if laboratory.is_quick else 30
+    seconds = 6 if laboratory.is_quick else 30
     node.start()
     try:
         with Load([node.port], people, ledger) as load:
