@@ -6,6 +6,7 @@ Prints tables in Markdown; ends with status 1 and sentences when something did n
 import argparse
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from portal.server.node import refuse_few_files
@@ -58,7 +59,9 @@ def main() -> None:
         for experiment in options.experiments or EXPERIMENTS:
             failures += EXPERIMENTS[experiment](laboratory)
     if failures:
-        sys.exit("\n" + "\n".join(failures))
+        counts = Counter(failures)
+        times = {sentence: f" ({n:,} times)" if n > 1 else "" for sentence, n in counts.items()}
+        sys.exit("\n" + "\n".join(sentence + times[sentence] for sentence in counts))
 
 
 if __name__ == "__main__":
