@@ -6,12 +6,14 @@ Prints tables in Markdown; ends with status 1 and sentences when something did n
 import argparse
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from portal.server.node import refuse_few_files
 from tests.chaos.cache import cache
 from tests.chaos.clock import clock
 from tests.chaos.database import database
+from tests.chaos.disk import disk
 from tests.chaos.failover import failover
 from tests.chaos.kill import kill
 from tests.chaos.laboratory import Laboratory
@@ -34,6 +36,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "failover": failover,
     "cache": cache,
     "clock": clock,
+    "disk": disk,
     "revoke": revoke,
     "malformed": malformed,
     "worker": worker,
@@ -64,7 +67,9 @@ def main() -> None:
         for experiment in options.experiments or EXPERIMENTS:
             failures += EXPERIMENTS[experiment](laboratory)
     if failures:
-        sys.exit("\n" + "\n".join(failures))
+        counts = Counter(failures)
+        times = {sentence: f" ({n:,} times)" if n > 1 else "" for sentence, n in counts.items()}
+        sys.exit("\n" + "\n".join(sentence + times[sentence] for sentence in counts))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import random
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -244,8 +245,10 @@ def _decoded(part: str) -> dict[str, Any]:
 
 
 def told(asked: Asked) -> str:
-    """Return status and the beginning of an answer."""
-    return f"{asked.what} {asked.status} {asked.body[:200].decode(errors='replace')}"
+    """Return status and the beginning of an answer: of a page its title."""
+    text = asked.body.decode(errors="replace")
+    title = re.search(r"<title>(.*?)</title>", text, re.DOTALL)
+    return f"{asked.what} {asked.status} {' '.join((title[1] if title else text[:200]).split())}"
 
 
 def refusals_of(ledger: Ledger, port: int) -> Iterator[str]:

@@ -37,7 +37,7 @@ TOLD = "license_key.withdrawn"
 @pytest.fixture
 def license(contoso, signing_key) -> License:
     return make_license(
-        issued_at=NOW - DAY, subscription=make_subscription(tenant=contoso, name="Field tools")
+        issued_at=NOW, subscription=make_subscription(tenant=contoso, name="Field tools")
     )
 
 
