@@ -398,7 +398,7 @@ def _unrecorded() -> Iterator[Case]:
     yield case("members in another order", lambda s: s.raw(header=_reversed(s.header_text())))
     yield case("braces in a claim", lambda s: s.token(claims={"name": "{args}"}))
     yield case("brackets in a claim", lambda s: s.token(claims={"name": "[{" * 100}))
-    yield case("64 levels", lambda s: s.token(claims={"a": _nested(62)}))
+    yield case("64 levels", lambda s: s.token(claims={"a": _nested(63)}))
     yield case("exactly 16 KiB", lambda s: _of_length(s, 16 * 1024))
 
 
