@@ -36,7 +36,7 @@ def test_a_subscription_is_suspended_while_the_customer_is_on_the_phone(
     actions = page.get_by_role("group", name="Actions on Shop analytics")
     actions.get_by_role("button", name="Suspend…").click()
     page.get_by_label("Reason").fill("Invoice 7 is overdue")
-    page.get_by_role("button", name="Suspend", exact=True).click()
+    page.get_by_role("button", name="Suspend subscription").click()
     page.get_by_role("link", name="Back to Contoso").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Contoso")
     expect(page.get_by_text("Invoice 7 is overdue").first).to_be_visible()

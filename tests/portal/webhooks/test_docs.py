@@ -70,7 +70,7 @@ def test_the_receiver_in_python_takes_what_is_signed_once_and_refuses_the_rest(
         ({"body": BODY + " "}, 1),
         ({"secret": new_secret()}, 1),
         ({"event_id": "msg_2"}, 1),
-        ({"at": 301}, 1),
+        ({"at": 330}, 1),  # not 301: it may take the program a while to start
         ({"at": -301}, 1),
     ],
 )
