@@ -21,7 +21,7 @@ class SubscriptionsConfig(AppConfig):
         from subscriptions.service_tokens import closing as closing_of_tokens  # noqa: PLC0415
         from subscriptions.service_tokens.tidying import forget_maker  # noqa: PLC0415
 
-        export_with(closing.SECTION, closing_of_tokens.SECTION)
+        export_with(closing.SECTION, closing_of_tokens.TOKENS, closing_of_tokens.CHOSEN)
         end_with(closing_of_tokens.remove_tokens)
         end_with(closing.end_subscriptions)
         remove_with(closing.replace_names)

@@ -58,7 +58,7 @@ WITH_LIST = frozenset({Step.RECORD, Step.SLOT})
 """Those that it leaves out when a status list speaks for the key and its subscription."""
 
 BY_ENTRY: dict[Entry, tuple[Result, ...]] = {
-    Entry.VALID: (),
+    Entry.VALID: (Result.VALID, Result.SUPERSEDED),
     Entry.INVALID: (Result.REVOKED, Result.DELETED, Result.REPLACED, Result.SUBSCRIPTION_ENDED),
     Entry.SUSPENDED: (Result.SUBSCRIPTION_SUSPENDED, Result.SUBSCRIPTION_ENDED),
 }
@@ -246,7 +246,10 @@ def check_offline(
         if failure is None:
             entry = _entry(parsed.claims, lists or {})
             may_be = BY_ENTRY[entry] if entry is not None else ()
-        failure = failure or next(iter(may_be), None) or judge_time(parsed, now)
+            refused = may_be[0] if may_be and not may_be[0].passes else None
+            failure = refused or judge_time(parsed, now)
+            if failure != refused:  # the time tells alone
+                may_be = ()
     result = failure or Result.VALID
     return Verdict(
         result=result,
@@ -271,6 +274,11 @@ def _entry(claims: Mapping[str, Any], lists: Mapping[str, OpenedList]) -> Entry 
 def _told_by_list(may_be: tuple[Result, ...]) -> str:
     if not may_be:
         return ""
+    if Result.VALID in may_be:
+        return (
+            "The key is valid, or it was replaced and is accepted until its overlap ends. The "
+            "status list accepts the key and does not say which."
+        )
     if Result.REVOKED in may_be:
         what = "The key was deleted, revoked or replaced, or its subscription was ended"
     else:

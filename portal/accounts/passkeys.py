@@ -38,6 +38,7 @@ from portal.accounts.allauth_internals import (
 from portal.accounts.flows.failed_sign_ins import REFUSED_BY_LIMIT, record_failed_sign_in
 from portal.accounts.models import PasskeyCredential
 from portal.core.locking import lock
+from portal.core.names import validate_no_credential
 from portal.core.refusal import Refused
 from portal.programs.client_address import client_address
 
@@ -187,7 +188,7 @@ def claim_credential(instance: Authenticator, created: bool, **_: Any) -> None:
 class AddPasskeyForm(AddWebAuthnForm):
     """A passkey for sign-in: it is stored on the device, and the device verifies its user."""
 
-    name = forms.CharField(required=False, max_length=MAX_NAME)
+    name = forms.CharField(required=False, max_length=MAX_NAME, validators=[validate_no_credential])
     credential = CredentialField()
     passwordless = None  # type: ignore[assignment]
     usual_name = "Passkey"
@@ -314,7 +315,7 @@ class ProofPasskeyForm(_Checked, ReauthenticateWebAuthnForm):
 class RenamePasskeyForm(EditWebAuthnForm):
     """A new name for a passkey."""
 
-    name = forms.CharField(max_length=MAX_NAME)
+    name = forms.CharField(max_length=MAX_NAME, validators=[validate_no_credential])
 
 
 @transaction.atomic

@@ -285,6 +285,9 @@ KEPT = {
 """Members, and fields of changes, whose text the portal chose; all other text may name somebody,
 and is replaced once the tenant is closed."""
 
+TOLD = KEPT | {"name", "holder_name"}
+"""Members and fields whose text webhooks tell: that, and names of subscriptions and holders."""
+
 EVENTS: dict[Action, str] = {
     Action.KEYS_GENERATED: "key.generated",
     Action.KEY_RESET: "key.reset",
@@ -316,6 +319,20 @@ def event_of(action: str, details: Mapping[str, Any]) -> str:
     if action == Action.SUBSCRIPTION_CHANGED and (state := details["after"].get("state")):
         return STATE_EVENTS[state]
     return EVENTS.get(Action(action), "")
+
+
+def told(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the details as webhooks tell them: without other text than that of TOLD.
+
+    Of a change the other fields are left out whole, old and new value alike.
+    """
+    return {
+        member: {name: text for name, text in value.items() if name in TOLD}
+        if isinstance(value, dict)
+        else value
+        for member, value in details.items()
+        if member in TOLD or isinstance(value, dict | int)
+    }
 
 
 def event_types() -> list[str]:

@@ -13,6 +13,7 @@ from django.core.validators import validate_email
 from django.db import models
 from django.db.models import Q
 
+from portal.core.names import validate_no_credential
 from portal.core.refusal import Refused
 
 NOT_ASCII = (
@@ -31,7 +32,8 @@ NO_DOMAIN = "Behind the @ stands no domain that can exist. Check how it is writt
 def normalised(text: str) -> str:
     """Return the address with its domain in A-labels and small letters.
 
-    Raises ValidationError, with a sentence, for an address that no mail can be sent to.
+    Raises ValidationError, with a sentence, for an address that no mail can be sent to, or that
+    holds a service token or license key.
     """
     local, at, domain = text.strip().rpartition("@")
     if len(domain) > MAX_CHARACTERS or len(local) > MAX_LOCAL_CHARACTERS:
@@ -42,6 +44,7 @@ def normalised(text: str) -> str:
     if len(address) > MAX_CHARACTERS:
         raise ValidationError(TOO_LONG)
     validate_email(address)
+    validate_no_credential(address)
     return address
 
 

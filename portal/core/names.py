@@ -17,7 +17,7 @@ from django.db.models.functions import Replace
 from django.db.models.lookups import IContains, IRegex
 
 from portal.core.refusal import Refused
-from portal.core.token_format import RESEMBLES
+from portal.core.token_format import LICENSE_KEY, RESEMBLES
 
 AT_ONCE = 500
 """Rows that a migration reads at a time."""
@@ -75,6 +75,7 @@ CREDENTIAL = (
     "This holds a service token, which is a secret. Leave it out here, and revoke it if others may "
     "have seen it."
 )
+KEY = "This holds a license key. Leave it out here: the page of its subscription has it."
 NO_ADDRESS = (
     "A name holds no web or email address, because it stands in mails. Put a blank after a dot."
 )
@@ -127,13 +128,15 @@ def validate(text: str) -> None:
         raise ValidationError(CONTROLS)
     if is_blank(text):
         raise ValidationError(BLANK)
-    validate_no_token(text)
+    validate_no_credential(text)
 
 
-def validate_no_token(text: str) -> None:
-    """Raise ValidationError for a text that many will read and that holds a service token."""
+def validate_no_credential(text: str) -> None:
+    """Raise ValidationError for a text that is stored and holds a service token or license key."""
     if RESEMBLES.search(text):
         raise ValidationError(CREDENTIAL)
+    if LICENSE_KEY.search(text):
+        raise ValidationError(KEY)
 
 
 def validate_no_address(text: str) -> None:

@@ -21,6 +21,9 @@ SERVICE_TOKEN = re.compile(r"\bplt_[0-9A-Za-z]{49}\b", re.ASCII)
 RESEMBLES = re.compile(r"plt_[0-9A-Za-z]{16,}", re.ASCII)
 """Finds the beginning of a token too: what is refused or cut out need not be whole."""
 
+LICENSE_KEY = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}", re.ASCII)
+"""Finds the head and the beginning of the claims of a license key, as of any JSON Web Token."""
+
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 
-from portal.core.names import validate_no_token
+from portal.core.names import validate_no_credential
 
 
 class SplitMoment(forms.SplitDateTimeWidget):
@@ -45,7 +45,7 @@ def reason_field() -> forms.CharField:
     """Return the field in which operators say why they do something."""
     return forms.CharField(
         max_length=500,
-        validators=[validate_no_token],
+        validators=[validate_no_credential],
         widget=forms.Textarea(attrs={"rows": 3, "cols": 70}),
         help_text="At most 500 characters. It stands in the log, where the customer reads it.",
         error_messages={"required": "Write why you do this."},

@@ -23,6 +23,10 @@ NO_KEY = (
     "That looks like a license key. Keys never belong into an address: use “Find a license key” "
     "instead."
 )
+KEY_IN_ADDRESS = (
+    "That looks like a license key. Keys never belong into an address: sign in, and choose Check "
+    "on the page of its subscription."
+)
 CREDENTIAL = (
     "That looks like a service token. Tokens are secrets and never belong into an address, which "
     "browsers and servers keep: have an owner revoke this one."
@@ -34,7 +38,9 @@ class PastedKeyMiddleware:
 
     A license key is no secret, but the admin's lists look for names: it has a search of its own.
 
-    Runs before the check for sign-in too, whose redirect would repeat the address.
+    Runs before the check for sign-in too, whose redirect would repeat the address: there a license
+    key is left out as well. Pages that need no sign-in may be given what looks like one, such as
+    the code of an identity provider.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -44,16 +50,23 @@ class PastedKeyMiddleware:
         """Pass the request on: `process_view` decides."""
         return self.get_response(request)
 
-    def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], *_: Any
+    ) -> HttpResponse | None:
         """Redirect to the same page without parameters when one of them looks like one."""
         match = request.resolver_match
-        values = [value for _, values in request.GET.lists() for value in values]
-        if any(RESEMBLES.search(value) for value in [request.path, *values]):
+        parameters = [text for name, values in request.GET.lists() for text in (name, *values)]
+        given = [request.path, *parameters]
+        if any(map(RESEMBLES.search, given)):
             messages.error(request, CREDENTIAL)
             return redirect("home" if RESEMBLES.search(request.path) else request.path)
-        if match is None or match.app_names[:1] != ["admin"]:
+        if match is not None and match.app_names[:1] == ["admin"]:
+            sentence = NO_KEY
+        elif request.user.is_anonymous and getattr(view, "login_required", True):
+            sentence = KEY_IN_ADDRESS
+        else:
             return None
-        if not any(LOOKS_LIKE_A_KEY.search(value) for value in values):
+        if not any(map(LOOKS_LIKE_A_KEY.search, parameters)):
             return None
-        messages.error(request, NO_KEY)
+        messages.error(request, sentence)
         return redirect(request.path)

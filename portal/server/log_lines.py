@@ -16,7 +16,7 @@ from traceback import TracebackException
 from types import TracebackType
 from typing import Any, override
 
-from portal.core.token_format import PREFIX, RESEMBLES
+from portal.core.token_format import LICENSE_KEY, PREFIX, RESEMBLES
 
 MAX_CHARACTERS = 300
 """Characters of one foreign value that a log line keeps."""
@@ -24,7 +24,7 @@ MAX_CHARACTERS = 300
 MAX_MESSAGE_CHARACTERS = 2000
 """Characters of a whole message that a log line keeps."""
 
-_TOKEN = re.compile(rf"eyJ[\w-]{{8,}}\.[\w-]{{8,}}(?:\.[\w-]*)?|{RESEMBLES.pattern}")
+_TOKEN = re.compile(rf"{LICENSE_KEY.pattern}(?:\.[\w-]*)?|{RESEMBLES.pattern}")
 
 _ROW = re.compile(r"\nDETAIL: .*", re.DOTALL)
 _EMAIL_ADDRESS = re.compile(r"[\w.!#$%&*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+")

@@ -12,11 +12,13 @@ import time
 from concurrent.futures import Future
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 
 from portal.core.bounded_http import Address
+from portal.core.names import validate_no_credential
 from portal.core.refusal import Refused
 
 MAX_CHARACTERS = 2000
@@ -48,7 +50,8 @@ def refuse_unusable(url: str) -> str:
     """Return the address of an endpoint as it is stored.
 
     Raises Refused unless it is an absolute `https` address of printable ASCII without user and
-    fragment, on port 443 or one that no service of a system has (1024 and above).
+    fragment, service token and license key, on port 443 or one that no service of a system has
+    (1024 and above).
     """
     url = url.strip()
     try:
@@ -70,7 +73,7 @@ def refuse_unusable(url: str) -> str:
     elif len(url) > MAX_CHARACTERS:
         sentence = f"The address is longer than {MAX_CHARACTERS} characters."
     else:
-        sentence = _why_never(host)
+        sentence = _why_never(host) or _credential_in(url)
     if sentence:
         raise Refused(sentence, field="url")
     return url
@@ -87,6 +90,15 @@ def _why_never(host: str) -> str:
     except ForbiddenAddressError:
         return "This address is not public. Use one that is reached from the internet."
     return "" if "%" not in host else NOT_AN_ADDRESS
+
+
+def _credential_in(url: str) -> str:
+    """Return why the address is refused for what it holds, however it is encoded, or ""."""
+    try:
+        validate_no_credential(unquote(url))
+    except ValidationError as error:
+        return str(error.messages[0])
+    return ""
 
 
 def resolved(host: str, port: int, seconds: float) -> list[Address]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from portal.activity.actions import event_of
+from portal.activity.actions import event_of, told
 from portal.activity.entries import LISTENERS
 from portal.activity.models import LogEntry
 from portal.core.actors import ActorKind
@@ -55,7 +55,7 @@ def as_body(payload: dict[str, Any]) -> str:
 def _data(entry: LogEntry) -> dict[str, Any]:
     """Return what an event tells: the row of the log, without email and network addresses.
 
-    `log_sequence` is the row's number in the log of the tenant.
+    `log_sequence` is the row's number in the log of the tenant. The reason is what a person wrote.
     """
     subscription = {"id": str(entry.subscription_id), "name": entry.subscription_name}
     operator = entry.actor_kind == ActorKind.OPERATOR
@@ -69,7 +69,7 @@ def _data(entry: LogEntry) -> dict[str, Any]:
         "subscription": subscription if entry.subscription_id else None,
         "slot": str(entry.slot) or None,
         "reason": entry.reason or None,
-        "details": entry.details,
+        "details": told(entry.details),
     }
 
 

@@ -20,7 +20,7 @@
   const MEMBER =
     /^(README\.txt|jwks\.json|SHA256SUMS|manifest\.jwt|license-(primary|secondary)\.json|status-[1-9][0-9]{0,8}\.jwt)$/;
   const BY_ENTRY = [
-    [],
+    ["valid", "superseded"],
     ["revoked", "deleted", "replaced", "subscription_ended"],
     ["subscription_suspended", "subscription_ended"],
   ];
@@ -175,9 +175,9 @@
     if (typeof sub !== "string" || list?.bits !== 2 || typeof list.lst !== "string") {
       throw new Malformed();
     }
-    const [iat, exp] = ["iat", "exp"].map((name) => time(parsed, name));
+    const goodUntil = ["iat", "exp"].map((name) => time(parsed, name))[1];
     const entries = await inflated(bytesOf(list.lst), "deflate", MAX_LIST);
-    return { uri: sub, iat, goodUntil: exp, entries };
+    return { uri: sub, goodUntil, entries };
   }
 
   function entryOf({ entries }, index) {
@@ -295,7 +295,7 @@
   // Judges a pasted key or the text of a license file. `keys` verify it. Its status list is in
   // `lists` (by URI), or is what `fetchList` returns for its URI: a token, or null for one that it
   // does not fetch. `unknown` of the answer says why no list speaks for the key ("unasked" where
-  // another step had failed before), and is null where one does, which was made at `listedAt`.
+  // another step had failed before), and is null where one does.
   async function judge(given, { keys, lists = new Map(), fetchList = null, now }) {
     const { key, members } = readPresented(given);
     let parsed;
@@ -305,13 +305,12 @@
       if (!(error instanceof Malformed)) throw error;
       const result = "malformed";
       const steps = stepsOf(result, { members });
-      return { result, mayBe: [], claims: null, unknown: "unasked", listedAt: null, steps };
+      return { result, mayBe: [], claims: null, unknown: "unasked", steps };
     }
     const publicKey = keys.get(parsed.kid);
     let result = null;
     let entry = null;
     let unknown = "unasked";
-    let listedAt = null;
     let mayBe = [];
     if (!publicKey) result = "signing_key_unknown";
     else if (!(await signed(publicKey, parsed))) result = "signature_invalid";
@@ -322,13 +321,14 @@
       const { list, why } = await listOf(place?.uri, { keys, lists, fetchList, now });
       entry = list ? entryOf(list, place.idx) : null;
       unknown = entry === null ? (why ?? "no entry") : null;
-      listedAt = list?.iat ?? null;
-      mayBe = BY_ENTRY[entry ?? 0];
-      result = mayBe[0] ?? judgeTime(parsed, now) ?? "valid";
+      mayBe = entry === null ? [] : BY_ENTRY[entry];
+      result = mayBe[0] ?? "valid";
+      const wrongTime = result === "valid" ? judgeTime(parsed, now) : null;
+      if (wrongTime !== null) [result, mayBe] = [wrongTime, []]; // the time tells alone
     }
     const claims = isTrusted ? parsed.claims : null;
     const steps = stepsOf(result, { members, entry });
-    return { result, mayBe, claims, unknown, listedAt, steps };
+    return { result, mayBe, claims, unknown, steps };
   }
 
   // Returns the list of this URI, or why there is none.

@@ -78,11 +78,11 @@
     "no entry": "Its status list has no entry for it.",
   };
 
-  function news({ claims, unknown, listedAt }, bundle) {
+  function news({ claims, unknown }, bundle) {
     if (claims === null) return [];
     if (unknown !== null) return [UNKNOWN[unknown]];
     if (bundle) return ["As of ", moment(bundle.madeAt), `, ${age(now() - bundle.madeAt)} ago.`];
-    return ["By its status list, signed at ", moment(listedAt), "."];
+    return ["By its status list, fetched just now from the portal."];
   }
 
   function wordOf({ result, mayBe, unknown }) {

@@ -4,8 +4,9 @@ from portal.activity.pseudonyms import Pseudonyms
 from portal.core.steps import remove_in_steps
 from portal.tenants.leaving import Section
 from portal.tenants.models import Tenant
+from subscriptions.service_tokens.models import ServiceToken
 
-SECTION = Section(
+TOKENS = Section(
     name="service-tokens",
     fields=(
         *("id", "name", "scopes", "for_all_subscriptions", "networks", "ending", "expires_at"),
@@ -14,6 +15,12 @@ SECTION = Section(
     ),
     rows=lambda tenant: tenant.service_tokens.all(),
 )
+CHOSEN = Section(
+    name="service-token-subscriptions",
+    fields=("servicetoken_id", "subscription_id"),
+    rows=lambda tenant: ServiceToken.chosen.through.objects.filter(servicetoken__tenant=tenant),
+)
+"""Which subscriptions a token reaches that does not reach all of them."""
 
 
 def remove_tokens(tenant: Tenant, names: Pseudonyms) -> None:  # noqa: ARG001 (a `Step`)

@@ -8,7 +8,7 @@ from django import forms
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from portal.core.names import NameFormField, validate_no_token
+from portal.core.names import NameFormField, validate_no_credential
 from portal.core.refusal import Refused
 from portal.tenants.models import Tenant
 from subscriptions.models import Subscription
@@ -162,6 +162,6 @@ class RevokeForm(forms.Form):
         label="Reason",
         required=False,
         max_length=500,
-        validators=[validate_no_token],
+        validators=[validate_no_credential],
         help_text="The log and the mail give it.",
     )

@@ -48,7 +48,7 @@ def test_the_archive_holds_everything_and_no_secret(owner, owner_client, contoso
         invited_by=owner,
         token_sha256="f00d" * 16,
     )
-    token, secret = make_service_token(tenant=contoso)
+    token, secret = make_service_token(tenant=contoso, only=[license.subscription])
     Endpoint.objects.create(tenant=contoso, url="https://x.example/", secret="c0de" * 16)
     answer = owner_client.post(EXPORT)
     assert (answer["Content-Type"], answer["Cache-Control"]) == ("application/zip", "no-store")
@@ -79,10 +79,14 @@ def test_the_archive_holds_everything_and_no_secret(owner, owner_client, contoso
         "webhook-attempts": 0,
         "subscriptions": 1,
         "service-tokens": 1,
+        "service-token-subscriptions": 1,
         "licenses": 1,
         "license-keys": 3,
         "checks": 0,
     }
+    assert data["service-token-subscriptions"] == [
+        {"servicetoken_id": str(token.pk), "subscription_id": str(license.subscription_id)}
+    ]
     assert data["members"][0]["user__email"] == owner.email
     assert data["log"][0]["action"] == "tenant.exported"
     assert data["log"][0]["hash"] == LogEntry.objects.get().hash

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import transaction
 from django.utils import timezone
 
-from portal.activity.actions import Action
+from portal.activity.actions import CHANGE, EVENTS, MEMBERS, Action, told
 from portal.activity.entries import record
 from portal.activity.models import VENDOR, LogEntry
 from portal.core.actors import SYSTEM
@@ -30,6 +30,9 @@ from portal.webhooks.flows import (
 )
 from portal.webhooks.models import Attempt, Delivery, DeliveryState, Endpoint, Event
 from portal.webhooks.sending import Answer, signature
+from subscriptions.flows.annotate import annotate_subscription
+from subscriptions.flows.edit import edit_subscription
+from tests.support.factories import make_subscription
 from tests.support.people import member_actor
 from tests.support.races import race
 
@@ -105,6 +108,34 @@ class TestTelling:
             tell()
         with django_assert_num_queries(5):
             tell(action=Action.KEY_DOWNLOADED)
+
+    def test_of_a_change_no_field_that_may_hold_an_address_is_told(
+        self, make_endpoint, contoso, operator
+    ):
+        endpoint = make_endpoint()
+        row = make_subscription(tenant=contoso)
+        changes = {
+            "name": "Second",
+            "beneficiary_email": "ada@contoso.example",
+            "beneficiary_object_id": contoso.pk,
+            "beneficiary_tenant_id": operator.pk,
+        }
+        was = {"name": row.name, "beneficiary_tenant_id": str(row.beneficiary_tenant_id)}
+        edit_subscription(subscription=row, changes=changes, actor=SYSTEM, reason="-")
+        annotate_subscription(
+            subscription=row, actor=SYSTEM, labels="ask ada@contoso.example", note="10.0.0.1"
+        )
+        edited, annotated = [json.loads(each.event.body) for each in endpoint.deliveries.waiting()]
+        after = {"name": "Second", "beneficiary_tenant_id": str(operator.pk)}
+        assert edited["data"]["details"] == {"before": was, "after": after}
+        assert annotated["type"] == "subscription.changed"
+        assert annotated["data"]["details"] == {"before": {}, "after": {}}
+
+    def test_every_member_that_is_described_for_an_event_is_told(self):
+        for action in EVENTS:
+            described = dict.fromkeys(MEMBERS.get(action, ()), 1)
+            texts = {name: "text" for name in described if name not in {*CHANGE, "days"}}
+            assert told({**described, **texts}).keys() == described.keys()
 
     def test_an_operator_is_the_vendor(self, make_endpoint, contoso, operator):
         endpoint = make_endpoint()
