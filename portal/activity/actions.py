@@ -329,6 +329,10 @@ EVENT_WORDS = {
     "key.renewed": ("Key renewed", "A program renewed a key that was about to expire."),
     "key.deleted": ("Keys deleted", "Both keys of a subscription are gone for good."),
     "key.revoked": ("Key revoked", "The vendor revoked a key: terminals with it do not start."),
+    "key.withdrawn": (
+        "Key withdrawn",
+        "The vendor disabled the signing key of a key: terminals with it do not start.",
+    ),
     "key.expiring": ("Key expires soon", "On each day on which mails about it may be sent."),
     "overlap.ending": ("Overlap ends soon", "The old key of a slot stops within a day."),
     "rotation.completed": (
