@@ -22,6 +22,8 @@ from portal.core.locking import lock
 from portal.core.refusal import Refused
 from subscriptions.models import State, Subscription
 
+AGAIN = "Once a manager or owner has reset it, download the new one."
+
 
 def refuse_unless_downloadable(key: LicenseKey, state: State, now: datetime) -> None:
     """Raise Refused for a key with which no terminal would start."""
@@ -32,11 +34,11 @@ def refuse_unless_downloadable(key: LicenseKey, state: State, now: datetime) -> 
             "subscriptions only."
         )
     if key.revoked_at is not None:
-        raise Refused(f"The {name} key was revoked. Reset it and download the new one.")
+        raise Refused(f"The {name} key was revoked. {AGAIN}")
     if key.withdrawn_at is not None:
-        raise Refused(f"The {name} key was withdrawn. Reset it and download the new one.")
+        raise Refused(f"The {name} key was withdrawn. {AGAIN}")
     if key.expires_at <= now:
-        raise Refused(f"The {name} key has expired. Reset it and download the new one.")
+        raise Refused(f"The {name} key has expired. {AGAIN}")
 
 
 @transaction.atomic
