@@ -1,5 +1,8 @@
 """The tenant's subscriptions in a list, the files of several at once, and their identifiers."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpResponse
 from django.urls import reverse
@@ -55,7 +58,8 @@ def listing(request: TenantRequest) -> HttpResponse:
         descending=sorting.descending,
         size=size,
     )
-    read_needs(found.rows, now)
+    listed: Sequence[Any] = found.rows
+    read_needs(listed, now)
     context = {
         "form": form,
         "page": found,
@@ -71,7 +75,8 @@ def listing(request: TenantRequest) -> HttpResponse:
         "is_filtered": bool(text or narrowed_to),
         "may_manage": request.member.may(Role.MANAGER),
         "may_start_community": request.member.may(Role.MANAGER) and known.may_start_community,
-        "may_download": not request.support_view and any(row.files for row in found.rows),
+        "may_download": not request.support_view,
+        "may_choose": not request.support_view and any(row.files for row in listed),
         "chosen": request.GET.getlist("chosen"),
         "files": FILES,
         "first_visit": first_visit(request.tenant, known.counts[""].number),
@@ -92,7 +97,8 @@ def download(request: TenantRequest) -> HttpResponse:
     chosen, slots = form.cleaned_data["subscription"], form.cleaned_data["keys"]
     taken = download_keys(subscriptions=chosen, slots=slots, actor=request.actor, now=now)
     if not taken.files:
-        messages.error(request, f"There is no file to download. {' '.join([*taken.refused.values()][:3])}")
+        why = " ".join(list(taken.refused.values())[:3])
+        messages.error(request, f"There is no file to download. {why}")
         return elsewhere(request, _back(request))
     files = archive({**taken.files, "README.txt": taken.readme.encode()}, at=now)
     response = HttpResponse(files, content_type="application/zip")

@@ -50,7 +50,7 @@ Each is a filter of the list, a count on top of it, and a badge of its rows. All
 of active subscriptions alone.
 """
 
-FEW, MANY = 99, 5_000
+FEW, MANY = 999, 5_000
 """Up to how many rows are counted: of a need, and of all."""
 MOST_URGENT = 10
 """Rows in need that the list begins with, unless another order is asked for."""
@@ -85,8 +85,8 @@ SEARCHED: dict[str, Callable[[LicensedSubscriptions, datetime], LicensedSubscrip
 def read_needs(rows: Sequence[Any], now: datetime) -> None:
     """Set what the list shows of subscriptions that have their `effective_state`; two queries.
 
-    `badges` are their state and needs, the gravest first, `files` the slots whose license file can be
-    downloaded; the rest is of `read_license_state`.
+    `badges` are their state and needs, the gravest first, `files` the slots whose license file can
+    be downloaded; the rest is of `read_license_state`.
     """
     read_license_state(rows)
     marked: dict[UUID, set[str]] = {row.pk: set() for row in rows}

@@ -294,7 +294,7 @@ def test_what_is_refused_is_named_in_the_archive(viewer_client, contoso, license
     files = files_of(viewer_client.post(DOWNLOAD, posted))
     assert sorted(files) == ["Good-primary.json", "Good-secondary.json", "README.txt"]
     refused = files["README.txt"].split("Not included:\r\n")[1].splitlines()
-    told = "key has expired. Reset it and download the new one."
+    told = "key has expired. Once a manager or owner has reset it, download the new one."
     assert sorted(refused) == [
         f"Gone ({gone.subscription_id}): The primary {told}",
         f"Gone ({gone.subscription_id}): The secondary {told}",
