@@ -21,6 +21,7 @@ from licenses import keys
 from licenses.checking.results import Result
 from licenses.flows.download import download_key
 from licenses.flows.generate import generate_keys
+from licenses.flows.notice import notice_rotations
 from licenses.flows.reset import Overlap, reset_key
 from licenses.flows.signing_keys import rotate_signing_key
 from licenses.models import CheckCount, License, LicenseKey, Slot, Usage
@@ -54,10 +55,21 @@ PEOPLE = [
     ("owner@contoso.example", "Dana Ruiz", CONTOSO, Role.OWNER.value),
     ("manager@contoso.example", "Milan Novak", CONTOSO, Role.MANAGER.value),
     ("viewer@contoso.example", "Vera Lindqvist", CONTOSO, Role.VIEWER.value),
+    ("engineer@contoso.example", "Ines Duarte", CONTOSO, Role.MANAGER.value),
     ("owner@fabrikam.example", "Felix Braun", FABRIKAM, Role.OWNER.value),
     ("owner@kitakaze.example", "北村 春香", KITAKAZE, Role.OWNER.value),
     ("operator@operator.example", "Oona Salo", None, OPERATOR),
 ]
+WITH_APP = {"engineer@contoso.example", "operator@operator.example"}
+"""Who has an authenticator app."""
+JOINED = {
+    "manager@contoso.example": 352,
+    "viewer@contoso.example": 190,
+    "engineer@contoso.example": 60,
+    "operator@operator.example": 400,
+}
+"""How many days ago people joined; owners did when their tenant was made."""
+TENANTS_AGE = 365
 COUNTRIES = {CONTOSO: "USA", FABRIKAM: "DEU", KITAKAZE: "JPN"}
 BUYERS = {
     CONTOSO: "manager@contoso.example",
@@ -74,7 +86,7 @@ ROTATION = 150
 
 @dataclass(frozen=True)
 class Account:
-    """One account of the demonstration; operators have an authenticator app (secret in base32)."""
+    """One account of the demonstration, in WITH_APP with the app's secret in base32."""
 
     email: str
     password: str
@@ -255,14 +267,15 @@ def _kept(path: Path) -> dict[str, Account]:
 
 
 def _accounts(kept: dict[str, Account]) -> list[Account]:
+    if kept:
+        return list(kept.values())
     return [
-        kept.get(email)
-        or Account(
+        Account(
             email=email,
             password=secrets.token_urlsafe(12),
             tenant=tenant,
             role=role,
-            totp_secret=generate_totp_secret() if role == OPERATOR else None,
+            totp_secret=generate_totp_secret() if email in WITH_APP else None,
         )
         for email, _, tenant, role in PEOPLE
     ]
@@ -313,17 +326,20 @@ def _user(account: Account, *, renew: bool) -> User:
 
 def _fill(users: dict[str, User], now: datetime) -> None:
     tenants = {
-        name: Tenant.objects.create(name=name, country=country, created_at=now - 365 * DAY)
+        name: Tenant.objects.create(name=name, country=country, created_at=now - TENANTS_AGE * DAY)
         for name, country in COUNTRIES.items()
     }
-    for email, _, tenant, role in PEOPLE:
+    for number, (email, _, tenant, role) in enumerate(PEOPLE, 1):
+        if (user := users.get(email)) is None:  # of sign-ins that an older release has made
+            continue
+        user.date_joined = now - JOINED.get(email, TENANTS_AGE) * DAY
+        user.last_login = now - number * timedelta(minutes=30)
+        user.save(update_fields=["date_joined", "last_login"])
+        Authenticator.objects.filter(user=user).update(created_at=user.date_joined)
         if tenant is not None:
             Member.objects.create(
-                tenant=tenants[tenant], user=users[email], role=role, joined_at=now - 365 * DAY
+                tenant=tenants[tenant], user=user, role=role, joined_at=user.date_joined
             )
-    for number, user in enumerate(users.values(), 1):
-        user.last_login = now - number * timedelta(minutes=30)
-        user.save(update_fields=["last_login"])
     actors = {email: user.as_actor("") for email, user in users.items()}
     events = _events(tenants, actors, now)
     for at, happen in sorted(events, key=lambda event: event[0]):
@@ -472,6 +488,7 @@ def _bought(
         events += [
             (at, partial(_reset, subscription, slot, buyer, overlap)),
             *_downloads(subscription, [slot], buyer, at),
+            (at + timedelta(minutes=25), partial(_use_first, subscription, slot)),
         ]
     for ago, flow in (
         (sample.suspended, suspend_resume_end.suspend_subscription),
@@ -531,6 +548,21 @@ def _reset(
     )
 
 
+def _use_first(subscription: Subscription, slot: Slot, *, now: datetime) -> None:
+    """Let a terminal have checked the new key of a slot, the first time that anybody did."""
+    its = {"license__subscription": subscription, "license__deleted_at": None}
+    key = LicenseKey.objects.current().get(slot=slot, **its)
+    CheckCount.objects.create(
+        tenant_id=key.tenant_id,
+        license_key=key,
+        hour=now.replace(minute=0, second=0, microsecond=0),
+        result=Result.VALID,
+        count=1,
+        last_at=now,
+    )
+    notice_rotations(now=now)
+
+
 def _post(at: datetime, now: datetime) -> None:
     """Let the mail of an event have been sent at its time; nobody keeps it for longer than a month.
 
@@ -577,6 +609,9 @@ BY_HOUR = [
 BY_DAY = [95, 100, 100, 100, 85, 30, 20]
 """How busy each day of a week is, Monday first, in percent."""
 
+USED_WITHIN = timedelta(minutes=30)
+"""Until then after its issue, a key was first used; `_check` counts from then on."""
+
 HOURLY = 31 * DAY
 """How far back checks are counted by the hour: the charts go no further. Before, one row a day."""
 
@@ -600,7 +635,7 @@ def _check(now: datetime) -> None:
         )
         for key in LicenseKey.objects.defer("token").select_related("license__subscription")
         for hour in (*hours, *noons)
-        if hour >= key.issued_at
+        if hour >= key.issued_at + USED_WITHIN
         for result, share in _heard(key, hour, *stops.get(key.license.subscription_id, (None, "")))
         if (count := _rhythm(busy[key.license.subscription.name] * share, key.pk, hour)) > 0
     ]

@@ -22,6 +22,8 @@ from portal.core.locking import lock
 from portal.core.refusal import Refused
 from subscriptions.models import State, Subscription
 
+AGAIN = "Once a manager or owner has reset it, download the new one."
+
 
 def refuse_unless_downloadable(key: LicenseKey, state: State, now: datetime) -> None:
     """Raise Refused for a key with which no terminal would start."""
@@ -32,11 +34,11 @@ def refuse_unless_downloadable(key: LicenseKey, state: State, now: datetime) -> 
             "subscriptions only."
         )
     if key.revoked_at is not None:
-        raise Refused(f"The {name} key was revoked. Reset it and download the new one.")
+        raise Refused(f"The {name} key was revoked. {AGAIN}")
     if key.withdrawn_at is not None:
-        raise Refused(f"The {name} key was withdrawn. Reset it and download the new one.")
+        raise Refused(f"The {name} key was withdrawn. {AGAIN}")
     if key.expires_at <= now:
-        raise Refused(f"The {name} key has expired. Reset it and download the new one.")
+        raise Refused(f"The {name} key has expired. {AGAIN}")
 
 
 @transaction.atomic
@@ -167,9 +169,15 @@ class Downloads:
     """License files by their names, which differ in more than case, and what was refused."""
 
     files: dict[str, bytes] = field(default_factory=dict)
-    refused: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    """Why a file is not included, as a sentence with the subscription's name, by the same with its
+    identifier too."""
     contents: list[str] = field(default_factory=list)
     """For each file, a line that says of which subscription it is."""
+
+    def refuse(self, subscription: Subscription, sentence: str) -> None:
+        """Remember why a file is not included."""
+        self.refused[f"{_told(subscription)}: {sentence}"] = f"{subscription.name}: {sentence}"
 
     def add(self, subscription: Subscription, slot: Slot, content: bytes) -> None:
         """Put a file under a name that no other has."""
@@ -211,7 +219,7 @@ def download_keys(
     for subscription in chosen:
         license = licenses.get(subscription.pk)
         if license is None:
-            downloads.refused.append(f"{_told(subscription)}: It has no license keys.")
+            downloads.refuse(subscription, "It has no license keys.")
             continue
         for slot in slots:
             try:
@@ -219,10 +227,9 @@ def download_keys(
                     license=license, slot=slot, actor=actor, is_taken=is_taken, now=now
                 )
             except Refused as refusal:
-                downloads.refused.append(f"{_told(subscription)}: {refusal.sentence}")
+                downloads.refuse(subscription, refusal.sentence)
             else:
                 downloads.add(subscription, slot, file.content)
-    downloads.refused = list(dict.fromkeys(downloads.refused))
     return downloads
 
 

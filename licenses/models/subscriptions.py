@@ -171,17 +171,18 @@ def read_license_state(rows: Iterable[Any]) -> None:
     """Set what the list shows of the keys of subscriptions, by one query for all of them.
 
     `has_keys`, `has_revoked_key` and `has_withdrawn_key` are of the current keys, `keys_expire_at`
-    and `keys_last_until` the earliest and the latest expiry of those that are neither, or None.
+    and `keys_last_until` the earliest and the latest expiry of those that are neither, or None;
+    `expiries` has the expiry of each of these by its slot.
     """
     by_id = {row.pk: row for row in rows}
     for row in by_id.values():
         row.has_keys, row.has_revoked_key, row.has_withdrawn_key = False, False, False
-        row.keys_expire_at = row.keys_last_until = None
+        row.keys_expire_at, row.keys_last_until, row.expiries = None, None, {}
     keys = LicenseKey.objects.current().filter(
         license__subscription__in=by_id, license__deleted_at=None
     )
-    for id, expires_at, revoked_at, withdrawn_at in keys.values_list(
-        "license__subscription", "expires_at", "revoked_at", "signing_key__disabled_at"
+    for id, slot, expires_at, revoked_at, withdrawn_at in keys.values_list(
+        "license__subscription", "slot", "expires_at", "revoked_at", "signing_key__disabled_at"
     ):
         row = by_id[id]
         row.has_keys = True
@@ -190,6 +191,7 @@ def read_license_state(rows: Iterable[Any]) -> None:
         elif withdrawn_at is not None:
             row.has_withdrawn_key = True
         else:
+            row.expiries[slot] = expires_at
             row.keys_expire_at = min(expires_at, row.keys_expire_at or expires_at)
             row.keys_last_until = max(expires_at, row.keys_last_until or expires_at)
 

@@ -37,7 +37,6 @@ class SlotView:
     state: KeyBadge
     days_left: int
     use: Use
-    shows_key: bool
     can_download: bool
     can_check: bool
     can_reset: bool
@@ -257,7 +256,6 @@ def _slot_view(
         state=badge,
         days_left=days_until(key.expires_at, now),
         use=held.use,
-        shows_key=hands_out,
         can_download=can_download,
         can_check=hands_out,
         can_reset=manages and renews,

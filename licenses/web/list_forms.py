@@ -12,6 +12,12 @@ from subscriptions.models import State, Subscription
 
 MAX_CHOSEN = 100
 """Subscriptions whose files are downloaded at once, at most."""
+FILES = [
+    ("primary", "Primary keys"),
+    ("secondary", "Secondary keys"),
+    ("primary secondary", "Both keys"),
+]
+"""Whose files are downloaded: slots, and their name."""
 
 
 class ListForm(forms.Form):
@@ -60,14 +66,7 @@ class DownloadForm(forms.Form):
             "invalid_pk_value": "One of the chosen subscriptions does not exist any more.",
         },
     )
-    keys = forms.ChoiceField(
-        label="Files",
-        choices=[
-            ("primary", "Primary keys"),
-            ("secondary", "Secondary keys"),
-            ("primary secondary", "Both keys"),
-        ],
-    )
+    keys = forms.ChoiceField(label="Files", choices=FILES)
 
     def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

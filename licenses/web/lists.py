@@ -1,5 +1,8 @@
 """The tenant's subscriptions in a list, the files of several at once, and their identifiers."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpResponse
 from django.urls import reverse
@@ -10,7 +13,7 @@ from licenses.files import archive
 from licenses.flows.download import download_keys
 from licenses.models import LicensedSubscriptions
 from licenses.web.first_visit import STEPS, first_visit
-from licenses.web.list_forms import DownloadForm, IdentifierForm, ListForm
+from licenses.web.list_forms import FILES, MAX_CHOSEN, DownloadForm, IdentifierForm, ListForm
 from licenses.web.triage import NEEDS, heads, narrowed, order, overview, read_needs
 from portal.tenants.access import TenantRequest, hidden_from_support, tenant_role
 from portal.tenants.models import Role
@@ -55,7 +58,8 @@ def listing(request: TenantRequest) -> HttpResponse:
         descending=sorting.descending,
         size=size,
     )
-    read_needs(found.rows, now)
+    listed: Sequence[Any] = found.rows
+    read_needs(listed, now)
     context = {
         "form": form,
         "page": found,
@@ -72,6 +76,9 @@ def listing(request: TenantRequest) -> HttpResponse:
         "may_manage": request.member.may(Role.MANAGER),
         "may_start_community": request.member.may(Role.MANAGER) and known.may_start_community,
         "may_download": not request.support_view,
+        "may_choose": not request.support_view and any(row.files for row in listed),
+        "chosen": request.GET.getlist("chosen"),
+        "files": FILES,
         "first_visit": first_visit(request.tenant, known.counts[""].number),
         "steps": STEPS,
     }
@@ -86,17 +93,26 @@ def download(request: TenantRequest) -> HttpResponse:
     form, now = DownloadForm(request.POST, tenant=request.tenant), timezone.now()
     if not form.is_valid():
         messages.error(request, str(next(iter(form.errors.values()))[0]))
-        return elsewhere(request, reverse("subscriptions:list"))
+        return elsewhere(request, _back(request))
     chosen, slots = form.cleaned_data["subscription"], form.cleaned_data["keys"]
     taken = download_keys(subscriptions=chosen, slots=slots, actor=request.actor, now=now)
     if not taken.files:
-        messages.error(request, f"There is no file to download. {' '.join(taken.refused[:3])}")
-        return elsewhere(request, reverse("subscriptions:list"))
+        why = " ".join(list(taken.refused.values())[:3])
+        messages.error(request, f"There is no file to download. {why}")
+        return elsewhere(request, _back(request))
     files = archive({**taken.files, "README.txt": taken.readme.encode()}, at=now)
     response = HttpResponse(files, content_type="application/zip")
     response["Content-Disposition"] = f'attachment; filename="license-files-{now:%Y-%m-%d}.zip"'
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _back(request: TenantRequest) -> str:
+    """Return the address of the list as it was, with the same rows and files chosen."""
+    query = request.GET.copy()
+    query.setlist("chosen", request.POST.getlist("subscription")[:MAX_CHOSEN])
+    query["files"] = request.POST.get("keys", "")
+    return f"{reverse('subscriptions:list')}?{query.urlencode()}"
 
 
 @require_safe

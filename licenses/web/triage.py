@@ -50,7 +50,7 @@ Each is a filter of the list, a count on top of it, and a badge of its rows. All
 of active subscriptions alone.
 """
 
-FEW, MANY = 99, 5_000
+FEW, MANY = 999, 5_000
 """Up to how many rows are counted: of a need, and of all."""
 MOST_URGENT = 10
 """Rows in need that the list begins with, unless another order is asked for."""
@@ -85,7 +85,8 @@ SEARCHED: dict[str, Callable[[LicensedSubscriptions, datetime], LicensedSubscrip
 def read_needs(rows: Sequence[Any], now: datetime) -> None:
     """Set what the list shows of subscriptions that have their `effective_state`; two queries.
 
-    `badges` are their state and needs, the gravest first; the rest is of `read_license_state`.
+    `badges` are their state and needs, the gravest first, `files` the slots whose license file can
+    be downloaded; the rest is of `read_license_state`.
     """
     read_license_state(rows)
     marked: dict[UUID, set[str]] = {row.pk: set() for row in rows}
@@ -96,6 +97,8 @@ def read_needs(rows: Sequence[Any], now: datetime) -> None:
         marked[id].update(name for name, is_found in zip(marks, are_found, strict=True) if is_found)
     for row in rows:
         row.badges = _badges(row, marked[row.pk], now)
+        is_active = row.effective_state == State.ACTIVE
+        row.files = [slot for slot, until in row.expiries.items() if is_active and until > now]
 
 
 def _badges(row: Any, needs: set[str], now: datetime) -> list[Badge]:

@@ -19,6 +19,7 @@ class UseChart:
     passed: str
     refused: str
     highest: str
+    most_refused: str
     sentence: str
 
 
@@ -55,6 +56,7 @@ def use_charts(uses: Mapping[Slot, Sequence[Use]], now: datetime) -> UseCharts:
             passed=_columns(shown, passed[slot], Counter(), highest),
             refused=_columns(shown, refused[slot], passed[slot], highest),
             highest=f"{highests[slot]:,}",
+            most_refused=f"{max(refused[slot].values(), default=0):,}",
             sentence=_sentence(passed[slot].total(), refused[slot].total(), lasts[slot], now),
         )
         for slot in uses
@@ -90,13 +92,13 @@ def _columns(shown: list[date], counts: Counter[date], below: Counter[date], hig
         if counts[day]:
             bottom = HEIGHT - _height(below[day], highest)
             top = max(bottom - _height(counts[day], highest), 0)
-            path.append(f"M{number * STEP} {bottom}V{top}h{BAR}V{bottom}z")
+            path.append(f"M{number * STEP} {bottom:g}V{top:g}h{BAR}V{bottom:g}z")
     return "".join(path)
 
 
-def _height(count: int, highest: int) -> int:
+def _height(count: int, highest: int) -> float:
     # A refusal on top of the highest column keeps its unit.
-    return max(round((HEIGHT - 2) * count / highest), 2) if count else 0
+    return max(round((HEIGHT - 2) * count / highest, 1), 1) if count else 0
 
 
 def _sentence(passed: int, refused: int, last_at: datetime | None, now: datetime) -> str:

@@ -170,6 +170,8 @@ def _subject(plain: dict[str, Any]) -> tuple[Particular | None, dict[str, Any]]:
             del rest[key]
             label = "Person" if "@" in str(address) else "Concerns"
             return Particular(label=label, value=str(address), is_subject=True), rest
+    if host := rest.pop("host", ""):
+        return Particular(label="Host", value=str(host), is_subject=True), rest
     return None, rest
 
 

@@ -2,6 +2,7 @@
 
 import zipfile
 
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from portal.activity.models import LogEntry
@@ -37,11 +38,20 @@ def test_files_of_several_are_chosen_and_downloaded_by_keyboard(
 ):
     for name in ("Field tools", "Lab"):
         make_license(subscription=make_subscription(tenant=contoso, name=name))
+    half = make_license(subscription=make_subscription(tenant=contoso, name="Half"))
+    half.keys.filter(slot="secondary").update(revoked_at=timezone.now())
     page = open_page(user=owner)
     page.goto(LIST)
     page.get_by_label("Choose all on this page").focus()
     page.keyboard.press("Space")
-    expect(page.locator("[data-chosen]")).to_have_text("2 of 2 chosen")
+    told = page.locator("[data-chosen]")
+    expect(told).to_have_text("3 of 3 chosen")
+    page.locator("#id_keys").select_option("secondary")
+    expect(told).to_have_text(
+        "3 of 3 chosen, 2 of them have a file. No secondary key to download: Half."
+    )
+    page.get_by_label("Choose Half").uncheck()
+    page.get_by_label("Choose all on this page").focus()
     page.keyboard.press("Tab")
     page.keyboard.press("B")  # Both keys
     page.keyboard.press("Tab")

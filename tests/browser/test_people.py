@@ -10,8 +10,13 @@ from portal.mail.models import Outbox
 from portal.tenants.models import Member, Role, Tenant
 from subscriptions.models import State, Subscription
 from tests.support.accounts import PASSWORD
-from tests.support.appearance import WIDE_LIGHT_AND_NARROW_DARK, WITH_AND_WITHOUT, faultless
-from tests.support.browser import sign_in_browser
+from tests.support.appearance import (
+    WIDE_LIGHT_AND_NARROW_DARK,
+    WITH_AND_WITHOUT,
+    faultless,
+    wide_parts,
+)
+from tests.support.browser import sideways_scroll, sign_in_browser
 from tests.support.factories import make_license, make_member, make_subscription
 from tests.support.scenes import address, dialog, expect_message
 
@@ -275,3 +280,26 @@ def test_the_pages_of_people_are_for_everybody(
     for where in (TENANT, "/identifiers/", "/logs/", link):
         page.goto(where)
         faultless(page, f"alone: {where}")
+
+
+def test_no_name_is_too_long_for_a_page(open_page, owner, manager, contoso, fabrikam, signing_key):
+    Member.objects.create(tenant=fabrikam, user=owner, role=Role.OWNER)
+    contoso.name = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunternehmen"
+    contoso.save()
+    manager.name = contoso.name
+    manager.save()
+    subscription = make_subscription(tenant=contoso, name=contoso.name)
+    make_license(subscription=subscription)
+    page = open_page(user=owner, width=320)
+    pages = ["/subscriptions/", address(subscription), "/identifiers/", TENANT, "/logs/"]
+    for where in [*pages, f"{TENANT}webhooks/", "/profile/"]:
+        page.goto(where)
+        assert (where, sideways_scroll(page)) == (where, 0)
+        assert (where, wide_parts(page)) == (where, [])
+    brand, menu = (page.locator(part).bounding_box() for part in (".brand", ".menu >> nth=1"))
+    assert abs(brand["y"] - menu["y"]) < 8
+    assert page.locator(".site-nav").bounding_box()["height"] < 40
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(TENANT)
+    wide = page.locator(".table-scroll").evaluate("(e) => e.scrollWidth - e.clientWidth")
+    assert (sideways_scroll(page), wide) == (0, 0)

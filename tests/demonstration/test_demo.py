@@ -35,12 +35,14 @@ def test_a_fresh_folder_becomes_a_demonstration(first_prepared, prepared):
     told = first_prepared.contents()
     assert list(told) == ["url", "metrics_token", "accounts"]
     assert (told["url"], len(told["metrics_token"])) == (first_prepared.url, 64)
-    everybody, operators = ["email", "password", "tenant", "role"], ["totp_secret"]
+    everybody, with_app = ["email", "password", "tenant", "role"], ["totp_secret"]
     assert [list(account) for account in told["accounts"]] == [
-        *[everybody] * 5,
-        everybody + operators,
+        *[everybody] * 3,
+        everybody + with_app,
+        *[everybody] * 2,
+        everybody + with_app,
     ]
-    assert len({account["password"] for account in told["accounts"]}) == 6
+    assert len({account["password"] for account in told["accounts"]}) == 7
     assert min(len(account["password"]) for account in told["accounts"]) == 16
     out = (folder.parents[2].with_name("first.txt")).read_text()
     lines = [line.split() for line in out.splitlines()]

@@ -22,6 +22,7 @@ PEOPLE = [
     ("owner@contoso.example", "Contoso Ltd", "owner"),
     ("manager@contoso.example", "Contoso Ltd", "manager"),
     ("viewer@contoso.example", "Contoso Ltd", "viewer"),
+    ("engineer@contoso.example", "Contoso Ltd", "manager"),
     ("owner@fabrikam.example", "Fabrikam GmbH", "owner"),
     ("owner@kitakaze.example", "北風計測株式会社", "owner"),
     ("operator@operator.example", None, "operator"),
@@ -132,6 +133,10 @@ class Demonstration:
         hours = "SELECT count(DISTINCT hour), count(DISTINCT result) FROM licenses_checkcount"
         [(hours_counted, results)] = self.query(hours)
         assert (hours_counted > 700, results) == (True, 7)
+        unused = "SELECT count(*) FROM licenses_licensekey WHERE awaits_first_check"
+        assert self.query(unused) == [(0,)]
+        new = "SELECT count(*) FROM portal_user WHERE date_joined > datetime('now', '-50 days')"
+        assert self.query(new) == [(0,)]
         assert self.query("SELECT count(*) FROM portal_outbox WHERE text != ''") == [(0,)]
 
     def subscriptions(self) -> list[tuple[str, str, str, int | None]]:

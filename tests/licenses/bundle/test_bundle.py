@@ -177,8 +177,9 @@ def test_a_revoked_key_is_left_out_and_the_readme_says_why(license: License) -> 
     revoke_key(key=license.keys.get(slot=Slot.PRIMARY), actor=ADA, reason="It leaked.", now=NOW)
     files = unzipped(bundled(license))
     assert "license-primary.json" not in files
-    assert "The primary key was revoked. Reset it and download the new one." in (
-        files["README.txt"].decode()
+    assert (
+        "The primary key was revoked. Once a manager or owner has reset it, download the new one."
+        in (files["README.txt"].decode())
     )
 
 

@@ -138,7 +138,9 @@ def test_it_is_neither_downloaded_nor_kept_working_by_a_reset(license, signing_k
     key = license.keys.get(slot=Slot.PRIMARY)
     assert overlaps(key, NOW) == (Overlap.NOW,)
     no = refusal(lambda: download_key(license=license, slot=Slot.PRIMARY, actor=BOB))
-    assert no.sentence == "The primary key was withdrawn. Reset it and download the new one."
+    assert no.sentence == (
+        "The primary key was withdrawn. Once a manager or owner has reset it, download the new one."
+    )
 
 
 def test_programs_renew_it_at_once(license, signing_key):

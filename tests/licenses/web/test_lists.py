@@ -294,7 +294,7 @@ def test_what_is_refused_is_named_in_the_archive(viewer_client, contoso, license
     files = files_of(viewer_client.post(DOWNLOAD, posted))
     assert sorted(files) == ["Good-primary.json", "Good-secondary.json", "README.txt"]
     refused = files["README.txt"].split("Not included:\r\n")[1].splitlines()
-    told = "key has expired. Reset it and download the new one."
+    told = "key has expired. Once a manager or owner has reset it, download the new one."
     assert sorted(refused) == [
         f"Gone ({gone.subscription_id}): The primary {told}",
         f"Gone ({gone.subscription_id}): The secondary {told}",
@@ -310,15 +310,32 @@ def test_without_any_file_the_list_says_why(viewer_client, contoso, fabrikam, li
         ([], "Choose the subscriptions first, then download their files."),
         ([theirs.pk], gone),
         (["nonsense"], gone),
-        (
-            [none.pk],
-            f"There is no file to download. None ({none.pk}): It has no license keys.",
-        ),
+        ([none.pk], "There is no file to download. None: It has no license keys."),
     ):
-        answer = viewer_client.post(DOWNLOAD, {"subscription": chosen, "keys": "primary"})
-        assert (answer.status_code, answer.url) == (302, LIST)
+        posted = {"subscription": chosen, "keys": "secondary"}
+        answer = viewer_client.post(f"{DOWNLOAD}?q=tools&sort=name", posted)
+        kept = "".join(f"&chosen={id}" for id in chosen)
+        assert answer.status_code == 302
+        assert answer.url == f"{LIST}?q=tools&sort=name{kept}&files=secondary"
         assert messages_of(answer)[-1] == sentence
     assert not LogEntry.objects.exists()
+
+
+def test_only_what_has_a_file_is_offered_and_what_was_chosen_stays_so(viewer_client, licensed):
+    for gone in ("Gone", "Revoked", "Suspended"):
+        licensed(gone, left=-1 if gone == "Gone" else 31)
+    LicenseKey.objects.filter(license__subscription__name="Revoked").update(
+        revoked_at=timezone.now()
+    )
+    Subscription.objects.filter(name="Suspended").update(state=State.SUSPENDED)
+    html = viewer_client.get(LIST).content.decode()
+    assert ('id="chosen"' in html, 'class="choose"' in html) == (False, False)
+    half = licensed("Half")
+    half.keys.filter(slot=Slot.PRIMARY).update(revoked_at=timezone.now())
+    again = {"chosen": half.subscription_id, "files": "secondary"}
+    html = viewer_client.get(LIST, again).content.decode()
+    assert html.count('name="subscription"') == html.count('data-files="secondary"') == 1
+    assert ("checked" in html, '"secondary" selected' in html) == (True, True)
 
 
 def test_a_hundred_at_once_are_the_most(viewer_client, contoso):

@@ -240,8 +240,12 @@ def test_the_chart_has_its_table(license, owner):
         "No terminal has checked it in 30 days.",
     ]
     assert [chart.highest for chart in use.charts] == ["45", "0"]
+    assert [chart.most_refused for chart in use.charts] == ["3", "0"]
     assert use.rows == [(datetime(2026, 6, 1, tzinfo=UTC), [42, 3, 0, 0])]
-    assert (use.charts[0].passed, use.charts[0].refused) == ("M290 48V5h8V48z", "M290 5V2h8V5z")
+    assert (use.charts[0].passed, use.charts[0].refused) == (
+        "M290 48V5.1h8V48z",
+        "M290 5.1V2h8V5.1z",
+    )
 
 
 def test_the_timeline_tells_the_first_and_the_last_day_of_each_key(license, owner_client, owner):

@@ -116,8 +116,14 @@ REFUSALS = {
         end,
         "This subscription has ended. License keys are downloaded from active subscriptions only.",
     ),
-    "revoked": (revoke, "The primary key was revoked. Reset it and download the new one."),
-    "expired": (expire, "The primary key has expired. Reset it and download the new one."),
+    "revoked": (
+        revoke,
+        "The primary key was revoked. Once a manager or owner has reset it, download the new one.",
+    ),
+    "expired": (
+        expire,
+        "The primary key has expired. Once a manager or owner has reset it, download the new one.",
+    ),
 }
 
 

@@ -89,8 +89,16 @@ def test_the_list_says_how_each_one_is(manager_client, make_endpoint, django_ass
     endpoints = [make_endpoint(f"https://{n}.example") for n in range(MAX_ENDPOINTS)]
     endpoints[0].failures = 1
     endpoints[0].save()
+    endpoints[1].off_at, endpoints[1].off_error = timezone.now(), "It answered with status 410."
+    endpoints[1].save()
     page = manager_client.get(reverse("webhooks:list"))
-    assert re.findall(r'data-tone="\w+">([\w ]+)<', page.text) == ["Failing", *["On"] * 9]
+    assert re.findall(r'data-tone="\w+">([\w ]+)<', page.text) == [
+        "Failing",
+        "Switched off",
+        *["On"] * 8,
+    ]
+    assert "It answered with status 410." in page.text
+    assert page.text.count("Switch on…") == page.text.count(address("on", endpoints[1])) == 1
     assert "as many as a tenant may have" in page.text
 
 
