@@ -295,7 +295,7 @@ def test_the_page_of_a_found_key_says_what_a_terminal_hears(
     starts = "starts." if result == "valid" else "does not start."
     shown = text_of(response)
     assert f"A terminal with this key {starts}" in shown
-    assert ("Refused since" in shown) == (result != "valid")
+    assert (". Refused since" in shown) == (result != "valid")
     assert {"revoked": "System revoked it: Leaked", "subscription_suspended": "Unpaid"}.get(
         result, ""
     ) in shown
@@ -344,9 +344,17 @@ def test_everything_that_customers_quote_leads_to_the_customer(
     ):
         answer = operator_client.get(SEARCH, {"q": str(quoted)})
         assert answer.headers["Location"] == on_page[place], quoted
+    named = "Some Body <OWNER@contoso.example>"
     begins = str(primary.jti)[:8], str(license.subscription_id)[:13].upper()
     words = "ntos", "analytics shop", "shop CONTO", "example owner"
-    for quoted in ("OWNER@contoso.example", "owner@con", "@contoso.example", *words, *begins):
+    for quoted in (
+        "OWNER@contoso.example",
+        "owner@con",
+        "@contoso.example",
+        named,
+        *words,
+        *begins,
+    ):
         hits = operator_client.get(SEARCH, {"q": quoted}).context["hits"]
         assert {tenant for hit in hits for tenant in hit.customers} == {contoso}, quoted
 
@@ -357,9 +365,6 @@ def test_what_is_typed_becomes_an_address_and_a_pasted_key_never_does(operator_c
     pasted = operator_client.post(SEARCH, {"q": f" {primary.token}\n"})
     found = reverse("admin:licenses_licensekey_check", args=[primary.pk])
     assert pasted.headers["Location"] == found
-    forged = operator_client.post(SEARCH, {"q": primary.token[:-20] + "A" * 20})
-    assert "but it is not this one" in text_of(forged)
-    assert primary.token[:-20] not in forged.content.decode()
 
 
 @pytest.mark.parametrize("term", ["", " ", "x" * 501, "a\x00b", "%", "@", "a@", "nobody here"])
