@@ -382,7 +382,7 @@ def choice_filter(
 
         @override
         def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-            value = self.value()
+            value = self.value() or ""
             if value in groups:
                 return queryset.filter(**{f"{column}__in": groups[value][1]})
             return queryset.filter(**{column: value}) if value else queryset
