@@ -1,8 +1,8 @@
 """A customer on one page, as support needs it on the phone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -14,9 +14,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from licenses.admin.finding import check_address
+from licenses.admin.troubles import refused_lately, troubles
 from licenses.checking.badges import KeyBadge, badge_of, with_days
 from licenses.checking.results import PASSING, Result
+from licenses.checking.use import Refusals as RefusedAs
+from licenses.checking.use import Use, ago, read_use
 from licenses.figures.charts import Columns, columns
+from licenses.figures.needs import Need
 from licenses.models import ANSWERED, CheckCount, LicenseKey
 from portal.activity.actions import Action
 from portal.activity.models import LogEntry
@@ -79,6 +83,8 @@ class SubscriptionLine:
     tone: str
     why: LogEntry | None
     keys: list[KeyLine]
+    checks: str
+    """When a terminal checked last, and what was refused today."""
     address: str
     offer: Offer
 
@@ -108,18 +114,21 @@ def customer_view(page: PlainAdmin, request: HttpRequest, object_id: str) -> Htt
     if tenant is None:
         raise Http404
     now, its = timezone.now(), {"tenant__id__exact": tenant.pk}
+    lines = _subscriptions(request, tenant, now)
     members = tenant.memberships.select_related("user").order_by("role", "joined_at")
-    members = members.prefetch_related("user__authenticator_set")
+    people = _owners_first(members.prefetch_related("user__authenticator_set"))
     context = {
         "title": str(tenant),
         "tenant": tenant,
         "offer": _offer(request, tenant),
         "add": _add_address(request, tenant),
         "edit": reverse("admin:portal_tenant_change", args=[tenant.pk]),
-        "subscriptions": _subscriptions(request, tenant, now),
+        "troubles": [*_troubles(lines, now), *refused_lately(tenant, now)],
+        "subscriptions": lines,
         "all_subscriptions": listing("subscriptions_subscription", **its),
         "subscription_count": tenant.subscriptions.count(),
-        "members": [(member, _offer(request, member.user)) for member in _owners_first(members)],
+        "members": [(member, _offer(request, member.user)) for member in people],
+        "has_owner": any(member.role == Role.OWNER for member in people),
         "all_members": listing("portal_member", **its),
         "invitations": _invitations(request, tenant),
         "waiting": [(change, _offer(request, change)) for change in _waiting(tenant)],
@@ -172,14 +181,46 @@ def _subscriptions(request: HttpRequest, tenant: Tenant, now: datetime) -> list[
     for key in found.order_by("slot", "-issued_at"):
         if key.is_in_use(now):
             keys.setdefault(key.license.subscription_id, []).append(key)
+    uses = read_use([key for each in keys.values() for key in each], now)
     lines = [
-        _line(request, subscription, keys.get(subscription.pk, []), now) for subscription in newest
+        _line(request, subscription, keys.get(subscription.pk, []), uses, now)
+        for subscription in newest
     ]
     return sorted(lines, key=lambda line: line.need)
 
 
+def _troubles(lines: Iterable[SubscriptionLine], now: datetime) -> Iterator[Need]:
+    for line in lines:
+        yield from troubles(line.subscription, line.why, (each.key for each in line.keys), now)
+
+
+def _checks_of(uses: Iterable[Use], now: datetime) -> str:
+    """Return such as "Last check 3 minutes ago, 5 refused today: Subscription suspended"."""
+    checked = [(use.last_at, use) for use in uses if use.last_at]
+    if not checked:
+        return ""
+    last_at, today = max(at for at, _ in checked), now.astimezone(UTC).date()
+    refused = [
+        (use.refused[today], [r.label for r, each in use.refused_as.items() if _on(each, today)])
+        for _, use in checked
+    ]
+    told, count = f"Last check {ago(last_at, now)}", sum(times for times, _ in refused)
+    if not count:
+        return told
+    results = sorted({label for _, labels in refused for label in labels})
+    return f"{told}, {count:,} refused today: {', '.join(results)}"
+
+
+def _on(refusals: RefusedAs, today: date) -> bool:
+    return refusals.last_at is not None and refusals.last_at.astimezone(UTC).date() == today
+
+
 def _line(
-    request: HttpRequest, subscription: Subscription, keys: Iterable[LicenseKey], now: datetime
+    request: HttpRequest,
+    subscription: Subscription,
+    keys: Sequence[LicenseKey],
+    uses: dict[int, Use],
+    now: datetime,
 ) -> SubscriptionLine:
     state = subscription.state_at(now)
     about = LogEntry.objects.for_tenant(subscription.tenant_id).for_subscription(subscription.pk)
@@ -198,6 +239,7 @@ def _line(
             )
             for key in keys
         ],
+        checks=_checks_of([uses[key.pk] for key in keys if key.pk in uses], now),
         address=reverse("admin:subscriptions_subscription_change", args=[subscription.pk]),
         offer=_offer(request, subscription),
     )

@@ -1,7 +1,9 @@
 """Find the record of a license key that somebody sent, and say what a terminal with it hears."""
 
+import json
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -16,10 +18,18 @@ from licenses.checking.use import read_use
 from licenses.files import read_presented
 from licenses.forms import PresentedKeyForm
 from licenses.models import LicenseKey
+from licenses.tokens import from_base64url
 from portal.core.numbers import is_key
 from portal.core.refusal import Refused
+from portal.operators import search
 from portal.operators.model_admin import PlainAdmin, listing
+from portal.operators.pasted_keys import LOOKS_LIKE_A_KEY
 from portal.web.forms import posted, refusals_on
+
+DOTS = 2
+"""Dots in a whole key."""
+MOST_SHOWN = 200
+"""Characters that are shown of what a key says of itself."""
 
 
 def check_address(key: LicenseKey) -> str:
@@ -34,7 +44,7 @@ def find_view(admin: PlainAdmin, request: HttpRequest) -> HttpResponse:
     form = PresentedKeyForm(posted(request), request.FILES or None)
     if form.is_valid():
         with refusals_on(form):
-            return redirect(check_address(key_of(form.cleaned_data["presented"])))
+            return answer_to(admin, request, form.cleaned_data["presented"])
     return admin.page(request, "admin/find.html", {"title": "Find a license key"}, form=form)
 
 
@@ -77,20 +87,54 @@ def _deleted() -> Verdict:
     )
 
 
-def key_of(presented: str) -> LicenseKey:
-    """Return the record of a key or license file; raises Refused, naming the jti, without one."""
+def answer_to(admin: PlainAdmin, request: HttpRequest, presented: str) -> HttpResponse:
+    """Redirect to the check of a key that has a record; of others say here what a terminal hears.
+
+    Raises Refused for what has not even the form of a key. Nothing of the key gets into an address.
+    """
     token, _members = read_presented(presented)
     verdict = check(token, expected={})
-    if verdict.parsed is None:
-        raise Refused("This is no license key.", field="text")
     if verdict.key is not None:
-        return LicenseKey(pk=verdict.key.pk)
-    jti = verdict.parsed.jti
-    if jti is not None and LicenseKey.objects.filter(jti=jti).exists():
-        raise Refused(
-            f"There is a key with the jti {jti}, but it is not this one: {verdict.description}",
-            field="text",
-        )
-    raise Refused(
-        f"There is no record of this key (jti {jti}): {verdict.description}", field="text"
-    )
+        return redirect(check_address(LicenseKey(pk=verdict.key.pk)))
+    if not (begins_like_a_key(token) or LOOKS_LIKE_A_KEY.search(token)):
+        raise Refused("This is no license key.", field="text")
+    claims = _claims(token)
+    jti = search.identifier(str(claims.get("jti")))
+    same = LicenseKey.objects.select_related("tenant", "license__subscription")
+    record = same.filter(jti=jti).first() if jti else None
+    issuer = str(claims.get("iss") or "")[:MOST_SHOWN]
+    context = {
+        "title": "License key without a record",
+        "verdict": verdict,
+        "issuer": issuer,
+        "is_ours": issuer == settings.LICENSE_ISSUER,
+        "jti": jti,
+        "record": record,
+        "todo": _todo(token, verdict, issuer, record),
+    }
+    return admin.page(request, "admin/unknown_key.html", context)
+
+
+def begins_like_a_key(text: str) -> bool:
+    """Return whether the text begins as every license key does: "{" and a quote in base64url."""
+    return text.lstrip().startswith("eyJ")
+
+
+def _claims(token: str) -> dict[str, Any]:
+    """Return the claims of a key whose form is wrong elsewhere, {} where they cannot be read."""
+    try:
+        claims = json.loads(from_base64url(token.split(".")[1]))
+    except (IndexError, ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def _todo(token: str, verdict: Verdict, issuer: str, record: LicenseKey | None) -> str:
+    """Return what the customer does; nothing of it trusts what an unverified key says."""
+    if token.count(".") < DOTS or (record and record.token and record.token.startswith(token)):
+        return "The key is cut. Copy the whole file, or download it again."
+    if issuer and issuer != settings.LICENSE_ISSUER:
+        return "This key is of another issuer. Ask them, or install a key that this portal issued."
+    if record:
+        return f"The key was changed. Download it again from {record.license.subscription}."
+    return verdict.advice

@@ -50,10 +50,15 @@ def account_of(key: LicenseKey, verdict: Verdict) -> Account:
     since, why = tell(key, successor) if tell else (None, "")
     return Account(
         since=since,
-        why=why if verdict.result in BY_RESET else f"{verdict.result.sentence} {why}".strip(),
+        why=why if verdict.result in BY_RESET else f"{verdict.result.sentence} {_ended_with(why)}",
         todo=_todo(key, verdict, has_another=later.current().accepted(verdict.checked_at).exists()),
         successor=successor,
     )
+
+
+def _ended_with(why: str) -> str:
+    """Return what an operator wrote as a sentence, which others follow."""
+    return why if not why or why.rstrip()[-1:] in {*".!?"} else f"{why.rstrip()}."
 
 
 def in_use(subscription: Subscription, now: datetime) -> list[LicenseKey]:

@@ -15,6 +15,7 @@ from django.db.models import (
     F,
     Func,
     OuterRef,
+    Q,
     QuerySet,
     Subquery,
     Sum,
@@ -33,11 +34,14 @@ from licenses.admin.health import badge_of_any
 from licenses.admin.searching import customer_address
 from licenses.checking.results import Result
 from licenses.checking.use import read_use
+from licenses.figures.snapshot import KEY_STATES, NOT_DELETED
 from licenses.models import (
     CheckCount,
+    KeyState,
     License,
     LicenseKey,
     LicenseKeyQuerySet,
+    SigningKeyState,
     StatusList,
 )
 from portal.accounts.requests import actor_of
@@ -147,6 +151,28 @@ class LicenseAdmin(RevokingAdmin):
         return links(("License keys", listing("licenses_licensekey", license__id__exact=obj.pk)))
 
 
+KEPT = Q(revoked_at=None)
+
+
+def _in_state(word: str, keys: LicenseKeyQuerySet) -> LicenseKeyQuerySet:
+    """Return the keys in one of KEY_STATES: those that the figures count."""
+    now = timezone.now()
+    current, old = Q(KEPT, state=KeyState.CURRENT), Q(KEPT, state=KeyState.SUPERSEDED)
+    valid, overlap = current & Q(expires_at__gt=now), old & Q(accepted_until__gt=now)
+    withdrawn = Q(signing_key__state=SigningKeyState.DISABLED)
+    return keys.filter(
+        {
+            "valid": valid & ~withdrawn,
+            "superseded": overlap & ~withdrawn,
+            "expired": current & Q(expires_at__lte=now),
+            "revoked": ~KEPT & Q(state__in=NOT_DELETED),
+            "replaced": Q(KEPT, state=KeyState.REPLACED) | old & Q(accepted_until__lte=now),
+            "deleted": Q(state=KeyState.DELETED),
+            "withdrawn": (valid | overlap) & withdrawn,
+        }[word]
+    )
+
+
 @admin.register(LicenseKey)
 class LicenseKeyAdmin(RevokingAdmin):
     """Signed keys with their history, without the keys themselves."""
@@ -184,13 +210,13 @@ class LicenseKeyAdmin(RevokingAdmin):
     codes = ("token_sha256",)
     folded = ("jti", "license", "signing_key", "status_entry", "token_sha256")
     list_filter = (
-        "state",
         words_filter(
-            "needs",
+            "state",
             "needs",
             {
+                **{word: (label, partial(_in_state, word)) for word, label in KEY_STATES.items()},
+                "current": ("Current, not revoked", lambda keys: keys.current().filter(KEPT)),
                 "expiring": ("Expires in 30 days", LicenseKeyQuerySet.expiring),
-                "revoked": ("Revoked", lambda keys: keys.filter(revoked_at__isnull=False)),
                 "not_downloaded": ("Never downloaded", LicenseKeyQuerySet.never_downloaded),
                 "not_checked": ("Never checked", LicenseKeyQuerySet.never_checked),
             },
@@ -322,6 +348,9 @@ class StatusListAdmin(ReadOnlyAdmin):
     secrets = ("decoy_seed",)
 
 
+REFUSED = ("Refused, with any result", [each.value for each in Result if not each.passes])
+
+
 class DayBegins(Func):
     """When the day (UTC) of a moment begins, by functions of the database itself."""
 
@@ -379,7 +408,8 @@ class CheckCountAdmin(ReadOnlyAdmin):
     also_exported = ("hour",)
     has_history = False
     intro = "What terminals heard, summed for each day (UTC), license key and result."
-    list_filter = (choice_filter("result", "result", Result),)
+    told_as = {"hour": "Checked"}
+    list_filter = (choice_filter("result", "result", Result, several={"refused": REFUSED}),)
     list_select_related = ("tenant", "license_key__license__subscription")
     search_fields = ("tenant__name",)
     search_help_text = "Tenant's name, or whole jti or identifier of the tenant"

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Case, CharField, Model, QuerySet, Value, When
 from django.db.models.functions import Concat, Lower
 from django.http import HttpRequest, HttpResponse
@@ -21,7 +21,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import capfirst
 
-from licenses.admin.finding import check_address, key_of
+from licenses.admin.finding import answer_to, begins_like_a_key, check_address
 from licenses.admin.health import badge_of_any
 from licenses.models import License, LicenseKey, SigningKey
 from portal.accounts.models import User
@@ -69,6 +69,12 @@ class Group:
     hits: list[Hit]
     more: str
 
+    @property
+    def customer(self) -> Tenant | None:
+        """The tenant that all rows lead to, if they lead to a single one."""
+        tenants = {tenant.pk: tenant for hit in self.hits for tenant in hit.customers}
+        return next(iter(tenants.values())) if len(tenants) == 1 and len(self.hits) > 1 else None
+
 
 def customer_address(tenant_id: Any) -> str:
     """Return the address of the page that shows everything of a customer."""
@@ -78,14 +84,18 @@ def customer_address(tenant_id: Any) -> str:
 def search_view(request: HttpRequest) -> HttpResponse:
     """Show what is found; what is sent by POST comes back as an address, unless it is a key."""
     refusal, term = "", request.POST.get("q") or request.GET.get("q", "")
-    if request.method == "POST" and LOOKS_LIKE_A_KEY.search(term):
+    is_key = begins_like_a_key(term) or bool(LOOKS_LIKE_A_KEY.search(term))
+    if request.method == "POST" and is_key:
+        page = admin.site.get_model_admin(LicenseKey)
+        if not page.has_view_permission(request):
+            raise PermissionDenied
         try:
-            return redirect(check_address(key_of(term)))
+            return answer_to(page, request, term)  # type: ignore[arg-type]
         except Refused as refused:
-            refusal, term = refused.sentence, ""
+            refusal, term = f"{refused.sentence} What was pasted is not kept.", ""
     elif request.method == "POST":
         return redirect(reverse("admin:search", query={"q": term}))
-    term = names.normalised(term)
+    term = names.normalised(search.address_in(term))
     groups = list(found(term, request)) if _is_text(term) else []
     hits = [hit for group in groups for hit in group.hits]
     if len(hits) == 1 and search.identifier(term) and len(hits[0].customers) == 1:
@@ -94,6 +104,8 @@ def search_view(request: HttpRequest) -> HttpResponse:
         **admin.site.each_context(request),
         "title": "Search",
         "term": term,
+        "is_key": is_key,
+        "left_out": " ".join(term.split()[MAX_WORDS:]),
         "hits": hits,
         "groups": groups,
         "refusal": refusal,

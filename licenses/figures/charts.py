@@ -12,7 +12,7 @@ from licenses.checking.results import Result
 from licenses.figures import snapshot
 from licenses.figures.needs import Need, needs
 from licenses.figures.snapshot import KEY_STATES, RECENT, Numbers, hours, passed
-from licenses.models import KeyState, SigningKey, SigningKeyState
+from licenses.models import SigningKey, SigningKeyState
 from portal.operators.model_admin import listing
 
 HEIGHT = 100
@@ -106,7 +106,7 @@ def start_page() -> StartPage:
         new_address=_subscriptions(created_at__gt=_iso(now - RECENT)),
         ended=numbers["ended"],
         ended_address=_subscriptions(effective_state="ended"),
-        keys=_keys(numbers, now),
+        keys=_keys(numbers),
         expiring=_expiring(numbers),
         checks=_checks(numbers),
         results=_results(numbers, now),
@@ -119,11 +119,7 @@ def start_page() -> StartPage:
         expiring_address=listing("licenses_licensekey", needs="expiring"),
         checked=sum(sum(checks.values()) for checks in hours_.values()),
         refused=sum(sum(checks.values()) - passed(checks) for checks in hours_.values()),
-        refused_address=listing(
-            "licenses_checkcount",
-            hour__gte=since_hour,
-            result__in=",".join(each.value for each in Result if not each.passes),
-        ),
+        refused_address=listing("licenses_checkcount", hour__gte=since_hour, result="refused"),
         checks_address=listing("licenses_checkcount", hour__gte=since_hour),
         active_address=_subscriptions(effective_state="active"),
         needs=needs(active, timezone.now()),
@@ -141,32 +137,12 @@ def _active(numbers: Numbers) -> list[Bar]:
     )
 
 
-def _keys(numbers: Numbers, now: datetime) -> list[Bar]:
-    not_revoked, moment = {"revoked_at__isnull": True}, _iso(now)
-    lists: dict[str, dict[str, Any]] = {
-        "valid": {"state__exact": KeyState.CURRENT, **not_revoked, "expires_at__gt": moment},
-        "superseded": {
-            "state__exact": KeyState.SUPERSEDED,
-            **not_revoked,
-            "accepted_until__gt": moment,
-        },
-        "expired": {"state__exact": KeyState.CURRENT, **not_revoked, "expires_at__lte": moment},
-        "revoked": {"revoked_at__isnull": False},
-        "replaced": {"state__in": "superseded,replaced", **not_revoked},
-        "deleted": {"state__exact": KeyState.DELETED},
-        "withdrawn": {"signing_key__in": _disabled(), "revoked_at__isnull": True},
-    }
+def _keys(numbers: Numbers) -> list[Bar]:
     return _bars(
-        (label, numbers["keys"][state], listing("licenses_licensekey", **lists[state]))
+        (label, numbers["keys"][state], listing("licenses_licensekey", needs=state))
         for state, label in KEY_STATES.items()
         if state != "withdrawn" or numbers["keys"][state]
     )
-
-
-def _disabled() -> str:
-    """Return the disabled signing keys as the value of a filter."""
-    disabled = SigningKey.objects.filter(state=SigningKeyState.DISABLED)
-    return ",".join(str(pk) for pk in disabled.values_list("pk", flat=True))
 
 
 def _expiring(numbers: Numbers) -> Columns:
@@ -177,8 +153,7 @@ def _expiring(numbers: Numbers) -> Columns:
             0,
             listing(
                 "licenses_licensekey",
-                state__exact=KeyState.CURRENT,
-                revoked_at__isnull=True,
+                needs="current",
                 expires_at__gt=week["start"],
                 expires_at__lte=week["end"],
             ),

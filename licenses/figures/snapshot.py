@@ -34,7 +34,7 @@ LOCK = "figures.counting"
 
 KEY_STATES = {
     "valid": "Valid",
-    "superseded": "Superseded",
+    "superseded": "Overlap",
     "expired": "Expired",
     "revoked": "Revoked",
     "replaced": "Replaced",

@@ -1,7 +1,7 @@
 """Lists of the admin: pages without full counts, filters, and their export."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,12 +18,13 @@ from django.core.paginator import Paginator
 from django.db.models import BooleanField, Choices, DateTimeField, IntegerField, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest, QueryDict
+from django.utils import timezone
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from portal.core.countries import country_choices
-from portal.core.dates import day
+from portal.core.dates import day, moment
 from portal.core.steps import read_in_steps
 from portal.operators.values import NOTHING, label_of, reader, shown_label
 from portal.tenants.models import Tenant
@@ -40,15 +41,9 @@ COUNTRIES_SECONDS = 300
 CELL = '<td data-label="{}"{}><div>'
 BELOW = '<span class="below" data-label="{}">'
 
-KINDS = {
-    "gt": "after ",
-    "gte": "from ",
-    "lt": "before ",
-    "lte": "until ",
-    "isnull": "empty: ",
-    "isempty": "empty: ",
-}
-"""What an address asks of a column, in words; the others are plain equality."""
+EMPTY = {"isnull", "isempty"}
+FROM = {"gt", "gte"}
+UNTIL = {"lt", "lte"}
 
 NOT_FILTERS = {PAGE_VAR, ORDER_VAR, SEARCH_VAR, "e"}
 
@@ -188,21 +183,42 @@ class Listing(ChangeList):
         return [(name, text) for name, text in self.params.items() if name not in own - {"p"}]
 
     def told(self) -> Iterator[tuple[str, str]]:
-        """Yield each filter that no select shows as a sentence, and the address without it."""
+        """Yield what is asked of each column that no select filters, and the address without it.
+
+        Both ends of a range are told together: "Expires 28 Nov 2026 to 5 Dec 2026".
+        """
+        by_column: dict[str, dict[str, str]] = {}
         for name, text in self.others():
             if name not in NOT_FILTERS:
-                yield self._sentence(name, text), self.get_query_string(remove=[name])
+                by_column.setdefault(name.partition(LOOKUP_SEP)[0], {})[name] = text
+        for first, asked in by_column.items():
+            yield self._sentence(first, asked), self.get_query_string(remove=[*asked])
 
-    def _sentence(self, name: str, text: str) -> str:
-        found, first = column_of(self.model, name), name.partition(LOOKUP_SEP)[0]
-        if found is None:
-            return f"Only with {name} {text}"
-        column, kind = found
-        if column.primary_key and column.model is not self.model:
+    def _sentence(self, first: str, asked: Mapping[str, str]) -> str:
+        found = [(column_of(self.model, name), text) for name, text in asked.items()]
+        kinds = {each[1]: text for each, text in found if each}
+        try:
             column = self.opts.get_field(first)
-            row = next(iter(self.result_list), None)
-            text = str(getattr(row, first)) if row else text
-        return f"Only with {column.verbose_name} {KINDS.get(kind, '')}{text}"
+        except FieldDoesNotExist:
+            return f"{capfirst(first)}: {', '.join(asked.values())}"
+        label = self.model_admin.told_as.get(first) or shown_label(first, self.model_admin)
+        if kinds.keys() & EMPTY:
+            is_empty = next(iter(kinds.values())).lower() in {"1", "true"}
+            return f"Not {label.lower()}" if is_empty else label
+        if isinstance(column, DateTimeField):
+            return f"{label} {_range(kinds)}"
+        return f"{label}: {' or '.join(self._named(column, text) for text in kinds.values())}"
+
+    def _named(self, column: Any, text: str) -> str:
+        """Return the value of a column as the rows show it: its label, the name of a row."""
+        values, labels = text.split(","), dict(column.flatchoices)
+        if column.is_relation:
+            # Of the rows that are read already: most filters are for a single one.
+            row = next(iter(self.result_list), None) if len(values) == 1 else None
+            rows = column.related_model._base_manager
+            named = [getattr(row, column.name)] if row else rows.filter(pk__in=values)
+            return " or ".join(map(str, named))
+        return " or ".join(str(labels.get(value, value)) for value in values)
 
     @property
     def is_filtered(self) -> bool:
@@ -224,6 +240,18 @@ class Listing(ChangeList):
         """The address of the page after this one; empty on the last."""
         more = self.page_num < self.pages
         return self.get_query_string({PAGE_VAR: self.page_num + 1}) if more else ""
+
+
+def _range(kinds: Mapping[str, str]) -> str:
+    """Return the moments between which a column is asked to be, in words."""
+    at = {kind: datetime.fromisoformat(text) for kind, text in kinds.items()}
+    start = next((at[kind] for kind in FROM if kind in at), None)
+    end = next((at[kind] for kind in UNTIL if kind in at), None)
+    if start and end:
+        return f"{day(start)} to {day(end)}"
+    if start:
+        return f"{'since' if start < timezone.now() else 'after'} {moment(start, UTC)}"
+    return f"until {moment(end, UTC)}" if end else f"on {moment(next(iter(at.values())), UTC)}"
 
 
 def _needs_label(model: Any, name: str) -> bool:
@@ -329,12 +357,18 @@ def words_filter(
 
 
 def choice_filter(
-    title: str, column: str, choices: type[Choices], headings: Mapping[str, str] | None = None
+    title: str,
+    column: str,
+    choices: type[Choices],
+    headings: Mapping[str, str] | None = None,
+    several: Mapping[str, tuple[str, Sequence[str]]] | None = None,
 ) -> type[admin.SimpleListFilter]:
     """Return a filter of a column by its choices, without a query for those that occur.
 
-    `headings` says under which heading each value stands, and in which order.
+    `headings` says under which heading each value stands, and in which order. `several` are words
+    that stand for several values: for each word its label and the values.
     """
+    groups = several or {}
     order = list(headings or {})
     labels = dict(choices.choices)
 
@@ -343,11 +377,15 @@ def choice_filter(
 
         @override
         def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-            return [(value, labels[value]) for value in order or labels]
+            words = [(word, label) for word, (label, _) in groups.items()]
+            return [*words, *((value, labels[value]) for value in order or labels)]
 
         @override
         def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-            return queryset.filter(**{column: self.value()}) if self.value() else queryset
+            value = self.value() or ""
+            if value in groups:
+                return queryset.filter(**{f"{column}__in": groups[value][1]})
+            return queryset.filter(**{column: value}) if value else queryset
 
     ChoiceFilter.title, ChoiceFilter.parameter_name = title, column
     ChoiceFilter.headings = headings or {}  # type: ignore[attr-defined]

@@ -69,6 +69,8 @@ class PlainAdmin(admin.ModelAdmin):
     """The second line of a column: what is shown, and exported, below what."""
     badges: dict[str, dict[Any, str]] = {}
     """Columns that are shown as badges, with the tone of each value; others are muted."""
+    told_as: dict[str, str] = {}
+    """What the list calls a column that an address filters, where not by its label."""
     codes: tuple[str, ...] = ()
     """Columns of text that are identifiers."""
     clocks: tuple[str, ...] = ()

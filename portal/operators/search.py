@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Iterable
+from email.utils import parseaddr
 from typing import Any
 
 from django.db.models import Model, Q
@@ -42,6 +43,12 @@ def conditions(
         named = _any(model, [text for text in texts if "__starts" not in text], "__shows", term)
         return named | _any(model, emails, "__iendswith", "@" + term.removeprefix("@"))
     return _any(model, emails, "__iexact", term) if "@" in term else None
+
+
+def address_in(term: str) -> str:
+    """Return the address of "Name <address>", as mail programs copy it; other text as it is."""
+    address = parseaddr(term)[1] if term.rstrip().endswith(">") else ""
+    return address if "@" in address else term
 
 
 def identifier(term: str) -> uuid.UUID | None:

@@ -1,7 +1,7 @@
 """The page that shows everything of a customer, what a terminal hears, and the search to both."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -83,21 +83,52 @@ def test_one_page_shows_all_that_support_asks_for(
             count=count,
             last_at=now,
         )
-    shown = text_of(operator_client.get(page_of(contoso)))
+    make_subscription(tenant=contoso, name="Ends soon", ends_at=now + 4 * DAY + DAY / 24)
+    primary.license.keys.update(issued_at=now - 9 * DAY, expires_at=now - DAY)
+    CheckCount.objects.create(
+        tenant=contoso, license_key=primary, hour=now, result="expired", count=5, last_at=now
+    )
+    Invitation.objects.create(
+        tenant=contoso,
+        email="busy@contoso.example",
+        role=Role.VIEWER,
+        invited_by=owner,
+        token_sha256="b" * 64,
+    )
+    Outbox.objects.create(
+        tenant_id=contoso.pk,
+        to="busy@contoso.example",
+        attempts=1,
+        last_error="421 busy",
+        send_after=datetime(2026, 11, 28, 12, 38, tzinfo=UTC),
+        text="",
+    )
+    response = operator_client.get(page_of(contoso))
+    shown = text_of(response)
     for part in (
+        '<span class="badge" data-tone="bad">Suspended</span>',
+        '<span class="badge" data-tone="bad">All keys expired</span>',
+        "Ends in 4 days, ",
+        "Expired: 5 times since ",
+        "Last check less than a minute ago, 5 refused today: Expired",
+        "The mail could not be delivered so far: 421 busy. Next attempt",
+        "most often the address does not exist",
+        "Revoke makes the mailed link useless",
         "Invoice 7 is overdue",
         "Shop analytics",
         "owner@contoso.example",
         "new@contoso.example",
         "Replace the last owner: Contoso by next@x.example",
         "3 attempts: 550 unknown",
-        "42 checks in the last 30 days, 2 of them refused.",
+        "47 checks in the last 30 days, 7 of them refused.",
         "Invitation not delivered",
-        '>Expired</a></th> <td class="number">2</td>',
+        '>Expired</a></th> <td class="number">7</td>',
         "Subscription suspended: Build farm",
     ):
         assert part in shown, part
-    assert shown.index("Build farm") < shown.index("Shop analytics")
+    lines = [str(line.subscription) for line in response.context["subscriptions"]]
+    assert lines.index("Build farm") < lines.index("Ends soon")
+    assert shown.index("members-title") < shown.index("log-title")
     assert primary.token not in shown
 
 
@@ -295,7 +326,7 @@ def test_the_page_of_a_found_key_says_what_a_terminal_hears(
     starts = "starts." if result == "valid" else "does not start."
     shown = text_of(response)
     assert f"A terminal with this key {starts}" in shown
-    assert ("Refused since" in shown) == (result != "valid")
+    assert (". Refused since" in shown) == (result != "valid")
     assert {"revoked": "System revoked it: Leaked", "subscription_suspended": "Unpaid"}.get(
         result, ""
     ) in shown
@@ -344,9 +375,17 @@ def test_everything_that_customers_quote_leads_to_the_customer(
     ):
         answer = operator_client.get(SEARCH, {"q": str(quoted)})
         assert answer.headers["Location"] == on_page[place], quoted
+    named = "Some Body <OWNER@contoso.example>"
     begins = str(primary.jti)[:8], str(license.subscription_id)[:13].upper()
     words = "ntos", "analytics shop", "shop CONTO", "example owner"
-    for quoted in ("OWNER@contoso.example", "owner@con", "@contoso.example", *words, *begins):
+    for quoted in (
+        "OWNER@contoso.example",
+        "owner@con",
+        "@contoso.example",
+        named,
+        *words,
+        *begins,
+    ):
         hits = operator_client.get(SEARCH, {"q": quoted}).context["hits"]
         assert {tenant for hit in hits for tenant in hit.customers} == {contoso}, quoted
 
@@ -357,9 +396,6 @@ def test_what_is_typed_becomes_an_address_and_a_pasted_key_never_does(operator_c
     pasted = operator_client.post(SEARCH, {"q": f" {primary.token}\n"})
     found = reverse("admin:licenses_licensekey_check", args=[primary.pk])
     assert pasted.headers["Location"] == found
-    forged = operator_client.post(SEARCH, {"q": primary.token[:-20] + "A" * 20})
-    assert "but it is not this one" in text_of(forged)
-    assert primary.token[:-20] not in forged.content.decode()
 
 
 @pytest.mark.parametrize("term", ["", " ", "x" * 501, "a\x00b", "%", "@", "a@", "nobody here"])

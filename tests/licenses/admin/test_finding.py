@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -10,6 +11,7 @@ from django.utils import timezone
 
 from licenses.files import license_file
 from licenses.models import CheckCount, LicenseKey
+from licenses.tokens import base64url, from_base64url
 from portal.tenants.models import Role, Tenant
 from subscriptions.models import Subscription
 from tests.support.accounts import make_member
@@ -44,7 +46,7 @@ def test_a_license_file_leads_to_its_page(operator_client, key):
     assert response.headers["Location"] == page_of(key)
 
 
-@pytest.mark.parametrize("text", ["", "hello", "eyJhbGciOiJSUzI1NiJ9.e30.AAAA"])
+@pytest.mark.parametrize("text", ["", "hello"])
 def test_what_is_no_key_of_ours_is_said_at_the_field(text, operator_client):
     response = operator_client.post(reverse(FIND), {"text": text})
     assert response.status_code == 422
@@ -53,9 +55,48 @@ def test_what_is_no_key_of_ours_is_said_at_the_field(text, operator_client):
 
 def test_a_changed_key_is_not_taken_for_the_one_it_names(operator_client, key):
     forged = key.token[:-20] + "A" * 20
-    response = operator_client.post(reverse(FIND), {"text": forged})
-    assert (response.status_code, forged in response.content.decode()) == (422, True)
-    assert "Location" not in response.headers
+    for page, field in ((reverse(FIND), "text"), (reverse("admin:search"), "q")):
+        response = operator_client.post(page, {field: forged})
+        shown = response.content.decode()
+        assert (response.status_code, "Location" in response.headers) == (200, False)
+        assert forged[:60] not in shown
+        assert f'href="{page_of(key)}"' in shown
+        assert "<code>signature_invalid</code>" in shown
+        assert "The key was changed." in shown
+
+
+def with_issuer(token, issuer):
+    head, claims, signature = token.split(".")
+    foreign = json.loads(from_base64url(claims)) | {"iss": issuer, "jti": str(uuid4())}
+    return f"{head}.{base64url(json.dumps(foreign).encode())}.{signature}"
+
+
+@pytest.mark.parametrize(
+    ("change", "result", "todo"),
+    [
+        (lambda token: "eyJhbGciOiJS", "malformed", "The key is cut."),
+        (lambda token: token[:200], "malformed", "The key is cut."),
+        (lambda token: token[:-50], "signature_invalid", "The key is cut."),
+        (lambda token: with_issuer(token, "https://x.example"), "signature_invalid", "another"),
+        (lambda token: "eyJhbGciOiJSUzI1NiJ9.e30.AAAA", "malformed", "Copy the whole key"),
+    ],
+    ids=["begun", "cut", "end is cut", "foreign", "other"],
+)
+def test_of_every_key_without_a_record_it_says_what_a_terminal_hears(
+    change, result, todo, operator_client, key
+):
+    response = operator_client.post(reverse(FIND), {"text": change(key.token)})
+    shown = response.content.decode()
+    assert response.status_code == 200
+    assert f"<code>{result}</code>" in shown
+    assert todo in shown
+    assert ("https://x.example</code>: not this portal" in shown) == (todo == "another")
+
+
+def test_the_beginning_of_a_key_is_sent_to_where_keys_are_found(operator_client):
+    shown = operator_client.get(reverse("admin:search"), {"q": "eyJhbGci"}).content.decode()
+    assert "That begins like a license key." in shown
+    assert "Use fewer words" not in shown
 
 
 @pytest.mark.parametrize("group", ["support", "sales", "security"])

@@ -254,12 +254,27 @@ def test_the_start_page_shows_the_figures_and_every_link_leads_to_a_list(
     plan = Plan.objects.get(code="smb-monthly")
     [active] = [link for link in links if link.endswith(f"plan__id__exact={plan.pk}")]
     assert answers[active].context["cl"].result_count == 2
-    [valid] = [
-        link
+    by_state = {
+        state: answers[link].context["cl"].result_count
         for link in links
-        if "state__exact=current" in link and "__gt=" in link and "__lte" not in link
-    ]
-    assert answers[valid].context["cl"].result_count == 3
+        for state in re.findall(r"\?needs=(\w+)$", link)
+        if state != "expiring"
+    }
+    assert by_state == {
+        "valid": 3,
+        "superseded": 1,
+        "expired": 2,
+        "revoked": 2,
+        "replaced": 2,
+        "deleted": 1,
+    }
+    for link, answer in answers.items():
+        if "cl" in (answer.context or {}):
+            told = [sentence for sentence, _ in answer.context["cl"].told()]
+            raw = re.compile(r"\d{4}-\d\d-\d\dT|\b(True|False)\b|\w+,\w+|\w+__\w+|\S{40}")
+            assert [each for each in told if raw.search(each)] == [], link
+            shown = re.sub(r"<[^>]*>", " ", answer.content.decode())
+            assert not re.search(r"\d{4}-\d\d-\d\dT", shown), link
 
 
 def test_the_start_page_says_when_no_signing_key_is_active(operator_client):
