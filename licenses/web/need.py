@@ -9,11 +9,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.timezone import localtime
 
-from licenses.checking.badges import VALID
+from licenses.checking.badges import DEAD, VALID
 from licenses.checking.results import Result
 from licenses.models import Slot
 from licenses.reminders import ends_with, in_days, use_first, what_to_do, which_keys
 from licenses.web.card import Card, SlotView
+from licenses.web.rotation import OVERLAP_ENDS_SOON
 from portal.core.dates import day, days_until, moment
 from portal.core.links import support_link, support_shown
 from portal.tenants.models import Member, Role
@@ -30,9 +31,6 @@ SUSPENDED_EMPTY = "License keys can be generated once the subscription is resume
 
 FIRST_STEPS = ("Generate", "Download", "Install", "Check")
 """From an active subscription to a terminal that starts."""
-
-OVERLAP_ENDS_SOON = 7
-"""Days before the end of an overlap from which the banner is a warning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +174,7 @@ def _of_keys(subscription: Subscription, card: Card, now: datetime) -> Need | No
     overlaps = [view for view in card.slots if view.old_in_use and view.old_stopped_at]
     overlaps.sort(key=_end_of_overlap)
     if overlaps and all(_end_of_overlap(overlaps[0]) <= view.key.expires_at for view in soon):
-        return _overlap(subscription, overlaps[0], now)
+        return _overlap(subscription, card, overlaps[0], now)
     if soon:
         return _expiring(subscription, card, soon, now)
     if card.plan_changed:
@@ -208,7 +206,7 @@ def _lost(subscription: Subscription, card: Card, views: list[SlotView], how: st
         to_do += f" The vendor can tell you why: {why}"
     return Need(
         kind=how,
-        tone="warn" if good else "bad",
+        tone=_tone(card),
         title=f"{which_keys(slots)} {was}{how} on"
         if len({day(at) for at in moments}) == 1
         else f"Both keys {'have' if how == 'expired' else 'were'} {how}, the last one on",
@@ -218,6 +216,11 @@ def _lost(subscription: Subscription, card: Card, views: list[SlotView], how: st
     )
 
 
+def _tone(card: Card) -> str:
+    """Return how grave a lost key is: a warning while the other one works, as in the list."""
+    return "bad" if all(view.state in DEAD for view in card.slots) else "warn"
+
+
 def _withdrawn(subscription: Subscription, card: Card, views: list[SlotView]) -> Need:
     """Return what to do about keys whose signing key was disabled."""
     slots = [view.slot for view in views]
@@ -225,7 +228,7 @@ def _withdrawn(subscription: Subscription, card: Card, views: list[SlotView]) ->
     to_do = what_to_do(slots, plan_changed=card.plan_changed, with_subscription=False)
     return Need(
         kind="withdrawn",
-        tone="bad",
+        tone=_tone(card),
         title=f"{which_keys(slots)} {'are' if both else 'is'} no longer accepted since",
         at=max(view.key.withdrawn_at for view in views if view.key.withdrawn_at),
         sentence=f"The vendor withdrew the signing key of {'both' if both else 'it'}, so terminals "
@@ -254,7 +257,16 @@ def _end_of_overlap(view: SlotView) -> datetime:
     return view.old_stopped_at
 
 
-def _overlap(subscription: Subscription, view: SlotView, now: datetime) -> Need:
+def _also_expires(subscription: Subscription, card: Card, but: SlotView, now: datetime) -> str:
+    """Return that the key of the other slot expires soon, as a sentence; "" if it does not."""
+    for view in card.slots:
+        if view != but and subscription.plan.expires_soon(view.key.expires_at, now):
+            left = in_days(days_until(view.key.expires_at, now))
+            return f" The {view.slot} key expires {left}: then reset that one."
+    return ""
+
+
+def _overlap(subscription: Subscription, card: Card, view: SlotView, now: datetime) -> Need:
     """Return what to do before the old key of a slot stops, which terminals still use."""
     slot, at = view.slot, _end_of_overlap(view)
     days = days_until(at, now)
@@ -263,13 +275,13 @@ def _overlap(subscription: Subscription, view: SlotView, now: datetime) -> Need:
         get = f"Download the new {slot} key and install it"
     return Need(
         kind="overlap",
-        tone="warn" if days <= OVERLAP_ENDS_SOON else "info",
+        tone="warn" if at - now <= OVERLAP_ENDS_SOON else "info",
         title=f"The old {slot} key stops working on",
         at=at,
         has_clock=True,
         rest=f", {in_days(days)}",
         sentence=f"Terminals still use it: {view.old_use}. {get} on them before then: an overlap "
-        "cannot be extended.",
+        f"cannot be extended.{_also_expires(subscription, card, view, now)}",
         action=_download(subscription, view),
     )
 

@@ -14,6 +14,9 @@ GUIDED = timedelta(days=30)
 STILL = timedelta(days=1)
 """A key that was checked within this time is still in use."""
 
+OVERLAP_ENDS_SOON = timedelta(days=7)
+"""How long before the end of an overlap list and page warn, if terminals still use the old key."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Held:

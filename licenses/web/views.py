@@ -30,6 +30,7 @@ from licenses.web.card import before_reset, license_card
 from licenses.web.forms import CheckForm, DeleteForm, GenerateForm, ResetForm, SeenForm
 from licenses.web.inspection import inspect
 from licenses.web.need import need_of
+from licenses.web.triage import read_needs
 from portal.accounts.proof import kept_form, proof_first, purpose
 from portal.activity.models import LogEntry
 from portal.core.dates import days_until
@@ -61,6 +62,7 @@ def detail(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
     )
     events = LogEntry.objects.for_tenant(request.tenant.pk).for_subscription(subscription.pk)
     card = license_card(subscription, request.member, hands_out=not request.support_view)
+    read_needs([subscription], timezone.now())
     context = {
         "subscription": subscription,
         "card": card,
