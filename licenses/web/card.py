@@ -229,6 +229,21 @@ def before_reset(
     }
 
 
+def before_delete(license: License, subscription: Subscription, now: datetime) -> dict[str, Any]:
+    """Return how terminals use the keys that a deletion stops, for its dialog.
+
+    `uses` has a sentence for each key that passes, the old ones in an overlap too.
+    """
+    _, _, both = held_by(license, subscription, now)
+    uses = []
+    for held in both:
+        old = held.old_use.sentence(now) if rotation.overlapping(held, now) else ""
+        use = held.use.sentence(now) if not held.is_dead and held.use.total_passed else ""
+        uses += [f"The {held.name} was {use}."] if use else []
+        uses += [f"The old {held.name} was {old}."] if old else []
+    return {"uses": uses}
+
+
 def _slot_view(
     held: rotation.Held,
     *,

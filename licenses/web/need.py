@@ -41,6 +41,8 @@ class Step:
     address: str
     opens: bool = False
     posts: bool = False
+    is_danger: bool = False
+    """Whether it stops what works."""
     name: str = ""
     """The id of its element, where the page has no other such button."""
 
@@ -183,7 +185,8 @@ def _of_keys(subscription: Subscription, card: Card, now: datetime) -> Need | No
             tone="warn",
             title="The plan has changed since these keys were generated",
             sentence="They work until they expire and cannot be reset. Delete them and generate "
-            f"new ones to get keys of the plan {subscription.plan.name}.",
+            f"new ones to get keys of the plan {subscription.plan.name}: terminals do not start "
+            "from then until they have a new key and the new authorized application id.",
             action=_delete(subscription),
         )
     return _renewed(subscription, card, [view for view in card.slots if view.resets_until])
@@ -374,4 +377,4 @@ def _download(subscription: Subscription, view: SlotView) -> Step | None:
 
 def _delete(subscription: Subscription) -> Step:
     address = reverse("licenses:delete", args=[subscription.pk])
-    return Step(label="Delete license keys…", address=address, opens=True)
+    return Step(label="Delete license keys…", address=address, opens=True, is_danger=True)

@@ -26,7 +26,7 @@ from licenses.flows.reset import refuse_unless_resettable, reset_key
 from licenses.flows.signing import expiry
 from licenses.forms import PresentedKeyForm
 from licenses.models import License, LicensedSubscriptions, LicenseKey, Slot
-from licenses.web.card import before_reset, license_card
+from licenses.web.card import before_delete, before_reset, license_card
 from licenses.web.forms import CheckForm, DeleteForm, GenerateForm, ResetForm, SeenForm
 from licenses.web.inspection import inspect
 from licenses.web.need import need_of
@@ -281,7 +281,8 @@ def delete(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
                 "start its terminals again.",
             )
             return done(request, subscription.get_absolute_url(), event=CHANGED)
-    context = {"subscription": subscription, "license": license}
+    shown = before_delete(license, subscription, timezone.now())
+    context = {"subscription": subscription, "license": license, **shown}
     return form_page(request, "licenses/delete.html", form, context, fragment="dialog")
 
 

@@ -1,6 +1,7 @@
 """The banner on top of a subscription's page: what is the matter, and the one action that helps."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -393,7 +394,7 @@ def test_without_keys_the_path_to_a_terminal_is_shown(contoso, owner, viewer):
 
 def test_after_a_change_of_plan_keys_are_generated_anew_even_when_they_have_expired(license, owner):
     Subscription.objects.update(plan=Plan.objects.get(code="enterprise-yearly"))
-    delete = opens("delete", license, label="Delete license keys…")
+    delete = replace(opens("delete", license, label="Delete license keys…"), is_danger=True)
     need = the_need(license, owner)
     assert need is not None
     assert (need.kind, need.action) == ("plan_changed", delete)

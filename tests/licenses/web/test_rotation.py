@@ -197,6 +197,19 @@ def test_the_only_key_in_use_is_not_reset_without_a_warning(license, owner_clien
     assert shown() == [(use, False, "expiry"), (use, False, "expiry")]
 
 
+def test_what_a_deletion_stops_is_said(license, owner_client):
+    address = reverse("licenses:delete", args=[license.subscription_id])
+    assert owner_client.get(address).context["uses"] == []
+    old = key_of(license)
+    reset(license, Slot.PRIMARY, Overlap.WEEK)
+    checked(old, "superseded", checks=7)
+    checked(key_of(license, Slot.SECONDARY), checks=83, minutes=13)
+    assert owner_client.get(address).context["uses"] == [
+        "The old primary key was checked 7 times today, last 3 minutes ago.",
+        "The secondary key was checked 83 times today, last 13 minutes ago.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("left", "offered"),
     [
