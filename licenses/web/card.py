@@ -79,13 +79,18 @@ class Card:
 
     @property
     def is_guided(self) -> bool:
-        """Whether steps after a reset are shown, which tick themselves off."""
+        """Whether steps to a terminal that starts are shown, which tick themselves off."""
         return any(view.guide for view in self.slots)
 
     @property
     def steps_say_it(self) -> bool:
-        """Whether the steps after a reset say all that the advice does: it is not said twice."""
+        """Whether the steps say all that the advice does: it is not said twice."""
         return any(view.guide and view.guide.now != "reset" for view in self.slots)
+
+    @property
+    def steps_reset(self) -> bool:
+        """Whether the step to take now is the reset of the other key."""
+        return any(view.guide and view.guide.now == "reset" for view in self.slots)
 
     @property
     def can_bundle(self) -> bool:

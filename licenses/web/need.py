@@ -41,6 +41,8 @@ class Step:
     address: str
     opens: bool = False
     posts: bool = False
+    in_slot: bool = False
+    """Whether a slot has this button too."""
     is_danger: bool = False
     """Whether it stops what works."""
     name: str = ""
@@ -66,6 +68,10 @@ class Need:
     result: Result | None = None
     path: tuple[str, ...] = ()
     action: Step | None = None
+
+    def button(self, card: Card) -> Step | None:
+        """Return the banner's own button: none while a slot shows the steps, which have it."""
+        return None if self.action and self.action.in_slot and card.is_guided else self.action
 
 
 def need_of(
@@ -248,8 +254,7 @@ def _old_key(subscription: Subscription, view: SlotView) -> Need:
         kind="old_key",
         tone="bad",
         title=f"Terminals still ask with the old {slot} key and are refused",
-        sentence=f"{stopped}{view.old_refusals} Download the new {slot} key and install it on "
-        "them.",
+        sentence=f"{stopped}{view.old_refusals} {_get(view)} on them.",
         result=Result.REPLACED,
         action=_download(subscription, view),
     )
@@ -273,9 +278,6 @@ def _overlap(subscription: Subscription, card: Card, view: SlotView, now: dateti
     """Return what to do before the old key of a slot stops, which terminals still use."""
     slot, at = view.slot, _end_of_overlap(view)
     days = days_until(at, now)
-    get = f"Install the new {slot} key"
-    if view.key.last_downloaded_at is None:
-        get = f"Download the new {slot} key and install it"
     return Need(
         kind="overlap",
         tone="warn" if at - now <= OVERLAP_ENDS_SOON else "info",
@@ -283,8 +285,8 @@ def _overlap(subscription: Subscription, card: Card, view: SlotView, now: dateti
         at=at,
         has_clock=True,
         rest=f", {in_days(days)}",
-        sentence=f"Terminals still use it: {view.old_use}. {get} on them before then: an overlap "
-        f"cannot be extended.{_also_expires(subscription, card, view, now)}",
+        sentence=f"Terminals still use it: {view.old_use}. {_get(view)} on them before then: an "
+        f"overlap cannot be extended.{_also_expires(subscription, card, view, now)}",
         action=_download(subscription, view),
     )
 
@@ -306,6 +308,8 @@ def _expiring(subscription: Subscription, card: Card, soon: list[SlotView], now:
             to_do += f" Then do the same with the {later.slot} key, which expires {left}."
         if good := _unused(card, soon):
             to_do, action = _use_first(subscription, good)
+        if until := max((view.resets_until for view in soon if view.resets_until), default=None):
+            to_do += f" A reset gives a key until {day(localtime(until))}."
     return Need(
         kind="expiring",
         tone="warn",
@@ -336,8 +340,7 @@ def _unused(card: Card, dying: Sequence[SlotView]) -> SlotView | None:
 def _use_first(subscription: Subscription, view: SlotView) -> tuple[str, Step | None]:
     """Return that this key is to be in use before the other is reset, and the step to take now."""
     sentence = use_first(view.key, is_new=view.key.awaits_first_check)
-    is_downloaded = view.key.last_downloaded_at is not None
-    return sentence, None if is_downloaded else _download(subscription, view)
+    return sentence, _download(subscription, view)
 
 
 def _renewed(subscription: Subscription, card: Card, views: list[SlotView]) -> Need | None:
@@ -366,13 +369,22 @@ def _reset(subscription: Subscription, card: Card, views: Sequence[SlotView]) ->
     advised = card.advice.slot if card.advice and card.advice.is_urgent else None
     slot = Slot(next((view.slot for view in views if view.slot == advised), least.slot))
     address = reverse("licenses:reset", args=[subscription.pk, slot])
-    return Step(label=f"Reset {slot.label}…", address=address, opens=True)
+    return Step(label=f"Reset {slot.label}…", address=address, opens=True, in_slot=True)
 
 
 def _download(subscription: Subscription, view: SlotView) -> Step | None:
+    """Return the download of a key; None once it was downloaded, as it is to be installed then."""
+    if not view.can_download or view.key.last_downloaded_at is not None:
+        return None
     address = reverse("licenses:download", args=[subscription.pk, view.slot])
-    label = f"Download {view.slot.label}"
-    return Step(label=label, address=address) if view.can_download else None
+    return Step(label=f"Download {view.slot.label}", address=address, in_slot=True)
+
+
+def _get(view: SlotView) -> str:
+    """Return what to do with the new key of a slot, to begin a sentence with."""
+    if view.key.last_downloaded_at is None:
+        return f"Download the new {view.slot} key and install it"
+    return f"Install the new {view.slot} key"
 
 
 def _delete(subscription: Subscription) -> Step:

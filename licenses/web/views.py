@@ -63,10 +63,12 @@ def detail(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
     events = LogEntry.objects.for_tenant(request.tenant.pk).for_subscription(subscription.pk)
     card = license_card(subscription, request.member, hands_out=not request.support_view)
     read_needs([subscription], timezone.now())
+    need = need_of(subscription, card, request.member)
     context = {
         "subscription": subscription,
         "card": card,
-        "need": need_of(subscription, card, request.member),
+        "need": need,
+        "button": need.button(card) if need else None,
         "events": events[:MAX_EVENTS],
         "watches": WATCHES if card.is_guided else f"{CHANGED} from:body",
         "may_manage": request.member.may(Role.MANAGER),

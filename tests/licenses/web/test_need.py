@@ -16,6 +16,7 @@ from licenses.web.card import license_card
 from licenses.web.need import Need, Step, need_of
 from licenses.web.triage import read_needs
 from portal.core.actors import SYSTEM
+from portal.core.dates import day
 from portal.mail.models import Outbox
 from portal.tenants.models import Member
 from subscriptions.flows.suspend_resume_end import (
@@ -68,7 +69,7 @@ def expire(license: License, left: timedelta, *slots: Slot) -> None:
 
 def opens(name: str, license: License, *slot: Slot, label: str) -> Step:
     address = reverse(f"licenses:{name}", args=[license.subscription_id, *slot])
-    return Step(label=label, address=address, opens=True)
+    return Step(label=label, address=address, opens=True, in_slot=name == "reset")
 
 
 # List, page and mails
@@ -219,7 +220,7 @@ def test_the_other_key_is_taken_into_use_before_the_last_one_is_reset(license, o
     assert (need.title, need.sentence, need.action) == (
         "The primary key expires on",
         "Download the secondary key, install it and check it; then reset the primary key.",
-        Step(label="Download Secondary", address=address),
+        Step(label="Download Secondary", address=address, in_slot=True),
     )
     license.keys.filter(pk=secondary.pk).update(last_downloaded_at=NOW)
     need = the_need(license, owner)
@@ -326,7 +327,7 @@ def test_one_reset_of_two_leads_on_to_its_new_key(lost, verb, license, owner, ow
     assert shown() == (
         title,
         f"Download the new primary key, install {then}",
-        Step(label="Download Primary", address=download),
+        Step(label="Download Primary", address=download, in_slot=True),
     )
     if "revoked_at" not in lost:
         reminders.send()
@@ -341,6 +342,14 @@ def test_one_reset_of_two_leads_on_to_its_new_key(lost, verb, license, owner, ow
     passed(new)
     action = opens("reset", license, Slot.SECONDARY, label="Reset Secondary…")
     assert shown()[2] == action
+
+
+def test_while_a_slot_shows_the_steps_the_banner_has_no_button(license, owner_client):
+    expire(license, 5 * DAY)
+    reset(license, Slot.PRIMARY)
+    shown = owner_client.get(license.subscription.get_absolute_url()).context
+    assert shown["need"].action.label == "Download Primary"
+    assert (shown["button"], shown["card"].slots[0].filled) == (None, "download")
 
 
 def test_an_old_key_in_use_is_warned_of_until_its_overlap_ends(license, owner):
@@ -369,6 +378,10 @@ def test_an_old_key_in_use_is_warned_of_until_its_overlap_ends(license, owner):
     assert need.action is not None
     assert need.action.label == "Download Primary"
     LicenseKey.objects.filter(pk=new.pk).update(last_downloaded_at=NOW)
+    need = the_need(license, owner)
+    assert need is not None
+    assert " Install the new primary key on them before then: " in need.sentence
+    assert need.action is None
     passed(new)
     card = license_card(license.subscription, Member.objects.get(user=owner))
     assert card.advice is not None
@@ -421,6 +434,11 @@ def test_after_a_renewal_a_reset_gives_the_longer_date(ends_at, expected, licens
     assert need is not None
     assert (need.kind, need.at) == ("renewed", expected)
     assert need.action == opens("reset", license, Slot.PRIMARY, label="Reset Primary…")
+    license.keys.update(expires_at=NOW + 12 * DAY)
+    need = the_need(license, owner)
+    assert need is not None
+    assert need.kind == "expiring"
+    assert need.sentence.endswith(f" A reset gives a key until {day(expected)}.")
 
 
 # The subscription

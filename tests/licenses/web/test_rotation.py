@@ -153,6 +153,27 @@ def test_a_key_that_terminals_still_use_is_not_reset_at_the_first_check_of_the_o
     assert "reset" not in [slot.filled for slot in shown.slots]
 
 
+def test_after_generate_the_way_to_the_first_terminal_is_shown(license, owner, owner_client):
+    License.objects.update(created_at=NOW)
+    license.keys.update(issued_at=NOW, expires_at=NOW + timedelta(days=31))
+    license.refresh_from_db()
+
+    def shown() -> list[str | None]:
+        return [each.guide and each.guide.now for each in card(license, owner).slots]
+
+    address = license.subscription.get_absolute_url()
+    assert shown() == ["download", None]
+    assert "Nothing needs a reset now" not in owner_client.get(address).content.decode()
+    license.keys.filter(slot=Slot.SECONDARY).update(last_downloaded_at=NOW)
+    assert shown() == [None, "install"]
+    assert 'href="#configure"' in owner_client.get(address).content.decode()
+    checked(key_of(license, Slot.SECONDARY), "subject_mismatch")
+    assert shown() == [None, "check"]
+    checked(key_of(license, Slot.PRIMARY))
+    assert shown() == [None, None]
+    assert "Nothing needs a reset now" in owner_client.get(address).content.decode()
+
+
 def test_the_next_round_is_led_again(license, owner):
     """A reset that is half a life old is of the round before."""
     reset(license, Slot.SECONDARY)
