@@ -118,9 +118,15 @@ class LicensedSubscriptions(SubscriptionQuerySet):
         )
         return self.filter(Exists(_of_subscription(stopped)))
 
-    def overlap_ending(self, now: datetime, *, within: timedelta) -> Self:
-        """Return those with an old key that works, and stops within that time."""
-        ending = LicenseKey.objects.overlapping(now).filter(accepted_until__lte=now + within)
+    def overlap_ending(self, now: datetime, *, within: timedelta, asked: timedelta) -> Self:
+        """Return those with an old key that works, stops `within` that time, and is in use.
+
+        A terminal asked with it within `asked`.
+        """
+        checks = CheckCount.objects.filter(license_key=OuterRef("pk"), last_at__gt=now - asked)
+        ending = LicenseKey.objects.overlapping(now).filter(
+            Exists(checks), accepted_until__lte=now + within
+        )
         return self.filter(Exists(_of_subscription(ending)))
 
     def plan_changed(self) -> Self:

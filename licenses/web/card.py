@@ -78,13 +78,18 @@ class Card:
 
     @property
     def is_guided(self) -> bool:
-        """Whether steps after a reset are shown, which tick themselves off."""
+        """Whether steps to a terminal that starts are shown, which tick themselves off."""
         return any(view.guide for view in self.slots)
 
     @property
     def steps_say_it(self) -> bool:
-        """Whether the steps after a reset say all that the advice does: it is not said twice."""
+        """Whether the steps say all that the advice does: it is not said twice."""
         return any(view.guide and view.guide.now != "reset" for view in self.slots)
+
+    @property
+    def steps_reset(self) -> bool:
+        """Whether the step to take now is the reset of the other key."""
+        return any(view.guide and view.guide.now == "reset" for view in self.slots)
 
     @property
     def can_bundle(self) -> bool:
@@ -226,6 +231,21 @@ def before_reset(
         "use": held.use.sentence(now) if is_in_use else "",
         "is_only": rotation.is_alone_in_use(held, other),
     }
+
+
+def before_delete(license: License, subscription: Subscription, now: datetime) -> dict[str, Any]:
+    """Return how terminals use the keys that a deletion stops, for its dialog.
+
+    `uses` has a sentence for each key that passes, the old ones in an overlap too.
+    """
+    _, _, both = held_by(license, subscription, now)
+    uses = []
+    for held in both:
+        old = held.old_use.sentence(now) if rotation.overlapping(held, now) else ""
+        use = held.use.sentence(now) if not held.is_dead and held.use.total_passed else ""
+        uses += [f"The {held.name} was {use}."] if use else []
+        uses += [f"The old {held.name} was {old}."] if old else []
+    return {"uses": uses}
 
 
 def _slot_view(

@@ -1,6 +1,5 @@
 """Template tags about subscriptions and their license keys; none queries the database."""
 
-from functools import cache
 from html import escape
 from typing import Any
 
@@ -29,11 +28,10 @@ BOTH_REVOKED = mark_safe('<span class="muted">Both revoked</span>')
 
 
 @register.simple_tag
-@cache
-def state_badge(state: str) -> SafeString:
-    """Return the badge of a subscription's state."""
-    state = State(state)
-    return format_html('<span class="badge" data-tone="{}">{}</span>', state.tone, state.label)
+def state_badges(subscription: Any) -> SafeString:
+    """Return the badges of a subscription's state and needs, after `read_needs`."""
+    badges = ((badge.tone, badge.label) for badge in subscription.badges)
+    return format_html_join(" ", '<span class="badge" data-tone="{}">{}</span>', badges)
 
 
 @register.simple_tag

@@ -125,14 +125,16 @@ def identifiers(request: TenantRequest) -> HttpResponse:
     form, without_keys = IdentifierForm(request.GET), request.GET.get("keys") == "none"
     form.full_clean()
     text = form.cleaned_data.get("q", "")
-    rows = _subscriptions(request).matching(text).with_state()
+    rows = _subscriptions(request).matching(text).with_state().select_related("plan")
+    found = keyset_page(
+        rows.unlicensed() if without_keys else rows.licensed().with_authorized_application_id(),
+        after=request.GET.get("after", ""),
+        before=request.GET.get("before", ""),
+    )
+    read_needs(found.rows, timezone.now())
     context = {
         "form": form,
-        "page": keyset_page(
-            rows.unlicensed() if without_keys else rows.licensed().with_authorized_application_id(),
-            after=request.GET.get("after", ""),
-            before=request.GET.get("before", ""),
-        ),
+        "page": found,
         "without_keys": without_keys,
         "is_filtered": bool(text),
     }

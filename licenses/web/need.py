@@ -9,11 +9,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.timezone import localtime
 
-from licenses.checking.badges import VALID
+from licenses.checking.badges import DEAD, VALID
 from licenses.checking.results import Result
 from licenses.models import Slot
 from licenses.reminders import ends_with, in_days, use_first, what_to_do, which_keys
 from licenses.web.card import Card, SlotView
+from licenses.web.rotation import OVERLAP_ENDS_SOON
 from portal.core.dates import day, days_until, moment
 from portal.core.links import support_link, support_shown
 from portal.tenants.models import Member, Role
@@ -31,9 +32,6 @@ SUSPENDED_EMPTY = "License keys can be generated once the subscription is resume
 FIRST_STEPS = ("Generate", "Download", "Install", "Check")
 """From an active subscription to a terminal that starts."""
 
-OVERLAP_ENDS_SOON = 7
-"""Days before the end of an overlap from which the banner is a warning."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
@@ -43,6 +41,10 @@ class Step:
     address: str
     opens: bool = False
     posts: bool = False
+    in_slot: bool = False
+    """Whether a slot has this button too."""
+    is_danger: bool = False
+    """Whether it stops what works."""
     name: str = ""
     """The id of its element, where the page has no other such button."""
 
@@ -66,6 +68,10 @@ class Need:
     result: Result | None = None
     path: tuple[str, ...] = ()
     action: Step | None = None
+
+    def button(self, card: Card) -> Step | None:
+        """Return the banner's own button: none while a slot shows the steps, which have it."""
+        return None if self.action and self.action.in_slot and card.is_guided else self.action
 
 
 def need_of(
@@ -176,7 +182,7 @@ def _of_keys(subscription: Subscription, card: Card, now: datetime) -> Need | No
     overlaps = [view for view in card.slots if view.old_in_use and view.old_stopped_at]
     overlaps.sort(key=_end_of_overlap)
     if overlaps and all(_end_of_overlap(overlaps[0]) <= view.key.expires_at for view in soon):
-        return _overlap(subscription, overlaps[0], now)
+        return _overlap(subscription, card, overlaps[0], now)
     if soon:
         return _expiring(subscription, card, soon, now)
     if card.plan_changed:
@@ -185,7 +191,8 @@ def _of_keys(subscription: Subscription, card: Card, now: datetime) -> Need | No
             tone="warn",
             title="The plan has changed since these keys were generated",
             sentence="They work until they expire and cannot be reset. Delete them and generate "
-            f"new ones to get keys of the plan {subscription.plan.name}.",
+            f"new ones to get keys of the plan {subscription.plan.name}: terminals do not start "
+            "from then until they have a new key and the new authorized application id.",
             action=_delete(subscription),
         )
     return _renewed(subscription, card, [view for view in card.slots if view.resets_until])
@@ -208,7 +215,7 @@ def _lost(subscription: Subscription, card: Card, views: list[SlotView], how: st
         to_do += f" The vendor can tell you why: {why}"
     return Need(
         kind=how,
-        tone="warn" if good else "bad",
+        tone=_tone(card),
         title=f"{which_keys(slots)} {was}{how} on"
         if len({day(at) for at in moments}) == 1
         else f"Both keys {'have' if how == 'expired' else 'were'} {how}, the last one on",
@@ -218,6 +225,11 @@ def _lost(subscription: Subscription, card: Card, views: list[SlotView], how: st
     )
 
 
+def _tone(card: Card) -> str:
+    """Return how grave a lost key is: a warning while the other one works, as in the list."""
+    return "bad" if all(view.state in DEAD for view in card.slots) else "warn"
+
+
 def _withdrawn(subscription: Subscription, card: Card, views: list[SlotView]) -> Need:
     """Return what to do about keys whose signing key was disabled."""
     slots = [view.slot for view in views]
@@ -225,7 +237,7 @@ def _withdrawn(subscription: Subscription, card: Card, views: list[SlotView]) ->
     to_do = what_to_do(slots, plan_changed=card.plan_changed, with_subscription=False)
     return Need(
         kind="withdrawn",
-        tone="bad",
+        tone=_tone(card),
         title=f"{which_keys(slots)} {'are' if both else 'is'} no longer accepted since",
         at=max(view.key.withdrawn_at for view in views if view.key.withdrawn_at),
         sentence=f"The vendor withdrew the signing key of {'both' if both else 'it'}, so terminals "
@@ -242,8 +254,7 @@ def _old_key(subscription: Subscription, view: SlotView) -> Need:
         kind="old_key",
         tone="bad",
         title=f"Terminals still ask with the old {slot} key and are refused",
-        sentence=f"{stopped}{view.old_refusals} Download the new {slot} key and install it on "
-        "them.",
+        sentence=f"{stopped}{view.old_refusals} {_get(view)} on them.",
         result=Result.REPLACED,
         action=_download(subscription, view),
     )
@@ -254,22 +265,28 @@ def _end_of_overlap(view: SlotView) -> datetime:
     return view.old_stopped_at
 
 
-def _overlap(subscription: Subscription, view: SlotView, now: datetime) -> Need:
+def _also_expires(subscription: Subscription, card: Card, but: SlotView, now: datetime) -> str:
+    """Return that the key of the other slot expires soon, as a sentence; "" if it does not."""
+    for view in card.slots:
+        if view != but and subscription.plan.expires_soon(view.key.expires_at, now):
+            left = in_days(days_until(view.key.expires_at, now))
+            return f" The {view.slot} key expires {left}: then reset that one."
+    return ""
+
+
+def _overlap(subscription: Subscription, card: Card, view: SlotView, now: datetime) -> Need:
     """Return what to do before the old key of a slot stops, which terminals still use."""
     slot, at = view.slot, _end_of_overlap(view)
     days = days_until(at, now)
-    get = f"Install the new {slot} key"
-    if view.key.last_downloaded_at is None:
-        get = f"Download the new {slot} key and install it"
     return Need(
         kind="overlap",
-        tone="warn" if days <= OVERLAP_ENDS_SOON else "info",
+        tone="warn" if at - now <= OVERLAP_ENDS_SOON else "info",
         title=f"The old {slot} key stops working on",
         at=at,
         has_clock=True,
         rest=f", {in_days(days)}",
-        sentence=f"Terminals still use it: {view.old_use}. {get} on them before then: an overlap "
-        "cannot be extended.",
+        sentence=f"Terminals still use it: {view.old_use}. {_get(view)} on them before then: an "
+        f"overlap cannot be extended.{_also_expires(subscription, card, view, now)}",
         action=_download(subscription, view),
     )
 
@@ -291,6 +308,8 @@ def _expiring(subscription: Subscription, card: Card, soon: list[SlotView], now:
             to_do += f" Then do the same with the {later.slot} key, which expires {left}."
         if good := _unused(card, soon):
             to_do, action = _use_first(subscription, good)
+        if until := max((view.resets_until for view in soon if view.resets_until), default=None):
+            to_do += f" A reset gives a key until {day(localtime(until))}."
     return Need(
         kind="expiring",
         tone="warn",
@@ -321,8 +340,7 @@ def _unused(card: Card, dying: Sequence[SlotView]) -> SlotView | None:
 def _use_first(subscription: Subscription, view: SlotView) -> tuple[str, Step | None]:
     """Return that this key is to be in use before the other is reset, and the step to take now."""
     sentence = use_first(view.key, is_new=view.key.awaits_first_check)
-    is_downloaded = view.key.last_downloaded_at is not None
-    return sentence, None if is_downloaded else _download(subscription, view)
+    return sentence, _download(subscription, view)
 
 
 def _renewed(subscription: Subscription, card: Card, views: list[SlotView]) -> Need | None:
@@ -351,15 +369,24 @@ def _reset(subscription: Subscription, card: Card, views: Sequence[SlotView]) ->
     advised = card.advice.slot if card.advice and card.advice.is_urgent else None
     slot = Slot(next((view.slot for view in views if view.slot == advised), least.slot))
     address = reverse("licenses:reset", args=[subscription.pk, slot])
-    return Step(label=f"Reset {slot.label}…", address=address, opens=True)
+    return Step(label=f"Reset {slot.label}…", address=address, opens=True, in_slot=True)
 
 
 def _download(subscription: Subscription, view: SlotView) -> Step | None:
+    """Return the download of a key; None once it was downloaded, as it is to be installed then."""
+    if not view.can_download or view.key.last_downloaded_at is not None:
+        return None
     address = reverse("licenses:download", args=[subscription.pk, view.slot])
-    label = f"Download {view.slot.label}"
-    return Step(label=label, address=address) if view.can_download else None
+    return Step(label=f"Download {view.slot.label}", address=address, in_slot=True)
+
+
+def _get(view: SlotView) -> str:
+    """Return what to do with the new key of a slot, to begin a sentence with."""
+    if view.key.last_downloaded_at is None:
+        return f"Download the new {view.slot} key and install it"
+    return f"Install the new {view.slot} key"
 
 
 def _delete(subscription: Subscription) -> Step:
     address = reverse("licenses:delete", args=[subscription.pk])
-    return Step(label="Delete license keys…", address=address, opens=True)
+    return Step(label="Delete license keys…", address=address, opens=True, is_danger=True)

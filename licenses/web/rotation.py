@@ -9,10 +9,13 @@ from licenses.models import KeyState, LicenseKey, Slot
 from licenses.reminders import use_first
 
 GUIDED = timedelta(days=30)
-"""For so long after a reset the steps to take are shown."""
+"""For so long after Generate or a reset the steps to take are shown."""
 
 STILL = timedelta(days=1)
 """A key that was checked within this time is still in use."""
+
+OVERLAP_ENDS_SOON = timedelta(days=7)
+"""How long before the end of an overlap list and page warn, if terminals still use the old key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +40,14 @@ class Held:
 
 @dataclass(frozen=True, kw_only=True)
 class Guide:
-    """The steps after a reset, each with whether the portal has seen it done."""
+    """The steps after Generate or a reset, each with whether the portal has seen it done."""
 
     is_downloaded: bool
     is_installed: bool
     is_checked: bool
     is_other_reset: bool
+    is_first: bool = False
+    """Whether they are after Generate, where no other key is to be reset."""
 
     @property
     def now(self) -> str:
@@ -143,7 +148,18 @@ def timeline(slots: list[tuple[Held, str]], now: datetime) -> Timeline:
 
 
 def guide(held: Held, other: Held, now: datetime) -> Guide | None:
-    """Return the steps after a reset of this slot, or None when it was none or they are done."""
+    """Return the steps to a terminal that starts with this slot's key, or None without any to do.
+
+    They follow a reset, or Generate until a terminal has passed with one of the two keys.
+    """
+    if _leads_first(held, other, now):
+        return Guide(
+            is_downloaded=held.key.last_downloaded_at is not None,
+            is_installed=held.use.last_at is not None,
+            is_checked=False,
+            is_other_reset=True,
+            is_first=True,
+        )
     if held.is_dead or not _was_reset(held.key, since=now - GUIDED):
         return None
     steps = Guide(
@@ -155,6 +171,20 @@ def guide(held: Held, other: Held, now: datetime) -> Guide | None:
     # The second key of a round is a spare, which terminals may never check.
     is_spare = steps.is_downloaded and steps.is_other_reset and other.use.total_passed > 0
     return None if not steps.now or is_spare else steps
+
+
+def _leads_first(held: Held, other: Held, now: datetime) -> bool:
+    """Return whether the first terminal is to start with this key rather than the other one."""
+    both = (held, other)
+    is_new = all(each.key.license.created_at >= now - GUIDED for each in both)
+    was_reset = any(_was_reset(each.key, since=now - GUIDED) for each in both)
+    is_used = any(each.is_dying or each.use.total_passed for each in both)
+    return is_new and not was_reset and not is_used and held == min(both, key=_by_progress)
+
+
+def _by_progress(held: Held) -> tuple[bool, bool, str]:
+    """Sort first the key that has come furthest on its way to a terminal."""
+    return (held.use.last_at is None, held.key.last_downloaded_at is None, held.slot.value)
 
 
 def advice(

@@ -11,10 +11,10 @@ from django.db.models import Exists, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from licenses.flows.notice import BEFORE_END
+from licenses.checking.badges import ONE_VALID
 from licenses.models import LicensedSubscriptions, LicenseKey
 from licenses.models.subscriptions import read_license_state
-from licenses.web.rotation import GUIDED, STILL
+from licenses.web.rotation import GUIDED, OVERLAP_ENDS_SOON, STILL
 from portal.activity.models import LogChain
 from portal.tenants.models import Tenant
 from subscriptions.flows.start_community import startable_plans
@@ -75,7 +75,7 @@ SEARCHED: dict[str, Callable[[LicensedSubscriptions, datetime], LicensedSubscrip
     REVOKED: lambda rows, _: rows.revoked(),
     WITHDRAWN: lambda rows, _: rows.withdrawn(),
     REFUSED: lambda rows, now: rows.refused(now, asked=STILL, replaced=GUIDED),
-    OVERLAP: lambda rows, now: rows.overlap_ending(now, within=BEFORE_END),
+    OVERLAP: lambda rows, now: rows.overlap_ending(now, within=OVERLAP_ENDS_SOON, asked=STILL),
     PLAN_CHANGED: lambda rows, _: rows.plan_changed(),
     UNLICENSED: lambda rows, _: rows.unlicensed(),
 }
@@ -108,9 +108,13 @@ def _badges(row: Any, needs: set[str], now: datetime) -> list[Badge]:
             needs.add(EXPIRED)
         elif row.plan.expires_soon(row.keys_expire_at, now):
             needs.add(EXPIRING)
-    if state == State.ACTIVE and needs:
-        return [badge for name, badge in NEEDS.items() if name in needs]
-    return [Badge(label=state.label, tone=state.tone)]
+    if state != State.ACTIVE or not needs:
+        return [Badge(label=state.label, tone=state.tone)]
+    lost = needs & {EXPIRED, REVOKED, WITHDRAWN}
+    if lost and row.keys_last_until and row.keys_last_until > now:
+        others = [badge for name, badge in NEEDS.items() if name in needs - lost]
+        return [Badge(label=ONE_VALID.label, tone=ONE_VALID.tone), *others]
+    return [badge for name, badge in NEEDS.items() if name in needs]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,10 +26,11 @@ from licenses.flows.reset import refuse_unless_resettable, reset_key
 from licenses.flows.signing import expiry
 from licenses.forms import PresentedKeyForm
 from licenses.models import License, LicensedSubscriptions, LicenseKey, Slot
-from licenses.web.card import before_reset, license_card
+from licenses.web.card import before_delete, before_reset, license_card
 from licenses.web.forms import CheckForm, DeleteForm, GenerateForm, ResetForm, SeenForm
 from licenses.web.inspection import inspect
 from licenses.web.need import need_of
+from licenses.web.triage import read_needs
 from portal.accounts.proof import kept_form, proof_first, purpose
 from portal.activity.models import LogEntry
 from portal.core.dates import days_until
@@ -61,10 +62,13 @@ def detail(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
     )
     events = LogEntry.objects.for_tenant(request.tenant.pk).for_subscription(subscription.pk)
     card = license_card(subscription, request.member, hands_out=not request.support_view)
+    read_needs([subscription], timezone.now())
+    need = need_of(subscription, card, request.member)
     context = {
         "subscription": subscription,
         "card": card,
-        "need": need_of(subscription, card, request.member),
+        "need": need,
+        "button": need.button(card) if need else None,
         "events": events[:MAX_EVENTS],
         "watches": WATCHES if card.is_guided else f"{CHANGED} from:body",
         "may_manage": request.member.may(Role.MANAGER),
@@ -279,7 +283,8 @@ def delete(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
                 "start its terminals again.",
             )
             return done(request, subscription.get_absolute_url(), event=CHANGED)
-    context = {"subscription": subscription, "license": license}
+    shown = before_delete(license, subscription, timezone.now())
+    context = {"subscription": subscription, "license": license, **shown}
     return form_page(request, "licenses/delete.html", form, context, fragment="dialog")
 
 

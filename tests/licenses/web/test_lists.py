@@ -74,8 +74,9 @@ def in_need(contoso: Tenant, licensed: Any) -> None:
     older = licensed("asked with an older one")
     old_key(older, stopped=now - 9 * DAY, asked=now - HOUR)
     old_key(older, stopped=now - 8 * DAY, state=KeyState.REPLACED)
-    old_key(licensed("overlap ends"), stopped=now + 20 * HOUR, asked=now - HOUR)
-    old_key(licensed("overlap goes on"), stopped=now + 3 * DAY)
+    old_key(licensed("overlap ends"), stopped=now + 4 * DAY, asked=now - HOUR)
+    old_key(licensed("overlap goes on"), stopped=now + 8 * DAY, asked=now - HOUR)
+    old_key(licensed("overlap of an old key that nobody uses"), stopped=now + DAY)
 
 
 def old_key(
@@ -137,8 +138,12 @@ def test_each_need_is_a_filter_the_most_urgent_first_and_its_rows_say_it(viewer_
         name: [label for need, label in LABELS.items() if name in LEFT[need]] or ["Active"]
         for name in shown
     }
+    said |= {
+        "secondary gone": ["1 of 2 valid"],
+        "primary revoked": ["1 of 2 valid", "Expires soon"],
+    }
     assert shown == said
-    assert sum(labels == ["Active"] for labels in shown.values()) == 5
+    assert sum(labels == ["Active"] for labels in shown.values()) == 6
 
 
 def test_the_needs_are_counted_as_their_filters_find_them(viewer_client, in_need):
@@ -155,10 +160,20 @@ def test_the_needs_are_counted_as_their_filters_find_them(viewer_client, in_need
 
 
 def test_the_banner_of_the_page_says_what_the_list_does(viewer_client, in_need):
-    kinds = {"asked": "old_key", "other plan": "plan_changed", "both revoked": "revoked"}
+    kinds = {
+        "asked": "old_key",
+        "other plan": "plan_changed",
+        "both revoked": "revoked",
+        "secondary gone": "expired",
+        "overlap ends": "overlap",
+    }
+    rows = viewer_client.get(LIST, {"rows": "100"}).context["page"].rows
+    listed = {row.name: row for row in rows}
     for name, kind in kinds.items():
-        address = Subscription.objects.get(name=name).get_absolute_url()
-        assert (name, viewer_client.get(address).context["need"].kind) == (name, kind)
+        shown = viewer_client.get(listed[name].get_absolute_url()).context
+        assert (name, shown["need"].kind) == (name, kind)
+        assert shown["need"].tone == listed[name].badges[0].tone
+        assert shown["subscription"].badges == listed[name].badges
 
 
 def test_the_counts_follow_every_change(viewer_client, contoso):
@@ -230,7 +245,7 @@ def test_the_list_begins_with_what_needs_somebody(viewer_client, contoso, in_nee
     second = viewer_client.get(LIST, {"after": str(first.context["page"].older)})
     third = viewer_client.get(LIST, {"after": str(second.context["page"].older)})
     walked = [row for answer in (first, second, third) for row in names(answer)]
-    assert len(walked) == len(set(walked)) == 72
+    assert len(walked) == len(set(walked)) == 73
     assert names(viewer_client.get(LIST, {"before": str(second.context["page"].newer)})) == (
         names(first)
     )

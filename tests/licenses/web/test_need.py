@@ -1,6 +1,7 @@
 """The banner on top of a subscription's page: what is the matter, and the one action that helps."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from licenses.web.card import license_card
 from licenses.web.need import Need, Step, need_of
 from licenses.web.triage import read_needs
 from portal.core.actors import SYSTEM
+from portal.core.dates import day
 from portal.mail.models import Outbox
 from portal.tenants.models import Member
 from subscriptions.flows.suspend_resume_end import (
@@ -67,7 +69,7 @@ def expire(license: License, left: timedelta, *slots: Slot) -> None:
 
 def opens(name: str, license: License, *slot: Slot, label: str) -> Step:
     address = reverse(f"licenses:{name}", args=[license.subscription_id, *slot])
-    return Step(label=label, address=address, opens=True)
+    return Step(label=label, address=address, opens=True, in_slot=name == "reset")
 
 
 # List, page and mails
@@ -119,16 +121,13 @@ def test_mails_begin_when_pages_turn_amber():
 
 
 @pytest.mark.parametrize(
-    ("lost", "kind", "label"),
-    [
-        ({"revoked_at": NOW}, "revoked", "Key revoked"),
-        ({"expires_at": NOW}, "expired", "Expired"),
-    ],
+    ("lost", "kind"), [({"revoked_at": NOW}, "revoked"), ({"expires_at": NOW}, "expired")]
 )
-def test_one_of_two_is_seen_in_the_list_as_on_the_page(lost, kind, label, license, owner):
+def test_one_of_two_is_seen_in_the_list_as_on_the_page(lost, kind, license, owner):
     license.keys.filter(slot="primary").update(**lost)
     need = the_need(license, owner)
-    assert (badges(license), need and need.kind) == ([(label, "bad")], kind)
+    assert need is not None
+    assert (badges(license), need.kind, need.tone) == ([("1 of 2 valid", "warn")], kind, "warn")
 
 
 def test_the_list_says_of_those_that_are_suspended_that_they_are(license):
@@ -221,7 +220,7 @@ def test_the_other_key_is_taken_into_use_before_the_last_one_is_reset(license, o
     assert (need.title, need.sentence, need.action) == (
         "The primary key expires on",
         "Download the secondary key, install it and check it; then reset the primary key.",
-        Step(label="Download Secondary", address=address),
+        Step(label="Download Secondary", address=address, in_slot=True),
     )
     license.keys.filter(pk=secondary.pk).update(last_downloaded_at=NOW)
     need = the_need(license, owner)
@@ -287,7 +286,6 @@ def test_a_revoked_key_is_to_be_reset_once_the_other_is_in_use(license, owner, s
     passed(license.keys.get(slot=Slot.PRIMARY))
     need = the_need(license, owner)
     assert need is not None
-    assert need.tone == "bad"
     assert need.action == opens("reset", license, Slot.SECONDARY, label="Reset Secondary…")
 
 
@@ -329,7 +327,7 @@ def test_one_reset_of_two_leads_on_to_its_new_key(lost, verb, license, owner, ow
     assert shown() == (
         title,
         f"Download the new primary key, install {then}",
-        Step(label="Download Primary", address=download),
+        Step(label="Download Primary", address=download, in_slot=True),
     )
     if "revoked_at" not in lost:
         reminders.send()
@@ -344,6 +342,14 @@ def test_one_reset_of_two_leads_on_to_its_new_key(lost, verb, license, owner, ow
     passed(new)
     action = opens("reset", license, Slot.SECONDARY, label="Reset Secondary…")
     assert shown()[2] == action
+
+
+def test_while_a_slot_shows_the_steps_the_banner_has_no_button(license, owner_client):
+    expire(license, 5 * DAY)
+    reset(license, Slot.PRIMARY)
+    shown = owner_client.get(license.subscription.get_absolute_url()).context
+    assert shown["need"].action.label == "Download Primary"
+    assert (shown["button"], shown["card"].slots[0].filled) == (None, "download")
 
 
 def test_an_old_key_in_use_is_warned_of_until_its_overlap_ends(license, owner):
@@ -363,9 +369,19 @@ def test_an_old_key_in_use_is_warned_of_until_its_overlap_ends(license, owner):
         "Terminals still use it: checked once today, last less than a minute ago. Download the new "
         "primary key and install it on them before then: an overlap cannot be extended."
     )
+    expire(license, 5 * DAY, Slot.SECONDARY)
+    need = the_need(license, owner)
+    assert need is not None
+    assert need.kind == "overlap"
+    assert need.sentence.endswith(" The secondary key expires in 5 days: then reset that one.")
+    expire(license, 300 * DAY, Slot.SECONDARY)
     assert need.action is not None
     assert need.action.label == "Download Primary"
     LicenseKey.objects.filter(pk=new.pk).update(last_downloaded_at=NOW)
+    need = the_need(license, owner)
+    assert need is not None
+    assert " Install the new primary key on them before then: " in need.sentence
+    assert need.action is None
     passed(new)
     card = license_card(license.subscription, Member.objects.get(user=owner))
     assert card.advice is not None
@@ -391,7 +407,7 @@ def test_without_keys_the_path_to_a_terminal_is_shown(contoso, owner, viewer):
 
 def test_after_a_change_of_plan_keys_are_generated_anew_even_when_they_have_expired(license, owner):
     Subscription.objects.update(plan=Plan.objects.get(code="enterprise-yearly"))
-    delete = opens("delete", license, label="Delete license keys…")
+    delete = replace(opens("delete", license, label="Delete license keys…"), is_danger=True)
     need = the_need(license, owner)
     assert need is not None
     assert (need.kind, need.action) == ("plan_changed", delete)
@@ -418,6 +434,11 @@ def test_after_a_renewal_a_reset_gives_the_longer_date(ends_at, expected, licens
     assert need is not None
     assert (need.kind, need.at) == ("renewed", expected)
     assert need.action == opens("reset", license, Slot.PRIMARY, label="Reset Primary…")
+    license.keys.update(expires_at=NOW + 12 * DAY)
+    need = the_need(license, owner)
+    assert need is not None
+    assert need.kind == "expiring"
+    assert need.sentence.endswith(f" A reset gives a key until {day(expected)}.")
 
 
 # The subscription

@@ -153,6 +153,27 @@ def test_a_key_that_terminals_still_use_is_not_reset_at_the_first_check_of_the_o
     assert "reset" not in [slot.filled for slot in shown.slots]
 
 
+def test_after_generate_the_way_to_the_first_terminal_is_shown(license, owner, owner_client):
+    License.objects.update(created_at=NOW)
+    license.keys.update(issued_at=NOW, expires_at=NOW + timedelta(days=31))
+    license.refresh_from_db()
+
+    def shown() -> list[str | None]:
+        return [each.guide and each.guide.now for each in card(license, owner).slots]
+
+    address = license.subscription.get_absolute_url()
+    assert shown() == ["download", None]
+    assert "Nothing needs a reset now" not in owner_client.get(address).content.decode()
+    license.keys.filter(slot=Slot.SECONDARY).update(last_downloaded_at=NOW)
+    assert shown() == [None, "install"]
+    assert 'href="#configure"' in owner_client.get(address).content.decode()
+    checked(key_of(license, Slot.SECONDARY), "subject_mismatch")
+    assert shown() == [None, "check"]
+    checked(key_of(license, Slot.PRIMARY))
+    assert shown() == [None, None]
+    assert "Nothing needs a reset now" in owner_client.get(address).content.decode()
+
+
 def test_the_next_round_is_led_again(license, owner):
     """A reset that is half a life old is of the round before."""
     reset(license, Slot.SECONDARY)
@@ -197,6 +218,19 @@ def test_the_only_key_in_use_is_not_reset_without_a_warning(license, owner_clien
     assert shown() == [(use, False, "expiry"), (use, False, "expiry")]
 
 
+def test_what_a_deletion_stops_is_said(license, owner_client):
+    address = reverse("licenses:delete", args=[license.subscription_id])
+    assert owner_client.get(address).context["uses"] == []
+    old = key_of(license)
+    reset(license, Slot.PRIMARY, Overlap.WEEK)
+    checked(old, "superseded", checks=7)
+    checked(key_of(license, Slot.SECONDARY), checks=83, minutes=13)
+    assert owner_client.get(address).context["uses"] == [
+        "The old primary key was checked 7 times today, last 3 minutes ago.",
+        "The secondary key was checked 83 times today, last 13 minutes ago.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("left", "offered"),
     [
@@ -217,16 +251,16 @@ def test_no_two_ends_of_the_overlap_are_the_same_moment(left, offered, license, 
 # What it costs
 
 
-def test_the_page_takes_eight_queries_however_many_checks_and_resets(
+def test_the_page_takes_ten_queries_however_many_checks_and_resets(
     license, owner_client, django_assert_num_queries
 ):
     address = license.subscription.get_absolute_url()
     owner_client.get(address)
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(10):
         owner_client.get(address)
     for _ in range(12):
         checked(reset(license, Slot.PRIMARY))
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(10):
         shown = owner_client.get(address).context["card"]
     assert [view.slot for view in shown.slots] == [Slot.PRIMARY, Slot.SECONDARY]
 
