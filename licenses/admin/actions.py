@@ -34,7 +34,23 @@ def _license(license: License) -> str:
 
 def _key(key: LicenseKey) -> str:
     state: Any = f"revoked {moment(key.revoked_at)}" if key.revoked_at else key.get_state_display()
-    return f"{key.tenant}: {state.lower()}, expires {moment(key.expires_at)}"
+    subscription = key.license.subscription
+    return f"{subscription} of {key.tenant}: {state.lower()}, expires {moment(key.expires_at)}"
+
+
+def _revoke_slots(license: License, *, slots: list[Slot], **chosen: Any) -> list[Slot]:
+    revoke_slots(license=license, slots=slots, **chosen)
+    return slots
+
+
+def _revoked(license: License, slots: list[Slot]) -> str:
+    which = " and ".join(slot.label for slot in slots).lower()
+    plural = len(slots) > 1
+    return (
+        f"The {which} key{'s' if plural else ''} of {license.subscription} "
+        f"{'are' if plural else 'is'} revoked. The {which} slot{'s' if plural else ''} "
+        f"need{'' if plural else 's'} a reset: owners and managers do it."
+    )
 
 
 REVOKE_KEY = OperatorAction(
@@ -46,15 +62,20 @@ REVOKE_KEY = OperatorAction(
     permission="revoke",
     is_dangerous=True,
     is_possible=lambda key: key.state in ANSWERED and key.revoked_at is None,
+    why_not=lambda key: "already revoked" if key.revoked_at else key.get_state_display().lower(),
+    done=lambda key, _: _revoked(key.license, [Slot(key.slot)]),
 )
 
 REVOKE_LICENSE = OperatorAction(
     name="revoke",
     label="Revoke license keys",
     consequences=(CONSEQUENCE,),
-    flow=lambda license, **chosen: revoke_slots(license=license, **chosen),
+    flow=_revoke_slots,
     summarize=_license,
     form=SlotsForm,
     permission="revoke",
     is_dangerous=True,
+    is_possible=lambda license: license.deleted_at is None,
+    why_not=lambda _: "deleted",
+    done=_revoked,
 )

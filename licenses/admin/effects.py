@@ -1,17 +1,20 @@
-"""What an operator action does beyond its rows: terminals that it stops, and mail that it sends."""
+"""What an operator action does beyond its rows: terminals that it stops, mail, whose they are."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, override
 
 from django.db.models import Max, QuerySet, Sum
 from django.utils import timezone
 
+from licenses.admin.searching import MOST as MOST_CUSTOMERS
+from licenses.admin.searching import customer_address
 from licenses.checking.results import PASSING
 from licenses.checking.use import ago
 from licenses.figures.needs import DAY
 from licenses.models import CheckCount, LicenseKey
 from portal.core.actors import Actor
-from portal.tenants.models import Topic
+from portal.operators.actions import ActionsAdmin
+from portal.tenants.models import Tenant, Topic
 from portal.tenants.notices import addresses
 
 MOST = 8
@@ -39,3 +42,15 @@ def mailed(rows: Sequence[Any], topic: Topic, actor: Actor) -> tuple[str, str]:
     named = list(dict.fromkeys(found))
     more = f" and {len(named) - MOST} more" if len(named) > MOST else ""
     return "A mail with the reason goes to", f"{', '.join(named[:MOST])}{more}" or "nobody"
+
+
+class LeadsToCustomers(ActionsAdmin):
+    """Leads, after an operator action, to the customers that it was about."""
+
+    @override
+    def leads_on(self, rows: list[Any]) -> list[tuple[str, str]]:
+        tenants = {row if isinstance(row, Tenant) else row.tenant for row in rows}
+        return [
+            (f"Back to {tenant}", customer_address(tenant.pk))
+            for tenant in sorted(tenants, key=str)[:MOST_CUSTOMERS]
+        ]

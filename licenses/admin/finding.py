@@ -22,6 +22,7 @@ from licenses.tokens import from_base64url
 from portal.core.numbers import is_key
 from portal.core.refusal import Refused
 from portal.operators import search
+from portal.operators.actions import ActionsAdmin
 from portal.operators.model_admin import PlainAdmin, listing
 from portal.operators.pasted_keys import LOOKS_LIKE_A_KEY
 from portal.web.forms import posted, refusals_on
@@ -48,7 +49,7 @@ def find_view(admin: PlainAdmin, request: HttpRequest) -> HttpResponse:
     return admin.page(request, "admin/find.html", {"title": "Find a license key"}, form=form)
 
 
-def check_view(admin: PlainAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
+def check_view(admin: ActionsAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
     """Say what a terminal with the stored key hears now, and why: by the very check it gets.
 
     The check is not recorded: no terminal made it.
@@ -71,6 +72,7 @@ def check_view(admin: PlainAdmin, request: HttpRequest, object_id: str) -> HttpR
             for each in in_use(subscription, now)
         ],
         "use": read_use([key], now).get(key.pk),
+        "offer": admin.offer(request, key),
         "checks": listing("licenses_checkcount", license_key__id__exact=key.pk),
     }
     return admin.page(request, "admin/key_check.html", context)

@@ -28,7 +28,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from licenses.admin.actions import REVOKE_KEY, REVOKE_LICENSE
-from licenses.admin.effects import mailed, stopped
+from licenses.admin.effects import LeadsToCustomers, mailed, stopped
 from licenses.admin.finding import check_address, check_view, find_view
 from licenses.admin.health import badge_of_any
 from licenses.admin.searching import customer_address
@@ -46,7 +46,7 @@ from licenses.models import (
 )
 from portal.accounts.requests import actor_of
 from portal.core.dates import day
-from portal.operators.actions import ActionsAdmin, OperatorAction
+from portal.operators.actions import OperatorAction
 from portal.operators.lists import CountryFilter, choice_filter, empty_filter, words_filter
 from portal.operators.model_admin import ReadOnlyAdmin, links, listing
 from portal.operators.values import Shown, badge
@@ -56,7 +56,7 @@ from portal.web.tags import moment
 from subscriptions.models import Subscription
 
 
-class RevokingAdmin(ActionsAdmin, ReadOnlyAdmin):
+class RevokingAdmin(LeadsToCustomers, ReadOnlyAdmin):
     """Rows that can be revoked, but not edited."""
 
     @override
@@ -66,7 +66,13 @@ class RevokingAdmin(ActionsAdmin, ReadOnlyAdmin):
         """Say how many terminals a revocation stops, and who gets a mail."""
         owned = {"license__in": rows} if self.model is License else {"pk__in": [r.pk for r in rows]}
         keys = LicenseKey.objects.filter(**owned)
-        return [stopped(keys), mailed(rows, Topic.KEYS, actor_of(request))]
+        return [stopped(keys), *super().effects(request, action, rows)]
+
+    @override
+    def mails(
+        self, request: HttpRequest, action: OperatorAction, rows: Sequence[Any]
+    ) -> list[tuple[str, str]]:
+        return [mailed(rows, Topic.KEYS, actor_of(request))]
 
     def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the operator may revoke license keys."""

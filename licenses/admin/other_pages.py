@@ -14,15 +14,15 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from licenses.admin.customer import customer_view
-from licenses.admin.effects import mailed, stopped
+from licenses.admin.effects import LeadsToCustomers, mailed, stopped
 from licenses.admin.finding import check_address
 from licenses.admin.health import keys_health, tenant_health
-from licenses.admin.searching import MOST, customer_address, search_view
+from licenses.admin.searching import customer_address, search_view
 from licenses.checking.badges import badge_in_list, badge_of, with_days
 from licenses.figures.charts import start_page
 from licenses.models import LicensedSubscriptions, LicenseKey
 from portal.accounts.requests import actor_of
-from portal.operators.actions import ActionsAdmin, OperatorAction
+from portal.operators.actions import OperatorAction
 from portal.operators.admin import InvitationAdmin, TenantAdmin
 from portal.operators.lists import words_filter
 from portal.operators.model_admin import links
@@ -40,18 +40,6 @@ MAILED = {"resume", "extend", "change_plan"}
 """The actions on subscriptions that stop no terminal, and that a mail tells of."""
 
 admin.site.unregister([Tenant, Subscription, Invitation])
-
-
-class LeadsToCustomers(ActionsAdmin):
-    """Leads, after an operator action, to the customers that it was about."""
-
-    @override
-    def leads_on(self, rows: list[Any]) -> list[tuple[str, str]]:
-        tenants = {row if isinstance(row, Tenant) else row.tenant for row in rows}
-        return [
-            (f"Back to {tenant}", customer_address(tenant.pk))
-            for tenant in sorted(tenants, key=str)[:MOST]
-        ]
 
 
 @admin.register(Tenant)
@@ -181,8 +169,16 @@ class LicensedSubscriptionAdmin(LeadsToCustomers, SubscriptionAdmin):
     ) -> list[tuple[str, str]]:
         """Say how many terminals an action stops, and who gets a mail."""
         keys = LicenseKey.objects.filter(license__subscription__in=rows)
-        told = [mailed(rows, Topic.SUBSCRIPTION, actor_of(request))]
-        return [stopped(keys), *told] if action.is_dangerous else told * (action.name in MAILED)
+        stops = [stopped(keys)] if action.is_dangerous else []
+        return [*stops, *super().effects(request, action, rows)]
+
+    @override
+    def mails(
+        self, request: HttpRequest, action: OperatorAction, rows: Sequence[Any]
+    ) -> list[tuple[str, str]]:
+        if not action.is_dangerous and action.name not in MAILED:
+            return []
+        return [mailed(rows, Topic.SUBSCRIPTION, actor_of(request))]
 
     @admin.display(description="license keys")
     def keys(self, obj: Any) -> Shown | None:

@@ -1,6 +1,7 @@
 """Admin of signing keys, with the actions on them; no page shows a private key."""
 
 import hashlib
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, override
 
@@ -38,7 +39,11 @@ CREATE = OperatorAction(
     flow=create_signing_key,
     permission="create",
     makes_new=True,
-    done="The signing key was created and is published.",
+    done=lambda signing_key, _: (
+        f"Signing key {signing_key.kid[:8]} is published. It can be activated from "
+        f"{moment(signs_from(signing_key))}."
+    ),
+    next=("activate",),
 )
 
 ACTIVATE = OperatorAction(
@@ -57,7 +62,7 @@ ACTIVATE = OperatorAction(
     permission="state",
     on_page=True,
     is_possible=lambda signing_key: signing_key.state == SigningKeyState.PASSIVE,
-    done="The signing key signs from now on.",
+    done=lambda signing_key, _: f"Signing key {signing_key.kid[:8]} signs from now on.",
 )
 
 DISABLE = OperatorAction(
@@ -66,7 +71,6 @@ DISABLE = OperatorAction(
     consequences=(
         "Every license key that it signed is refused from now on. This cannot be undone.",
         "Terminals with such a key do not start until they have a new one.",
-        "If it is the active one, its successor signs from now on.",
         "Owners and managers of every tenant concerned get a mail that leads to the reset.",
         "Terminals that verify offline do not ask and go on until their key expires.",
     ),
@@ -80,7 +84,7 @@ DISABLE = OperatorAction(
     on_page=True,
     is_possible=lambda signing_key: signing_key.state != SigningKeyState.DISABLED,
     is_dangerous=True,
-    done="The signing key is disabled.",
+    done=lambda signing_key, _: f"Signing key {signing_key.kid[:8]} is disabled.{_signs()}",
 )
 
 
@@ -90,6 +94,12 @@ def _succession(signing_key: SigningKey) -> str:
         return ""
     successor = waiting()
     return f"; successor: {successor.kid if successor else 'a new signing key'}"
+
+
+def _signs() -> str:
+    """Return which signing key signs now, as a sentence."""
+    active = SigningKey.objects.filter(state=SigningKeyState.ACTIVE).first()
+    return f" {active.kid[:8]} signs from now on." if active else ""
 
 
 @admin.register(SigningKey)
@@ -158,6 +168,21 @@ class SigningKeyAdmin(ActionsAdmin, ReadOnlyAdmin):
             ),
             *super().get_urls(),
         ]
+
+    @override
+    def effects(
+        self, request: HttpRequest, action: OperatorAction, rows: Sequence[Any]
+    ) -> list[tuple[str, str]]:
+        """Say, of the active one, which signing key takes its place."""
+        if action is not DISABLE or rows[0].state != SigningKeyState.ACTIVE:
+            return []
+        successor = waiting()
+        words = (
+            f"signing key {successor.kid[:8]}, which waits, becomes the active one in the same step"
+            if successor
+            else "a new signing key is made and signs from now on, in the same step"
+        )
+        return [("This one is active", f"{words}.")]
 
     @override
     def leads_on(self, rows: list[Any]) -> list[tuple[str, str]]:

@@ -5,9 +5,11 @@ from uuid import UUID
 from allauth.mfa.models import Authenticator
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.text import capfirst
 
 from portal.accounts.allauth_internals import get_authentication_records
 from portal.accounts.models import User
+from portal.accounts.passkeys import is_security_key
 
 
 def second_factors() -> QuerySet[Authenticator]:
@@ -21,6 +23,27 @@ def second_factors() -> QuerySet[Authenticator]:
 def has_second_factor(user_id: UUID | None) -> bool:
     """Return whether sign-in asks this user for more than a password."""
     return second_factors().filter(user=user_id).exists()
+
+
+def in_words(user_id: UUID) -> str:
+    """Return what the user has, such as "Authenticator app, 6 recovery codes left", or "None"."""
+    factors = list(Authenticator.objects.filter(user=user_id))
+    kinds = Authenticator.Type
+    keys = [is_security_key(f) for f in factors if f.type == kinds.WEBAUTHN]
+    codes = [f for f in factors if f.type == kinds.RECOVERY_CODES]
+    words = [
+        "authenticator app" if any(f.type == kinds.TOTP for f in factors) else "",
+        _counted(keys.count(False), "passkey"),
+        _counted(keys.count(True), "security key"),
+    ]
+    if codes:
+        left = len(codes[0].wrap().get_unused_codes())
+        words.append(f"{_counted(left, 'recovery code') or 'no recovery codes'} left")
+    return capfirst(", ".join(word for word in words if word)) or "None"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}" if number else ""
 
 
 def proof_page(user: User) -> str:

@@ -13,6 +13,7 @@ from portal.operators.actions import OperatorAction
 from portal.operators.flows import groups, recovery
 from portal.operators.flows.mail import send_mail_again
 from portal.operators.forms import ReasonForm
+from portal.operators.models import Outcome
 from portal.tenants.flows import closing
 from portal.tenants.flows.invitations import resend_invitation, revoke_invitation
 from portal.tenants.models import Invitation, Role
@@ -46,7 +47,10 @@ REPLACE_OWNER = OperatorAction(
     ),
     form=NewOwnerForm,
     permission="replace_owner",
-    done="Waits 24 hours",
+    done=lambda tenant, change: (
+        f"{change.email} becomes the owner of {tenant} {moment(change.due_at)} unless it is "
+        "stopped."
+    ),
 )
 
 
@@ -76,8 +80,12 @@ REMOVE_SECOND_FACTOR = OperatorAction(
     ),
     flow=lambda user, **chosen: recovery.remove_second_factor(user=user, **chosen),
     summarize=lambda user: user.email,
-    done="Waits 24 hours",
+    done=lambda user, change: (
+        f"The second factor of {user.email} will be removed {moment(change.due_at)} unless it is "
+        "stopped."
+    ),
     is_possible=_has_removable_factor,
+    why_not=lambda user: "operator" if user.is_staff or user.is_superuser else "no second factor",
 )
 
 END_SESSIONS = OperatorAction(
@@ -89,6 +97,7 @@ END_SESSIONS = OperatorAction(
     ),
     flow=lambda user, **chosen: end_sessions_of(user=user, **chosen),
     summarize=lambda user: user.email,
+    done=lambda user, _: f"{user.email} is signed out everywhere.",
 )
 
 KEEP_TENANT = OperatorAction(
@@ -102,7 +111,16 @@ KEEP_TENANT = OperatorAction(
     summarize=lambda tenant: f"closes {moment(tenant.closes_at)}",
     on_page=True,
     is_possible=lambda tenant: tenant.is_closing,
+    done=lambda tenant, _: f"{tenant} stays.",
 )
+
+
+def _rights(user: User) -> str:
+    if not user.is_staff:
+        return f"{user.email} may not enter the admin."
+    groups = ", ".join(group.name for group in user.groups.all())
+    return f"{user.email} may enter the admin; groups: {groups or 'none'}."
+
 
 SET_OPERATOR = OperatorAction(
     name="set_operator",
@@ -120,6 +138,7 @@ SET_OPERATOR = OperatorAction(
     ),
     form=OperatorForm,
     permission="set_operator",
+    done=lambda user, _: _rights(user),
 )
 
 
@@ -142,7 +161,10 @@ SEND_INVITATION_AGAIN = OperatorAction(
     flow=lambda invitation, **chosen: resend_invitation(invitation=invitation, **chosen),
     summarize=_invited,
     permission="invite",
-    done="Sent again",
+    done=lambda invitation, _: (
+        f"A new mail goes to {invitation.email}. Its link is good until "
+        f"{moment(invitation.expires_at)}."
+    ),
     is_possible=_is_pending,
 )
 
@@ -154,7 +176,9 @@ REVOKE_INVITATION = OperatorAction(
     summarize=_invited,
     permission="invite",
     is_dangerous=True,
-    done="Revoked",
+    done=lambda invitation, _: (
+        f"The invitation of {invitation.email} is revoked. Its link no longer works."
+    ),
     is_possible=_is_pending,
 )
 
@@ -185,4 +209,7 @@ STOP = OperatorAction(
     flow=lambda change, **chosen: recovery.cancel(change=change, **chosen),
     summarize=lambda change: f"{change.get_outcome_display()}, due {moment(change.due_at)}",
     permission="stop",
+    is_possible=lambda change: change.outcome == Outcome.WAITING,
+    why_not=lambda change: change.get_outcome_display().lower(),
+    done=lambda change, _: f"Stopped: {change}. It can be asked for again.",
 )

@@ -27,6 +27,7 @@ from portal.core.numbers import is_key
 from portal.core.refusal import Refused
 from portal.operators.forms import ReasonForm
 from portal.operators.model_admin import PlainAdmin
+from portal.operators.values import page_of
 from portal.web.forms import posted, refusals_on
 
 MAX_ROWS = 200
@@ -40,7 +41,9 @@ class OperatorAction:
     `flow(row, actor=..., reason=..., **fields of the form)` does it; `in_session` flows get
     `request=...` too. `consequences` are sentences on what happens; `summarize(row)` says what of
     the row matters for the decision. `permission` names the `has_..._permission` of the admin
-    class. `done` is the result of a row that went through.
+    class. `done` is the result of a row that went through: a sentence, or what makes it of the row
+    as it is now and of what the flow returned. `next` names the actions that the result of one row
+    offers. `why_not(row)` says in a word or two why a row that is not possible is none.
 
     Where `on_page` is set it has an address below each row; where `makes_new` is set, `flow` takes
     no row and returns the new one. All others are chosen from the list and take many rows at once.
@@ -55,7 +58,9 @@ class OperatorAction:
     form: type[ReasonForm] = ReasonForm
     permission: str = "change"
     is_dangerous: bool = False
-    done: str = "Done"
+    done: str | Callable[[Any, Any], str] = "Done"
+    next: tuple[str, ...] = ()
+    why_not: Callable[[Any], str] = lambda _: ""
     on_page: bool = False
     is_possible: Callable[[Any], bool] = lambda _: True
     makes_new: bool = False
@@ -81,6 +86,8 @@ class RowResult:
     address: str
     text: str
     refused: bool
+    made: Any = None
+    """What the flow returned."""
 
 
 class ActionsAdmin(PlainAdmin):
@@ -128,12 +135,7 @@ class ActionsAdmin(PlainAdmin):
     ) -> HttpResponse:
         """Offer, on the page of a row, the actions that are possible."""
         row = self.get_object(request, unquote(object_id))
-        offered = [
-            (action, self._page_address(action, row))
-            for action in self.operator_actions
-            if row and not action.makes_new and action.is_possible(row)
-            if self._may(request, action, [row])
-        ]
+        offered = self._offered(request, row, self.operator_actions) if row else []
         context = {"offered": offered, "list": self.list_address(), **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
@@ -144,6 +146,24 @@ class ActionsAdmin(PlainAdmin):
         """Offer the actions that take many rows."""
         offered = [action for action in self._listed() if self._may(request, action, [])]
         return super().changelist_view(request, {"offered": offered, **(extra_context or {})})
+
+    def offer(
+        self, request: HttpRequest, row: Any, actions: Iterable[OperatorAction] | None = None
+    ) -> dict[str, Any]:
+        """Return the possible actions on the row, as admin/row_actions.html takes them."""
+        offered = self._offered(request, row, self.operator_actions if actions is None else actions)
+        return {"actions": offered, "at": self.list_address(), "row": row}
+
+    def _offered(
+        self, request: HttpRequest, row: Any, actions: Iterable[OperatorAction]
+    ) -> list[tuple[OperatorAction, str]]:
+        """Return those of the actions that are possible for the row, with their addresses."""
+        return [
+            (action, self._page_address(action, row))
+            for action in actions
+            if not action.makes_new and action.is_possible(row)
+            if self._may(request, action, [row])
+        ]
 
     def _page_address(self, action: OperatorAction, row: Any) -> str:
         """Return the address of the action below the row; empty where the list has it."""
@@ -181,7 +201,7 @@ class ActionsAdmin(PlainAdmin):
                 if action.leads_to:
                     return redirect(action.leads_to)
                 row = made if action.makes_new else rows[0]
-                return self._result_page(request, action, [self._done(action, row)])
+                return self._result_page(request, action, [self._done(action, row, made)])
         return self._confirmation_page(request, action, form, request.path)
 
     def confirm(
@@ -223,23 +243,24 @@ class ActionsAdmin(PlainAdmin):
         self, request: HttpRequest, action: OperatorAction, row: Any, chosen: dict[str, Any]
     ) -> RowResult:
         try:
-            self._do(request, action, row, **chosen)
+            made = self._do(request, action, row, **chosen)
         except Refused as refusal:
-            return self._done(action, row, refusal)
-        return self._done(action, row)
+            return RowResult(
+                row=row, address=self._change_page(row), text=refusal.sentence, refused=True
+            )
+        return self._done(action, row, made)
 
     def _do(self, request: HttpRequest, action: OperatorAction, *rows: Any, **chosen: Any) -> Any:
         session = {"request": request} if action.in_session else {}
         with transaction.atomic():
             return action.flow(*rows, actor=actor_of(request), **session, **chosen)
 
-    def _done(self, action: OperatorAction, row: Any, refusal: Refused | None = None) -> RowResult:
-        return RowResult(
-            row=row,
-            address=self._change_page(row),
-            text=refusal.sentence if refusal else action.done,
-            refused=refusal is not None,
-        )
+    def _done(self, action: OperatorAction, row: Any, made: Any) -> RowResult:
+        if not action.makes_new:
+            row.refresh_from_db()
+        text = action.done(row, made) if callable(action.done) else action.done
+        address = self._change_page(row)
+        return RowResult(row=row, address=address, text=text, refused=False, made=made)
 
     def _possible(self, request: HttpRequest, action: OperatorAction, object_id: str) -> Any:
         """Return the row. Raises Http404 if there is none, or the action is not possible."""
@@ -261,14 +282,17 @@ class ActionsAdmin(PlainAdmin):
     def _confirmation_page(
         self, request: HttpRequest, action: OperatorAction, form: ReasonForm, address: str
     ) -> HttpResponse:
-        rows = form.rows
-        one = rows[0] if len(rows) == 1 else None
+        rows = [row for row in form.rows if action.is_possible(row)]
+        others = [row for row in form.rows if row not in rows]
+        one = form.rows[0] if len(form.rows) == 1 else None
         context = {
             "title": action.label,
-            "subtitle": one or (self._counted(len(rows)) if rows else ""),
+            "subtitle": one or (self._counted(len(form.rows)) if form.rows else ""),
             "operator_action": action,
             "button": action.button(self._counted(len(rows)) if rows[1:] else self._noun),
             "rows": [(row, action.summarize(row)) for row in rows],
+            "others": [(row, action.summarize(row)) for row in others],
+            "why_not": ", ".join(sorted({action.why_not(row) for row in others} - {""})),
             "effects": self.effects(request, action, rows) if rows else [],
             "cancel": self._change_page(one) if one else self.list_address(),
             "address": address,
@@ -280,15 +304,21 @@ class ActionsAdmin(PlainAdmin):
         self, request: HttpRequest, action: OperatorAction, results: list[RowResult]
     ) -> HttpResponse:
         rows = [result.row for result in results]
-        refused = sum(result.refused for result in results)
+        done = [result.row for result in results if not result.refused]
+        refused = len(results) - len(done)
+        one = results[0] if len(results) == 1 else None
+        following = [each for each in self.operator_actions if one and each.name in action.next]
         context = {
             "title": action.label,
             "subtitle": "Result",
             "results": results,
             "refused": refused,
-            "done": len(results) - refused,
-            "leads_on": self.leads_on(rows),
-            "next": [] if rows[1:] else [(f"Open {rows[0]}", results[0].address)],
+            "done": len(done),
+            "one": one,
+            "mails": self.mails(request, action, done) if done else [],
+            "offer": self.offer(request, one.row, following) if one else None,
+            "leads_on": [*self._made(request, one), *self.leads_on(rows)],
+            "next": [(f"Open {one.row}", one.address)] if one else [],
         }
         return self.page(request, "admin/result.html", context)
 
@@ -296,7 +326,23 @@ class ActionsAdmin(PlainAdmin):
         self, request: HttpRequest, action: OperatorAction, rows: Sequence[Any]
     ) -> list[tuple[str, str]]:
         """Return (label, words) of what the action does to these rows in particular."""
+        return self.mails(request, action, rows)
+
+    def mails(
+        self, request: HttpRequest, action: OperatorAction, rows: Sequence[Any]
+    ) -> list[tuple[str, str]]:
+        """Return (label, words) of who gets a mail about the action on these rows."""
         return []
+
+    def _made(self, request: HttpRequest, result: RowResult | None) -> list[tuple[str, str]]:
+        """Return a link to the row of another list that the action made, if there is one."""
+        made = result.made if result else None
+        if not isinstance(made, Model) or isinstance(made, self.model):
+            return []
+        page = self.admin_site._registry.get(type(made))
+        if page is None or not page.has_view_permission(request, made):
+            return []
+        return [(f"Open the {made._meta.verbose_name}", page_of(made))]
 
     def leads_on(self, rows: list[Any]) -> list[tuple[str, str]]:
         """Return (label, address) of where to go after an action on these rows."""

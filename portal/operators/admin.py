@@ -5,8 +5,9 @@ from typing import Any, override
 
 from django import forms
 from django.contrib import admin
-from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest
+from django.contrib.admin.utils import unquote
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -14,6 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from portal.accounts.flows.accounts import edit_user
 from portal.accounts.models import User
+from portal.accounts.second_factor import in_words, second_factors
 from portal.activity.actions import Action, grouped_choices
 from portal.activity.models import VENDOR, LogEntry
 from portal.activity.particulars import Particular
@@ -35,7 +37,7 @@ from portal.operators.account_actions import (
 )
 from portal.operators.actions import ActionsAdmin
 from portal.operators.importing import ImportsAdmin
-from portal.operators.lists import CountryFilter, choice_filter, empty_filter
+from portal.operators.lists import CountryFilter, choice_filter, empty_filter, words_filter
 from portal.operators.model_admin import EditedAdmin, ReadOnlyAdmin, RecordForm, links, listing
 from portal.operators.models import Outcome, PendingChange
 from portal.operators.support import START_SUPPORT_VIEW, SupportViewAdmin
@@ -183,20 +185,44 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
     fields = (
         "email",
         "name",
-        "tenants",
+        "second_factor",
+        "roles",
         "is_active",
-        "last_login",
-        "date_joined",
-        "is_staff",
-        "is_superuser",
+        "last_sign_in",
+        "joined",
+        "is_operator",
         "groups",
         "id",
         "belongings",
     )
-    list_display = ("email", "is_active", "is_staff", "date_joined")
-    below = {"email": "name", "date_joined": "last_login"}
-    badges = {"is_active": {True: "good", False: "bad"}, "is_staff": {True: "info"}}
-    list_filter = ("is_active", "is_staff")
+    list_display = ("email", "tenant_names", "is_protected", "may_sign_in", "joined")
+    below = {"email": "name", "may_sign_in": "is_operator", "joined": "last_sign_in"}
+    list_filter = (
+        words_filter(
+            "second factor",
+            "factor",
+            {
+                "yes": ("Has one", lambda users: users.filter(has_factor=True)),
+                "none": ("None", lambda users: users.filter(has_factor=False)),
+            },
+        ),
+        words_filter(
+            "operators",
+            "operator",
+            {
+                "yes": ("Operators", lambda users: users.filter(is_staff=True)),
+                "no": ("No operators", lambda users: users.filter(is_staff=False)),
+            },
+        ),
+        words_filter(
+            "may sign in",
+            "signs_in",
+            {
+                "yes": ("Yes", lambda users: users.filter(is_active=True)),
+                "no": ("No", lambda users: users.filter(is_active=False)),
+            },
+        ),
+    )
     search_fields = ("email", "name")
     search_help_text = (
         "Name, email address or its domain, or whole identifier of the user or of a tenant"
@@ -205,6 +231,40 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
     identifiers = ("id", "memberships__tenant_id")
     emails = ("email",)
     secrets = ("password",)
+
+    @override
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Add the tenants, and whether there is a second factor."""
+        has_factor = Exists(second_factors().filter(user=OuterRef("pk")))
+        rows = super().get_queryset(request).annotate(has_factor=has_factor)
+        return rows.prefetch_related("memberships__tenant")
+
+    @override
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """Say in words of the portal what may be edited."""
+        return super().get_form(request, obj, change, labels={"is_active": "May sign in"}, **kwargs)
+
+    @override
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Tell of the removal of the second factor that waits."""
+        user = self.get_object(request, unquote(object_id))
+        changes = PendingChange.objects.waiting().filter(user=user) if user else []
+        page: Any = self.admin_site._registry[PendingChange]
+        waiting = [
+            (change, page.offer(request, change))
+            for change in changes
+            if page.has_view_permission(request, change)
+        ]
+        context = {"waiting": waiting, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
 
     @override
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -232,8 +292,43 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
         """Return whether the operator may choose who is an operator."""
         return bool(request.user.is_superuser)
 
+    @admin.display(description="second factor")
+    def second_factor(self, obj: User) -> str:
+        """Return what the user has beside a password."""
+        return in_words(obj.pk)
+
+    @admin.display(description="second factor", ordering="has_factor")
+    def is_protected(self, obj: Any) -> Shown:
+        """Return whether the user has a second factor."""
+        return badge("Yes", "good") if obj.has_factor else badge("None", "muted")
+
+    @admin.display(description="may sign in", ordering="is_active")
+    def may_sign_in(self, obj: User) -> Shown:
+        """Return whether the account is open."""
+        return badge("Yes", "good") if obj.is_active else badge("No", "bad")
+
+    @admin.display(description="operator", ordering="is_staff")
+    def is_operator(self, obj: User) -> str:
+        """Return whether the user may enter the admin."""
+        return "Superuser" if obj.is_superuser else "Operator" if obj.is_staff else ""
+
+    @admin.display(description="joined", ordering="date_joined")
+    def joined(self, obj: User) -> datetime:
+        """Return when the account was made."""
+        return obj.date_joined
+
+    @admin.display(description="last sign-in", ordering="last_login")
+    def last_sign_in(self, obj: User) -> datetime | None:
+        """Return when the user last signed in."""
+        return obj.last_login
+
     @admin.display(description="tenants")
-    def tenants(self, obj: User) -> SafeString:
+    def tenant_names(self, obj: User) -> str:
+        """Return the tenants of the user by name."""
+        return ", ".join(sorted(str(member.tenant) for member in obj.memberships.all()))
+
+    @admin.display(description="tenants")
+    def roles(self, obj: User) -> SafeString:
         """Return the tenants of the user, each with the page that shows everything of it."""
         return format_html_join(
             mark_safe("<br>"),

@@ -19,9 +19,10 @@ from django.db import transaction
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
 from django.urls import path, reverse
 
-from portal.accounts.proof import kept_post, recent_proof
+from portal.accounts.proof import kept_post, proof_first, recent_proof
 from portal.accounts.requests import actor_of
 from portal.core.actors import Actor
 from portal.core.dates import moment
@@ -74,6 +75,10 @@ class ImportedRow:
     refused: bool
     address: str = ""
     """Page of the row that was added."""
+    identifier: str = ""
+    """Its identifier, once it is stored."""
+    customer: str = ""
+    """Page of the customer whose it is."""
 
 
 class ImportForm(ReasonForm):
@@ -151,10 +156,9 @@ class ImportForm(ReasonForm):
         missing = [name for name, field in columns.items() if field.required and name not in heads]
         unknown = [head for head in heads if head not in columns]
         if missing or unknown or len(set(heads)) < len(heads):
-            raise Refused(
-                "The first line must name the columns, each once. "
-                f"Missing: {', '.join(missing) or '-'}. Unknown: {', '.join(unknown) or '-'}."
-            )
+            told = [("Missing", missing), ("Unknown", unknown)]
+            listed = [f" {word}: {', '.join(heads)}." for word, heads in told if heads]
+            raise Refused(f"The first line must name the columns, each once.{''.join(listed)}")
         return heads
 
 
@@ -173,11 +177,13 @@ class ImportsAdmin(PlainAdmin):
     def get_urls(self) -> list[Any]:
         """Add the address of the import."""
         name = f"{self.opts.app_label}_{self.opts.model_name}_import"
-        view = self.admin_site.admin_view(recent_proof(self.import_view))
+        view = self.admin_site.admin_view(proof_first(self.import_view))
         route = path("import/", view, name=name)
         sample = self.admin_site.admin_view(self.sample_view)
         sample_route = path("import/sample/", sample, name=f"{name}_sample")
-        return [route, sample_route, *super().get_urls()]
+        refused = self.admin_site.admin_view(recent_proof(self.refused_view))
+        refused_route = path("import/refused/", refused, name=f"{name}_refused")
+        return [route, sample_route, refused_route, *super().get_urls()]
 
     @override
     def other_links(self, request: HttpRequest) -> list[tuple[str, str]]:
@@ -220,10 +226,34 @@ class ImportsAdmin(PlainAdmin):
             "refused_first": sorted(results, key=lambda result: not result.refused),
             "again": request.path,
             "good": sum(not result.refused for result in results),
+            "plans": self._plans(request),
+            "then": self._then(request),
             "is_done": is_done,
             "text": form.cleaned_data.get("text", "") if results else "",
         }
         return self.page(request, "admin/import.html", context, form=form)
+
+    def refused_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer with the rows that a dry run refuses, with what is wrong, to be mended."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = ImportForm(request.POST, imported=self.imported)
+        if not form.is_valid():
+            return redirect(f"{self.list_address()}import/")
+        rows = form.cleaned_data["rows"]
+        results = self._dry_run(rows, actor_of(request), form.cleaned_data["reason"])
+        refused = [result.cells for result in results if result.refused]
+        return csv_answer(f"{self.opts.model_name}-refused.csv", list(rows[0].cells), refused)
+
+    def _plans(self, request: HttpRequest) -> str:
+        """Return the address of the list of plans, where the file names one."""
+        return reverse("admin:subscriptions_plan_changelist") * ("plan" in self.imported.columns)
+
+    def _then(self, request: HttpRequest) -> str:
+        """Return the address of the import that comes after the one of tenants."""
+        may = request.user.has_perm("subscriptions.add_subscription")
+        is_tenants = self.opts.model_name == "tenant"
+        return reverse("admin:subscriptions_subscription_import") * (may and is_tenants)
 
     def _dry_run(self, rows: list[FileRow], actor: Actor, reason: str) -> list[ImportedRow]:
         with transaction.atomic():
@@ -239,8 +269,8 @@ class ImportsAdmin(PlainAdmin):
         understood = _understood(form) if form.is_valid() else []
         try:
             if form.errors:
-                name, [sentence, *_] = next(iter(form.errors.items()))
-                raise Refused(f"{name}: {sentence}")
+                told = [f"{n}: {text}" for n, texts in form.errors.items() for text in texts]
+                raise Refused(" ".join(told))
             with transaction.atomic():
                 made = self.imported.store(actor=actor, reason=reason, **form.cleaned_data)
         except Refused as refusal:
@@ -248,7 +278,17 @@ class ImportsAdmin(PlainAdmin):
         address = reverse(
             f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[made.pk]
         )
-        return ImportedRow(row.line, cells, understood, "Added", refused=False, address=address)
+        tenant = getattr(made, "tenant", made)
+        return ImportedRow(
+            row.line,
+            cells,
+            understood,
+            "Added",
+            refused=False,
+            address=address,
+            identifier=str(made.pk),
+            customer=reverse("admin:portal_tenant_customer", args=[tenant.pk]),
+        )
 
 
 def _understood(form: forms.Form) -> list[tuple[str, str]]:

@@ -213,6 +213,10 @@ class PlainAdmin(admin.ModelAdmin):
         if not all(is_key(self.model, text) for text in ticked):
             return render(request, "400.html", status=400)
         request.GET = chosen(request.GET)
+        if request.method == "POST" and "index" in request.POST and not ticked:
+            sentence = f"Nothing was done. Tick the {self.opts.verbose_name_plural} first."
+            self.message_user(request, sentence, messages.WARNING)
+            return redirect(request.get_full_path())
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_export"
         context = {
             "title": capfirst(self.opts.verbose_name_plural),

@@ -72,6 +72,7 @@ CHANGE = OperatorAction(
     permission="manage",
     on_page=True,
     is_possible=_is_vendors,
+    done=lambda row, _: f"Events go to {row.host} from now on.",
 )
 ROTATE = OperatorAction(
     name="rotate_secret",
@@ -93,6 +94,8 @@ SWITCH_OFF = OperatorAction(
     permission="manage",
     on_page=True,
     is_possible=lambda row: _is_vendors(row) and row.off_at is None,
+    done=lambda row, _: f"{row.host} is switched off. What waits is kept for 30 days.",
+    next=("switch_on",),
 )
 SWITCH_ON = OperatorAction(
     name="switch_on",
@@ -102,6 +105,8 @@ SWITCH_ON = OperatorAction(
     permission="manage",
     on_page=True,
     is_possible=lambda row: _is_vendors(row) and row.off_at is not None,
+    done=lambda row, _: f"{row.host} is switched on. What waits is sent first.",
+    next=("send_test",),
 )
 TEST = OperatorAction(
     name="send_test",
@@ -111,6 +116,7 @@ TEST = OperatorAction(
     permission="manage",
     on_page=True,
     is_possible=lambda row: _is_vendors(row) and row.off_at is None,
+    done=lambda row, _: f"A test event goes to {row.host} behind what waits.",
 )
 DELETE = OperatorAction(
     name="delete_webhook",
@@ -121,6 +127,7 @@ DELETE = OperatorAction(
     is_dangerous=True,
     on_page=True,
     is_possible=_is_vendors,
+    done=lambda row, _: f"The webhook of {row.host} is deleted. Nothing more is delivered to it.",
 )
 
 RESEND = OperatorAction(
@@ -138,6 +145,7 @@ RESEND = OperatorAction(
         and row.endpoint.off_at is None
         and row.state != DeliveryState.WAITING
     ),
+    done=lambda row, _: f"The event goes to {row.endpoint.host} once more, behind what waits.",
 )
 
 

@@ -47,6 +47,19 @@ def _is(state: State) -> Callable[[Subscription], bool]:
     return lambda subscription: subscription.state_at(timezone.now()) == state
 
 
+def _state(subscription: Subscription) -> str:
+    return str(subscription.state_at(timezone.now()).label).lower()
+
+
+def _ends(subscription: Subscription, _: Any) -> str:
+    if subscription.ends_at is None:
+        return f"{subscription} has no end now."
+    return (
+        f"{subscription} ends {moment(subscription.ends_at)}. License keys that exist keep their "
+        "expiry until they are reset."
+    )
+
+
 def _action(
     name: str, label: str, consequence: str, flow: Callable[..., Any], **more: Any
 ) -> OperatorAction:
@@ -56,6 +69,7 @@ def _action(
         consequences=(consequence,),
         flow=lambda row, **chosen: flow(subscription=row, **chosen),
         summarize=_at_present,
+        why_not=_state,
         **more,
     )
 
@@ -67,6 +81,7 @@ ACTIONS = (
         "Pending subscriptions become active: the customer can generate license keys.",
         activate_subscription,
         is_possible=_is(State.PENDING),
+        done=lambda row, _: f"{row} is active. The customer can generate license keys.",
     ),
     _action(
         "suspend",
@@ -76,6 +91,8 @@ ACTIONS = (
         suspend_resume_end.suspend_subscription,
         is_dangerous=True,
         is_possible=_is(State.ACTIVE),
+        done=lambda row, _: f"{row} is suspended. Terminals are refused from their next start.",
+        next=("resume",),
     ),
     _action(
         "resume",
@@ -84,6 +101,7 @@ ACTIONS = (
         f"{TOLD}",
         suspend_resume_end.resume_subscription,
         is_possible=_is(State.SUSPENDED),
+        done=lambda row, _: f"{row} is active again. Its license keys pass checks again.",
     ),
     _action(
         "extend",
@@ -93,6 +111,7 @@ ACTIONS = (
         f"{TOLD}",
         extend_subscription,
         form=EndForm,
+        done=_ends,
     ),
     _action(
         "change_plan",
@@ -100,6 +119,7 @@ ACTIONS = (
         f"The subscription gets another plan. {CONSEQUENCE} {TOLD}",
         change_subscription_plan,
         form=PlanForm,
+        done=lambda row, _: f"{row} has the plan {row.plan} now. {CONSEQUENCE}",
     ),
     _action(
         "end",
@@ -109,5 +129,6 @@ ACTIONS = (
         suspend_resume_end.end_subscription,
         is_dangerous=True,
         is_possible=lambda subscription: subscription.state != State.ENDED,
+        done=lambda row, _: f"{row} has ended, for good. Terminals are refused from now on.",
     ),
 )

@@ -35,7 +35,7 @@ def test_a_signing_key_is_created_activated_and_the_old_one_disabled(
     page.get_by_label("Reason").fill("Yearly")
     page.get_by_role("button", name="Create signing key").click()
     result = page.get_by_role("row").last
-    expect(result).to_contain_text("The signing key was created and is published.")
+    expect(result).to_contain_text("is published. It can be activated from")
     result.get_by_role("link").click()
     page.get_by_role("link", name="Activate signing key…").click()
     page.get_by_label("Reason").fill("Leaked")

@@ -109,7 +109,9 @@ def test_a_key_is_created_for_a_reason(operator_client, signing_key):
     assert SigningKey.objects.count() == 1
     answer = operator_client.post(CREATE, {"reason": "Yearly"})
     made = SigningKey.objects.latest("pk")
-    assert result(answer) == (made, "The signing key was created and is published.")
+    row, text = result(answer)
+    assert row == made
+    assert text.startswith(f"Signing key {made.kid[:8]} is published. It can be activated from ")
     assert (made.state, keys.active()) == ("passive", signing_key)
     assert last_row() == ("signing_key.created", "operator@vendor.example", "operator", "Yearly")
 
@@ -118,7 +120,10 @@ def test_a_key_is_activated_in_one_step(operator_client, signing_key, successor)
     form = operator_client.get(page(successor, "activate")).context["form"]
     assert list(form.fields) == ["reason"]
     answer = operator_client.post(page(successor, "activate"), {"reason": "Yearly"})
-    assert result(answer) == (successor, "The signing key signs from now on.")
+    assert result(answer) == (
+        successor,
+        f"Signing key {successor.kid[:8]} signs from now on.",
+    )
     states = dict(SigningKey.objects.values_list("kid", "state"))
     assert states == {signing_key.kid: "passive", successor.kid: "active"}
     assert last_row()[0] == "signing_key.activated"

@@ -11,6 +11,7 @@ from django.utils import timezone
 from licenses.models import LicenseKey
 from portal.accounts.models import User
 from portal.activity.models import LogEntry
+from portal.core.dates import moment
 from portal.mail.models import Outbox
 from portal.operators import actions
 from portal.operators.actions import MAX_ROWS
@@ -49,6 +50,35 @@ def test_the_page_in_between_says_what_happens_to_whom(operator_client, contoso)
     assert set(re.findall(r'name="row" value="([^"]+)"', html)) == {str(row.pk) for row in rows}
     assert [row.state for row in Subscription.objects.all()] == [State.ACTIVE] * 2
     assert entries() == []
+
+
+def test_rows_that_cannot_are_told_before_and_left_out(operator_client, contoso):
+    runs = make_subscription(tenant=contoso, name="Runs")
+    other = make_subscription(tenant=contoso, name="Other")
+    ended = make_subscription(tenant=contoso, name="Ended", state=State.ENDED)
+    response = ask(operator_client, [runs, other, ended], "suspend")
+    html = " ".join(response.content.decode().split())
+    assert "2 will be done, 1 cannot (ended)." in html
+    assert ">Suspend 2 subscriptions</button>" in html
+    sent = set(re.findall(r'name="row" value="([^"]+)"', html))
+    assert sent == {str(runs.pk), str(other.pk)}
+    none = ask(operator_client, [ended], "suspend").content.decode()
+    assert 'name="reason"' not in none
+
+
+def test_nothing_ticked_is_said_in_words_of_the_list(operator_client):
+    url = address(Subscription, "changelist")
+    page = operator_client.post(url, {"action": "suspend", "index": "0"}, follow=True)
+    assert "Nothing was done. Tick the subscriptions first." in page.content.decode()
+
+
+def test_the_result_leads_on(operator_client, contoso, owner):
+    row = make_subscription(tenant=contoso, name="Field tools")
+    html = do(operator_client, [row], "suspend").content.decode()
+    assert "Field tools is suspended. Terminals are refused from their next start." in html
+    assert f"A mail with the reason goes to {owner.email}." in html
+    assert 'value="resume"' in html
+    assert reverse("admin:portal_tenant_customer", args=[contoso.pk]) in html
 
 
 @pytest.mark.parametrize("reason", ["", "  ", None])
@@ -105,19 +135,21 @@ def test_as_many_rows_as_the_limit_are_done_and_not_one_more(
 
 
 @pytest.mark.parametrize(
-    ("name", "before", "after"),
+    ("name", "before", "after", "told"),
     [
-        ("activate", State.PENDING, State.ACTIVE),
-        ("suspend", State.ACTIVE, State.SUSPENDED),
-        ("resume", State.SUSPENDED, State.ACTIVE),
-        ("end", State.ACTIVE, State.ENDED),
+        ("activate", State.PENDING, State.ACTIVE, "is active. The customer"),
+        ("suspend", State.ACTIVE, State.SUSPENDED, "is suspended. Terminals are refused"),
+        ("resume", State.SUSPENDED, State.ACTIVE, "is active again. Its license keys"),
+        ("end", State.ACTIVE, State.ENDED, "has ended, for good."),
     ],
 )
 def test_states_change_row_by_row_and_leave_one_row_each(
-    name, before, after, operator_client, operator, contoso
+    name, before, after, told, operator_client, operator, contoso
 ):
     rows = [make_subscription(tenant=contoso, name=n, state=before) for n in ["One", "Two"]]
-    assert results(do(operator_client, rows, name)) == [("Two", "Done"), ("One", "Done")]
+    answers = results(do(operator_client, rows, name))
+    assert [row for row, _ in answers] == ["Two", "One"]
+    assert all(text.startswith(f"{row} {told}") for row, text in answers)
     assert {row.state for row in Subscription.objects.all()} == {after}
     told = ({"state": before.value}, {"state": after.value})
     action = "subscription.activated" if name == "activate" else "subscription.changed"
@@ -133,7 +165,7 @@ def test_a_refusal_leaves_its_row_alone_and_the_others_done(operator_client, con
     response = do(operator_client, [done, ended], "suspend")
     assert results(response) == [
         ("Ended", "This subscription is ended; it cannot become suspended."),
-        ("Runs", "Done"),
+        ("Runs", "Runs is suspended. Terminals are refused from their next start."),
     ]
     assert [entry[3] for entry in entries()] == ["Runs"]
 
@@ -143,7 +175,8 @@ def test_an_end_is_set_moved_and_taken_away(operator_client):
     row = make_subscription(name="Back", ends_at=past)
     new = (timezone.now() + timedelta(days=90)).replace(microsecond=0)
     date = {"ends_at_0": f"{new:%Y-%m-%d}", "ends_at_1": f"{new:%H:%M:%S}"}
-    assert results(do(operator_client, [row], "extend", **date)) == [("Back", "Done")]
+    [(_, text)] = results(do(operator_client, [row], "extend", **date))
+    assert text.startswith(f"Back ends {moment(new)}.")
     row.refresh_from_db()
     assert (row.ends_at, row.state_at(timezone.now())) == (new, State.ACTIVE)
     assert entries()[0][4:] == ({"ends_at": past.isoformat()}, {"ends_at": new.isoformat()})
@@ -161,9 +194,8 @@ def test_another_plan_is_told_to_owners_and_managers(
     row = make_subscription(tenant=contoso, name="Field tools")
     license = make_license(subscription=row)
     plan = Plan.objects.get(code="enterprise-yearly")
-    assert results(do(operator_client, [row], "change_plan", plan=plan.pk)) == [
-        ("Field tools", "Done")
-    ]
+    [(_, text)] = results(do(operator_client, [row], "change_plan", plan=plan.pk))
+    assert text.startswith("Field tools has the plan Enterprise yearly now.")
     assert entries()[0][4:] == ({"plan": "SMB monthly"}, {"plan": "Enterprise yearly"})
     mails = Outbox.objects.order_by("to")
     assert [mail.to for mail in mails] == ["manager@contoso.example", "owner@contoso.example"]
@@ -186,7 +218,8 @@ def test_a_plan_that_is_not_offered_is_no_choice(operator_client):
 def test_one_key_is_revoked(operator_client, signing_key):
     license = make_license()
     key, other = license.keys.order_by("slot")
-    assert [text for _, text in results(do(operator_client, [key], "revoke"))] == ["Done"]
+    [(_, text)] = results(do(operator_client, [key], "revoke"))
+    assert "is revoked. The primary slot needs a reset" in text
     key.refresh_from_db()
     other.refresh_from_db()
     assert (key.revoked_at is not None, other.revoked_at) == (True, None)

@@ -99,7 +99,9 @@ def test_a_superuser_says_who_is_an_operator(operator_client, operator):
     user = make_user(email="new@vendor.example")
     groups = list(Group.objects.filter(name__in=["sales", "support"]).values_list("pk", flat=True))
     response = do(operator_client, [user], "set_operator", is_staff="on", groups=groups)
-    assert results(response) == [("New", "Done")]
+    assert results(response) == [
+        ("New", "new@vendor.example may enter the admin; groups: support, sales.")
+    ]
     user.refresh_from_db()
     assert (user.is_staff, user.is_superuser) == (True, False)
     entry = LogEntry.objects.get()

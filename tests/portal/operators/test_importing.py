@@ -73,6 +73,8 @@ def test_the_confirmed_file_is_imported_row_by_row(operator_client, contoso):
 
 def test_a_file_needs_a_recent_proof(operator, contoso, client_for):
     client = client_for(operator, at=stale())
+    response = client.get(address(Tenant, "import"))  # before a file is chosen
+    assert response.headers["Location"] == proof_address(address(Tenant, "import"))
     response = send(client, Tenant, TENANTS)
     assert response.headers["Location"] == proof_address(address(Tenant, "import"))
     assert Tenant.objects.get() == contoso
@@ -119,12 +121,32 @@ def test_subscriptions_are_imported(operator_client, contoso):
         "Added",
         "The tenant has a subscription Terminals of this plan already",
         "The plan Demo (2023-05 terminals) yearly is not offered",
-        "plan: There is no plan with the code none: see the list of plans",
+        "plan: There is no plan with the code none",
     ]
     confirm(operator_client, Subscription, dry)
     made = Subscription.objects.get()
     assert (made.name, made.plan.code, made.state) == ("Terminals", "smb-yearly", State.PENDING)
     assert f"{made.starts_at:%Y-%m-%d} {made.ends_at:%Y-%m-%d}" == "2027-01-31 2028-01-31"
+
+
+def test_a_tenant_is_found_by_name_or_owner_and_every_error_is_told(
+    operator_client, contoso, owner
+):
+    text = (
+        "tenant,plan,name,ends_at\n"
+        "contoso,smb-yearly,A,\n"
+        f"{owner.email},smb-yearly,B,\n"
+        "Nowhere,smb-yerly,C,31.12.2027\n"
+    )
+    dry = send(operator_client, Subscription, text)
+    told = dict(results(dry))
+    assert (told[2], told[3]) == ("Added", "Added")
+    for sentence in ("There is no tenant Nowhere.", "Did you mean smb-yearly?", NOT_ISO):
+        assert sentence in told[4]
+    sent = {"text": dry.context["text"], "reason": "Bought"}
+    mend = operator_client.post(f"{address(Subscription, 'import')}refused/", sent)
+    lines = b"".join(mend.streaming_content).decode("utf-8-sig").splitlines()
+    assert lines == ["tenant,plan,name,ends_at", "Nowhere,smb-yerly,C,31.12.2027"]
 
 
 FORGIVEN = [
@@ -285,8 +307,8 @@ def test_what_pages_link_to_is_understood(model, query, page, operator_client, c
     ("text", "sentence"),
     [
         ("", "The submitted file is empty."),
-        ("name\nA\n", "Missing: country, owner_email. Unknown: -."),
-        ("name,country,owner_email,size\n", "Missing: -. Unknown: size."),
+        ("name\nA\n", "each once. Missing: country, owner_email."),
+        ("name,country,owner_email,size\n", "each once. Unknown: size."),
         ("name,name,country,owner_email\n", "each once"),
         ("name,country,owner_email\n", "The file has 0 rows"),
         ("name,country,owner_email\nA,USA\n", "Line 2 has more or fewer cells"),

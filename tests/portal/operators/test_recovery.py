@@ -9,18 +9,22 @@ from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from portal.accounts.allauth_internals import TOTP
 from portal.accounts.models import User
 from portal.activity.models import LogEntry
+from portal.core.dates import moment
 from portal.core.refusal import Refused
 from portal.mail.models import Outbox
 from portal.operators.flows import recovery
 from portal.operators.models import Outcome, PendingChange
+from portal.operators.values import page_of
 from portal.tenants.flows.members import hand_over
 from portal.tenants.models import Invitation, Role
 from tests.support.accounts import TOTP_SECRET, make_member
+from tests.support.admin_pages import address
 from tests.support.license_flows import meanwhile
 from tests.support.operator_actions import do, operator_of, results
 from tests.support.second_factor import make_recovery_codes
@@ -58,9 +62,13 @@ def log_of(tenant):
 
 
 def test_a_lost_second_factor_is_removed_after_a_day(operator_client, contoso, owner, jane):
-    assert results(do(operator_client, [jane], "remove_second_factor")) == [
-        ("Jane", "Waits 24 hours")
+    response = do(operator_client, [jane], "remove_second_factor")
+    change = PendingChange.objects.get()
+    due = moment(change.due_at)
+    assert results(response) == [
+        ("Jane", f"The second factor of {jane.email} will be removed {due} unless it is stopped.")
     ]
+    assert page_of(change) in response.content.decode()
     subject = "Remove a lost second factor: Jane"
     assert mails() == [(jane.email, subject), (owner.email, subject)]
     assert recovery.run_due(now=timezone.now() + DAY - timedelta(minutes=1)) == []
@@ -117,15 +125,15 @@ def test_a_wrong_link_leads_nowhere(client, db):
 def test_an_operator_stops_it(operator_client, contoso, jane):
     do(operator_client, [jane], "remove_second_factor")
     change = PendingChange.objects.get()
-    assert [text for _, text in results(do(operator_client, [change], "stop"))] == ["Done"]
+    [(_, text)] = results(do(operator_client, [change], "stop"))
+    assert text.startswith("Stopped: ")
     [(_, sentence)] = results(do(operator_client, [change], "stop"))
     assert sentence.startswith("This was stopped on ")
 
 
 def test_a_member_replaces_the_last_owner(operator_client, contoso, owner, manager):
-    assert results(do(operator_client, [contoso], "replace_owner", email=manager.email)) == [
-        ("Contoso", "Waits 24 hours")
-    ]
+    [(_, text)] = results(do(operator_client, [contoso], "replace_owner", email=manager.email))
+    assert text.startswith(f"{manager.email} becomes the owner of Contoso ")
     subject = "Replace the last owner: Contoso"
     assert mails() == [(manager.email, subject), (owner.email, subject)]
     assert contoso.memberships.get(role=Role.OWNER).user == owner
@@ -399,3 +407,15 @@ def test_somebody_who_is_signed_in_is_named_before_they_stop_it(
     assert f"You are signed in as {viewer.email}. The log will say that you stopped it." in page
     viewer_client.post("/objections/")
     assert LogEntry.objects.for_tenant(contoso.pk).order_by("seq").last().actor_id == viewer.pk
+
+
+def test_the_page_of_a_user_says_what_they_have_and_what_waits(operator_client, contoso, jane):
+    make_recovery_codes(jane)
+    do(operator_client, [jane], "remove_second_factor")
+    html = operator_client.get(address(User, "change", jane.pk)).content.decode()
+    assert "Authenticator app, 10 recovery codes left" in html
+    assert "Remove a lost second factor: waits until" in html
+    assert 'value="stop"' in html
+    assert reverse("admin:portal_tenant_customer", args=[contoso.pk]) in html
+    listed = operator_client.get(address(User, "changelist"), {"factor": "yes"}).content.decode()
+    assert (jane.email in listed, "Contoso" in listed) == (True, True)
