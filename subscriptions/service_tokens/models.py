@@ -200,11 +200,10 @@ class ServiceToken(models.Model):
         own = self.tenant.service_tokens
         rotated = own.exclude(successor=None).values_list("successor", "pk")
         before = {new: old for new, old in rotated if new is not None}
-        lineage: list[uuid.UUID] = []
-        last: uuid.UUID | None = self.pk
-        while (last := before.get(last)) is not None:
-            lineage.append(last)
-        return own.working(now).filter(pk__in=lineage)
+        lineage: list[uuid.UUID] = [self.pk]
+        while lineage[-1] in before:
+            lineage.append(before[lineage[-1]])
+        return own.working(now).filter(pk__in=lineage[1:])
 
     def allows(self, scope: Scope) -> bool:
         """Return whether it may do what the scope names."""
