@@ -77,9 +77,20 @@ COMMON = (400, 401, 403, 405, 408, 413, 414, 429, 431, 500, 503)
 BEFORE = frozenset({414, 431})
 """Refusals of the server, or of a proxy, which have no problem: what is no request it knows."""
 
+COUNTED = frozenset({400, 403, 404, 409, 410, 412, 415, 422, 428, 429, 503})
+"""Refusals that may come after the request was counted, and then say how the limit stands."""
+
+_STANDING = {
+    "RateLimit-Policy": "How many requests the token may send, in how many seconds.",
+    "RateLimit": "How many requests the token has left, and for how long.",
+}
+_TAG = {"ETag": "The entity tag of the answer."}
 _HEADERS_OF_REFUSALS = {
     401: {"WWW-Authenticate": "The scheme, Bearer, and what is wrong with the token (RFC 6750)."},
+    403: {"WWW-Authenticate": "The scope that the token lacks (RFC 6750)."},
     405: {"Allow": "The methods that there are."},
+    409: {"Retry-After": "In how many seconds to come again, while the first request runs."},
+    415: {"Accept": "The media type that the operation takes."},
     429: {"Retry-After": "In how many seconds to come again."},
     503: {"Retry-After": "In how many seconds to come again."},
 }
@@ -193,11 +204,7 @@ def _path(route: URLPattern, named: dict[str, Schema]) -> dict[str, Any]:
         "parameters": [*arguments, *_query(described), *_headers(described)],
         "responses": {
             str(described.status): _success(described, named),
-            **(
-                {"304": {"description": "The caller has it already."}}
-                if described.conditional
-                else {}
-            ),
+            **({"304": _unchanged()} if described.conditional else {}),
             **_refused(refusals(described, has_arguments=bool(arguments))),
         },
     }
@@ -237,6 +244,8 @@ def _headers(described: Operation) -> list[dict[str, Any]]:
     if described.conditional:
         tag = {"type": "string", "description": "The ETag of the answer that the caller has."}
         found.append(_parameter("If-None-Match", "header", tag))
+        tag = {"type": "string", "description": "The ETag that the answer must have, else 412."}
+        found.append(_parameter("If-Match", "header", tag))
     if described.from_seen:
         tag = {"type": "string", "description": "The ETag of the slot as it was read."}
         found.append(_parameter("If-Match", "header", tag, is_required=True))
@@ -263,16 +272,13 @@ def _content(annotation: Any, named: dict[str, Schema]) -> dict[str, Any]:
 
 
 def _success(described: Operation, named: dict[str, Schema]) -> dict[str, Any]:
-    headers = {
-        "RateLimit-Policy": "How many requests the token may send, in how many seconds.",
-        "RateLimit": "How many requests the token has left, and for how long.",
-    }
+    headers = dict(_STANDING)
     if described.status == 201:
         headers["Location"] = "The address of what was made."
     if described.gives in {"application/zip", JSON}:
         headers["Content-Disposition"] = "The name of the file."
     if described.conditional or described.gives in {KeyShown, RenewalShown}:
-        headers["ETag"] = "The entity tag of the answer."
+        headers |= _TAG
     if described.pages:
         headers["Link"] = "The next page, as rel=next."
     if described.gives == NDJSON:
@@ -298,12 +304,20 @@ def _success(described: Operation, named: dict[str, Schema]) -> dict[str, Any]:
     }
 
 
-def _refused(statuses: list[int]) -> dict[str, Any]:
+def _unchanged() -> dict[str, Any]:
+    headers = _described(_STANDING | _TAG)
+    return {"description": "The caller has it already.", "headers": headers}
+
+
+def _refused(statuses: list[int], *, is_counted: bool = True) -> dict[str, Any]:
+    counted = COUNTED if is_counted else frozenset()
     content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         str(status): {
             "description": REASONS[status],
-            "headers": _described(_HEADERS_OF_REFUSALS.get(status, {})),
+            "headers": _described(
+                _HEADERS_OF_REFUSALS.get(status, {}) | (_STANDING if status in counted else {})
+            ),
             **({} if status in BEFORE else {"content": content}),
         }
         for status in statuses
@@ -332,6 +346,6 @@ def _revoke(named: dict[str, Schema]) -> dict[str, Any]:
         "requestBody": body,
         "responses": {
             "200": {"description": "It does not work any more.", "content": content},
-            **_refused(sorted({*COMMON} - {401, 403})),
+            **_refused(sorted({*COMMON} - {401, 403}), is_counted=False),
         },
     }

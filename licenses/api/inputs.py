@@ -44,17 +44,19 @@ def read_query(request: HttpRequest, annotation: Any) -> dict[str, Any]:
 def read_body(request: HttpRequest, annotation: Any) -> dict[str, Any]:
     """Return the members of the body; those of no `annotation`, which may be empty, are none.
 
-    Raises ProgramError: 415 for another media type, 400 for what is no JSON object, and 422 with
-    `errors`, by the name of the member, for members that are missing, unknown or wrong.
+    Raises ProgramError: 415 for another media type or charset, 400 for what is no JSON object or
+    has a member twice, and 422 with `errors`, by the name of the member, for members that are
+    missing, unknown or wrong.
     """
     raw = request.body
     if annotation is None and not raw:
         return {}
-    if request.content_type != JSON:
+    charset = (request.content_params or {}).get("charset", "utf-8")
+    if request.content_type != JSON or charset.lower() not in {"utf-8", "utf8"}:
         raise ProgramError(
             "unsupported_media_type",
             415,
-            f"Send the body as Content-Type: {JSON}.",
+            f"Send the body as Content-Type: {JSON}, in UTF-8.",
             headers={"Accept": JSON},
         )
     body = _object(raw)
@@ -83,12 +85,22 @@ def invalid_members(errors: dict[str, str]) -> ProgramError:
 
 def _object(raw: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(raw.decode())
+        body = json.loads(raw.decode(), object_pairs_hook=_once_each)
     except (ValueError, RecursionError) as error:
         raise _invalid("The body is not JSON in UTF-8.") from error
     if not isinstance(body, dict):
         raise _invalid("The body is not a JSON object.")
     return body
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of an object. Raises ProgramError for one that appears twice."""
+    found = dict[str, Any]()
+    for name, value in pairs:
+        if name in found:
+            raise _invalid(f"The member {_printable(name[:40])} appears twice.")
+        found[name] = value
+    return found
 
 
 def _printable(name: str) -> str:

@@ -195,6 +195,16 @@ class ServiceToken(models.Model):
         """Return whether it is accepted at that moment."""
         return self.state_at(now) in WORKING
 
+    def working_predecessors(self, now: datetime) -> ServiceTokenQuerySet:
+        """Return those that it was rotated from, however often, and that are accepted then."""
+        own = self.tenant.service_tokens
+        rotated = own.exclude(successor=None).values_list("successor", "pk")
+        before = {new: old for new, old in rotated if new is not None}
+        lineage: list[uuid.UUID] = [self.pk]
+        while lineage[-1] in before:
+            lineage.append(before[lineage[-1]])
+        return own.working(now).filter(pk__in=lineage[1:])
+
     def allows(self, scope: Scope) -> bool:
         """Return whether it may do what the scope names."""
         return scope in self.scopes

@@ -132,8 +132,7 @@ def revoke(request: TenantRequest, token_id: UUID) -> HttpResponse:
             revoke_token(token=token, actor=request.actor, reason=form.cleaned_data["reason"])
             messages.success(request, f"{token} was revoked. Programs that use it are refused.")
             return done(request, reverse("service_tokens:list"), event=CHANGED)
-    predecessors = request.tenant.service_tokens.working(timezone.now()).filter(successor=token)
-    context = {"token": token, "predecessor": predecessors.first()}
+    context = {"token": token, "predecessors": token.working_predecessors(timezone.now())}
     return form_page(request, "service_tokens/revoke.html", form, context, fragment="dialog")
 
 

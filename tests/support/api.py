@@ -29,6 +29,13 @@ KINDS = {
 }
 
 
+UNDESCRIBED = {
+    "Cache-Control", "Content-Length", "Content-Security-Policy", "Content-Type", "X-Request-ID",
+    "X-Content-Type-Options",
+}  # fmt: skip
+"""Headers of every answer, which the description leaves out."""
+
+
 class Caller:
     """Sends requests with a service token; `raw` is its secret."""
 
@@ -64,7 +71,7 @@ def _named(headers: dict[str, str]) -> dict[str, str]:
 
 
 def _described(method: str, answer: Any) -> Any:
-    """Return the answer; fails unless the description has its status, media type and members."""
+    """Return the answer; fails unless it is described: status, headers, media type and members."""
     try:
         name = resolve(answer.request["PATH_INFO"]).url_name
     except Resolver404:
@@ -75,6 +82,7 @@ def _described(method: str, answer: Any) -> Any:
             continue
         response = operation["responses"].get(str(answer.status_code))
         assert response is not None, f"{name} does not describe {answer.status_code}"
+        assert answer.headers.keys() - UNDESCRIBED <= response["headers"].keys(), name
         if "content" in response:
             schema = response["content"][answer["Content-Type"]]["schema"]
             if answer["Content-Type"] in {JSON, PROBLEM}:

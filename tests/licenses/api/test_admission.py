@@ -49,6 +49,12 @@ def test_every_refusal_is_a_problem_with_an_address_that_explains_it(caller, con
         ),
         (422, "invalid_body"): caller.post(generate, {}),
     }
+    twice = '{"usage": "org", "usage": "per"}'
+    utf_16 = "application/json; charset=utf-16"
+    assert [
+        code_of(caller.client.post(f"{BASE}{generate}", body, content_type=kind))
+        for body, kind in [(twice, "application/json"), (b"{}", utf_16)]
+    ] == [(400, "invalid_request"), (415, "unsupported_media_type")]
     assert {expected: code_of(answer) for expected, answer in answers.items()} == {
         expected: expected for expected in answers
     }

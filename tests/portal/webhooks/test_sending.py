@@ -144,6 +144,16 @@ def test_only_2xx_takes_the_event(receiver, code):
     assert not sent_to(receiver.url).is_delivered
 
 
+def test_the_status_decides_and_not_a_body_that_is_cut_off(receiver):
+    for rest in (
+        b"Content-Length: 9\r\n\r\nabc",
+        b"Transfer-Encoding: chunked\r\n\r\n9\r\nabc",
+    ):
+        receiver.raw = b"HTTP/1.1 200 OK\r\n" + rest
+        answer = sent_to(receiver.url)
+        assert (answer.code, answer.error, answer.is_delivered) == (200, "", True)
+
+
 def test_retry_after_is_read_in_seconds(receiver):
     receiver.status, receiver.headers = 503, {"Retry-After": "120"}
     assert sent_to(receiver.url).retry_after == 120

@@ -170,17 +170,21 @@ def test_a_rotation_shows_the_new_secret_and_until_when_the_old_one_works(
     assert "was rotated on" in text_of(again)
 
 
-def test_revoking_says_that_the_token_before_it_still_works(
+def test_revoking_names_every_token_before_it_that_still_works(
     contoso: Tenant, owner_client: Client
 ) -> None:
     new, _ = make_service_token(tenant=contoso)
-    make_service_token(
-        tenant=contoso, successor=new, overlap_ends_at=timezone.now() + DAY, ending="Ab1z"
-    )
+    token, now = new, timezone.now()
+    for ending, overlap_ends_at in [("Ab1z", now + DAY), ("Over", now), ("Cd2y", now + DAY)]:
+        token, _ = make_service_token(
+            tenant=contoso, successor=token, overlap_ends_at=overlap_ends_at, ending=ending
+        )
     address = reverse("service_tokens:revoke", args=[new.pk])
-    assert "The token before it, which ends in Ab1z , still works" in text_of(
-        owner_client.get(address)
-    )
+    shown = text_of(owner_client.get(address))
+    assert [e for e in ("Ab1z", "Over", "Cd2y") if f"which ends in {e} , still works" in shown] == [
+        "Ab1z",
+        "Cd2y",
+    ]
     answer = owner_client.post(address, {"reason": "Leaked."}, follow=True)
     assert "Pipeline was revoked. Programs that use it are refused." in answer.content.decode()
 
