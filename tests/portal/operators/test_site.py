@@ -21,6 +21,7 @@ from portal.webhooks.models import Delivery, Endpoint
 from subscriptions.models import Plan, Subscription
 from tests.support.admin_pages import ADDED, EDITED, LOOKED_AT, address, fill, make_row_in_log
 from tests.support.factories import make_subscription
+from tests.support.operator_actions import operator_of
 
 # Who may come in
 
@@ -198,7 +199,7 @@ def test_all_of_a_select_is_no_filter_and_others_are_told(
     listing = response.context["cl"]
     assert [row.name for row in listing.result_list] == ["Field tools"]
     [(sentence, _address)] = listing.told()
-    assert sentence == "Only with tenant Contoso"
+    assert sentence == "Tenant: Contoso"
 
 
 def test_the_filter_by_country_offers_those_that_occur(
@@ -241,3 +242,17 @@ def test_lists_cost_the_same_at_1_and_at_25_rows(
     queries = {model: cost for model, (_, cost) in before.items()}
     assert {model: cost for model, (_, cost) in after.items()} == queries
     assert max(queries.values()) <= 12
+
+
+def test_what_operators_may_not_open_or_mistype_keeps_their_menu(db):
+    client = operator_of("support")
+    for url, status, sentence in (
+        ("/admin/subscriptions/subscription/add/", 403, "Your groups do not allow this"),
+        ("/admin/nowhere/", 404, "Search for it"),
+    ):
+        answer = client.get(url)
+        shown = answer.content.decode()
+        assert answer.status_code == status
+        assert sentence in shown
+        assert 'id="search-everything"' in shown
+        assert shown.index(">Customers<") < shown.index(">Licenses<") < shown.index(">Operations<")
