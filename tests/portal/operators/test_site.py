@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from licenses.models import CheckCount, License, LicenseKey, SigningKey, StatusList
 from portal.accounts.models import User
-from portal.activity.models import LogEntry
+from portal.activity.models import VENDOR, LogEntry
 from portal.mail.models import Outbox
 from portal.operators.models import PendingChange
 from portal.tenants.models import Invitation, Member, Tenant
@@ -256,3 +256,24 @@ def test_what_operators_may_not_open_or_mistype_keeps_their_menu(db):
         assert sentence in shown
         assert 'id="search-everything"' in shown
         assert shown.index(">Customers<") < shown.index(">Licenses<") < shown.index(">Operations<")
+
+
+def test_the_log_leads_to_the_customer_and_is_found_by_its_name_and_by_day(
+    operator_client, contoso
+):
+    make_row_in_log(operator_client)
+    row = LogEntry.objects.exclude(tenant_id=VENDOR).first()
+    name = Tenant.objects.get(pk=row.tenant_id).name
+    url, today = address(LogEntry, "changelist"), f"{row.at:%Y-%m-%d}"
+    for query, is_there in (
+        ({"q": name}, True),
+        ({"since": today, "until": today}, True),
+        ({"until": "2001-01-01"}, False),
+    ):
+        answer = operator_client.get(url, query)
+        found = [each.pk for each in answer.context["cl"].result_list]
+        assert (row.pk in found) == is_there, query
+        link = reverse("admin:portal_tenant_customer", args=[row.tenant_id])
+        assert (f'href="{link}"' in answer.content.decode()) == is_there
+    export = address(LogEntry, "export")
+    assert operator_client.get(export, {"since": "never"}).status_code == 400
