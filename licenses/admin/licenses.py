@@ -263,7 +263,8 @@ class LicenseKeyAdmin(RevokingAdmin):
         """Read the signing key too, which the state depends on."""
         rows = super().get_queryset(request)
         assert isinstance(rows, LicenseKeyQuerySet)
-        return rows.with_signing_key()
+        # What is selected here keeps Django from selecting the others.
+        return rows.with_signing_key().select_related(*self.list_select_related)
 
     @override
     def get_urls(self) -> list[Any]:

@@ -9,6 +9,7 @@ from django.db.models import Exists, Model, OuterRef, Q, Sum
 from django.urls import reverse
 
 from licenses.checking.results import PASSING, Result
+from licenses.checking.use import read_use
 from licenses.checks import warnings_of
 from licenses.figures.withdrawals import progress
 from licenses.models import CheckCount, LicenseKey, LicenseKeyQuerySet, SigningKey
@@ -24,6 +25,8 @@ MOST = 5
 """Rows of each kind: the lists have the others."""
 READ = 200
 """License keys that are read to find the subscriptions that have nothing but expired ones."""
+MANY = 5
+"""Refused checks that are worth a look even where the key has passed since."""
 EXPLAINED = {*PASSING, Result.EXPIRED, Result.SUBSCRIPTION_SUSPENDED, Result.SUBSCRIPTION_ENDED}
 """Results of checks that call for nobody: they pass, or another need or an operator is why."""
 HOUR = timedelta(hours=1)
@@ -47,8 +50,8 @@ class Need:
 def needs(signing_key: SigningKey | None, now: datetime) -> list[Need]:
     """Return what needs somebody, the most urgent first."""
     return [
-        *_signing_key(signing_key),
         *_withdrawn(now),
+        *_signing_key(signing_key),
         *_pending(),
         *_closing(now),
         *_mails(now),
@@ -197,22 +200,40 @@ def _lapsed(now: datetime) -> Iterator[Need]:
 
 
 def _refused(now: datetime) -> Iterator[Need]:
-    """Yield the keys with most refusals in 24 hours that nothing else here explains."""
+    """Yield the subscriptions with most refusals in 24 hours that nothing else here explains.
+
+    One refused check needs nobody, nor do a few after which the key passed again.
+    """
     refused = CheckCount.objects.filter(hour__gt=now - DAY).exclude(result__in=EXPLAINED)
     most = refused.order_by().values("license_key", "result").annotate(times=Sum("count"))
-    found = list(most.order_by("-times")[:MOST])
+    found = list(most.filter(times__gt=1).order_by("-times")[:READ])
     keys = LicenseKey.objects.defer("token").select_related("tenant", "license__subscription")
     by_id = keys.in_bulk([row["license_key"] for row in found])
+    uses = read_use(by_id.values(), now)
+    by_subscription: dict[UUID, list[tuple[LicenseKey, Result, int]]] = {}
     for row in found:
-        key, result = by_id[row["license_key"]], Result(row["result"])
-        times = "once" if row["times"] == 1 else f"{row['times']:,} times"
-        yield Need(
-            kind="Refused",
-            tone="warn",
-            name=f"{key.get_slot_display()} key of {key.license.subscription}, {key.tenant}",
-            about=f"{result.label}: {times} in 24 hours. {result.advice}",
-            address=reverse("admin:licenses_licensekey_check", args=[key.pk]),
-        )
+        key, times = by_id[row["license_key"]], row["times"]
+        last = uses[key.pk].last_result
+        if times >= MANY or not (last and last.passes):
+            rows = by_subscription.setdefault(key.license.subscription_id, [])
+            rows.append((key, Result(row["result"]), times))
+    for rows in list(by_subscription.values())[:MOST]:
+        yield _refusals(rows)
+
+
+def _refusals(rows: list[tuple[LicenseKey, Result, int]]) -> Need:
+    """Return what is refused of one subscription; the first row has the most."""
+    key, result, _ = rows[0]
+    slots = {row[0].get_slot_display() for row in rows}
+    subscription, of = key.license.subscription, "" if len(slots) > 1 else f"{slots.pop()} key of "
+    told = ", ".join(f"{label.label}: {times:,} times" for _, label, times in rows)
+    return Need(
+        kind="Refused",
+        tone="warn",
+        name=f"{of}{subscription}, {key.tenant}",
+        about=f"{told} in 24 hours. {result.advice}",
+        address=reverse("admin:licenses_licensekey_check", args=[key.pk]),
+    )
 
 
 def _page(row: Model) -> str:

@@ -19,11 +19,13 @@ from portal.accounts.second_factor import in_words, second_factors
 from portal.activity.actions import Action, grouped_choices
 from portal.activity.models import VENDOR, LogEntry
 from portal.activity.particulars import Particular
-from portal.core.actors import Actor
+from portal.core import names
+from portal.core.actors import Actor, ActorKind
 from portal.core.countries import country_choices
 from portal.core.dates import moment
 from portal.core.email_addresses import EmailAddressFormField
 from portal.mail.models import Outbox
+from portal.operators import search
 from portal.operators.account_actions import (
     END_SESSIONS,
     KEEP_TENANT,
@@ -37,7 +39,13 @@ from portal.operators.account_actions import (
 )
 from portal.operators.actions import ActionsAdmin
 from portal.operators.importing import ImportsAdmin
-from portal.operators.lists import CountryFilter, choice_filter, empty_filter, words_filter
+from portal.operators.lists import (
+    CountryFilter,
+    DayFilter,
+    choice_filter,
+    empty_filter,
+    words_filter,
+)
 from portal.operators.model_admin import EditedAdmin, ReadOnlyAdmin, RecordForm, links, listing
 from portal.operators.models import Outcome, PendingChange
 from portal.operators.support import START_SUPPORT_VIEW, SupportViewAdmin
@@ -486,11 +494,11 @@ class LogEntryAdmin(ReadOnlyAdmin):
         "previous",
         "hash",
     )
-    list_display = ("what", "actor_name", "tenant_name", "time")
+    list_display = ("what", "actor", "tenant_name", "time")
     below = {
         "what": "why",
-        "actor_name": "actor_kind",
-        "tenant_name": "subscription_name",
+        "actor": "actor_kind",
+        "tenant_name": "subscription",
         "time": "address",
     }
     also_exported = ("result", "slot")
@@ -498,11 +506,16 @@ class LogEntryAdmin(ReadOnlyAdmin):
     codes = ("previous", "hash", "address")
     folded = ("actor_id", "tenant_id", "subscription_id", "seq", "details", "previous", "hash")
     has_history = False
-    list_filter = ("actor_kind", choice_filter("action", "action", Action, _headings()))
+    list_filter = (
+        "actor_kind",
+        choice_filter("action", "action", Action, _headings()),
+        DayFilter.of("at", "since", "from day (UTC)"),
+        DayFilter.of("at", "until", "to day (UTC)"),
+    )
     search_fields = ("actor_email", "actor_name", "subscription_name")
     search_help_text = (
-        "Actor's email address or name, subscription's name, or whole identifier of the tenant, "
-        "the actor or the subscription"
+        "Actor's email address or name, tenant's or subscription's name, or whole identifier of "
+        "the tenant, the actor or the subscription"
     )
     ordering = ("-id",)
     sortable_by = ()
@@ -520,9 +533,40 @@ class LogEntryAdmin(ReadOnlyAdmin):
         return {"tenant_id__exact": obj.tenant_id}
 
     @admin.display(description="tenant")
-    def tenant_name(self, obj: Any) -> str:
-        """Return the tenant's name today."""
-        return "Vendor" if obj.tenant_id == VENDOR else obj.tenant or "-"
+    def tenant_name(self, obj: Any) -> Shown:
+        """Return the tenant's name today, which leads to everything of the customer."""
+        if not obj.tenant:
+            name = "Vendor" if obj.tenant_id == VENDOR else "-"
+            return Shown(name, format_html("{}", name))
+        return _linked(obj.tenant, "portal_tenant_customer", obj.tenant_id)
+
+    @admin.display(description="subscription name")
+    def subscription(self, obj: LogEntry) -> Shown | str:
+        """Return the subscription's name of then, which leads to its page."""
+        if obj.subscription_id is None:
+            return obj.subscription_name
+        return _linked(
+            obj.subscription_name, "subscriptions_subscription_change", obj.subscription_id
+        )
+
+    @admin.display(description="actor name")
+    def actor(self, obj: LogEntry) -> Shown | str:
+        """Return who did it, which leads to their account."""
+        if obj.actor_id is None or obj.actor_kind not in {ActorKind.MEMBER, ActorKind.OPERATOR}:
+            return obj.actor_name
+        return _linked(obj.actor_name, "portal_user_change", obj.actor_id)
+
+    @override
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find what is in tenants of that name too: the log has their identifiers alone."""
+        found, repeats = super().get_search_results(request, queryset, search_term)
+        term = names.normalised(search_term)
+        if not term or len(term) > search.MAX_CHARACTERS or search.identifier(term):
+            return found, repeats
+        tenants = Tenant.objects.filter(name__shows=term)
+        return found | queryset.filter(tenant_id__in=tenants.values("pk")), repeats
 
     @admin.display(description="result")
     def outcome(self, obj: LogEntry) -> Shown | str:
@@ -561,6 +605,12 @@ class LogEntryAdmin(ReadOnlyAdmin):
         """Leave out what the row does not have: each kind of row has other columns."""
         has = {"outcome": "result"}
         return [n for n in self.fields if obj is None or getattr(obj, has.get(n, n), True)]
+
+
+def _linked(name: str, page: str, pk: Any) -> Shown:
+    return Shown(
+        name, format_html('<a href="{}">{}</a>', reverse(f"admin:{page}", args=[pk]), name)
+    )
 
 
 def _read(particular: Particular) -> tuple[str, str]:

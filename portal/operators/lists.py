@@ -1,9 +1,11 @@
 """Lists of the admin: pages without full counts, filters, and their export."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from html import escape
 from itertools import groupby
@@ -70,6 +72,8 @@ class Select:
     options: list[tuple[str, str, bool]]
     headings: Mapping[str, str]
     """Under which heading a value stands; those of one heading stand together."""
+    day: str | None
+    """The chosen day of a filter that takes a day instead, "" without one."""
 
     def groups(self) -> Iterator[tuple[str, list[tuple[str, str, bool]]]]:
         """Yield the options under each heading, which is empty for those without one."""
@@ -164,6 +168,7 @@ class Listing(ChangeList):
                 label=capfirst(str(spec.title)),
                 options=list(self._options(spec)),
                 headings=getattr(spec, "headings", {}),
+                day=(spec.value() or "") if isinstance(spec, DayFilter) else None,
             )
 
     def _options(self, spec: Any) -> Iterator[tuple[str, str, bool]]:
@@ -316,6 +321,44 @@ def _countries() -> list[str]:
     return [*Tenant.objects.order_by().values_list("country", flat=True).distinct()]
 
 
+class DayFilter(admin.SimpleListFilter):
+    """Filters a moment by its day (UTC), which is typed or chosen in a calendar."""
+
+    column = ""
+    is_day = True
+
+    @classmethod
+    def of(cls, column: str, parameter: str, title: str) -> type[DayFilter]:
+        """Return the filter of one end of a range: `parameter` is "since" or "until"."""
+        own = {"column": column, "parameter_name": parameter, "title": title}
+        return type("DayFilter", (cls,), own)
+
+    @override
+    def has_output(self) -> bool:
+        return True
+
+    @override
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return ()
+
+    @property
+    def day(self) -> datetime | None:
+        """When the chosen day begins; None without one, and for what is none."""
+        try:
+            return datetime.strptime(self.value() or "", "%Y-%m-%d").replace(tzinfo=UTC)
+        except ValueError:
+            return None
+
+    @override
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep rows from the beginning of the day, or until its end."""
+        if self.day is None:
+            return queryset
+        if self.parameter_name == "since":
+            return queryset.filter(**{f"{self.column}__gte": self.day})
+        return queryset.filter(**{f"{self.column}__lt": self.day + timedelta(days=1)})
+
+
 def empty_filter(title: str, empty: str, filled: str) -> type[admin.EmptyFieldListFilter]:
     """Return a filter by whether a column is empty, with these words for it."""
 
@@ -435,6 +478,8 @@ def is_understood(changelist: ChangeList, parameters: QueryDict) -> bool:
 
 
 def _is_choice(spec: admin.SimpleListFilter) -> bool:
+    if isinstance(spec, DayFilter):
+        return not spec.value() or spec.day is not None
     return spec.value() in {None, "", *(str(value) for value, _ in spec.lookup_choices)}
 
 

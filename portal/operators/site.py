@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import Any, override
 
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -34,6 +35,12 @@ class OperatorSite(admin.AdminSite):
 
     foremost = ("tenant", "subscription", "licensekey", "user", "logentry")
     """The lists that the menu names at once; the others are behind "More"."""
+
+    rooms = {
+        "Customers": ("member", "invitation", "servicetoken"),
+        "Licenses": ("license", "plan", "signingkey", "statuslist", "checkcount"),
+    }
+    """Under which heading of "More" a list stands; the others stand under "Operations"."""
 
     search_page: Callable[[HttpRequest], HttpResponse] | None = None
     """The search over everything; set by the app that provides it."""
@@ -106,8 +113,42 @@ class OperatorSite(admin.AdminSite):
             "is_popup": False,
             "is_nav_sidebar_enabled": False,
             "menu": [lists.pop(name) for name in self.foremost if name in lists],
-            "more": sorted(lists.values()),
+            "more": self._grouped(lists),
         }
+
+    def _grouped(
+        self, lists: dict[str, tuple[str, str]]
+    ) -> list[tuple[str, list[tuple[str, str]]]]:
+        """Return the lists that the menu has under "More", by their headings."""
+        groups = {
+            heading: [lists.pop(name) for name in names if name in lists]
+            for heading, names in self.rooms.items()
+        }
+        groups["Operations"] = sorted(lists.values())
+        return [(heading, links) for heading, links in groups.items() if links]
+
+    @override
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Answer 403 and 404 in the admin's frame: those of the portal are for members."""
+
+        @wraps(view)
+        def framed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            try:
+                answer: HttpResponse = view(request, *args, **kwargs)
+            except PermissionDenied as refusal:
+                return self._refused(request, 403, "You are not allowed to do this", str(refusal))
+            except Http404:
+                return self._refused(request, 404, "This page does not exist")
+            return answer
+
+        return super().admin_view(framed, cacheable)
+
+    def _refused(
+        self, request: HttpRequest, status: int, title: str, sentence: str = ""
+    ) -> HttpResponse:
+        context = {**self.each_context(request), "title": title, "sentence": sentence}
+        template = f"admin/{status}.html"
+        return TemplateResponse(request, template, context, status=status)
 
     @cached_property
     def _lists(self) -> dict[str, tuple[Any, tuple[Any, str]]]:

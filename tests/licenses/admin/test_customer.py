@@ -454,6 +454,11 @@ def test_the_start_page_tells_what_needs_somebody(operator, contoso, owner, sign
         CheckCount.objects.create(
             tenant=contoso, license_key=key, hour=now, result=result, count=9, last_at=now
         )
+    other = make_license(subscription=make_subscription(tenant=contoso)).keys.get(slot="primary")
+    for result, count in (("revoked", 1), ("valid", 1)):
+        CheckCount.objects.create(
+            tenant=contoso, license_key=other, hour=now, result=result, count=count, last_at=now
+        )
     lapsed = make_subscription(tenant=fabrikam, name="Shop analytics")
     make_license(subscription=lapsed, issued_at=now - DAY / 2, expires_at=now - DAY / 4)
     replace_owner(tenant=contoso, email="n@x.example", actor=operator.as_actor(""), reason="Left")

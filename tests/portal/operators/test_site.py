@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from licenses.models import CheckCount, License, LicenseKey, SigningKey, StatusList
 from portal.accounts.models import User
-from portal.activity.models import LogEntry
+from portal.activity.models import VENDOR, LogEntry
 from portal.mail.models import Outbox
 from portal.operators.models import PendingChange
 from portal.tenants.models import Invitation, Member, Tenant
@@ -21,6 +21,7 @@ from portal.webhooks.models import Delivery, Endpoint
 from subscriptions.models import Plan, Subscription
 from tests.support.admin_pages import ADDED, EDITED, LOOKED_AT, address, fill, make_row_in_log
 from tests.support.factories import make_subscription
+from tests.support.operator_actions import operator_of
 
 # Who may come in
 
@@ -198,7 +199,7 @@ def test_all_of_a_select_is_no_filter_and_others_are_told(
     listing = response.context["cl"]
     assert [row.name for row in listing.result_list] == ["Field tools"]
     [(sentence, _address)] = listing.told()
-    assert sentence == "Only with tenant Contoso"
+    assert sentence == "Tenant: Contoso"
 
 
 def test_the_filter_by_country_offers_those_that_occur(
@@ -241,3 +242,38 @@ def test_lists_cost_the_same_at_1_and_at_25_rows(
     queries = {model: cost for model, (_, cost) in before.items()}
     assert {model: cost for model, (_, cost) in after.items()} == queries
     assert max(queries.values()) <= 12
+
+
+def test_what_operators_may_not_open_or_mistype_keeps_their_menu(db):
+    client = operator_of("support")
+    for url, status, sentence in (
+        ("/admin/subscriptions/subscription/add/", 403, "Your groups do not allow this"),
+        ("/admin/nowhere/", 404, "Search for it"),
+    ):
+        answer = client.get(url)
+        shown = answer.content.decode()
+        assert answer.status_code == status
+        assert sentence in shown
+        assert 'id="search-everything"' in shown
+        assert shown.index(">Customers<") < shown.index(">Licenses<") < shown.index(">Operations<")
+
+
+def test_the_log_leads_to_the_customer_and_is_found_by_its_name_and_by_day(
+    operator_client, contoso
+):
+    make_row_in_log(operator_client)
+    row = LogEntry.objects.exclude(tenant_id=VENDOR).first()
+    name = Tenant.objects.get(pk=row.tenant_id).name
+    url, today = address(LogEntry, "changelist"), f"{row.at:%Y-%m-%d}"
+    for query, is_there in (
+        ({"q": name}, True),
+        ({"since": today, "until": today}, True),
+        ({"until": "2001-01-01"}, False),
+    ):
+        answer = operator_client.get(url, query)
+        found = [each.pk for each in answer.context["cl"].result_list]
+        assert (row.pk in found) == is_there, query
+        link = reverse("admin:portal_tenant_customer", args=[row.tenant_id])
+        assert (f'href="{link}"' in answer.content.decode()) == is_there
+    export = address(LogEntry, "export")
+    assert operator_client.get(export, {"since": "never"}).status_code == 400
