@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from licenses.flows.signing_keys import signs_from, waiting
 from licenses.models import SigningKey, SigningKeyState
-from portal.operators.forms import ReasonForm
+from portal.operators.forms import VendorReasonForm
 
 
-class ActivateSigningKeyForm(ReasonForm):
+class ActivateSigningKeyForm(VendorReasonForm):
     """Activation of a signing key; in an emergency also of one published too recently."""
 
     is_emergency = forms.BooleanField(
@@ -28,7 +28,7 @@ class ActivateSigningKeyForm(ReasonForm):
             del self.fields["is_emergency"]
 
 
-class DisableSigningKeyForm(ReasonForm):
+class DisableSigningKeyForm(VendorReasonForm):
     """Disabling of a signing key; the beginning of its key id is typed as a confirmation."""
 
     with_new_successor = forms.BooleanField(

@@ -27,6 +27,7 @@ from licenses.flows.signing_keys import (
 from licenses.models import SigningKey, SigningKeyState
 from portal.core.dates import moment
 from portal.operators.actions import ActionsAdmin, OperatorAction
+from portal.operators.forms import VendorReasonForm
 from portal.operators.model_admin import ReadOnlyAdmin, code, links, listing
 
 CREATE = OperatorAction(
@@ -37,6 +38,7 @@ CREATE = OperatorAction(
         "It is published at once and signs nothing until it is activated.",
     ),
     flow=create_signing_key,
+    form=VendorReasonForm,
     permission="create",
     makes_new=True,
     done=lambda signing_key, _: (
@@ -155,6 +157,10 @@ class SigningKeyAdmin(ActionsAdmin, ReadOnlyAdmin):
     def has_state_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the operator may activate and disable signing keys."""
         return request.user.has_perm("licenses.change_signingkey")
+
+    @override
+    def title_of(self, row: SigningKey) -> str:
+        return f"Signing key {row.kid[:8]}"
 
     @override
     def get_urls(self) -> list[Any]:

@@ -57,6 +57,9 @@ MAX_LABEL = 40
 MAX_BATCH = 100
 """Most mails over one connection: servers close connections that last too long."""
 
+UNWRITTEN = "This mail could not be written. Look at its address first, then at the worker's log."
+"""What operators read of an error that no mail server answered."""
+
 OF_THIS_MAIL = (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, ValueError)
 """Errors after which the next mail may well go out; any other means that the server is away.
 
@@ -293,7 +296,8 @@ def _unsubscribing(text: str) -> dict[str, str]:
 def _put_off(mail: Outbox, error: Exception) -> None:
     """Note what went wrong, and let the mail wait for its next attempt."""
     delay = min(MIN_DELAY * 2 ** min(mail.attempts, 16), MAX_DELAY)
-    text = f"{type(error).__name__}: {error}"[:300]
+    answered = isinstance(error, OSError)  # smtplib's errors are OSErrors too
+    text = f"{type(error).__name__}: {error}"[:300] if answered else UNWRITTEN
     # A server's answer may hold anything, and PostgreSQL stores no NUL.
     last_error = "".join(c if c.isprintable() else " " for c in text)
     Outbox.objects.filter(pk=mail.pk).update(

@@ -9,14 +9,13 @@ from portal.core.names import validate_no_credential
 
 
 class SplitMoment(forms.SplitDateTimeWidget):
-    """Day and time (UTC) as text: a browser's pickers would write 8/5 or 5.8., as it is set up."""
+    """Day and time (UTC), with the browser's pickers."""
 
     def __init__(self, attrs: Any = None) -> None:
-        plain: dict[str, Any] = {"size": 10, "autocomplete": "off", "spellcheck": "false"}
         super().__init__(
             attrs,
-            date_attrs={"aria-label": "Day", "placeholder": "2027-01-31", **plain},
-            time_attrs={"aria-label": "Time (UTC)", "placeholder": "12:00", **plain},
+            date_attrs={"aria-label": "Day", "type": "date"},
+            time_attrs={"aria-label": "Time (UTC)", "type": "time", "step": "1"},
             date_format="%Y-%m-%d",
             time_format="%H:%M:%S",
         )
@@ -41,13 +40,17 @@ class SplitMomentField(forms.SplitDateTimeField):
         )
 
 
-def reason_field() -> forms.CharField:
-    """Return the field in which operators say why they do something."""
+CUSTOMERS_LOG = "It stands in the log, where the customer reads it."
+VENDORS_LOG = "It stands in the vendor's log, which no customer reads."
+
+
+def reason_field(where: str = CUSTOMERS_LOG) -> forms.CharField:
+    """Return the field in which operators say why they do something, with who reads it."""
     return forms.CharField(
         max_length=500,
         validators=[validate_no_credential],
         widget=forms.Textarea(attrs={"rows": 3, "cols": 70}),
-        help_text="At most 500 characters. It stands in the log, where the customer reads it.",
+        help_text=f"At most 500 characters. {where}",
         error_messages={"required": "Write why you do this."},
     )
 
@@ -61,3 +64,9 @@ class ReasonForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.rows = rows
         self.order_fields([name for name in self.fields if name != "reason"])
+
+
+class VendorReasonForm(ReasonForm):
+    """Why an operator does something that is the vendor's own matter."""
+
+    reason = reason_field(VENDORS_LOG)

@@ -15,20 +15,20 @@ from django.utils.safestring import SafeString
 from portal.activity.actions import event_types
 from portal.core.actors import Actor
 from portal.operators.actions import ActionsAdmin, OperatorAction, RowResult
-from portal.operators.forms import ReasonForm
+from portal.operators.forms import VendorReasonForm
 from portal.operators.lists import empty_filter
-from portal.operators.model_admin import ReadOnlyAdmin
+from portal.operators.model_admin import ReadOnlyAdmin, links, listing
 from portal.operators.values import Shown, badge, displayed
 from portal.web.pages import with_secret
 from portal.webhooks import flows
 from portal.webhooks.forms import EndpointForm
-from portal.webhooks.models import Attempt, Delivery, DeliveryState, Endpoint
+from portal.webhooks.models import EVERYTHING, Attempt, Delivery, DeliveryState, Endpoint
 
 SHOWN_ATTEMPTS = 5
 """Attempts on the page of a delivery, the newest first."""
 
 
-class VendorEndpointForm(EndpointForm, ReasonForm):
+class VendorEndpointForm(EndpointForm, VendorReasonForm):
     """Where the events go, which, and why; at first as they are."""
 
     def __init__(self, *args: Any, rows: Sequence[Any] = (), initial: Any = None, **kwargs: Any):
@@ -82,6 +82,7 @@ ROTATE = OperatorAction(
         "A secret that was rotated before that stops now.",
     ),
     flow=_rotate,
+    form=VendorReasonForm,
     permission="manage",
     on_page=True,
     is_possible=lambda row: _is_vendors(row) and not _was_just_rotated(row),
@@ -91,6 +92,7 @@ SWITCH_OFF = OperatorAction(
     label="Switch off",
     consequences=("Nothing is delivered any more; what waits is kept for 30 days.",),
     flow=lambda row, **chosen: flows.switch_off(endpoint=row, **chosen),
+    form=VendorReasonForm,
     permission="manage",
     on_page=True,
     is_possible=lambda row: _is_vendors(row) and row.off_at is None,
@@ -102,6 +104,7 @@ SWITCH_ON = OperatorAction(
     label="Switch on",
     consequences=("Queued events are sent first, in order.",),
     flow=lambda row, **chosen: flows.switch_on(endpoint=row, **chosen),
+    form=VendorReasonForm,
     permission="manage",
     on_page=True,
     is_possible=lambda row: _is_vendors(row) and row.off_at is not None,
@@ -113,6 +116,7 @@ TEST = OperatorAction(
     label="Send test event",
     consequences=("An event of the type webhook.test goes out behind what waits.",),
     flow=lambda row, **chosen: flows.send_test(endpoint=row, **chosen),
+    form=VendorReasonForm,
     permission="manage",
     on_page=True,
     is_possible=lambda row: _is_vendors(row) and row.off_at is None,
@@ -123,6 +127,7 @@ DELETE = OperatorAction(
     label="Delete webhook",
     consequences=("What waits is not delivered, and the secret is erased.",),
     flow=lambda row, **chosen: flows.delete_endpoint(endpoint=row, **chosen),
+    form=VendorReasonForm,
     permission="manage",
     is_dangerous=True,
     on_page=True,
@@ -138,6 +143,7 @@ RESEND = OperatorAction(
         "It keeps its identifier: a receiver that knows it leaves it out.",
     ),
     flow=lambda row, **chosen: flows.resend(delivery=row, **chosen),
+    form=VendorReasonForm,
     permission="manage",
     on_page=True,
     is_possible=lambda row: (
@@ -168,8 +174,9 @@ class EndpointAdmin(ActionsAdmin, ReadOnlyAdmin):
         "id",
         "tenant",
         "address",
-        "events",
+        "told",
         "state",
+        "advice",
         "failures",
         "retry_at",
         "created_at",
@@ -179,6 +186,7 @@ class EndpointAdmin(ActionsAdmin, ReadOnlyAdmin):
         "off_at",
         "off_error",
         "deleted_at",
+        "belongings",
     )
     list_display = ("address", "whose", "state", "created_at")
     below = {"whose": "created_by_name", "state": "off_error"}
@@ -204,6 +212,25 @@ class EndpointAdmin(ActionsAdmin, ReadOnlyAdmin):
     def address(self, obj: Endpoint) -> str:
         """Return where its events go."""
         return obj.host if obj.tenant_id else obj.url
+
+    @admin.display(description="events")
+    def told(self, obj: Endpoint) -> Any:
+        """Return the types of events that it is told."""
+        return "Everything" if EVERYTHING in obj.events else displayed(obj.events)
+
+    @admin.display(description="what to do")
+    def advice(self, obj: Endpoint) -> str:
+        """Return who can switch it on again."""
+        if obj.off_at is None or obj.deleted_at is not None:
+            return ""
+        if obj.tenant_id is None:
+            return "Switch it on here once the receiver answers again."
+        return "Owners and managers of the tenant can switch it on, on their page of webhooks."
+
+    @admin.display(description="more about it")
+    def belongings(self, obj: Endpoint) -> SafeString:
+        """Return a link to its deliveries."""
+        return links(("Deliveries", listing("portal_delivery", endpoint__id__exact=obj.pk)))
 
     @override
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from portal.core.actors import Actor
+from portal.operators.forms import VENDORS_LOG, reason_field
 from portal.operators.model_admin import EditedAdmin, RecordForm
 from subscriptions import custom_claims
 from subscriptions.catalogue import generations
@@ -39,9 +40,12 @@ class ClaimsField(forms.JSONField):
 class PlanForm(RecordForm):
     """A plan; the model's `clean` makes sure that the custom claims fit its URN."""
 
+    reason = reason_field(VENDORS_LOG)
     custom_claims = ClaimsField(
         required=False,
-        widget=forms.Textarea(attrs={"rows": 24, "cols": 70, "spellcheck": "false"}),
+        widget=forms.Textarea(
+            attrs={"rows": 24, "cols": 70, "spellcheck": "false", "class": "mono"}
+        ),
         help_text="For custom plans only, whose URN ends in :plan:custom: a JSON object with the "
         f"claims {', '.join(custom_claims.NAMES)}. Terminals read every one of them. "
         f"{', '.join(custom_claims.COPIES)} may be left out: they are filled in as copies of "
