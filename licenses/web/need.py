@@ -11,12 +11,14 @@ from django.utils.timezone import localtime
 
 from licenses.checking.badges import DEAD, VALID
 from licenses.checking.results import Result
-from licenses.models import Slot
+from licenses.flows.reset import refuse_unless_resettable
+from licenses.models import KeyState, LicenseKey, Slot
 from licenses.reminders import ends_with, in_days, use_first, what_to_do, which_keys
 from licenses.web.card import Card, SlotView
 from licenses.web.rotation import OVERLAP_ENDS_SOON
 from portal.core.dates import day, days_until, moment
 from portal.core.links import support_link, support_shown
+from portal.core.refusal import Refused
 from portal.tenants.models import Member, Role
 from portal.tenants.notices import key_managers
 from subscriptions.models import State, Subscription
@@ -102,6 +104,25 @@ def _who_can(member: Member) -> str:
     """Return whom to ask: up to three managers and owners by name."""
     names = [str(each.user) for each in key_managers(member.tenant_id).select_related("user")[:3]]
     return " or ".join(names) or f"A manager or owner of {member.tenant}"
+
+
+RESET_HELPS = {Result.EXPIRED, Result.REVOKED, Result.SIGNING_KEY_UNKNOWN}
+"""The results of a check of a slot's own key after which a reset makes terminals start again."""
+
+
+def remedy(result: Result, key: LicenseKey, member: Member) -> Step | None:
+    """Return what helps against a refused key of the tenant, as far as there is a button for it."""
+    slot, license, help_at = Slot(key.slot), key.license, support_link()
+    if result == Result.SUBSCRIPTION_SUSPENDED and help_at:
+        return Step(label="Ask for help", address=help_at)
+    if result not in RESET_HELPS or not member.may(Role.MANAGER) or key.state != KeyState.CURRENT:
+        return None
+    try:
+        refuse_unless_resettable(license, license.subscription, timezone.now())
+    except Refused:
+        return None
+    address = reverse("licenses:reset", args=[license.subscription_id, slot])
+    return Step(label=f"Reset {slot.label}…", address=address, opens=True)
 
 
 def _ended(subscription: Subscription, card: Card, now: datetime) -> Need:
