@@ -33,7 +33,7 @@ from licenses.web.need import need_of, remedy
 from licenses.web.triage import read_needs
 from portal.accounts.proof import kept_form, proof_first, purpose
 from portal.activity.models import LogEntry
-from portal.core.dates import days_until
+from portal.core.dates import remaining
 from portal.core.refusal import Refused
 from portal.tenants.access import TenantRequest, hidden_from_support, tenant_role
 from portal.tenants.models import Member, Role
@@ -366,7 +366,9 @@ def _checked(verdict: Verdict, judged: Any, member: Member) -> dict[str, Any]:
         "key": key,
         "why": _why(verdict.description),
         "remedy": None if verdict.passes else remedy(verdict.result, key, member),
-        "days_left": days_until(key.expires_at, verdict.checked_at),
+        "left": remaining(key.expires_at, verdict.checked_at)
+        if key.expires_at > verdict.checked_at
+        else "",
         "old": old.exclude(pk=key.pk).first(),
     }
 
