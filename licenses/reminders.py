@@ -14,7 +14,7 @@ from licenses.models import CheckCount, LicenseKey, LicenseKeyQuerySet, Slot
 from portal.activity.actions import Action
 from portal.activity.entries import record
 from portal.core.actors import SYSTEM
-from portal.core.dates import days_until, moment_beside_utc
+from portal.core.dates import days_until, moment_beside_utc, remaining
 from portal.core.links import public_link
 from portal.mail.worker import do_each
 from portal.tenants.models import EXPIRY_DAYS, Tenant, Topic
@@ -41,11 +41,6 @@ MAX_LATE = timedelta(days=2)
 def which_keys(slots: Sequence[Slot]) -> str:
     """Return "Both keys" or "The primary key"."""
     return "Both keys" if len(slots) > 1 else f"The {slots[0].label.lower()} key"
-
-
-def in_days(days: int) -> str:
-    """Return "in 1 day" or "in 5 days"."""
-    return f"in {days} day{'' if days == 1 else 's'}"
 
 
 def what_to_do(slots: Sequence[Slot], *, plan_changed: bool, with_subscription: bool) -> str:
@@ -80,6 +75,8 @@ class Expiring:
     expires_at: datetime
     days: int
     """Days left, begun ones whole; 0 once expired."""
+    left: str
+    """The time left in words."""
     with_subscription: bool
     plan_changed: bool
     unused: LicenseKey | None
@@ -106,7 +103,7 @@ class Expiring:
         at = moment_beside_utc(self.expires_at)
         if self.days == EXPIRED:
             return f"{self.which} expired on {at}."
-        return f"{self.which} {self.verb} on {at}, {in_days(self.days)}."
+        return f"{self.which} {self.verb} on {at}, in {self.left}."
 
     @property
     def leads_on(self) -> bool:
@@ -233,6 +230,7 @@ def _by_subscription(keys: Iterable[LicenseKey], now: datetime) -> list[Expiring
             slots=[Slot(key.slot) for key in found],
             expires_at=found[0].expires_at,
             days=days,
+            left=remaining(found[0].expires_at, now),
             with_subscription=ends_with(found[0], found[0].license.subscription),
             plan_changed=found[0].license.plan_id != found[0].license.subscription.plan_id,
             unused=None if found[1:] else unused.get(found[0].license_id),
@@ -258,7 +256,7 @@ def _unused(dying: list[LicenseKey], now: datetime) -> dict[UUID, LicenseKey]:
 def _subject(expiring: list[Expiring]) -> str:
     subscriptions = len({each.link for each in expiring})
     first = expiring[0]
-    when = in_days(first.days)
+    when = f"in {first.left}"
     if subscriptions > 1:
         begun = "have expired" if first.days == EXPIRED else f"expire, the first {when}"
         return f"License keys of {subscriptions} subscriptions {begun}"

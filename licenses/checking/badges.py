@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from licenses.models import KeyState, LicenseKey
-from portal.core.dates import days_until
+from portal.core.dates import remaining
 from subscriptions.models import State, Subscription
 
 
@@ -50,8 +50,7 @@ def with_days(badge: KeyBadge, expires_at: datetime, now: datetime) -> KeyBadge:
     """Return the badge with the days that are left in place of "soon"."""
     if badge != EXPIRES_SOON:
         return badge
-    days = days_until(expires_at, now)
-    return replace(badge, label=f"Expires in {days} day{'' if days == 1 else 's'}")
+    return replace(badge, label=f"Expires in {remaining(expires_at, now)}")
 
 
 def of_both(badges: list[KeyBadge]) -> KeyBadge:

@@ -18,7 +18,7 @@ from licenses.web import rotation
 from licenses.web.configuration import Configuration, configurations
 from licenses.web.refusals import Refusals, refusals
 from licenses.web.use_chart import UseCharts, use_charts
-from portal.core.dates import days_until
+from portal.core.dates import remaining
 from portal.core.refusal import Refused
 from portal.tenants.models import Member, Role
 from subscriptions.models import State, Subscription
@@ -35,7 +35,8 @@ class SlotView:
     key: LicenseKey
     old: LicenseKey | None
     state: KeyBadge
-    days_left: int
+    left: str
+    """The time until the key expires, in words; "" once it has."""
     use: Use
     can_download: bool
     can_check: bool
@@ -274,7 +275,7 @@ def _slot_view(
         key=key,
         old=old,
         state=badge,
-        days_left=days_until(key.expires_at, now),
+        left=remaining(key.expires_at, now) if key.expires_at > now else "",
         use=held.use,
         can_download=can_download,
         can_check=hands_out,

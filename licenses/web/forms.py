@@ -105,7 +105,14 @@ class ResetForm(SeenForm):
     )
 
     def __init__(
-        self, data: Any = None, *, key: LicenseKey, now: datetime, in_use: bool, **kwargs: Any
+        self,
+        data: Any = None,
+        *,
+        key: LicenseKey,
+        now: datetime,
+        in_use: bool,
+        has_old: bool = False,
+        **kwargs: Any,
     ) -> None:
         initial = {"overlap": _suggested(key, now, in_use=in_use), "expected_jti": key.jti}
         super().__init__(data, initial=initial | kwargs.pop("initial", {}), **kwargs)
@@ -114,6 +121,8 @@ class ResetForm(SeenForm):
         if len(overlaps(key, now)) == 1:  # where there is no choice, nothing is asked
             self.initial["overlap"] = Overlap.NOW
             overlap.disabled, overlap.widget = True, forms.HiddenInput()
+        if has_old:  # "the old key" would be either of two
+            overlap.label = f"When does the key of {moment(key.issued_at)} stop working?"
         overlap.choices = [
             (choice.value, _overlap_label(key, choice, now)) for choice in overlaps(key, now)
         ]

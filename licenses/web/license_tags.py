@@ -10,12 +10,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from licenses.models import Slot
-from licenses.reminders import in_days
 from licenses.web.configuration import Configuration, Options
 from licenses.web.rotation import Bar
 from licenses.web.use_chart import UseCharts
-from portal.core.dates import day, days_until
-from portal.web.tags import icon, moment
+from portal.core.dates import day, remaining
+from portal.web.tags import icon, moment, moment_ahead
 from subscriptions.models import State
 
 register = template.Library()
@@ -45,8 +44,8 @@ def keys_expire(subscription: Any) -> SafeString:
     is_active = subscription.effective_state == State.ACTIVE
     if not (is_active and subscription.plan.expires_soon(expires_at, now)):
         return moment(expires_at)
-    left = in_days(days_until(expires_at, now))
-    return format_html('{}<span class="soon">, {}</span>', moment(expires_at), left)
+    left = remaining(expires_at, now)
+    return format_html('{}<span class="soon">, in {}</span>', moment_ahead(expires_at), left)
 
 
 @register.simple_tag
@@ -136,9 +135,3 @@ def use_rows(use: UseCharts) -> SafeString:
 def other_slot(slot: str) -> Slot:
     """Return the other slot."""
     return Slot(slot).other
-
-
-@register.filter
-def days(count: int) -> str:
-    """Return "1 day" or "5 days"."""
-    return "1 day" if count == 1 else f"{count} days"

@@ -11,12 +11,14 @@ from django.utils.timezone import localtime
 
 from licenses.checking.badges import DEAD, VALID
 from licenses.checking.results import Result
-from licenses.models import Slot
-from licenses.reminders import ends_with, in_days, use_first, what_to_do, which_keys
+from licenses.flows.reset import refuse_unless_resettable
+from licenses.models import KeyState, LicenseKey, Slot
+from licenses.reminders import ends_with, use_first, what_to_do, which_keys
 from licenses.web.card import Card, SlotView
 from licenses.web.rotation import OVERLAP_ENDS_SOON
-from portal.core.dates import day, days_until, moment
+from portal.core.dates import day, days_until, is_near, moment, remaining
 from portal.core.links import support_link, support_shown
+from portal.core.refusal import Refused
 from portal.tenants.models import Member, Role
 from portal.tenants.notices import key_managers
 from subscriptions.models import State, Subscription
@@ -102,6 +104,25 @@ def _who_can(member: Member) -> str:
     """Return whom to ask: up to three managers and owners by name."""
     names = [str(each.user) for each in key_managers(member.tenant_id).select_related("user")[:3]]
     return " or ".join(names) or f"A manager or owner of {member.tenant}"
+
+
+RESET_HELPS = {Result.EXPIRED, Result.REVOKED, Result.SIGNING_KEY_UNKNOWN}
+"""The results of a check of a slot's own key after which a reset makes terminals start again."""
+
+
+def remedy(result: Result, key: LicenseKey, member: Member) -> Step | None:
+    """Return what helps against a refused key of the tenant, as far as there is a button for it."""
+    slot, license, help_at = Slot(key.slot), key.license, support_link()
+    if result == Result.SUBSCRIPTION_SUSPENDED and help_at:
+        return Step(label="Ask for help", address=help_at)
+    if result not in RESET_HELPS or not member.may(Role.MANAGER) or key.state != KeyState.CURRENT:
+        return None
+    try:
+        refuse_unless_resettable(license, license.subscription, timezone.now())
+    except Refused:
+        return None
+    address = reverse("licenses:reset", args=[license.subscription_id, slot])
+    return Step(label=f"Reset {slot.label}…", address=address, opens=True)
 
 
 def _ended(subscription: Subscription, card: Card, now: datetime) -> Need:
@@ -269,22 +290,21 @@ def _also_expires(subscription: Subscription, card: Card, but: SlotView, now: da
     """Return that the key of the other slot expires soon, as a sentence; "" if it does not."""
     for view in card.slots:
         if view != but and subscription.plan.expires_soon(view.key.expires_at, now):
-            left = in_days(days_until(view.key.expires_at, now))
-            return f" The {view.slot} key expires {left}: then reset that one."
+            left = remaining(view.key.expires_at, now)
+            return f" The {view.slot} key expires in {left}: then reset that one."
     return ""
 
 
 def _overlap(subscription: Subscription, card: Card, view: SlotView, now: datetime) -> Need:
     """Return what to do before the old key of a slot stops, which terminals still use."""
     slot, at = view.slot, _end_of_overlap(view)
-    days = days_until(at, now)
     return Need(
         kind="overlap",
         tone="warn" if at - now <= OVERLAP_ENDS_SOON else "info",
-        title=f"The old {slot} key stops working on",
+        title=f"The old {slot} key stops working{'' if is_near(at, now) else ' on'}",
         at=at,
         has_clock=True,
-        rest=f", {in_days(days)}",
+        rest=f", in {remaining(at, now)}",
         sentence=f"Terminals still use it: {view.old_use}. {_get(view)} on them before then: an "
         f"overlap cannot be extended.{_also_expires(subscription, card, view, now)}",
         action=_download(subscription, view),
@@ -304,8 +324,8 @@ def _expiring(subscription: Subscription, card: Card, soon: list[SlotView], now:
     else:
         action = _reset(subscription, card, views)
         for later in (view for view in soon if view not in views):
-            left = in_days(days_until(later.key.expires_at, now))
-            to_do += f" Then do the same with the {later.slot} key, which expires {left}."
+            left = remaining(later.key.expires_at, now)
+            to_do += f" Then do the same with the {later.slot} key, which expires in {left}."
         if good := _unused(card, soon):
             to_do, action = _use_first(subscription, good)
         if until := max((view.resets_until for view in soon if view.resets_until), default=None):
@@ -313,19 +333,19 @@ def _expiring(subscription: Subscription, card: Card, soon: list[SlotView], now:
     return Need(
         kind="expiring",
         tone="warn",
-        title=_expire_on(slots, is_first=len(soon) > len(views)),
+        title=_expire(slots, is_first=len(soon) > len(views)) + ("" if is_near(at, now) else " on"),
         at=at,
-        rest=f", {in_days(days)}",
+        rest=f", in {remaining(at, now)}",
         sentence=to_do,
         action=action,
     )
 
 
-def _expire_on(slots: Sequence[Slot], *, is_first: bool) -> str:
+def _expire(slots: Sequence[Slot], *, is_first: bool) -> str:
     """Return the title of keys that expire soon; `is_first` is whether the other one does later."""
     if is_first:
-        return f"Both keys expire soon, the {slots[0].label.lower()} one on"
-    return f"{which_keys(slots)} {'expire' if slots[1:] else 'expires'} on"
+        return f"Both keys expire soon, the {slots[0].label.lower()} one"
+    return f"{which_keys(slots)} {'expire' if slots[1:] else 'expires'}"
 
 
 def _unused(card: Card, dying: Sequence[SlotView]) -> SlotView | None:

@@ -29,14 +29,14 @@ from licenses.models import License, LicensedSubscriptions, LicenseKey, Slot
 from licenses.web.card import before_delete, before_reset, license_card
 from licenses.web.forms import CheckForm, DeleteForm, GenerateForm, ResetForm, SeenForm
 from licenses.web.inspection import inspect
-from licenses.web.need import need_of
+from licenses.web.need import need_of, remedy
 from licenses.web.triage import read_needs
 from portal.accounts.proof import kept_form, proof_first, purpose
 from portal.activity.models import LogEntry
-from portal.core.dates import days_until
+from portal.core.dates import remaining
 from portal.core.refusal import Refused
 from portal.tenants.access import TenantRequest, hidden_from_support, tenant_role
-from portal.tenants.models import Role
+from portal.tenants.models import Member, Role
 from portal.web.forms import posted, refusals_on, require_form_methods
 from portal.web.large_forms import takes_large_form
 from portal.web.pages import done, elsewhere, form_page, page, wants_fragment
@@ -158,7 +158,10 @@ def check(request: TenantRequest, subscription_id: UUID) -> HttpResponse:
         with refusals_on(form):
             slot = Slot(form.cleaned_data["slot"])
             verdict = check_stored_key(license=license, slot=slot, actor=request.actor)
-            return _verdict_page(request, "licenses/check.html", subscription, form, verdict)
+            stored = verdict.key or license.keys.current().filter(slot=slot).first()
+            return _verdict_page(
+                request, "licenses/check.html", subscription, form, verdict, stored=stored
+            )
     return _verdict_page(request, "licenses/check.html", subscription, form, None)
 
 
@@ -218,7 +221,14 @@ def reset(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResp
     key = _key(license, slot)
     shown = before_reset(license, subscription, slot, now)
     kept = kept_form(request) or {}
-    form = ResetForm(posted(request), key=key, now=now, in_use=bool(shown["use"]), initial=kept)
+    form = ResetForm(
+        posted(request),
+        key=key,
+        now=now,
+        in_use=bool(shown["use"]),
+        has_old=shown["old"] is not None,
+        initial=kept,
+    )
     if form.is_valid():
         with refusals_on(form):
             new = reset_key(license=license, slot=slot, actor=request.actor, **form.cleaned_data)
@@ -326,9 +336,16 @@ def _verdict_page(
     subscription: Subscription,
     form: Any,
     verdict: Verdict | None,
+    *,
+    stored: Any = None,
 ) -> HttpResponse:
-    """Return the result of a check; with HTMX, only the verdict if its live region is there."""
-    context = {"subscription": subscription, "verdict": verdict, **_checked(verdict)}
+    """Return the result of a check; with HTMX, only the verdict if its live region is there.
+
+    `stored` is the key of a slot that was checked, also where the check did not get to its record.
+    """
+    context = {"subscription": subscription, "verdict": verdict}
+    if verdict is not None:
+        context |= _checked(verdict, stored or verdict.key, request.member)
     has_region = wants_fragment(request) and request.htmx.target != "dialog"
     if verdict is not None and has_region:
         return page(request, "licenses/verdict.html", context, fragment="verdict")
@@ -337,19 +354,29 @@ def _verdict_page(
     return retarget(answer, "#dialog") if form.errors else answer
 
 
-def _checked(verdict: Verdict | None) -> dict[str, Any]:
+def _checked(verdict: Verdict, judged: Any, member: Member) -> dict[str, Any]:
     """Return the key that was judged, of the tenant's own, and the old one that works beside it."""
-    if verdict is None or verdict.key is None:
+    if judged is None:
         return {}
-    key = LicenseKey.objects.select_related("license__subscription__plan").get(pk=verdict.key.pk)
+    key = LicenseKey.objects.select_related("license__subscription__plan").get(pk=judged.pk)
     old = key.license.keys.overlapping(verdict.checked_at).filter(slot=key.slot)
     plan = key.license.subscription.plan
     return {
         "expires_soon": plan.expires_soon(key.expires_at, verdict.checked_at),
         "key": key,
-        "days_left": days_until(key.expires_at, verdict.checked_at),
+        "why": _why(verdict.description),
+        "remedy": None if verdict.passes else remedy(verdict.result, key, member),
+        "left": remaining(key.expires_at, verdict.checked_at)
+        if key.expires_at > verdict.checked_at
+        else "",
         "old": old.exclude(pk=key.pk).first(),
     }
+
+
+def _why(description: str) -> str:
+    """Return the description of a result as the end of a sentence about the key."""
+    its = description.removeprefix("The license key ")
+    return f"it {its}" if its != description else f"{description[:1].lower()}{description[1:]}"
 
 
 def _refused(request: TenantRequest, subscription: Subscription, refusal: Refused) -> HttpResponse:

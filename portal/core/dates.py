@@ -87,6 +87,33 @@ def days_until(at: datetime, now: datetime) -> int:
     return max(math.ceil((at - now) / timedelta(days=1)), 0)
 
 
+def remaining(at: datetime, now: datetime) -> str:
+    """Return the time left: "5 days", as `days_until` counts them; below one day "8 hours"."""
+    left = at - now
+    if left >= timedelta(days=1):
+        return _counted(days_until(at, now), "day")
+    if left >= timedelta(hours=1):
+        return _counted(left // timedelta(hours=1), "hour")
+    if left >= timedelta(minutes=1):
+        return _counted(left // timedelta(minutes=1), "minute")
+    return "less than a minute"
+
+
+def is_near(at: datetime, now: datetime) -> bool:
+    """Return whether a moment comes within less than a day, so that its clock counts."""
+    return now < at < now + timedelta(days=1)
+
+
+def near(at: datetime, now: datetime) -> str:
+    """Return a moment within a day: "today at 22:15 UTC+1", "tomorrow at 02:15 UTC+1"."""
+    at, now = timezone.localtime(at), timezone.localtime(now)
+    return f"{'today' if at.date() == now.date() else 'tomorrow'} at {at:%H:%M} {zone_label(at)}"
+
+
+def _counted(number: int, unit: str) -> str:
+    return f"{number} {unit}{'' if number == 1 else 's'}"
+
+
 class DayFormField(forms.DateField):
     """A day from FIRST to LAST, as ISO 8601 writes it: 2027-01-31."""
 

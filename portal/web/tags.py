@@ -17,7 +17,7 @@ from django.utils.text import capfirst
 
 from portal.activity.actions import EVENT_WORDS
 from portal.core.countries import country_name
-from portal.core.dates import day, zone_label
+from portal.core.dates import day, is_near, near, zone_label
 
 register = template.Library()
 
@@ -38,12 +38,24 @@ def moment(
     `seconds` gives the time to the second. The zone is beside the time, unless the block around it
     names it once (`zone=False`). The title has both in UTC, to the second.
     """
-    utc, local = at.astimezone(UTC), timezone.localtime(at)
+    local = timezone.localtime(at)
     shown = day(local)
     if clock or seconds:
         shown = f"{shown}, {local:%H:%M:%S}" if seconds else f"{shown}, {local:%H:%M}"
         if zone:
             shown = f"{shown} {zone_label(local)}"
+    return _time(at, shown)
+
+
+@register.simple_tag
+def moment_ahead(at: datetime, *, clock: bool = False) -> SafeString:
+    """Return a moment as `moment` does, or "today at 22:15 UTC+1" if it comes within a day."""
+    now = timezone.now()
+    return _time(at, near(at, now)) if is_near(at, now) else moment(at, clock=clock)
+
+
+def _time(at: datetime, shown: str) -> SafeString:
+    utc = at.astimezone(UTC)
     return SafeString(  # figures and names of months: nothing to escape
         f'<time datetime="{utc.isoformat()}"\n'
         f'    title="{day(utc)}, {utc:%H:%M:%S} UTC"\n'

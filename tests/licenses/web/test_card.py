@@ -256,7 +256,8 @@ class Text(HTMLParser):
     ("left", "expected"),
     [
         (timedelta(days=5), "Expires 6 Jun 2026 (5 days left)"),
-        (SECOND, "Expires 1 Jun 2026 (1 day left)"),
+        (timedelta(hours=8), "Expires today at 20:00 UTC (8 hours left)"),
+        (timedelta(hours=13), "Expires tomorrow at 01:00 UTC (13 hours left)"),
         (timedelta(0), "Expired 1 Jun 2026 (checks passed 5 minutes longer)"),
     ],
 )
@@ -343,7 +344,7 @@ def test_the_list_says_none_without_keys(contoso, clock):
             (plan, timedelta(days=days), f"Expires in {days} days"),
             (plan, timedelta(days=1) + SECOND, "Expires in 2 days"),
             (plan, timedelta(days=1), "Expires in 1 day"),
-            (plan, SECOND, "Expires in 1 day"),
+            (plan, timedelta(hours=8), "Expires in 8 hours"),
             (plan, timedelta(0), "1 of 2 valid"),
         ]
     ],

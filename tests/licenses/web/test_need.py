@@ -83,7 +83,8 @@ def lefts(days: int) -> list[tuple[timedelta, str, str]]:
         (timedelta(days=days) - SECOND, f"Expires in {days} days", "expiring"),
         (timedelta(days=5, seconds=-1), "Expires in 5 days", "expiring"),
         (DAY, "Expires in 1 day", "expiring"),
-        (SECOND, "Expires in 1 day", "expiring"),
+        (timedelta(hours=8), "Expires in 8 hours", "expiring"),
+        (SECOND, "Expires in less than a minute", "expiring"),
         (timedelta(0), "Expired", "expired"),
         (-DAY, "Expired", "expired"),
     ]

@@ -159,7 +159,7 @@ def test_after_generate_the_way_to_the_first_terminal_is_shown(license, owner, o
     license.refresh_from_db()
 
     def shown() -> list[str | None]:
-        return [each.guide and each.guide.now for each in card(license, owner).slots]
+        return [each.guide.now if each.guide else None for each in card(license, owner).slots]
 
     address = license.subscription.get_absolute_url()
     assert shown() == ["download", None]

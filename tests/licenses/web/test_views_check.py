@@ -13,6 +13,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.test.client import encode_multipart
 from django.urls import reverse
+from django.utils import timezone
 
 from licenses import tokens
 from licenses.files import MAX_UPLOAD_BYTES, license_file
@@ -182,6 +183,29 @@ def test_no_word_tells_a_foreign_key_from_one_that_was_deleted(viewer_client, li
     foreign.save()
     after = viewer_client.post(address, {"text": foreign.token}).context["verdict"]
     assert (before.result, before.description) == (after.result, after.description)
+
+
+@pytest.mark.parametrize(
+    ("key_has", "subscription_has", "begins", "label"),
+    [
+        ({"revoked_at": timezone.now()}, {}, "it was revoked", "Reset Primary…"),
+        ({}, {"state": "suspended"}, "the subscription is suspended", "Ask for help"),
+    ],
+)
+def test_a_refusal_leads_to_its_remedy(
+    key_has, subscription_has, begins, label, manager_client, viewer_client, license, settings
+):
+    settings.SUPPORT_URL = "https://vendor.example/help"
+    license.keys.update(**key_has)
+    Subscription.objects.update(**subscription_has)
+    pages = [
+        client.post(url("check", license.subscription), {"slot": "primary"})
+        for client in (manager_client, viewer_client)
+    ]
+    assert pages[0].context["why"].startswith(begins)
+    assert "The primary key of" in pages[0].content.decode()
+    assert pages[0].context["remedy"].label == label
+    assert bool(pages[1].context["remedy"]) == (label == "Ask for help")
 
 
 @pytest.mark.parametrize("text", ["x", "a.b.c", "-" * 1000, "ключ"])

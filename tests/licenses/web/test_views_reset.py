@@ -143,7 +143,10 @@ def test_a_stale_reset_is_told_who_was_first(manager_client, license, key):
 def test_reset_says_that_an_earlier_overlap_ends(manager_client, license):
     old = make_key(license=license, state=KeyState.SUPERSEDED)
     address = url("reset", license.subscription, "primary")
-    assert manager_client.get(address).context["old"] == old
+    shown = manager_client.get(address)
+    assert shown.context["old"] == old
+    assert shown.content.decode().count('data-variant="danger"') == 1
+    assert shown.context["form"]["overlap"].label.startswith("When does the key of ")
     other = url("reset", license.subscription, "secondary")
     assert manager_client.get(other).context["old"] is None
 
