@@ -44,6 +44,7 @@ def test_no_name_label_note_or_reason_holds_one(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [(RAW, names.CREDENTIAL), (f"p%6ct_{RAW[4:]}", names.CREDENTIAL), (KEY, names.KEY)],
+    ids=["token", "encoded token", "license key"],
 )
 def test_nothing_that_is_stored_holds_a_token_or_a_license_key(text: str, sentence: str) -> None:
     with pytest.raises(Refused) as refused:
@@ -58,7 +59,7 @@ def test_nothing_that_is_stored_holds_a_token_or_a_license_key(text: str, senten
     assert names.validate_no_credential in RenamePasskeyForm.base_fields["name"].validators
 
 
-@pytest.mark.parametrize("text", [RAW, f"eyJ{'a' * 20}.eyJ{'b' * 20}"])
+@pytest.mark.parametrize("text", [RAW, f"eyJ{'a' * 20}.eyJ{'b' * 20}"], ids=["token", "key"])
 def test_no_email_address_holds_one(text: str) -> None:
     with pytest.raises(Refused, match="This holds a"):
         email_addresses.admitted(f"{text}@contoso.example")
