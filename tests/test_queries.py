@@ -33,8 +33,8 @@ QUERIES_OF_LIST = 7
 number of the tenant's log rows, at which the counts are remembered, the rows, their keys, what
 they need. One
 subscription alone is read once more, for the first visit."""
-QUERIES_OF_DETAIL = 8
-"""The three; subscription, license, overlapping keys, current keys, events."""
+QUERIES_OF_DETAIL = 10
+"""The three; subscription, license, overlapping keys, current keys, events, two for its badges."""
 
 
 def cost(client: Client, address: str, **headers: Any) -> int:

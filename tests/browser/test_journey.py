@@ -74,7 +74,7 @@ class Customer:
         expect_message(
             self.page, "The subscription is active. You can generate its license keys now."
         )
-        expect(self.page.locator(".page-head .badge")).to_have_text("Active")
+        expect(self.page.locator(".page-head .badge")).to_have_text("No keys")
 
     def generates(self) -> None:
         self.follow("Generate")

@@ -52,7 +52,7 @@ def test_an_action_is_asked_refused_and_done(
     expect(page.locator(".error")).to_have_text("Write why you do this.")
     assert not LogEntry.objects.exists()
     confirm(page, "Suspend")
-    expect(page.get_by_role("status")).to_contain_text("Field tools is suspended.")
+    expect(page.locator(".notice[role=status]")).to_contain_text("Field tools is suspended.")
     looks(page)
     assert Subscription.objects.get(name="Field tools").state == State.SUSPENDED
 
@@ -73,7 +73,7 @@ def test_states_change_without_scripts_too(
     page.goto(address(Subscription, "changelist"))
     choose(page, "Field tools", label)
     confirm(page, label)
-    expect(page.get_by_role("status")).to_contain_text("Field tools ")
+    expect(page.locator(".notice[role=status]")).to_contain_text("Field tools ")
     assert Subscription.objects.get().state == after
 
 
@@ -87,14 +87,16 @@ def test_plan_and_end_are_changed_from_the_page_of_a_subscription(
     plan = Plan.objects.get(code="enterprise-yearly")
     page.get_by_label("Plan").select_option(str(plan.pk))
     confirm(page, "Change the plan")
-    expect(page.get_by_role("status")).to_contain_text("has the plan Enterprise yearly now.")
+    expect(page.locator(".notice[role=status]")).to_contain_text(
+        "has the plan Enterprise yearly now."
+    )
     assert Outbox.objects.get().to == owner.email
     page.goto(address(Subscription, "changelist"))
     choose(page, "Field tools", "Set the end date")
     page.locator("#id_ends_at_0").fill("2020-01-01")
     page.locator("#id_ends_at_1").fill("00:00:00")
     confirm(page, "Set the end date")
-    expect(page.get_by_role("status")).to_contain_text("must lie in the future")
+    expect(page.locator(".notice[role=status]")).to_contain_text("must lie in the future")
 
 
 def test_a_pasted_key_is_found_and_revoked(

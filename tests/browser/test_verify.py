@@ -100,7 +100,7 @@ def test_keys_files_and_bundles_are_verified_and_nothing_of_them_is_sent(
     expect(result(page).get_by_role("heading")).to_have_text(
         ["license-primary.json", "license-secondary.json"]
     )
-    expect(result(page).get_by_text("result: valid")).to_have_count(2)
+    expect(result(page).get_by_text("Accepted by the status list")).to_have_count(2)
     faultless(page, "bundle, wide and light")
     page.set_viewport_size({"width": 320, "height": 640})
     page.emulate_media(color_scheme="dark")
@@ -198,4 +198,4 @@ def test_a_saved_page_verifies_a_bundle_from_a_disk(
     bundle = download_bundle(license=license, actor=SYSTEM).content
     page.goto((tmp_path / "saved.html").as_uri())
     verify(page, files=[upload("bundle.zip", bundle)])
-    expect(result(page).get_by_text("result: valid")).to_have_count(2)
+    expect(result(page).get_by_text("Accepted by the status list")).to_have_count(2)

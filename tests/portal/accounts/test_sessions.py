@@ -184,7 +184,9 @@ def test_deactivation_ends_sessions_for_good(owner, operator):
 def test_an_operator_ends_the_sessions_of_a_person_who_hears_which(owner, operator_client, contoso):
     client = sign_in(Client(headers={"user-agent": "X11; Linux; Firefox/140"}), owner)
     client.get(PROFILE)
-    assert results(do(operator_client, [owner], "end_sessions")) == [("Owner", "Done")]
+    assert results(do(operator_client, [owner], "end_sessions")) == [
+        ("Owner", "owner@contoso.example is signed out everywhere.")
+    ]
     assert client.get(PROFILE).status_code == 302
     [mail] = mails()
     assert (mail.to, "Ended: Firefox on Linux at 127.0.0.1" in mail.body) == ([owner.email], True)

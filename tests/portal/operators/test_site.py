@@ -154,7 +154,7 @@ HEADS: dict[Any, list[str]] = {
     Tenant: ["Name", "Country", "Active subscriptions", "Health"],
     Plan: ["Name", "Edition", "Offered", "Plan URN"],
     Subscription: ["Name", "Tenant", "State", "License keys", "End"],
-    User: ["Email address", "Active", "Operator", "Date joined"],
+    User: ["Email address", "Tenants", "Second factor", "May sign in", "Joined"],
     License: ["Holder's name", "Tenant", "Subscription", "Created", "Deleted"],
     LicenseKey: ["Subscription", "Tenant", "Slot", "State", "Issued", "Expires"],
     SigningKey: ["Key id", "State", "Activated", "Valid until", "License keys signed"],
