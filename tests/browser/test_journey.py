@@ -256,7 +256,7 @@ def verified_by_openssl(path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "javascript",
     [
-        pytest.param(True, id="with JavaScript", marks=pytest.mark.database),
+        pytest.param(True, id="with JavaScript"),
         pytest.param(False, id="without", marks=pytest.mark.sweep),
     ],
 )

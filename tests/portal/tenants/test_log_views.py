@@ -272,7 +272,7 @@ def plan_of_page(client, query):
     return plan_of(sql)
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_no_page_of_100000_rows_reads_what_lies_before_it(contoso, fabrikam, viewer_client):
     subscriptions = [make_subscription(tenant=contoso) for _ in range(10)]
     make_many(contoso, 100_000, subscriptions)
