@@ -62,6 +62,7 @@ def test_a_signing_key_is_created_activated_and_the_old_one_disabled(
     assert list(states.values()) == ["active"]
 
 
+@pytest.mark.sweep
 def test_an_operator_looks_at_the_portal_as_a_tenant(
     open_page: Callable[..., Page],
     operator: User,

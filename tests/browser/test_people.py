@@ -206,6 +206,7 @@ def test_a_dialog_opened_from_a_page_of_before_the_switch(open_page, owner, fabr
     assert not Outbox.objects.exists()
 
 
+@pytest.mark.sweep
 def test_the_log_is_narrowed_with_and_without_scripts(open_page, owner, contoso, signing_key):
     make_subscription(tenant=contoso, name="Pending one", state=State.PENDING)
     for javascript in (True, False):

@@ -96,7 +96,11 @@ def test_mail_is_printed_by_a_worker_that_comes_back_when_it_dies(prepared, runn
         pytest.param(
             lambda pid: os.kill(pid, signal.SIGTERM), id="SIGTERM", marks=pytest.mark.sweep
         ),
-        pytest.param(lambda pid: os.killpg(pid, signal.SIGINT), id="Ctrl-C in a terminal"),
+        pytest.param(
+            lambda pid: os.killpg(pid, signal.SIGINT),
+            id="Ctrl-C in a terminal",
+            marks=pytest.mark.sweep,
+        ),
     ],
 )
 def test_server_and_worker_end_together(how, prepared, running):

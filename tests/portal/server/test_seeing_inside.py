@@ -198,6 +198,7 @@ def test_the_reference_of_a_proxy_goes_through(portal: TwoProcesses) -> None:
     assert sorted(found) == ["proxy-0000", "proxy-0001", "proxy-0002"]
 
 
+@pytest.mark.sweep
 def test_figures_never_go_back_when_processes_die(portal: TwoProcesses) -> None:
     name = 'license_portal_http_requests_total{route="account_login",status="200"}'
     sleep(3 * node.WRITE_SECONDS)
