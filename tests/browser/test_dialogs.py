@@ -169,6 +169,7 @@ REFUSALS = [
 """What opens the dialog, its button, what is typed, and how the sentence begins."""
 
 
+@pytest.mark.sweep
 def test_a_refusal_stays_in_the_dialog_at_its_field(opened, subscription):
     page = opened()
     for opener, button, typed, sentence in REFUSALS:
@@ -281,6 +282,7 @@ def test_a_reset_of_keys_that_were_deleted_meanwhile_says_so(opened, license):
 # The server is gone
 
 
+@pytest.mark.sweep
 def test_a_server_that_is_gone_is_told_in_the_dialog_and_nothing_is_lost(
     opened, license, subscription, live_portal, watch
 ):

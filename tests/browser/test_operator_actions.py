@@ -77,6 +77,7 @@ def test_states_change_without_scripts_too(
     assert Subscription.objects.get().state == after
 
 
+@pytest.mark.sweep
 def test_plan_and_end_are_changed_from_the_page_of_a_subscription(
     open_page: Callable[..., Page], operator: User, owner: User, contoso: Tenant
 ) -> None:
@@ -99,6 +100,7 @@ def test_plan_and_end_are_changed_from_the_page_of_a_subscription(
     expect(page.locator(".notice[role=status]")).to_contain_text("must lie in the future")
 
 
+@pytest.mark.sweep
 def test_a_pasted_key_is_found_and_revoked(
     open_page: Callable[..., Page], operator: User, signing_key: SigningKey
 ) -> None:
@@ -123,6 +125,7 @@ def test_a_pasted_key_is_found_and_revoked(
     assert key.revoked_at is not None
 
 
+@pytest.mark.sweep
 def test_a_file_is_imported_after_its_dry_run(
     open_page: Callable[..., Page], operator: User, contoso: Tenant
 ) -> None:

@@ -189,6 +189,7 @@ def test_a_link_into_another_tenant_leads_there(
     expect(page.locator(".page-head p")).to_have_text("Contoso")
 
 
+@pytest.mark.sweep
 def test_a_dialog_opened_from_a_page_of_before_the_switch(open_page, owner, fabrikam, stranger):
     """Two windows of one browser: what the older one shows is no longer the tenant one is in."""
     Member.objects.create(tenant=fabrikam, user=owner, role=Role.OWNER)

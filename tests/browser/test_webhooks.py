@@ -28,8 +28,9 @@ def look(page, name, javascript):
 
 @pytest.mark.parametrize(
     ("javascript", "width", "colours"),
-    [(True, 320, "dark"), pytest.param(False, 1280, "light", marks=pytest.mark.sweep)],
+    [(True, 320, "dark"), (False, 1280, "light")],
 )
+@pytest.mark.sweep
 def test_a_manager_sets_up_a_webhook(open_page, manager, javascript, width, colours):
     page = open_page(user=manager, javascript=javascript, width=width, colours=colours)
     page.goto("/tenant/")

@@ -255,6 +255,7 @@ def test_every_result_and_refusal(
     assert alike(three, good).status == 200
 
 
+@pytest.mark.sweep
 def test_http_is_led_to_https(
     ways: Callable[..., list[Way]], signing_key: Any, settings: Any
 ) -> None:

@@ -106,6 +106,7 @@ def test_what_has_begun_is_answered_before_the_end(
     assert portal.process.wait(timeout=10) == 0
 
 
+@pytest.mark.sweep
 def test_slow_clients_do_not_hold_up_the_end(
     another_portal: Callable[..., LivePortal], owner_client: Client
 ) -> None:
