@@ -27,15 +27,6 @@ from tests.support.postgres import OWNER, ROLE
 pytest_plugins = ["tests.support.live", "tests.support.browser"]
 
 
-PREPARED_LONG = ("tests/upgrade/", "tests/demonstration/", "tests/browser/test_journey.py")
-"""Tests that begin a run: one process prepares them, before the others have time to share them."""
-
-
-@pytest.hookimpl(trylast=True)  # after pytest-django, which puts tests without a database last
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(PREPARED_LONG))
-
-
 # Set-up
 
 
