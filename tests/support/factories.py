@@ -162,6 +162,7 @@ def make_license(
     license = License.objects.create(
         tenant=tenant, subscription=subscription, plan=plan, **(values | fields)
     )
+    issued_at = issued_at or timezone.now()  # one moment for both, as in Generate
     for slot in Slot:
         make_key(
             license=license,
