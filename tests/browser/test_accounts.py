@@ -131,6 +131,7 @@ def test_the_email_field_suggests_passkeys(open_page, owner):
     heading(page, "Subscriptions")  # by way of the sign-in page, without a click
 
 
+@pytest.mark.sweep
 def test_the_button_asks_alone_while_passkeys_are_suggested(open_page, owner):
     page = open_page()
     device = Authenticator(page, suggests=True)
@@ -148,6 +149,7 @@ def test_the_button_asks_alone_while_passkeys_are_suggested(open_page, owner):
     heading(page, "Subscriptions")
 
 
+@pytest.mark.sweep
 def test_a_device_that_does_not_know_the_person_signs_nobody_in(open_page, owner):
     page = open_page()
     device = Authenticator(page)

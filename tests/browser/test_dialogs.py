@@ -147,6 +147,7 @@ def test_tab_stays_in_the_dialog(opened, license):
         assert page.evaluate(f"!!({inside})")
 
 
+@pytest.mark.sweep
 def test_a_link_that_opens_in_a_new_tab_shows_the_page(opened, license, subscription):
     page = opened()
     with page.context.expect_page() as tab:
@@ -216,6 +217,7 @@ def test_a_double_click_on_generate_makes_one_license(javascript, opened, subscr
 
 
 @BY_SCRIPT
+@pytest.mark.sweep
 def test_a_stale_generate_says_who_and_when(javascript, opened, subscription):
     page = opened("#generate", javascript=javascript)
     made = make_license(subscription=subscription, holder_name="Contoso")
@@ -251,6 +253,7 @@ def test_a_stale_reset_says_who_and_when_and_changes_nothing(
     assert current(subscription) == newer
 
 
+@pytest.mark.sweep
 def test_what_changed_meanwhile_is_shown_when_the_dialog_closes(opened, license, subscription):
     page = opened("#reset-primary")
     key = current(subscription)
@@ -267,6 +270,7 @@ def test_what_changed_meanwhile_is_shown_when_the_dialog_closes(opened, license,
     expect(page.locator("article.key .key-id").first).to_have_text(str(newer.jti))
 
 
+@pytest.mark.sweep
 def test_a_reset_of_keys_that_were_deleted_meanwhile_says_so(opened, license):
     page = opened("#reset-primary")
     gone = delete_keys(license=license, actor=Actor(kind=ActorKind.MEMBER, name="Milan Novak"))
@@ -319,7 +323,7 @@ def proves(page: Page) -> None:
 
 
 @BY_SCRIPT
-@pytest.mark.parametrize("action", ["reset", "delete"])
+@pytest.mark.parametrize("action", ["reset", pytest.param("delete", marks=pytest.mark.sweep)])
 def test_after_15_minutes_the_proof_comes_before_the_form(
     action, javascript, opened, license, subscription
 ):
@@ -340,6 +344,7 @@ def test_after_15_minutes_the_proof_comes_before_the_form(
         assert LicenseKey.objects.current().count() == 0
 
 
+@pytest.mark.sweep
 def test_a_session_that_ended_leads_from_the_dialog_to_the_sign_in(opened, license):
     page = opened()
     page.context.clear_cookies()

@@ -24,6 +24,7 @@ def loaded(page: Page, path: str) -> int:
     return round(sum(sizes))
 
 
+@pytest.mark.sweep
 def test_a_first_visit_of_a_polish_tenant_is_light_too(
     open_page, live_portal, owner, contoso, signing_key
 ):

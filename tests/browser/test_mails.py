@@ -29,7 +29,7 @@ def mail(contoso) -> Outbox:
     return Outbox.objects.get()
 
 
-@pytest.mark.parametrize("width", [320, 800])
+@pytest.mark.parametrize("width", [320, pytest.param(800, marks=pytest.mark.sweep)])
 def test_a_mail_is_read_on_every_screen(width, mail, chromium: Browser):
     page = chromium.new_page(viewport={"width": width, "height": 900})
     page.set_content(mail.html)

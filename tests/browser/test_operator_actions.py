@@ -60,8 +60,8 @@ def test_an_action_is_asked_refused_and_done(
 @pytest.mark.parametrize(
     ("label", "before", "after"),
     [
-        ("Activate", State.PENDING, State.ACTIVE),
-        ("Resume", State.SUSPENDED, State.ACTIVE),
+        pytest.param("Activate", State.PENDING, State.ACTIVE, marks=pytest.mark.sweep),
+        pytest.param("Resume", State.SUSPENDED, State.ACTIVE, marks=pytest.mark.sweep),
         ("End", State.ACTIVE, State.ENDED),
     ],
 )

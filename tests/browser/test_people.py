@@ -172,6 +172,7 @@ def test_the_last_owner_hands_over_and_deletes_the_account(open_page, owner, man
 
 
 @WITH_AND_WITHOUT
+@pytest.mark.sweep
 def test_a_link_into_another_tenant_leads_there(
     javascript, open_page, owner, contoso, fabrikam, signing_key
 ):
@@ -284,6 +285,7 @@ def test_the_pages_of_people_are_for_everybody(
         faultless(page, f"alone: {where}")
 
 
+@pytest.mark.sweep
 def test_no_name_is_too_long_for_a_page(open_page, owner, manager, contoso, fabrikam, signing_key):
     Member.objects.create(tenant=fabrikam, user=owner, role=Role.OWNER)
     contoso.name = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunternehmen"

@@ -111,6 +111,7 @@ def test_server_and_worker_end_together(how, prepared, running):
     assert not prepared.answers("/healthz/live")
 
 
+@pytest.mark.sweep
 def test_a_terminal_that_closes_ends_both(prepared):
     ours, theirs = pty.openpty()
     take = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "

@@ -8,6 +8,7 @@ one folder in the temporary directory and removes it at the end:
     portal-tests-…/main/      DATA_DIR; with pytest-xdist each worker has its own (gw0, gw1)
 """
 
+import gc
 import os
 import re
 import shutil
@@ -106,6 +107,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_collection_finish() -> None:
+    # What is imported stays: looking through it for garbage again and again costs a twentieth.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -133,7 +133,9 @@ def test_the_database_away_is_a_503_that_heals(another_portal, key, tmp_path):
     assert status_and_body(say(portal, request(body)))[0] == 200
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.sweep)]
+)
 def test_counts_are_written_when_the_server_stops(how, another_portal, key):
     portal = another_portal(CHECK_COUNT_SECONDS="60")
     for _ in range(3):

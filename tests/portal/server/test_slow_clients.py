@@ -56,7 +56,7 @@ def test_a_process_that_dies_again_and_again_does_not_end_the_node(
     another_portal: Callable[..., LivePortal],
 ) -> None:
     portal = another_portal()
-    for _ in range(3):
+    for _ in range(2):
         [process] = processes(portal)
         os.kill(process, signal.SIGKILL)
         portal.await_ready()

@@ -52,7 +52,11 @@ def test_hsts_is_the_same_from_every_layer(path, settings, signing_key):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("seconds", [2, 0], ids=["checks on the loop", "checks in threads"])
+@pytest.mark.parametrize(
+    "seconds",
+    [2, pytest.param(0, marks=pytest.mark.sweep)],
+    ids=["checks on the loop", "checks in threads"],
+)
 def test_the_server_believes_the_same_proxies_on_every_way(another_portal, signing_key, seconds):
     portal = another_portal(
         PUBLIC_URL="https://localhost",

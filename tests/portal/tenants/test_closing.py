@@ -300,7 +300,9 @@ def test_somebody_who_deleted_their_account_meanwhile_is_gone(due, viewer, conto
     assert contoso.erased_at is not None
 
 
-@pytest.mark.parametrize("after", ["_close", "_let_go", "delete_keys", "_replace"])
+@pytest.mark.parametrize(
+    "after", ["_close", "_let_go", "delete_keys", pytest.param("_replace", marks=pytest.mark.sweep)]
+)
 def test_it_goes_on_after_it_was_killed(after, belongings, due, contoso, owner, monkeypatch):
     """Whatever was committed when the process died stays; what was not is done."""
     from licenses.flows import closing as of_licenses
