@@ -8,9 +8,8 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
 INSTALL := $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes
 COMPILE := $(UV) pip compile --universal --generate-hashes --python-version 3.13 -q $(UPGRADE)
-# Bytecode is kept whatever the shell says: the tests start dozens of processes. Four at once: many
-# wait for what they started, and would leave one of two cores idle.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist worksteal
+# Bytecode is kept whatever the shell says: the tests start dozens of processes.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal
 DEMONSTRATION := DEMONSTRATION=true SUPPORT_EMAIL=$${SUPPORT_EMAIL-support@vendor.example} \
 	STATUS_URL=$${STATUS_URL-https://status.vendor.example} \
 	TERMS_URL=$${TERMS_URL-https://vendor.example/terms} \

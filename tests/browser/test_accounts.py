@@ -212,6 +212,7 @@ def test_a_tenant_that_requires_two_factor_leads_to_it_and_then_opens(
 
 
 @WITH_AND_WITHOUT
+@pytest.mark.sweep
 def test_a_change_of_address(javascript, open_page, owner, new):
     page = open_page(javascript=javascript)
     signs_in(page, owner)
@@ -248,6 +249,7 @@ def connected_portal(
 
 
 @WITH_AND_WITHOUT
+@pytest.mark.sweep
 def test_an_identity_provider_signs_in_and_proves(
     javascript, open_page, connected_portal, provider, watch, owner
 ):

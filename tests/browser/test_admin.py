@@ -121,6 +121,7 @@ def test_a_related_row_is_added_in_a_popup(open_page: Callable[..., Page], opera
 
 
 @pytest.mark.browser
+@pytest.mark.sweep
 def test_the_colours_that_were_chosen_in_the_portal_hold(
     open_page: Callable[..., Page], operator: User, live_portal: Any
 ) -> None:

@@ -122,6 +122,7 @@ def closes_by_link_and_beside(page: Page, opener: str) -> None:
     expect(dialog(page)).to_have_count(0)
 
 
+@pytest.mark.sweep
 def test_a_dialog_opens_though_its_link_was_replaced_meanwhile(opened, license):
     """As when the card reloads after another dialog was closed."""
     page = opened()

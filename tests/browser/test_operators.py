@@ -22,6 +22,7 @@ from tests.support.license_flows import BOB
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.sweep
 def test_a_signing_key_is_created_activated_and_the_old_one_disabled(
     open_page: Callable[..., Page], operator: User, signing_key: SigningKey
 ) -> None:

@@ -150,6 +150,7 @@ def is_server(pid: int) -> bool:
     return b"portal.server.node" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
+@pytest.mark.sweep
 def test_when_the_server_dies_the_worker_ends_too(running):
     [server] = [pid for pid in group(running) if is_server(pid) and parent_of(pid) == running.pid]
     os.kill(server, signal.SIGKILL)
