@@ -26,7 +26,6 @@ from tests.support.server import LivePortal
 
 ARGUMENTS = (
     "--no-sandbox",
-    "--headless=new",
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -88,11 +87,13 @@ class Watch:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    path = shutil.which("chromium")
+    shell = shutil.which("chromium-headless-shell")
+    path = shell or shutil.which("chromium")
     if path is None:
         pytest.fail("Chromium is missing: `make chromium` installs it.", pytrace=False)
+    arguments = ARGUMENTS if shell else (*ARGUMENTS, "--headless=new")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
         yield browser
         browser.close()
 
