@@ -44,6 +44,32 @@ HANDLERS: dict[str, frozenset[str]] = {
 PRICES = ("monthly_price", "yearly_price")
 NAMES = (*LIMITS, *SWITCHES, *SWITCH_COPIES, *HANDLERS, "currency", *PRICES)
 
+MEANINGS = {
+    "terminal_limit": "How many terminals may run",
+    "redistribution_limit": "How many copies may be passed on",
+    "root_command_limit": "How many root commands a terminal may have",
+    "grouped_command_limit": "How many command groups a terminal may have",
+    "sub_command_limit": "How many subcommands a terminal may have",
+    "argument_limit": "How many arguments a terminal may have",
+    "option_limit": "How many options a terminal may have",
+    "argument_alias": "Whether arguments may have an alias",
+    "default_argument": "Whether a command may have a default argument",
+    "default_argument_value": "Whether arguments may have a default value",
+    "strict_data_type": "Whether the data types of arguments are checked",
+    "option_alias": "Whether options may have an alias",
+    "default_option": "Whether a command may have a default option",
+    "default_option_value": "Whether options may have a default value",
+    "data_type_handlers": "Which data type handlers a terminal may use",
+    "text_handlers": "Which text handlers a terminal may use",
+    "error_handlers": "Which error handlers a terminal may use",
+    "store_handlers": "Which command stores a terminal may use",
+    "service_handlers": "Which service handlers a terminal may use",
+    "license_handlers": "Which license handlers a terminal may use",
+    "currency": "The currency of the prices",
+    "monthly_price": "The price of a month",
+    "yearly_price": "The price of a year",
+}
+"""What each claim says, for people."""
 
 TEMPLATE: dict[str, Any] = {
     **dict.fromkeys(LIMITS, 0),
@@ -98,8 +124,8 @@ def validate(claims: object) -> None:
     if not isinstance(claims, dict):
         raise ValidationError("Custom claims are a JSON object of names and values.")
     mistakes = [f"The claim {name} is missing." for name in NAMES if name not in claims]
-    if claims.keys() - set(NAMES):
-        mistakes.append(f"Only these claims are possible: {', '.join(NAMES)}.")
+    foreign = sorted(str(name) for name in claims.keys() - set(NAMES))
+    mistakes += [f"The claim {name} is not one of a custom plan." for name in foreign]
     for name, find_mistake in _RULES.items():
         if name in claims and (mistake := find_mistake(claims[name])):
             mistakes.append(f"The claim {name} {mistake}")
@@ -109,6 +135,21 @@ def validate(claims: object) -> None:
             mistakes.append(f"The claims {name} and {copy} must be the same {what}.")
     if mistakes:
         raise ValidationError(mistakes)
+
+
+def requirement(name: str) -> str:
+    """Return what the value of a claim must be, in words for people."""
+    if name in COPIES:
+        return f"The same as {COPIES[name]}, which fills it in"
+    if name in LIMITS:
+        return f"A whole number from {MIN_LIMIT} to {MAX_LIMIT}"
+    if name in SWITCHES:
+        return "true or false"
+    if name in PRICES:
+        return "A number"
+    if words := sorted(HANDLERS.get(name, ())):
+        return f"Words with a space between them, among them {' '.join(words)}"
+    return "Words with a space between them" if name in HANDLERS else "A text of one line"
 
 
 def _limit(value: object) -> str:

@@ -20,7 +20,7 @@ from licenses.checking.results import PASSING, Result
 from licenses.checking.use import Refusals as RefusedAs
 from licenses.checking.use import Use, ago, read_use
 from licenses.figures.charts import Columns, columns
-from licenses.figures.needs import Need
+from licenses.figures.needs import Need, webhooks_off
 from licenses.models import ANSWERED, CheckCount, LicenseKey
 from portal.activity.actions import Action
 from portal.activity.models import LogEntry
@@ -123,7 +123,7 @@ def customer_view(page: PlainAdmin, request: HttpRequest, object_id: str) -> Htt
         "offer": _offer(request, tenant),
         "add": _add_address(request, tenant),
         "edit": reverse("admin:portal_tenant_change", args=[tenant.pk]),
-        "troubles": [*_troubles(lines, now), *refused_lately(tenant, now)],
+        "troubles": [*_troubles(lines, now), *refused_lately(tenant, now), *webhooks_off(tenant)],
         "subscriptions": lines,
         "all_subscriptions": listing("subscriptions_subscription", **its),
         "subscription_count": tenant.subscriptions.count(),

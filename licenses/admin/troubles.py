@@ -12,7 +12,7 @@ from licenses.checking.use import ago
 from licenses.figures.needs import DAY, WEEK, Need
 from licenses.models import CheckCount, LicenseKey
 from portal.activity.models import LogEntry
-from portal.core.dates import moment
+from portal.core.dates import moment, remaining
 from portal.tenants.models import Tenant
 from subscriptions.models import State, Subscription
 
@@ -39,13 +39,11 @@ def troubles(
             address=address,
         )
     if state != State.ENDED and ends_at and now < ends_at <= now + WEEK:
-        days = (ends_at - now).days
-        left = f"in {days} day{'' if days == 1 else 's'}" if days else "within 24 hours"
         yield Need(
             kind="Ends",
             tone="warn",
             name=str(subscription),
-            about=f"Ends {left}, {moment(ends_at)}.",
+            about=f"Ends in {remaining(ends_at, now)}, {moment(ends_at)}.",
             address=address,
         )
 

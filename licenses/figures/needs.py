@@ -13,7 +13,7 @@ from licenses.checking.use import read_use
 from licenses.checks import warnings_of
 from licenses.figures.withdrawals import progress
 from licenses.models import CheckCount, LicenseKey, LicenseKeyQuerySet, SigningKey
-from portal.core.dates import moment
+from portal.core.dates import moment, remaining
 from portal.mail.models import Outbox
 from portal.operators.model_admin import listing
 from portal.operators.models import PendingChange
@@ -55,7 +55,7 @@ def needs(signing_key: SigningKey | None, now: datetime) -> list[Need]:
         *_pending(),
         *_closing(now),
         *_mails(now),
-        *_webhooks(),
+        *webhooks_off(None),
         *_ending(now),
         *_lapsed(now),
         *_refused(now),
@@ -142,9 +142,9 @@ def _mails(now: datetime) -> Iterator[Need]:
         )
 
 
-def _webhooks() -> Iterator[Need]:
-    """Yield the vendor's own webhooks that the portal switched off."""
-    off = Endpoint.objects.kept().filter(tenant=None).exclude(off_at=None).exclude(off_error="")
+def webhooks_off(tenant: Tenant | None) -> Iterator[Need]:
+    """Yield the webhooks of a tenant, or the vendor's own, that the portal switched off."""
+    off = Endpoint.objects.kept().filter(tenant=tenant).exclude(off_at=None).exclude(off_error="")
     for endpoint in off[:MOST]:
         yield Need(
             kind="Webhook",
@@ -159,12 +159,13 @@ def _ending(now: datetime) -> Iterator[Need]:
     ending = Subscription.objects.filter(ends_at__gt=now, ends_at__lte=now + WEEK)
     ending = ending.exclude(state=State.ENDED).select_related("tenant")
     for subscription in ending.order_by("ends_at")[:MOST]:
-        assert subscription.ends_at is not None
+        ends_at = subscription.ends_at
+        assert ends_at is not None
         yield Need(
             kind="Ends",
             tone="warn",
             name=f"{subscription} of {subscription.tenant}",
-            about=f"Ends {moment(subscription.ends_at)}.",
+            about=f"Ends in {remaining(ends_at, now)}, {moment(ends_at)}.",
             address=_customer(subscription.tenant_id, subscription.pk),
         )
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from licenses.tokens import ParsedToken
+from subscriptions import custom_claims
 
 MEANINGS = {
     "alg": "Signature algorithm: RSA with SHA-256",
@@ -25,8 +26,9 @@ MEANINGS = {
     "nbf": "Valid from",
     "exp": "Expires",
     "status": "Where the published status of this key stands",
+    **custom_claims.MEANINGS,
 }
-CUSTOM = "A custom claim of your plan"
+UNKNOWN = "A claim of your plan"
 DATES = {"iat", "nbf", "exp"}
 
 
@@ -64,6 +66,6 @@ def _claim(name: str, value: Any) -> Claim:
     return Claim(
         name=name,
         text=value if isinstance(value, str) else json.dumps(value, ensure_ascii=False),
-        meaning=MEANINGS.get(name, CUSTOM),
+        meaning=MEANINGS.get(name, UNKNOWN),
         at=datetime.fromtimestamp(value, tz=UTC) if name in DATES else None,
     )

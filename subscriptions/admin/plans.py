@@ -6,7 +6,7 @@ from typing import Any, override
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 
 from portal.core.actors import Actor
@@ -46,10 +46,8 @@ class PlanForm(RecordForm):
         widget=forms.Textarea(
             attrs={"rows": 24, "cols": 70, "spellcheck": "false", "class": "mono"}
         ),
-        help_text="For custom plans only, whose URN ends in :plan:custom: a JSON object with the "
-        f"claims {', '.join(custom_claims.NAMES)}. Terminals read every one of them. "
-        f"{', '.join(custom_claims.COPIES)} may be left out: they are filled in as copies of "
-        f"{', '.join(custom_claims.COPIES.values())}.",
+        help_text="For custom plans only, whose URN ends in :plan:custom: a JSON object with all "
+        "the claims that are listed below.",
     )
 
 
@@ -84,6 +82,7 @@ class PlanAdmin(EditedAdmin):
     """Plans. Licenses keep the values that their plan had when they were generated."""
 
     form = PlanForm
+    change_form_template = "admin/plan_form.html"
     fields = (
         "code",
         "name",
@@ -102,14 +101,30 @@ class PlanAdmin(EditedAdmin):
     search_fields = ("name", "code", "urn")
 
     @override
-    def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Offer to start from a template of a custom plan's claims."""
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Explain the claims of custom plans, and offer to start a new plan from a template."""
         template = reverse("admin:subscriptions_plan_add", query={"template": "custom"})
-        is_filled = request.method == "POST" or "template" in request.GET
-        context = {"template": "" if is_filled else template, **(extra_context or {})}
-        return super().add_view(request, form_url, context)
+        is_filled = object_id or request.method == "POST" or "template" in request.GET
+        context = {
+            "template": "" if is_filled else template,
+            "claims": [
+                (
+                    name,
+                    custom_claims.MEANINGS[name],
+                    custom_claims.requirement(name),
+                    json.dumps(custom_claims.TEMPLATE[name]),
+                )
+                for name in custom_claims.NAMES
+            ],
+            **(extra_context or {}),
+        }
+        return super().changeform_view(request, object_id, form_url, context)
 
     @override
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:

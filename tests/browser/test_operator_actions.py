@@ -46,7 +46,7 @@ def test_an_action_is_asked_refused_and_done(
     page.get_by_role("row", name="Old tools").get_by_role("checkbox").check()
     choose(page, "Field tools", "Suspend")
     expect(page.get_by_text("every check of their license keys is refused")).to_be_visible()
-    expect(page.locator("#content")).to_contain_text("1 will be done, 1 cannot (ended).")
+    expect(page.locator("#content")).to_contain_text("Possible for 1 of them, not for 1 (ended).")
     looks(page)
     page.get_by_role("button", name="Suspend subscription").click()
     expect(page.locator(".error")).to_have_text("Write why you do this.")

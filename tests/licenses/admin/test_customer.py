@@ -108,7 +108,7 @@ def test_one_page_shows_all_that_support_asks_for(
     for part in (
         '<span class="badge" data-tone="bad">Suspended</span>',
         '<span class="badge" data-tone="bad">All keys expired</span>',
-        "Ends in 4 days, ",
+        "Ends in 5 days, ",
         "Expired: 5 times since ",
         "Last check less than a minute ago, 5 refused today: Expired",
         "The mail could not be delivered so far: 421 busy. Next attempt",

@@ -58,7 +58,7 @@ def test_rows_that_cannot_are_told_before_and_left_out(operator_client, contoso)
     ended = make_subscription(tenant=contoso, name="Ended", state=State.ENDED)
     response = ask(operator_client, [runs, other, ended], "suspend")
     html = " ".join(response.content.decode().split())
-    assert "2 will be done, 1 cannot (ended)." in html
+    assert "Possible for 2 of them, not for 1 (ended)." in html
     assert ">Suspend 2 subscriptions</button>" in html
     sent = set(re.findall(r'name="row" value="([^"]+)"', html))
     assert sent == {str(runs.pk), str(other.pk)}
