@@ -58,8 +58,8 @@ class Need:
     Its title is `title`, then the moment `at`, if there is one, then `rest`; `path` are the steps
     to come, the first of them now. `result` is what terminals hear, where a page explains it.
 
-    `to_do` is said to whoever may do it. To others it is said who can `ask`, such as "reset it",
-    and what they can do `first` themselves.
+    `to_do` is said to whoever may do it. Others read whom to `ask`, such as to "reset it", and what
+    they can do `first` themselves.
     """
 
     kind: str
@@ -109,15 +109,16 @@ def need_of(
     helps = need.action if need.action and not (need.action.opens or need.action.posts) else None
     if not need.ask:
         return replace(need, action=helps)
-    who = _who_can(member)
-    to_do = f"{need.first}. {who} can then {need.ask}." if need.first else f"{who} can {need.ask}."
+    ask = f"ask {_who_can(member)} to {need.ask}."
+    to_do = f"{need.first}; then {ask}" if need.first else f"A{ask[1:]}"
     return replace(need, to_do=to_do, action=helps)
 
 
 def _who_can(member: Member) -> str:
     """Return whom to ask: up to three managers and owners by name."""
     names = [str(each.user) for each in key_managers(member.tenant_id).select_related("user")[:3]]
-    return " or ".join(names) or f"A manager or owner of {member.tenant}"
+    *others, last = names or [f"a manager or owner of {member.tenant}"]
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 RESET_HELPS = {Result.EXPIRED, Result.REVOKED, Result.SIGNING_KEY_UNKNOWN}

@@ -515,7 +515,8 @@ def test_a_viewer_reads_who_can_help_and_gets_no_action_of_theirs(
     assert need is not None
     assert (need.title, need.sentence, need.action) == (
         "This subscription is not active yet",
-        "License keys can be generated once the subscription is active. Manager can activate it.",
+        "License keys can be generated once the subscription is active. Ask Manager to activate "
+        "it.",
         None,
     )
     address = license.subscription.get_absolute_url()
@@ -532,12 +533,12 @@ def test_a_viewer_reads_what_they_can_do_themselves_and_who_does_the_rest(licens
     need = the_need(license, viewer)
     assert need is not None
     assert need.sentence == (
-        "Download the secondary key, install it and check it. Manager can then reset the primary "
-        "key."
+        "Download the secondary key, install it and check it; then ask Manager to reset the "
+        "primary key."
     )
     assert need.action is not None
     assert need.action.label == "Download Secondary"
     license.keys.update(expires_at=NOW + timedelta(days=5))
     need = the_need(license, viewer)
     assert need is not None
-    assert (need.sentence, need.action) == ("Manager can reset them.", None)
+    assert (need.sentence, need.action) == ("Ask Manager to reset them.", None)
