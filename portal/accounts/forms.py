@@ -167,7 +167,7 @@ class ChangeEmailForm(_PlainForm, AddEmailForm):
         return address
 
 
-class CodeForm(AuthenticateForm):
+class CodeForm(_PlainForm, AuthenticateForm):
     """A code of the authenticator app, or a recovery code: each works once.
 
     Wrong codes are counted for the account; a browser that has signed in to it before has a count
