@@ -1,7 +1,10 @@
 """Mails about license keys: what was done to them, and what is to do now."""
 
-from licenses.models import License
+from datetime import datetime
+
+from licenses.models import License, LicenseKey, Slot
 from portal.core.actors import Actor
+from portal.core.dates import moment_beside_utc, remaining
 from portal.core.links import public_link
 from portal.tenants.models import Topic
 from portal.tenants.notices import Words, by, notify
@@ -23,4 +26,21 @@ def notify_of_keys(
         consequence=consequence,
         lead="Open the subscription",
         link=public_link(license.subscription.get_absolute_url()),
+    )
+
+
+def notify_of_overlap_end(key: LicenseKey, *, until: datetime, use: str, now: datetime) -> None:
+    """Queue a mail that an old key, which terminals still use, soon stops; `use` says how."""
+    slot, subscription = Slot(key.slot), key.license.subscription
+    notify(
+        key.tenant_id,
+        topic=Topic.EXPIRY,
+        subject=f"The old {slot} key of {subscription} stops working in {remaining(until, now)}",
+        consequence=lambda: (
+            f"Terminals still use it: {use}. Install the new {slot} key on them before "
+            f"{moment_beside_utc(until)}: an overlap cannot be extended, and terminals without "
+            "the new key do not start from then."
+        ),
+        lead="Open the subscription",
+        link=public_link(subscription.get_absolute_url()),
     )

@@ -54,15 +54,20 @@ def what_to_do(slots: Sequence[Slot], *, plan_changed: bool, with_subscription: 
     return "Reset it, install the new license file and check it."
 
 
-def use_first(good: LicenseKey, *, is_new: bool) -> str:
-    """Return that a good key is to be in use before the other is reset, for mails and pages.
+def bring_into_use(good: LicenseKey, *, is_new: bool) -> str:
+    """Return what brings a good key into use, without a full stop, for mails and pages.
 
     `is_new` is whether it came from a reset.
     """
-    slot = Slot(good.slot)
-    key = f"the {'new ' if is_new else ''}{slot.value} key"
+    key = f"the {'new ' if is_new else ''}{Slot(good.slot).value} key"
     steps = f"Install {key}" if good.last_downloaded_at else f"Download {key}, install it"
-    return f"{steps} and check it; then reset the {slot.other.value} key."
+    return f"{steps} and check it"
+
+
+def use_first(good: LicenseKey, *, is_new: bool) -> str:
+    """Return that a good key is to be in use before the other is reset, for mails and pages."""
+    steps = bring_into_use(good, is_new=is_new)
+    return f"{steps}; then reset the {Slot(good.slot).other.value} key."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -258,6 +258,7 @@ ACCOUNT_FORMS = {
     "add_email": "portal.accounts.forms.ChangeEmailForm",
     "change_password": "portal.accounts.forms.ChangePasswordForm",
     "login": "portal.accounts.forms.SignInForm",
+    "reset_password": "portal.accounts.forms.AskResetForm",
     "reset_password_from_key": "portal.accounts.forms.ResetPasswordForm",
     "set_password": "portal.accounts.forms.SetPasswordForm",
 }

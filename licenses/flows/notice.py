@@ -8,7 +8,9 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
+from licenses import notices
 from licenses.checking.results import Result
+from licenses.checking.use import Use, read_use
 from licenses.models import CheckCount, KeyState, LicenseKey
 from portal.activity.actions import Action
 from portal.activity.entries import record
@@ -86,9 +88,20 @@ def _record_first_check(key: LicenseKey, now: datetime) -> bool:
 def _record_overlap_end(key: LicenseKey, now: datetime) -> bool:
     if not _is_first(key, overlap_end_told=(False, True)):
         return False
-    assert key.accepted_until is not None
-    _record(key, Action.OVERLAP_ENDING, now, accepted_until=key.accepted_until.isoformat())
+    until = key.accepted_until
+    assert until is not None
+    _record(key, Action.OVERLAP_ENDING, now, accepted_until=until.isoformat())
+    use = read_use([key], now).get(key.pk, Use())
+    if _is_used_still(key, use, now):
+        notices.notify_of_overlap_end(key, until=until, use=use.sentence(now), now=now)
     return True
+
+
+def _is_used_still(key: LicenseKey, use: Use, now: datetime) -> bool:
+    """Return whether terminals start and have asked with the old key lately, since its reset."""
+    if key.license.subscription.state_at(now) != State.ACTIVE or key.replaced_at is None:
+        return False
+    return use.last_at is not None and use.last_at > max(key.replaced_at, now - BEFORE_END)
 
 
 def _is_first(key: LicenseKey, **mark: tuple[bool, bool]) -> bool:

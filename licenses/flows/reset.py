@@ -55,6 +55,9 @@ class Replacement:
 RESET = Replacement(action=Action.KEY_RESET, verb="reset", participle="reset")
 
 
+TO_DO = "Download it, install it, and check that a terminal starts with it."
+"""What is to do with the new license file, for the mail."""
+
 ISSUING = {
     Action.KEYS_GENERATED: "generated",
     Action.KEY_RESET: "reset",
@@ -205,10 +208,12 @@ def _consequence(license: License, slot: Slot, overlap: Overlap, now: datetime) 
     """Return what the mail says about terminals with the old key, in its reader's zone."""
     old = None if overlap == Overlap.NOW else license.keys.current().filter(slot=slot).first()
     if old is None:
-        return "The old key has stopped working: terminals with it need the new license file."
+        stopped = "The old key has stopped working: terminals with it need the new license file."
+        return f"{stopped} {TO_DO}"
     until = overlap_end(old, overlap, now)
     return lambda: (
-        f"Terminals with the old key need the new license file before {moment_beside_utc(until)}."
+        f"Terminals with the old key need the new license file before {moment_beside_utc(until)}. "
+        f"{TO_DO}"
     )
 
 

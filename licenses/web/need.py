@@ -13,7 +13,7 @@ from licenses.checking.badges import DEAD, VALID
 from licenses.checking.results import Result
 from licenses.flows.reset import refuse_unless_resettable
 from licenses.models import KeyState, LicenseKey, Slot
-from licenses.reminders import ends_with, use_first, what_to_do, which_keys
+from licenses.reminders import bring_into_use, ends_with, what_to_do, which_keys
 from licenses.web.card import Card, SlotView
 from licenses.web.rotation import OVERLAP_ENDS_SOON
 from portal.core.dates import day, days_until, is_near, moment, remaining
@@ -57,12 +57,18 @@ class Need:
 
     Its title is `title`, then the moment `at`, if there is one, then `rest`; `path` are the steps
     to come, the first of them now. `result` is what terminals hear, where a page explains it.
+
+    `to_do` is said to whoever may do it. Others read whom to `ask`, such as to "reset it", and what
+    they can do `first` themselves.
     """
 
     kind: str
     tone: str
     title: str
-    sentence: str
+    facts: str = ""
+    to_do: str = ""
+    first: str = ""
+    ask: str = ""
     at: datetime | None = None
     has_clock: bool = False
     rest: str = ""
@@ -70,6 +76,11 @@ class Need:
     result: Result | None = None
     path: tuple[str, ...] = ()
     action: Step | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What follows the title: what is the matter, and what to do about it."""
+        return f"{self.facts} {self.to_do}".strip()
 
     def button(self, card: Card) -> Step | None:
         """Return the banner's own button: none while a slot shows the steps, which have it."""
@@ -88,22 +99,26 @@ def need_of(
         return _suspended(subscription, card)
     manages = member.may(Role.MANAGER)
     if state == State.PENDING:
-        need: Need | None = _pending(subscription)
+        need: Need | None = _pending(subscription, manages=manages)
     elif card.license is None:
-        need = _no_keys(subscription)
+        need = _no_keys(subscription, manages=manages)
     else:
         need = _of_keys(subscription, card, now)
     if need is None or manages:
         return need
-    sentence = f"{need.sentence} {_who_can(member)} can do that."
     helps = need.action if need.action and not (need.action.opens or need.action.posts) else None
-    return replace(need, sentence=sentence, action=helps)
+    if not need.ask:
+        return replace(need, action=helps)
+    ask = f"ask {_who_can(member)} to {need.ask}."
+    to_do = f"{need.first}; then {ask}" if need.first else f"A{ask[1:]}"
+    return replace(need, to_do=to_do, action=helps)
 
 
 def _who_can(member: Member) -> str:
     """Return whom to ask: up to three managers and owners by name."""
     names = [str(each.user) for each in key_managers(member.tenant_id).select_related("user")[:3]]
-    return " or ".join(names) or f"A manager or owner of {member.tenant}"
+    *others, last = names or [f"a manager or owner of {member.tenant}"]
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 RESET_HELPS = {Result.EXPIRED, Result.REVOKED, Result.SIGNING_KEY_UNKNOWN}
@@ -137,7 +152,7 @@ def _ended(subscription: Subscription, card: Card, now: datetime) -> Need:
         tone="",
         title="This subscription ended on" if at else "This subscription has ended",
         at=at,
-        sentence=f"{keys}To go on, buy a subscription, generate its license keys and install them.",
+        facts=f"{keys}To go on, buy a subscription, generate its license keys and install them.",
         reason=subscription.state_reason if is_stored else "",
         action=Step(label="Buy a subscription", address=settings.BUY_URL),
     )
@@ -153,18 +168,21 @@ def _suspended(subscription: Subscription, card: Card) -> Need:
         if since
         else "The vendor suspended this subscription",
         at=since,
-        sentence=f"{SUSPENDED if card.license else SUSPENDED_EMPTY} {ask}",
+        facts=f"{SUSPENDED if card.license else SUSPENDED_EMPTY} {ask}",
         reason=subscription.state_reason if since else "",
         action=Step(label="Ask for help", address=help_at) if help_at else None,
     )
 
 
-def _pending(subscription: Subscription) -> Need:
+def _pending(subscription: Subscription, *, manages: bool) -> Need:
     return Need(
         kind="pending",
         tone="info",
-        title="Please confirm your subscription details and activate it",
-        sentence="License keys can be generated once the subscription is active.",
+        title="Please confirm your subscription details and activate it"
+        if manages
+        else "This subscription is not active yet",
+        facts="License keys can be generated once the subscription is active.",
+        ask="activate it",
         action=Step(
             label="Activate my Subscription",
             address=reverse("subscriptions:activate", args=[subscription.pk]),
@@ -173,13 +191,16 @@ def _pending(subscription: Subscription) -> Need:
     )
 
 
-def _no_keys(subscription: Subscription) -> Need:
+def _no_keys(subscription: Subscription, *, manages: bool) -> Need:
     address = reverse("licenses:generate", args=[subscription.pk])
     return Need(
         kind="no_keys",
         tone="info",
-        title="Generate the license keys of this subscription",
-        sentence="Terminals start once one of the two keys is installed.",
+        title="Generate the license keys of this subscription"
+        if manages
+        else "This subscription has no license keys yet",
+        facts="Terminals start once one of the two keys is installed.",
+        ask="generate them",
         path=FIRST_STEPS,
         action=Step(label="Generate", address=address, opens=True, name="generate"),
     )
@@ -211,9 +232,11 @@ def _of_keys(subscription: Subscription, card: Card, now: datetime) -> Need | No
             kind="plan_changed",
             tone="warn",
             title="The plan has changed since these keys were generated",
-            sentence="They work until they expire and cannot be reset. Delete them and generate "
-            f"new ones to get keys of the plan {subscription.plan.name}: terminals do not start "
-            "from then until they have a new key and the new authorized application id.",
+            facts="They work until they expire and cannot be reset.",
+            to_do="Delete them and generate new ones to get keys of the plan "
+            f"{subscription.plan.name}: terminals do not start from then until they have a new key "
+            "and the new authorized application id.",
+            ask=REPLACE_BOTH,
             action=_delete(subscription),
         )
     return _renewed(subscription, card, [view for view in card.slots if view.resets_until])
@@ -226,9 +249,11 @@ def _lost(subscription: Subscription, card: Card, views: list[SlotView], how: st
     moments = [localtime(at) for at in of_each if at is not None]
     was = "" if how == "expired" else "were " if slots[1:] else "was "
     to_do = what_to_do(slots, plan_changed=card.plan_changed, with_subscription=False)
+    first, ask = "", _to_ask(slots, plan_changed=card.plan_changed)
     good = None if card.plan_changed else _unused(card, views)
     if good:
-        to_do, action = _use_first(subscription, good)
+        first, ask = _first(good), f"reset the {good.slot.other} key"
+        to_do, action = f"{first}; then {ask}.", _download(subscription, good)
     else:
         action = _delete(subscription) if card.plan_changed else _reset(subscription, card, views)
     why = support_shown() if how == "revoked" else ""
@@ -241,9 +266,20 @@ def _lost(subscription: Subscription, card: Card, views: list[SlotView], how: st
         if len({day(at) for at in moments}) == 1
         else f"Both keys {'have' if how == 'expired' else 'were'} {how}, the last one on",
         at=max(moments),
-        sentence=f"Terminals do not start on {'them' if slots[1:] else 'it'}. {to_do}",
+        facts=f"Terminals do not start on {'them' if slots[1:] else 'it'}.",
+        to_do=to_do,
+        first=first,
+        ask=ask,
         action=action,
     )
+
+
+REPLACE_BOTH = "delete both keys and generate new ones"
+
+
+def _to_ask(slots: Sequence[Slot], *, plan_changed: bool) -> str:
+    """Return what somebody with the role can do about the keys."""
+    return REPLACE_BOTH if plan_changed else f"reset {'them' if slots[1:] else 'it'}"
 
 
 def _tone(card: Card) -> str:
@@ -261,8 +297,10 @@ def _withdrawn(subscription: Subscription, card: Card, views: list[SlotView]) ->
         tone=_tone(card),
         title=f"{which_keys(slots)} {'are' if both else 'is'} no longer accepted since",
         at=max(view.key.withdrawn_at for view in views if view.key.withdrawn_at),
-        sentence=f"The vendor withdrew the signing key of {'both' if both else 'it'}, so terminals "
-        f"do not start on {'them' if both else 'it'}. {to_do}",
+        facts=f"The vendor withdrew the signing key of {'both' if both else 'it'}, so terminals "
+        f"do not start on {'them' if both else 'it'}.",
+        to_do=to_do,
+        ask=_to_ask(slots, plan_changed=card.plan_changed),
         action=_delete(subscription) if card.plan_changed else _reset(subscription, card, views),
     )
 
@@ -275,7 +313,7 @@ def _old_key(subscription: Subscription, view: SlotView) -> Need:
         kind="old_key",
         tone="bad",
         title=f"Terminals still ask with the old {slot} key and are refused",
-        sentence=f"{stopped}{view.old_refusals} {_get(view)} on them.",
+        facts=f"{stopped}{view.old_refusals} {_get(view)} on them.",
         result=Result.REPLACED,
         action=_download(subscription, view),
     )
@@ -305,7 +343,7 @@ def _overlap(subscription: Subscription, card: Card, view: SlotView, now: dateti
         at=at,
         has_clock=True,
         rest=f", in {remaining(at, now)}",
-        sentence=f"Terminals still use it: {view.old_use}. {_get(view)} on them before then: an "
+        facts=f"Terminals still use it: {view.old_use}. {_get(view)} on them before then: an "
         f"overlap cannot be extended.{_also_expires(subscription, card, view, now)}",
         action=_download(subscription, view),
     )
@@ -317,9 +355,11 @@ def _expiring(subscription: Subscription, card: Card, soon: list[SlotView], now:
     slots, at = [view.slot for view in views], min(view.key.expires_at for view in views)
     with_subscription = ends_with(views[0].key, subscription)
     to_do = what_to_do(slots, plan_changed=card.plan_changed, with_subscription=with_subscription)
+    facts, first, ask = "", "", _to_ask(slots, plan_changed=card.plan_changed)
     if card.plan_changed:
         action: Step | None = _delete(subscription)
     elif with_subscription:
+        facts, to_do, ask = to_do, "", ""
         action = Step(label="Renew the subscription", address=settings.BUY_URL)
     else:
         action = _reset(subscription, card, views)
@@ -327,7 +367,8 @@ def _expiring(subscription: Subscription, card: Card, soon: list[SlotView], now:
             left = remaining(later.key.expires_at, now)
             to_do += f" Then do the same with the {later.slot} key, which expires in {left}."
         if good := _unused(card, soon):
-            to_do, action = _use_first(subscription, good)
+            first, ask = _first(good), f"reset the {good.slot.other} key"
+            to_do, action = f"{first}; then {ask}.", _download(subscription, good)
         if until := max((view.resets_until for view in soon if view.resets_until), default=None):
             to_do += f" A reset gives a key until {day(localtime(until))}."
     return Need(
@@ -336,7 +377,10 @@ def _expiring(subscription: Subscription, card: Card, soon: list[SlotView], now:
         title=_expire(slots, is_first=len(soon) > len(views)) + ("" if is_near(at, now) else " on"),
         at=at,
         rest=f", in {remaining(at, now)}",
-        sentence=to_do,
+        facts=facts,
+        to_do=to_do,
+        first=first,
+        ask=ask,
         action=action,
     )
 
@@ -357,10 +401,9 @@ def _unused(card: Card, dying: Sequence[SlotView]) -> SlotView | None:
     return None
 
 
-def _use_first(subscription: Subscription, view: SlotView) -> tuple[str, Step | None]:
-    """Return that this key is to be in use before the other is reset, and the step to take now."""
-    sentence = use_first(view.key, is_new=view.key.awaits_first_check)
-    return sentence, _download(subscription, view)
+def _first(view: SlotView) -> str:
+    """Return what brings this key into use, before the other is reset."""
+    return bring_into_use(view.key, is_new=view.key.awaits_first_check)
 
 
 def _renewed(subscription: Subscription, card: Card, views: list[SlotView]) -> Need | None:
@@ -378,7 +421,9 @@ def _renewed(subscription: Subscription, card: Card, views: list[SlotView]) -> N
         tone="info",
         title="The subscription was renewed: a reset gives a key that expires on",
         at=views[0].resets_until,
-        sentence=f"{which_keys(slots)} {keep} signed. {to_do}",
+        facts=f"{which_keys(slots)} {keep} signed.",
+        to_do=to_do,
+        ask=_to_ask(slots, plan_changed=False),
         action=_reset(subscription, card, views),
     )
 

@@ -44,6 +44,10 @@ PROVEN_WITH = "proven_with"
 class AccountAdapter(DefaultAccountAdapter):
     """Limits on guessing, links in mails, verified addresses, and proofs of identity."""
 
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "email_password_mismatch": "The email address or the password is not correct.",
+    }
+
     @override
     def clean_email(self, email: str) -> str:
         """Return the address as it is stored; raises ValidationError where no mail can go to it."""
@@ -204,6 +208,10 @@ class AccountAdapter(DefaultAccountAdapter):
 
 class MfaAdapter(DefaultMFAAdapter):
     """Second factors for the host of PUBLIC_URL, never for the request's Host."""
+
+    error_messages = DefaultMFAAdapter.error_messages | {
+        "incorrect_code": "Incorrect code: enter the one that your app shows now. Each works once.",
+    }
 
     @override
     def encrypt(self, text: str) -> str:

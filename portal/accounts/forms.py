@@ -5,6 +5,7 @@ from typing import Any, override
 from allauth.account.adapter import get_adapter as get_account_adapter
 from allauth.account.forms import AddEmailForm, LoginForm
 from allauth.account.forms import ChangePasswordForm as AllauthChangePasswordForm
+from allauth.account.forms import ResetPasswordForm as AllauthResetPasswordForm
 from allauth.account.forms import ResetPasswordKeyForm as AllauthResetPasswordKeyForm
 from allauth.account.forms import SetPasswordForm as AllauthSetPasswordForm
 from allauth.account.models import EmailAddress
@@ -47,14 +48,32 @@ PASSWORD_RULE = (
 )
 """What AUTH_PASSWORD_VALIDATORS ask for, in one sentence for every form."""
 
+PASSWORD_LABELS = {
+    "oldpassword": "Current password",
+    "password1": "New password",
+    "password2": "New password, again",
+}
+
 MAX_PASSWORD = 4096
 
 
-class _NewPasswordForm(forms.Form):
+class _PlainForm(forms.Form):
+    """A form of allauth's without placeholders, which only repeat the labels."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.widget.attrs.pop("placeholder", None)
+
+
+class _NewPasswordForm(_PlainForm):
     """What the forms that give an account a password share."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for name, label in PASSWORD_LABELS.items():
+            if name in self.fields:
+                self.fields[name].label = label
         field = self.fields["password1"]
         assert isinstance(field, forms.CharField)
         field.help_text = PASSWORD_RULE
@@ -88,7 +107,15 @@ class ResetPasswordForm(_NewPasswordForm, AllauthResetPasswordKeyForm):
     """A new password, by a mailed link."""
 
 
-class SignInForm(LoginForm):
+class AskResetForm(_PlainForm, AllauthResetPasswordForm):
+    """The address to which the link to choose a new password is sent."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].label = "Email address"
+
+
+class SignInForm(_PlainForm, LoginForm):
     """allauth's form, which accepts either spelling of an address's domain.
 
     Browsers suggest passkeys in its email field (HTML, autofill detail tokens: "webauthn").
@@ -96,6 +123,7 @@ class SignInForm(LoginForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["login"].label = "Email address"
         self.fields["login"].widget.attrs["autocomplete"] = "username webauthn"
 
     @override
@@ -120,7 +148,7 @@ class ProfileForm(forms.ModelForm):
         error_messages = {"name": {"required": "Enter your name."}}
 
 
-class ChangeEmailForm(AddEmailForm):
+class ChangeEmailForm(_PlainForm, AddEmailForm):
     """Another address to sign in with; the current one is notified and can stop the change."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -139,7 +167,7 @@ class ChangeEmailForm(AddEmailForm):
         return address
 
 
-class CodeForm(AuthenticateForm):
+class CodeForm(_PlainForm, AuthenticateForm):
     """A code of the authenticator app, or a recovery code: each works once.
 
     Wrong codes are counted for the account; a browser that has signed in to it before has a count
@@ -204,7 +232,9 @@ class ActivateAppForm(forms.Form):
 
     code = forms.CharField(
         label="Authenticator code",
-        widget=forms.TextInput(attrs={"placeholder": "Code", "autocomplete": "one-time-code"}),
+        widget=forms.TextInput(
+            attrs={"autocomplete": "one-time-code", "inputmode": "numeric", "spellcheck": "false"}
+        ),
     )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:

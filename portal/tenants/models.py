@@ -251,7 +251,7 @@ class Invitation(models.Model):
 class Topic(models.TextChoices):
     """What a tenant's mails are about; owners and managers choose which they want."""
 
-    EXPIRY = "expiry", "License keys expire"
+    EXPIRY = "expiry", "License keys expire, or old ones in use stop after a reset"
     KEYS = "keys", "License keys are generated, reset, deleted or revoked"
     SUBSCRIPTION = (
         "subscription",

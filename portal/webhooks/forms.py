@@ -12,7 +12,7 @@ from portal.webhooks.models import EVERYTHING
 def event_choices() -> list[tuple[str, str]]:
     """Return everything, then the events one by one, in words with the type that receivers see."""
     return [
-        (EVERYTHING, "Everything, also events that later releases add"),
+        (EVERYTHING, "Everything, including events that later releases add"),
         *((event, _described(event)) for event in event_types()),
     ]
 

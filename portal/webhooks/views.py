@@ -38,7 +38,7 @@ WAITING = Count("deliveries", filter=Q(deliveries__state=DeliveryState.WAITING))
 class Words:
     """What a dialog says: consequence first, and a button that repeats it.
 
-    `done` is said afterwards; `leads_to` is where to go then in place of the endpoint.
+    `done` is said afterwards; `then` is where to go in place of the endpoint.
     """
 
     title: str
@@ -46,7 +46,7 @@ class Words:
     button: str
     done: str = ""
     is_dangerous: bool = False
-    leads_to: str = ""
+    then: str = ""
 
 
 @require_safe
@@ -193,7 +193,7 @@ def delete(request: TenantRequest, endpoint_id: UUID) -> HttpResponse:
         button="Delete webhook",
         done=f"The webhook to {endpoint} was deleted.",
         is_dangerous=True,
-        leads_to=reverse("webhooks:list"),
+        then=reverse("webhooks:list"),
     )
     return _confirmed(request, endpoint, words, partial(flows.delete_endpoint, endpoint=endpoint))
 
@@ -278,8 +278,8 @@ def _confirmed(
         with refusals_on(form):
             act(actor=request.actor)
             messages.success(request, words.done)
-            return done(request, words.leads_to or endpoint.get_absolute_url(), event=CHANGED)
-    return _dialog(request, endpoint, form, words, page_only=bool(words.leads_to))
+            return done(request, words.then or endpoint.get_absolute_url(), event=CHANGED)
+    return _dialog(request, endpoint, form, words, page_only=bool(words.then))
 
 
 def _dialog(

@@ -62,7 +62,7 @@ def test_from_sign_up_to_the_first_license(javascript, open_page, new, signing_k
     page.get_by_role("link", name="Create an account").click()
     page.get_by_label("Email address").fill(new)
     press(page, "Send the link")
-    heading(page, "Look into your email")
+    heading(page, "Check your email")
     assert not User.objects.exists()
     page.goto(mailed_links("/signup/")[-1])
     heading(page, "Complete your account")

@@ -318,7 +318,7 @@ def test_a_server_that_is_gone_is_told_in_the_dialog_and_nothing_is_lost(
 def proves(page: Page) -> None:
     """Give the password on the page that asks for it."""
     expect(page.locator("main h1")).to_have_text("Confirm that it is you")
-    expect(page.get_by_text("then you go on where you were.")).to_be_visible()
+    expect(page.get_by_text("then you continue where you were.")).to_be_visible()
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Confirm that it is me").click()
 

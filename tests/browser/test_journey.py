@@ -52,7 +52,7 @@ class Customer:
         return steps.all_inner_texts()
 
     def pastes(self, text: str, *, result: str, has_keys: bool = True) -> None:
-        self.follow("Check…")
+        self.follow("Check…" if has_keys else "Check a pasted key or file…")
         if has_keys:
             dialog(self.page).get_by_role("link", name="Pasted key or file").click()
         dialog(self.page).get_by_label("License key", exact=True).fill(text)

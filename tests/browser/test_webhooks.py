@@ -68,3 +68,7 @@ def test_a_manager_sets_up_a_webhook(open_page, manager, javascript, width, colo
     expect(page.get_by_role("link", name="Switch off…")).to_be_visible()
     page.get_by_role("link", name="Webhooks").click()
     look(page, "list", javascript)
+    page.get_by_role("link", name=URL).click()
+    page.get_by_role("link", name="Delete webhook…").click()
+    page.get_by_role("button", name="Delete webhook").click()
+    expect(page.get_by_text("The webhook to receiver.example was deleted.")).to_be_visible()

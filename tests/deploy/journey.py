@@ -78,7 +78,7 @@ class Journey:
         form = browser.get(link)[1]
         browser.sends(form, {"password1": PASSWORD, "password2": PASSWORD})
         signing_in = {"login": OPERATOR, "password": PASSWORD}
-        if "Look into your email" in browser.sends("/accounts/login/", signing_in):
+        if "Check your email" in browser.sends("/accounts/login/", signing_in):
             browser.sends(self.link_for(OPERATOR, "/accounts/confirm-email/"), {})
             browser.sends("/accounts/login/", signing_in)
         # Every look at this page makes a new secret, so its form is sent from what was seen once.

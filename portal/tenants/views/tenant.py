@@ -91,7 +91,7 @@ def edit(request: TenantRequest) -> HttpResponse:
             return _done(request, "The tenant was changed.")
     words = Words(
         title=f"Change {request.tenant}",
-        text="Names of tenants stand in the mails that invite people.",
+        text="The name appears in the mails that invite people.",
         button="Save tenant",
     )
     return _dialog(request, form, words)
@@ -217,7 +217,7 @@ def hand_over_ownership(request: TenantRequest) -> HttpResponse:
         return _dialog(request, form, _invite_first(request))
     words = Words(
         title=f"Hand over {request.tenant}",
-        text="The member that you choose is an owner then, and you become a manager. Only an owner "
+        text="The member that you choose becomes an owner, and you a manager. Only an owner "
         "can make you an owner again.",
         button="Hand over ownership",
         is_dangerous=True,

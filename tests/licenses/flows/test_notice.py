@@ -14,7 +14,11 @@ from licenses.models import LicenseKey, Slot
 from portal.activity.actions import Action
 from portal.activity.models import LogEntry
 from portal.core.actors import SYSTEM
-from subscriptions.models import State
+from portal.core.dates import moment
+from portal.mail.models import Outbox
+from portal.tenants.models import Role
+from subscriptions.models import State, Subscription
+from tests.support.accounts import make_member
 from tests.support.factories import make_license, make_subscription
 from tests.support.races import race
 
@@ -86,6 +90,30 @@ def test_the_end_of_an_overlap_is_told_a_day_before_and_once(license):
     assert [notice.notice_overlaps(now=end - day) for _ in range(2)] == [1, 0]
     [row] = rows(Action.OVERLAP_ENDING)
     assert row.details == {"jti": str(old.jti), "accepted_until": end.isoformat()}
+
+
+@pytest.mark.parametrize(
+    ("asked", "state", "mails"),
+    [
+        (5 * 24 * HOUR, State.ACTIVE, 0),
+        (6 * 24 * HOUR - HOUR, State.ACTIVE, 1),
+        (6 * 24 * HOUR - HOUR, State.SUSPENDED, 0),
+    ],
+)
+def test_a_mail_says_that_an_overlap_ends_if_terminals_that_start_use_the_old_key(
+    asked, state, mails, license
+):
+    make_member(tenant=license.tenant, role=Role.OWNER, email="owner@contoso.example")
+    old = license.keys.current().get(slot=Slot.PRIMARY)
+    reset(license)
+    Outbox.objects.all().delete()
+    counts.count(old, Result.SUPERSEDED, NOW + asked)
+    Subscription.objects.update(state=state)
+    assert notice.notice_overlaps(now=NOW + 6 * 24 * HOUR + HOUR) == 1
+    until = moment(NOW + 7 * 24 * HOUR)
+    assert [(mail.subject, until in mail.text) for mail in Outbox.objects.all()] == mails * [
+        (f"The old primary key of {license.subscription} stops working in 23 hours", True)
+    ]
 
 
 def test_of_an_overlap_of_a_day_the_reset_tells(license):

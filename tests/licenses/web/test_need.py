@@ -154,7 +154,8 @@ def test_the_key_that_terminals_do_not_use_is_reset_first(license, owner):
         title="Both keys expire on",
         at=NOW + timedelta(days=5),
         rest=", in 5 days",
-        sentence="Reset one, install it, check it, reset the other.",
+        to_do="Reset one, install it, check it, reset the other.",
+        ask="reset them",
         action=opens("reset", license, Slot.PRIMARY, label="Reset Primary…"),
     )
     primary = license.keys.get(slot=Slot.PRIMARY)
@@ -512,8 +513,8 @@ def test_a_viewer_reads_who_can_help_and_gets_no_action_of_theirs(
     Subscription.objects.update(state=State.PENDING, activated_at=None)
     need = the_need(license, viewer)
     assert need is not None
-    assert need.action is None
-    assert need.sentence.endswith("active. Manager can do that.")
+    assert (need.title, need.action) == ("This subscription is not active yet", None)
+    assert need.sentence.endswith("subscription is active. Ask Manager to activate it.")
     address = license.subscription.get_absolute_url()
     pages = [client.get(address).content.decode() for client in (viewer_client, manager_client)]
     assert ["Activate my Subscription" in page for page in pages] == [False, True]
@@ -521,3 +522,19 @@ def test_a_viewer_reads_who_can_help_and_gets_no_action_of_theirs(
     pages = [client.get(address).content.decode() for client in (viewer_client, manager_client)]
     assert [page.count('id="need"') for page in pages] == [1, 1]
     assert [page.count("/reset/primary/") > 0 for page in pages] == [False, True]
+
+
+def test_a_viewer_reads_what_they_can_do_themselves_and_who_does_the_rest(license, viewer, manager):
+    expire(license, timedelta(days=5), Slot.PRIMARY)
+    need = the_need(license, viewer)
+    assert need is not None
+    assert need.sentence == (
+        "Download the secondary key, install it and check it; then ask Manager to reset the "
+        "primary key."
+    )
+    assert need.action is not None
+    assert need.action.label == "Download Secondary"
+    license.keys.update(expires_at=NOW + timedelta(days=5))
+    need = the_need(license, viewer)
+    assert need is not None
+    assert (need.sentence, need.action) == ("Ask Manager to reset them.", None)

@@ -208,7 +208,7 @@ def test_a_stale_proof_leads_to_a_new_one(stale_client, license, key):
     assert (answer.status_code, answer.url) == (302, proof_before(address))
     asked = stale_client.get(answer.url)
     shown = " ".join(asked.content.decode().split())
-    assert "then you go on where you were, with what you chose." in shown
+    assert "then you continue where you were, with what you chose." in shown
     assert license.keys.count() == 2
 
 

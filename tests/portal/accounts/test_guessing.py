@@ -11,7 +11,7 @@ from tests.support.accounts import PASSWORD, make_user
 pytestmark = pytest.mark.django_db
 HERE, THERE = "192.0.2.1", "198.51.100.1"
 TOO_MANY = "Too many failed login attempts. Try again later."
-WRONG = "The email address and/or password you specified are not correct."
+WRONG = "The email address or the password is not correct."
 
 
 def attempt(client, email, password="a wrong password", address=HERE):

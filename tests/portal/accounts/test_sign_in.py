@@ -32,7 +32,7 @@ def test_a_wrong_password_and_an_unknown_address_are_told_alike(client, owner):
         for email in (owner.email, "nobody@nowhere.example")
     ]
     assert [page.context["form"].errors for page in pages] == [
-        {"__all__": ["The email address and/or password you specified are not correct."]}
+        {"__all__": ["The email address or the password is not correct."]}
     ] * 2
 
 

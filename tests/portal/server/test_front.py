@@ -57,7 +57,7 @@ class TestBodies:
         chunked = head("POST", LOGIN, FORM, cookie, "Transfer-Encoding: chunked")
         status, _, page = ask(live_portal, chunked, *in_chunks(body, 7))
         assert status == 200
-        assert b"The email address and/or password you specified are not correct." in page
+        assert b"The email address or the password is not correct." in page
 
     def test_a_large_upload_gets_an_answer_that_can_be_read(self, live_portal: LivePortal) -> None:
         with connect(live_portal) as wire:

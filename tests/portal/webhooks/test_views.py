@@ -76,7 +76,14 @@ def test_everything_stands_for_all_events_and_alone(manager_client, contoso, own
     assert [each.event.type for each in endpoint.deliveries.all()] == ["subscription.changed"]
     form = manager_client.get(address("change", endpoint)).context["form"]
     assert form.initial["events"] == [EVERYTHING]
-    assert "also events that later" in manager_client.get(address("detail", endpoint)).text
+    assert "including events that later" in manager_client.get(address("detail", endpoint)).text
+
+
+@pytest.mark.parametrize("name", ["off", "on", "delete", "test"])
+def test_the_button_of_a_dialog_sends_its_form(name, manager_client, make_endpoint):
+    page = manager_client.get(address(name, make_endpoint()))
+    [button] = re.findall(r'type="submit">\s*([\w ]+?)\s*</button>', page.text.split("<main")[1])
+    assert button == page.context["words"].button
 
 
 def test_every_event_has_a_name_and_says_when_it_is_told():
