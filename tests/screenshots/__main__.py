@@ -121,7 +121,7 @@ PEOPLE = {
         70,
     ),
     "mails": Person(None, [], 7),
-    "errors": Person(None, [], 10),
+    "errors": Person(None, [], 11),
     "viewer": Person("viewer@contoso.example", ["/subscriptions/", "/tenant/invite/"], 14, FEW),
     "halfway": Person("engineer@contoso.example", ["/accounts/2fa/authenticate/"], 1, FEW, True),
     "engineer": Person(

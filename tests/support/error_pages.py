@@ -13,6 +13,7 @@ ERRORS: list[tuple[str, dict[str, Any]]] = [
     ("403.html", {"exception": "Your role is viewer."}),
     ("403_csrf.html", {}),
     ("404.html", {}),
+    ("405.html", {}),
     ("408.html", {"request_id": REFERENCE}),
     ("413.html", {"limit": 5_242_880, "request_id": REFERENCE}),
     ("429.html", {"seconds": 1}),

@@ -112,6 +112,13 @@ def test_a_page_of_an_error_says_what_to_do_and_whom_to_ask(template, context, s
     assert f"Reference: <code>{REFERENCE}</code>" in page
 
 
+def test_who_opens_what_only_a_button_sends_to_reads_so(owner_client):
+    answer = owner_client.get(reverse("tenant:switch"))
+    assert (answer.status_code, answer["Allow"]) == (405, "POST")
+    assert "This address is only for a button" in answer.content.decode()
+    assert owner_client.put(reverse("tenant:switch")).content == b""
+
+
 def test_who_is_not_allowed_can_see_whom_to_ask(viewer_client, contoso):
     page = viewer_client.get(reverse("tenant:invite")).content.decode()
     assert f'href="{reverse("tenant:detail")}">See who the owners are</a>' in page
