@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright
+from playwright.async_api import Browser, BrowserContext, Error, Page, Route, async_playwright
 
 from tests.screenshots.browser import ARGUMENTS, chromium_path
 from tests.screenshots.png import smaller
@@ -156,9 +156,7 @@ ONCE = re.compile(
 """Parts of addresses that name one of many: one page of a kind is enough."""
 EVERY = re.compile(r"/subscriptions/[0-9a-f-]+/")
 """Pages of which each is looked at."""
-LEFT_OUT = re.compile(
-    r"/(static|download|logs/export|logout|public)|\.(csv|zip)|/jsi18n/|/password_change"
-)
+LEFT_OUT = re.compile(r"/(static|download|logout|public)|\.(csv|zip)|/jsi18n/|/password_change")
 
 type Step = str | tuple[str, str]
 """What to press (a selector), or where to write what (a file's contents where it takes one)."""
@@ -284,7 +282,12 @@ async def found(
         if kind in kinds:
             continue
         kinds.add(kind)
-        answer = await page.goto(path, wait_until="domcontentloaded")
+        try:
+            answer = await page.goto(path, wait_until="domcontentloaded")
+        except Error as error:
+            if "Download is starting" in error.message:
+                continue
+            raise
         if answer is None or "html" not in answer.headers.get("content-type", ""):
             continue
         taken += 1
@@ -375,6 +378,7 @@ class Studio:
         self.portal = portal
         self.free = asyncio.Semaphore(AT_ONCE)
         self.sessions: dict[str, BrowserContext] = {}
+        self.faults: list[str] = []
 
     async def session(self, name: str) -> BrowserContext:
         """Return the browser's session of the person, who signs in once: a code works once."""
@@ -426,7 +430,10 @@ class Studio:
         async def one(drawn: Drawn) -> None:
             async with free:
                 page = await context.new_page()
-                await take(page, drawn, views_of(drawn.path, person))
+                try:
+                    await take(page, drawn, views_of(drawn.path, person))
+                except Error as error:  # the others are drawn nevertheless
+                    self.faults.append(f"{drawn.path} {drawn.heading}: {error.message}")
                 await page.close()
             print(f"{drawn.file}  {drawn.path}  {drawn.heading}", flush=True)
 
@@ -477,6 +484,8 @@ async def draw_all(
             )
         )
         await chromium.close()
+        for fault in studio.faults:
+            print(f"Not drawn: {fault}", file=sys.stderr)
     return dict(zip(people, drawn, strict=True))
 
 

@@ -9,6 +9,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from licenses.flows.generate import generate_keys
+from licenses.models import Usage
 from portal.accounts.flows.email_change import ask_email_change
 from portal.accounts.models import User
 from portal.mail.models import Outbox
@@ -21,6 +23,7 @@ from tests.support.accounts import make_member
 from tests.support.error_pages import ERRORS, error_page
 from tests.support.factories import make_tenant
 
+WITH_KEYS = 60
 LINK = re.compile(r"^https?://\S+$", re.MULTILINE)
 
 
@@ -44,12 +47,15 @@ def _link(to: str, part: str) -> str:
 
 
 def _tenants_of_sizes() -> None:
-    """Make tenants without and with 1,000 subscriptions: those of the demonstration have few."""
+    """Make tenants without and with 1,000 subscriptions: those of the demonstration have few.
+
+    WITH_KEYS of them get keys.
+    """
     plan, now = Plan.objects.get(code="isvu-monthly"), timezone.now()
     for name, count in (("none", 0), ("thousand", 1000)):
         tenant = make_tenant(name=f"Tenant with {name}")
-        make_member(tenant=tenant, role=Role.OWNER, email=f"owner@{name}.example")
-        Subscription.objects.bulk_create(
+        owner = make_member(tenant=tenant, role=Role.OWNER, email=f"owner@{name}.example")
+        made = Subscription.objects.bulk_create(
             Subscription(
                 tenant=tenant,
                 plan=plan,
@@ -62,6 +68,13 @@ def _tenants_of_sizes() -> None:
             )
             for number in range(count)
         )
+        for subscription in [each for each in made if each.state == State.ACTIVE][:WITH_KEYS]:
+            generate_keys(
+                subscription=subscription,
+                actor=owner.as_actor(""),
+                usage=Usage.ORGANIZATIONAL,
+                holder_name=tenant.name,
+            )
 
 
 def _links() -> dict[str, list[str]]:
