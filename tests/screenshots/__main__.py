@@ -148,7 +148,7 @@ PEOPLE = {
         3,
         FEW,
     ),
-    "operator": Person("operator@operator.example", ["/admin/", *ADMIN], 45, OPERATORS),
+    "operator": Person("operator@operator.example", ["/admin/", *ADMIN], 80, OPERATORS),
 }
 ONCE = re.compile(
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=/)\d+(?=/)|primary|secondary|(?<=/results/)\w+"
@@ -156,16 +156,17 @@ ONCE = re.compile(
 """Parts of addresses that name one of many: one page of a kind is enough."""
 EVERY = re.compile(r"/subscriptions/[0-9a-f-]+/")
 """Pages of which each is looked at."""
-LEFT_OUT = re.compile(r"/(static|download|logout|public)|\.(csv|zip)|/jsi18n/|/password_change")
+LEFT_OUT = re.compile(r"^/$|/(static|download|logout|public)|\.(csv|zip)|/jsi18n/|/password_change")
 
 type Step = str | tuple[str, str]
 """What to press (a selector), or where to write what (a file's contents where it takes one)."""
 
-CSV = """tenant,plan,name,state,ends_at
-Contoso Ltd,smb-yearly,Warehouse scanners,active,
-Nowhere,smb-yearly,Kiosk fleet,active,
-Contoso Ltd,smb-weekly,Build farm 2,active,
+CSV = """tenant,plan,name,starts_at
+Contoso Ltd,smb-yearly,Warehouse scanners,2026-01-01
+Nowhere,smb-yearly,Kiosk fleet,2026-01-01
+Contoso Ltd,smb-weekly,Build farm 2,tomorrow
 """
+"""Rows of which only the first can be imported."""
 
 
 class Scene(NamedTuple):
