@@ -195,7 +195,10 @@ SCENES = [
     Scene("owner", "Shop analytics", "reset", ["#reset-primary"]),
     Scene("owner", "Shop analytics", "delete", ["#delete"]),
     Scene(
-        "owner", "Shop analytics", "not deleted", ["#delete", ("dialog #id_name", " "), IN_DIALOG]
+        "owner",
+        "Shop analytics",
+        "not deleted",
+        ["#delete", ("dialog [name=confirmation]", " "), IN_DIALOG],
     ),
     Scene("owner", "Shop analytics", "rename", ["#rename"]),
     Scene("owner", "Field tools", "stop the old key", ["#end-overlap-primary"]),
@@ -273,8 +276,8 @@ async def found(
     page: Page, person: Person, links: Iterable[str] = ()
 ) -> AsyncIterator[tuple[str, str]]:
     """Yield path and heading of every page that links lead to, nearest first."""
-    ahead = [*links, *person.begins]
-    known = set(ahead)
+    first = {*links, *person.begins}
+    ahead, known = [*links, *person.begins], {*first}
     kinds: set[str] = set()
     taken = 0
     while ahead and taken < person.most:
@@ -291,6 +294,8 @@ async def found(
             raise
         if answer is None or "html" not in answer.headers.get("content-type", ""):
             continue
+        if path not in first and path != (shown := urlsplit(page.url).path) and shown in known:
+            continue  # it leads to a page that is drawn anyway
         taken += 1
         heading = page.locator("h1").first
         yield path, await heading.inner_text() if await heading.count() else path
