@@ -128,6 +128,7 @@ MIDDLEWARE = [
     "portal.tenants.middleware.TenantMiddleware",
     "portal.tenants.middleware.SupportViewMiddleware",
     "portal.accounts.middleware.ProofMiddleware",
+    "portal.web.not_allowed.NotAllowedMiddleware",
 ]
 ROOT_URLCONF = "portal.urls"
 SILENCED_SYSTEM_CHECKS = [

@@ -82,6 +82,12 @@ def country(code: str) -> str:
 
 
 @register.simple_tag
+def portal_name() -> str:
+    """Return the portal's name, for pages that have no request and so no context."""
+    return settings.PORTAL_NAME
+
+
+@register.simple_tag
 def support_links() -> SafeString:
     """Return how to reach the vendor and where its state stands, as the settings have it."""
     links = []

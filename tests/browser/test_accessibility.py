@@ -30,6 +30,9 @@ DIALOGS = [
 FORMS = {"generate", "check_presented", "delete", "rename"}
 """Where an empty form is refused."""
 
+UNFOLD = "(opener) => opener.closest('details')?.setAttribute('open', '')"
+"""Opens what is folded on phones."""
+
 type Walk = Callable[..., Page]
 
 
@@ -142,6 +145,7 @@ def test_the_dialogs_are_for_everybody(as_page, states, walk):
             page.goto(address(states[state], *name.split()))
         else:
             page.goto(address(states[state]))
+            page.locator(opener).evaluate(UNFOLD)
             page.locator(opener).click()
         expect(dialog(page)).to_be_visible()
         faultless(page, where)

@@ -2,27 +2,30 @@
 
 They land in var/screenshots, with an index.html. Pages are found by following links, as owners of
 tenants with names in English, German and Japanese, without and with 1,000 subscriptions, as a
-viewer, an operator, and without signing in; a subscription is looked at in every state. The few
-pictures that README.md shows are drawn anew too.
+viewer, an operator, and without signing in; a subscription is looked at in every state. Besides,
+there are the links of mails, the pages of errors, and what opens when something is pressed. The few
+pictures that README.md shows are drawn first, of the demonstration as it is.
 """
 
 import argparse
 import asyncio
 import base64
 import hmac
+import json
 import re
 import struct
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from functools import partial
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Error, Page, Route, async_playwright
 
 from tests.screenshots.browser import ARGUMENTS, chromium_path
 from tests.screenshots.png import smaller
@@ -32,6 +35,13 @@ from tests.support.repository import ROOT
 OUT = ROOT / "var" / "screenshots"
 DOCS = ROOT / "docs"
 HEIGHT = 900
+LINKS = {
+    "SUPPORT_EMAIL": "support@vendor.example",
+    "STATUS_URL": "https://status.vendor.example",
+    "TERMS_URL": "https://vendor.example/terms",
+    "PRIVACY_URL": "https://vendor.example/privacy",
+}
+"""What `make run` sets too."""
 AT_ONCE = 4
 """Pages that the browser draws at a time: two cores are busy then."""
 
@@ -53,6 +63,11 @@ VIEWS = [
     *(View(f"light-{width}", "light", width, SCREEN) for width in (320, 768, 1280, 1920)),
     *(View(f"dark-{width}", "dark", width, SCREEN) for width in (320, 1280)),
 ]
+OPERATORS = [
+    *FEW,
+    View("light-768", "light", 768, SCREEN),
+    View("dark-1920", "dark", 1920, SCREEN),
+]
 ALSO_PRINTED = re.compile(r"/(subscriptions|logs|identifiers)/")
 """Pages that are looked at on paper and in forced colours too."""
 
@@ -60,19 +75,36 @@ ALSO_PRINTED = re.compile(r"/(subscriptions|logs|identifiers)/")
 class Person(NamedTuple):
     """Who looks: the email address of the account, where the links begin, and how far they go.
 
-    `views` are the ways to look: few for who sees hardly a page of a kind of its own.
+    `views` are the ways to look: few for who sees hardly a page of a kind of its own. The links of
+    mails come first; a session holds what the last one opened, so they are drawn one by one. Who
+    `is_halfway` has given the password and no code yet.
     """
 
     email: str | None
     begins: list[str]
     most: int
     views: list[View] = VIEWS
+    is_halfway: bool = False
 
 
+ADMIN = [
+    "/admin/subscriptions/subscription/import/",
+    "/admin/search/?q=contoso",
+    "/admin/licenses/licensekey/find/",
+    "/admin/subscriptions/subscription/?q=nothing",
+    "/admin/subscriptions/subscription/?state=wrong",
+    "/admin/no-such-page/",
+]
 PASSWORD = "correct horse battery staple"
 PEOPLE = {
     "nobody": Person(
-        None, ["/accounts/login/", "/results/revoked/", "/verify/", "/no-such-page/"], 30
+        None,
+        [
+            *("/accounts/login/", "/results/revoked/", "/verify/", "/no-such-page/"),
+            *("/invitations/accept/", "/accounts/signup/complete/", "/accounts/email/stop/"),
+            *("/objections/", "/notifications/stop/wrong/", "/accounts/confirm-email/"),
+        ],
+        40,
     ),
     "owner": Person(
         "owner@contoso.example",
@@ -88,7 +120,20 @@ PEOPLE = {
         ],
         70,
     ),
-    "viewer": Person("viewer@contoso.example", ["/subscriptions/", "/tenant/invite/"], 12, FEW),
+    "mails": Person(None, [], 7),
+    "errors": Person(None, [], 11),
+    "viewer": Person("viewer@contoso.example", ["/subscriptions/", "/tenant/invite/"], 14, FEW),
+    "halfway": Person("engineer@contoso.example", ["/accounts/2fa/authenticate/"], 1, FEW, True),
+    "engineer": Person(
+        "engineer@contoso.example",
+        [
+            "/accounts/2fa/",
+            "/accounts/2fa/totp/deactivate/",
+            "/accounts/2fa/recovery-codes/generate/",
+        ],
+        6,
+        FEW,
+    ),
     "german": Person("owner@fabrikam.example", ["/subscriptions/", "/tenant/", "/logs/"], 8, FEW),
     "japanese": Person("owner@kitakaze.example", ["/subscriptions/", "/tenant/", "/logs/"], 8, FEW),
     "none": Person(
@@ -103,43 +148,86 @@ PEOPLE = {
         3,
         FEW,
     ),
-    "operator": Person("operator@operator.example", ["/admin/"], 45, FEW),
+    "operator": Person("operator@operator.example", ["/admin/", *ADMIN], 80, OPERATORS),
 }
-ROWS = """
-from django.utils import timezone
-from portal.tenants.models import Role
-from subscriptions.models import Plan, State, Subscription
-from tests.support.accounts import make_member
-from tests.support.factories import make_tenant
-
-plan = Plan.objects.get(code="isvu-monthly")
-for name, count in (("none", 0), ("thousand", 1000)):
-    tenant = make_tenant(name=f"Tenant with {name}")
-    make_member(tenant=tenant, role=Role.OWNER, email=f"owner@{name}.example")
-    Subscription.objects.bulk_create(
-        Subscription(
-            tenant=tenant,
-            plan=plan,
-            name=f"Prüfstandsüberwachung Nordrhein-Westfalen {number}",
-            labels="production, Villingen-Schwenningen" if number % 7 == 0 else "",
-            state=State.PENDING if number % 3 else State.ACTIVE,
-            activated_at=None if number % 3 else timezone.now(),
-            beneficiary_tenant_id=tenant.pk,
-            starts_at=timezone.now(),
-        )
-        for number in range(count)
-    )
-"""
-"""What makes the tenants without and with 1,000 subscriptions."""
 ONCE = re.compile(
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=/)\d+(?=/)|primary|secondary|(?<=/results/)\w+"
 )
 """Parts of addresses that name one of many: one page of a kind is enough."""
 EVERY = re.compile(r"/subscriptions/[0-9a-f-]+/")
 """Pages of which each is looked at."""
-LEFT_OUT = re.compile(
-    r"/(static|download|logs/export|logout|public)|\.(csv|zip)|/jsi18n/|/password_change"
-)
+LEFT_OUT = re.compile(r"^/$|/(static|download|logout|public)|\.(csv|zip)|/jsi18n/|/password_change")
+
+type Step = str | tuple[str, str]
+"""What to press (a selector), or where to write what (a file's contents where it takes one)."""
+
+CSV = """tenant,plan,name,starts_at
+Contoso Ltd,smb-yearly,Warehouse scanners,2026-01-01
+Nowhere,smb-yearly,Kiosk fleet,2026-01-01
+Contoso Ltd,smb-weekly,Build farm 2,tomorrow
+"""
+"""Rows of which only the first can be imported."""
+
+
+class Scene(NamedTuple):
+    """What a page shows after some steps; `title` is the heading or the path of the page."""
+
+    person: str
+    title: str
+    name: str
+    steps: list[Step]
+
+
+SUBMIT = "main button[type=submit]"
+IN_DIALOG = "dialog button[type=submit]"
+SCENES = [
+    Scene(
+        "nobody",
+        "/accounts/login/",
+        "refused",
+        [("#id_login", "nobody@nowhere.example"), ("#id_password", "wrong"), SUBMIT],
+    ),
+    Scene("nobody", "/verify/", "not a key", [("main textarea", "eyJhbGciOi"), SUBMIT]),
+    Scene("owner", "Subscriptions", "all chosen", ["[data-choose-all]"]),
+    Scene("owner", "Subscriptions", "profile menu", [".tools .menu > summary"]),
+    Scene("owner", "Shop analytics", "verdict", ["#check-primary"]),
+    Scene("owner", "Shop analytics", "claims", ["#claims-primary"]),
+    Scene("owner", "Shop analytics", "reset", ["#reset-primary"]),
+    Scene("owner", "Shop analytics", "delete", ["#delete"]),
+    Scene(
+        "owner",
+        "Shop analytics",
+        "not deleted",
+        ["#delete", ("dialog [name=confirmation]", " "), IN_DIALOG],
+    ),
+    Scene("owner", "Shop analytics", "rename", ["#rename"]),
+    Scene("owner", "Field tools", "stop the old key", ["#end-overlap-primary"]),
+    Scene("owner", "Release automation", "generate", ["#generate"]),
+    Scene(
+        "owner",
+        "Release automation",
+        "not generated",
+        ["#generate", ("dialog [name=holder_name]", " "), IN_DIALOG],
+    ),
+    Scene("owner", "Release automation", "check a key", ["#check-presented"]),
+    Scene("owner", "/tenant/", "invite", ["a[href$='/tenant/invite/']"]),
+    Scene("engineer", "/accounts/2fa/recovery-codes/generate/", "made", [SUBMIT]),
+    Scene(
+        "operator",
+        ADMIN[0],
+        "dry run",
+        [("[name=file]", CSV), ("[name=reason]", "Bought"), SUBMIT],
+    ),
+]
+
+
+class Drawn(NamedTuple):
+    """A page, or a scene of one: `file` is what the names of its pictures begin with."""
+
+    path: str
+    heading: str
+    file: str
+    steps: list[Step]
 
 
 class Shown(NamedTuple):
@@ -168,8 +256,8 @@ def code(secret: str) -> str:
     return f"{(number & 0x7FFFFFFF) % 1_000_000:06}"
 
 
-async def sign_in(context: BrowserContext, account: dict[str, Any]) -> None:
-    """Sign in as a person would."""
+async def sign_in(context: BrowserContext, account: dict[str, Any], *, is_halfway: bool) -> None:
+    """Sign in as a person would; halfway without the code."""
     page = await context.new_page()
     await page.goto("/accounts/login/")
     await page.get_by_label("Email").fill(account["email"])
@@ -177,14 +265,19 @@ async def sign_in(context: BrowserContext, account: dict[str, Any]) -> None:
     await page.get_by_role("button", name="Sign in", exact=True).click()
     if account.get("totp_secret"):
         await page.locator("input[name=code]").fill(code(account["totp_secret"]))
-        await page.locator("input[name=code]").press("Enter")
-    await page.wait_for_url(lambda url: "/accounts/" not in url)
+        if not is_halfway:
+            await page.locator("input[name=code]").press("Enter")
+    if not is_halfway:
+        await page.wait_for_url(lambda url: "/accounts/" not in url)
     await page.close()
 
 
-async def found(page: Page, person: Person) -> AsyncIterator[tuple[str, str]]:
+async def found(
+    page: Page, person: Person, links: Iterable[str] = ()
+) -> AsyncIterator[tuple[str, str]]:
     """Yield path and heading of every page that links lead to, nearest first."""
-    ahead, known = [*person.begins], set(person.begins)
+    first = {*links, *person.begins}
+    ahead, known = [*links, *person.begins], {*first}
     kinds: set[str] = set()
     taken = 0
     while ahead and taken < person.most:
@@ -193,9 +286,16 @@ async def found(page: Page, person: Person) -> AsyncIterator[tuple[str, str]]:
         if kind in kinds:
             continue
         kinds.add(kind)
-        answer = await page.goto(path, wait_until="domcontentloaded")
+        try:
+            answer = await page.goto(path, wait_until="domcontentloaded")
+        except Error as error:
+            if "Download is starting" in error.message:
+                continue
+            raise
         if answer is None or "html" not in answer.headers.get("content-type", ""):
             continue
+        if path not in first and path != (shown := urlsplit(page.url).path) and shown in known:
+            continue  # it leads to a page that is drawn anyway
         taken += 1
         heading = page.locator("h1").first
         yield path, await heading.inner_text() if await heading.count() else path
@@ -221,24 +321,46 @@ def views_of(path: str, person: Person) -> list[View]:
     return sorted([*person.views, *also], key=lambda view: view.theme)
 
 
-async def take(page: Page, path: str, name: str, views: list[View]) -> None:
+async def play(page: Page, steps: list[Step]) -> None:
+    """Do the steps, and wait for what they bring about."""
+    for step in steps:
+        selector, text = step if isinstance(step, tuple) else (step, None)
+        target = page.locator(selector).first
+        if text is None:
+            await target.click()
+            await page.wait_for_load_state("networkidle")
+        elif await target.get_attribute("type") == "file":
+            await target.set_input_files(
+                {"name": "table.csv", "mimeType": "text/csv", "buffer": text.encode()}
+            )
+        else:
+            await target.fill(text)
+
+
+WHOLE = """document.querySelector("dialog[open]") ? 0 : document.documentElement.scrollHeight"""
+"""The height of the page, of which a dialog covers what is seen."""
+
+
+async def take(page: Page, drawn: Drawn, views: list[View]) -> None:
     """Write a picture of the page for each of the views, which are in the order of their themes."""
     theme = ""
     for view in views:
         if view.theme != theme:
             theme = view.theme
-            await show(page, path, theme)
+            await page.set_viewport_size({"width": 1280, "height": HEIGHT})
+            await show(page, drawn.path, theme)
+            await play(page, drawn.steps)
         media: dict[str, Any] = {**view.media, "color_scheme": theme}
         await page.emulate_media(**media)
         await page.set_viewport_size({"width": view.width, "height": HEIGHT})
         # In one piece: what `full_page` puts together has the same part several times now and then.
-        whole = await page.evaluate("document.documentElement.scrollHeight")
+        whole = await page.evaluate(WHOLE)
         await page.set_viewport_size({"width": view.width, "height": max(whole, HEIGHT)})
-        await page.screenshot(path=OUT / f"{name}-{view.name}.jpeg", type="jpeg", quality=85)
+        await page.screenshot(path=OUT / f"{drawn.file}-{view.name}.jpeg", type="jpeg", quality=85)
 
 
-def gallery(pages: dict[str, list[tuple[str, str, str]]]) -> str:
-    """Return index.html: `pages` has path, heading and name of the files, by person."""
+def gallery(pages: dict[str, list[Drawn]]) -> str:
+    """Return index.html: every picture, by person."""
     parts = [
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Every page</title><style>',
         "body{font:14px system-ui;margin:1rem}section>div{display:flex;gap:.5rem;overflow-x:auto}",
@@ -246,7 +368,7 @@ def gallery(pages: dict[str, list[tuple[str, str, str]]]) -> str:
     ]
     for person, shown in pages.items():
         parts.append(f"<h1>{escape(person)}: {len(shown)} pages</h1>")
-        for path, heading, name in shown:
+        for path, heading, name, _ in shown:
             parts.append(f"<section><h2>{escape(heading)} <code>{escape(path)}</code></h2><div>")
             files = (f"{name}-{view.name}.jpeg" for view in views_of(path, PEOPLE[person]))
             parts += [f'<a href="{f}"><img loading="lazy" src="{f}" alt="{f}"></a>' for f in files]
@@ -254,40 +376,79 @@ def gallery(pages: dict[str, list[tuple[str, str, str]]]) -> str:
     return "\n".join(parts)
 
 
-async def draw(
-    chromium: Browser, portal: Demonstration, name: str, free: asyncio.Semaphore, *, only_docs: bool
-) -> list[tuple[str, str, str]]:
-    """Draw every page that the person sees; return path, heading and file name of each."""
-    person = PEOPLE[name]
-    context = await chromium.new_context(
-        base_url=portal.url, locale="en-GB", timezone_id="Europe/Berlin", reduced_motion="reduce"
-    )
-    if person.email is not None:
-        ours = {account["email"]: account for account in portal.accounts}
-        made = {"email": person.email, "password": PASSWORD}
-        await sign_in(context, ours.get(person.email, made))
-    wanted = {shown for shown in COMMITTED if shown.person == name}
-    explorer = await context.new_page()
-    pages: list[tuple[str, str, str]] = []
-    async for path, heading in found(explorer, person):
-        pages.append((path, heading, f"{name}-{len(pages):03}"))
-        wanted -= await commit(context, name, path, heading)
-        if only_docs and not wanted:
-            break
-    await explorer.close()
-    print(f"{name}: {len(pages)} pages", flush=True)
+class Studio:
+    """One browser with a session for each person."""
 
-    async def one(path: str, heading: str, file: str) -> None:
-        async with free:
-            page = await context.new_page()
-            await take(page, path, file, views_of(path, person))
-            await page.close()
-        print(f"{file}  {path}  {heading}", flush=True)
+    def __init__(self, chromium: Browser, portal: Demonstration) -> None:
+        self.chromium = chromium
+        self.portal = portal
+        self.free = asyncio.Semaphore(AT_ONCE)
+        self.sessions: dict[str, BrowserContext] = {}
+        self.faults: list[str] = []
 
-    if not only_docs:
-        await asyncio.gather(*(one(*page) for page in pages))
-    await context.close()
-    return pages
+    async def session(self, name: str) -> BrowserContext:
+        """Return the browser's session of the person, who signs in once: a code works once."""
+        if name not in self.sessions:
+            person = PEOPLE[name]
+            self.sessions[name] = await self.chromium.new_context(
+                base_url=self.portal.url,
+                locale="en-GB",
+                timezone_id="Europe/Berlin",
+                reduced_motion="reduce",
+            )
+            if person.email is not None:
+                ours = {account["email"]: account for account in self.portal.accounts}
+                made = {"email": person.email, "password": PASSWORD}
+                account = ours.get(person.email, made)
+                await sign_in(self.sessions[name], account, is_halfway=person.is_halfway)
+        return self.sessions[name]
+
+    async def draw_docs(self) -> None:
+        """Draw what README.md shows."""
+        for name in dict.fromkeys(shown.person for shown in COMMITTED):
+            context = await self.session(name)
+            wanted = {shown for shown in COMMITTED if shown.person == name}
+            explorer = await context.new_page()
+            async for path, heading in found(explorer, PEOPLE[name]):
+                wanted -= await commit(context, name, path, heading)
+                if not wanted:
+                    break
+            await explorer.close()
+
+    async def draw(self, name: str, links: list[str], errors: dict[str, str]) -> list[Drawn]:
+        """Draw every page that the person sees, and return them."""
+        context, person = await self.session(name), PEOPLE[name]
+        for path, html in errors.items():
+            await context.route(f"**{path}", partial(_answer, html))
+        explorer = await context.new_page()
+        pages: list[Drawn] = []
+        async for path, heading in found(explorer, person, [*links, *errors]):
+            scenes = [s for s in SCENES if s.person == name and s.title in {heading, path}]
+            for title, steps in (
+                (heading, []),
+                *((f"{heading}: {scene.name}", scene.steps) for scene in scenes),
+            ):
+                pages.append(Drawn(path, title, f"{name}-{len(pages):03}", steps))
+        await explorer.close()
+        print(f"{name}: {len(pages)} pages", flush=True)
+        free = asyncio.Semaphore(1) if links else self.free
+
+        async def one(drawn: Drawn) -> None:
+            async with free:
+                page = await context.new_page()
+                try:
+                    await take(page, drawn, views_of(drawn.path, person))
+                except Error as error:  # the others are drawn nevertheless
+                    self.faults.append(f"{drawn.path} {drawn.heading}: {error.message}")
+                await page.close()
+            print(f"{drawn.file}  {drawn.path}  {drawn.heading}", flush=True)
+
+        await asyncio.gather(*(one(drawn) for drawn in pages))
+        return pages
+
+
+async def _answer(html: str, route: Route) -> None:
+    await route.fulfill(body=html, content_type="text/html; charset=utf-8")
 
 
 async def commit(context: BrowserContext, person: str, path: str, heading: str) -> set[Shown]:
@@ -307,17 +468,42 @@ SMALL = 768
 """Widths up to this are shown as one screen, not as the whole page."""
 
 
-async def draw_all(portal: Demonstration, people: list[str], *, only_docs: bool) -> dict[str, Any]:
-    """Draw what these people see, in one browser."""
-    free = asyncio.Semaphore(AT_ONCE)
+async def draw_all(
+    portal: Demonstration, people: list[str], *, only_docs: bool
+) -> dict[str, list[Drawn]]:
+    """Draw what README.md shows, then what these people see, in one browser."""
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
-        names = list(dict.fromkeys(people))
+        studio = Studio(chromium, portal)
+        if only_docs or {shown.person for shown in COMMITTED} <= {*people}:
+            await studio.draw_docs()
+        if only_docs:
+            people, made = [], {}
+        else:
+            made = await asyncio.to_thread(rows_of, portal)
         drawn = await asyncio.gather(
-            *(draw(chromium, portal, name, free, only_docs=only_docs) for name in names)
+            *(
+                studio.draw(
+                    name, made["links"].get(name, []), made["errors"] if name == "errors" else {}
+                )
+                for name in people
+            )
         )
         await chromium.close()
-    return dict(zip(names, drawn, strict=True))
+        for fault in studio.faults:
+            print(f"Not drawn: {fault}", file=sys.stderr)
+    return dict(zip(people, drawn, strict=True))
+
+
+def rows_of(portal: Demonstration) -> dict[str, Any]:
+    """Make the rows besides the demonstration's, and return what `rows.make` printed."""
+    status, out, err = portal.run(
+        "manage.py", "shell", "-c", "from tests.screenshots import rows; rows.make()"
+    )
+    if status:
+        sys.exit(err)
+    made: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return made
 
 
 def main() -> None:
@@ -326,21 +512,16 @@ def main() -> None:
     parser.add_argument("--only-docs", action="store_true", help="only what README.md shows")
     parser.add_argument("people", nargs="*", metavar="PERSON", help=f"of {', '.join(PEOPLE)}")
     asked = parser.parse_args()
-    only_docs, people = asked.only_docs, asked.people or list(PEOPLE)
+    people = list(dict.fromkeys(asked.people or PEOPLE))
     if unknown := {*people} - PEOPLE.keys():
         parser.error(f"Nobody is called {', '.join(unknown)}.")
-    if only_docs:
-        people = [shown.person for shown in COMMITTED]
     OUT.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     with TemporaryDirectory() as name:
         portal = Demonstration(Path(name))
+        portal.environment |= LINKS
         print("Making a demonstration ...", flush=True)
         portal.prepare()
-        if not only_docs:  # they would fill the figures that README.md shows
-            status, _, err = portal.run("manage.py", "shell", "-c", ROWS)
-            if status:
-                sys.exit(err)
         process = portal.start("manage.py", "demo")
         for output in (process.stdout, process.stderr):  # a pipe that nobody reads fills up
             assert output is not None
@@ -350,10 +531,10 @@ def main() -> None:
                 if process.poll() is not None or time.monotonic() > begun + 120:
                     sys.exit("The demonstration does not start: try `make run`.")
                 time.sleep(0.2)
-            pages = asyncio.run(draw_all(portal, people, only_docs=only_docs))
+            pages = asyncio.run(draw_all(portal, people, only_docs=asked.only_docs))
         finally:
             kill(process)
-    if not only_docs:
+    if pages:
         (OUT / "index.html").write_text(gallery(pages), encoding="utf-8")
         seconds = round(time.monotonic() - begun)
         print(f"{sum(map(len, pages.values()))} pages in {seconds} s: {OUT / 'index.html'}")

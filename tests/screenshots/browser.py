@@ -7,12 +7,15 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
 
-ARGUMENTS = ("--no-sandbox", "--headless=new", "--disable-gpu", "--hide-scrollbars")
+ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--hide-scrollbars")
 
 
 def chromium_path() -> str:
-    """Return where Chromium is, or end the program."""
-    path = shutil.which("chromium")
+    """Return where Chromium is, or end the program.
+
+    Debian's chromium-headless-shell draws the same in less than half the time.
+    """
+    path = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     if path is None:
         sys.exit("Chromium is missing: `make chromium` installs it.")
     return path

@@ -66,11 +66,26 @@ def _pixels(png: bytes) -> tuple[int, int, list[bytes]]:
 
 
 def _unfilter(kind: int, line: bytearray, above: bytearray, size: int) -> None:
-    """Undo a filter (PNG specification, section 9.2) in place."""
-    for i in range(len(line) if kind else 0):
-        left = line[i - size] if i >= size else 0
-        corner = above[i - size] if i >= size else 0
-        up = above[i]
-        guess = left + up - corner
-        paeth = min((left, up, corner), key=lambda value: abs(guess - value))
-        line[i] = (line[i] + (0, left, up, (left + up) // 2, paeth)[kind]) & 255
+    """Undo a filter (PNG specification, section 9.2) in place; most lines have no need of Paeth."""
+    if kind == 2:
+        line[:] = bytes([(value + up) & 255 for value, up in zip(line, above, strict=True)])
+    elif kind == 1:
+        for i in range(size, len(line)):
+            line[i] = (line[i] + line[i - size]) & 255
+    elif kind:
+        for i in range(len(line)):
+            left = line[i - size] if i >= size else 0
+            corner = above[i - size] if i >= size else 0
+            predict = _mean if kind == 3 else _paeth
+            line[i] = (line[i] + predict(left, above[i], corner)) & 255
+
+
+def _mean(left: int, up: int, _corner: int) -> int:
+    return (left + up) // 2
+
+
+def _paeth(left: int, up: int, corner: int) -> int:
+    if left == up == corner:
+        return left
+    guess = left + up - corner
+    return min((left, up, corner), key=lambda value: abs(guess - value))

@@ -117,7 +117,7 @@ def test_pages_are_shown_and_nothing_is_changed():
     assert client.get(reverse("account_login")).status_code == 200
     answer = client.post(reverse("account_login"), {"login": "a@b.example", "password": "x"})
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")
-    assert "until its operators have put its set-up right" in answer.content.decode()
+    assert "its operators have to mend that" in answer.content.decode()
     assert "sessionid" not in answer.cookies
 
 

@@ -4,14 +4,13 @@ import re
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import AnonymousUser
-from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import reverse
 
 from portal.core.countries import country_choices, country_name
 from portal.web.pages import DESCRIPTION
 from portal.web.tags import country, support_links
+from tests.support.error_pages import ERRORS, REFERENCE, error_page
 from tests.support.factories import make_license, make_subscription
 
 SIGN_IN = "/accounts/login/"
@@ -102,32 +101,22 @@ def test_the_colour_of_the_browser_is_that_of_the_chosen_theme(theme, client, db
     assert colours == [{"dark": "#0a0a0a", "light": "#ffffff"}[theme]]
 
 
-ERRORS = {
-    "400.html": {"sentence": "The filter is not valid."},
-    "403.html": {"exception": "Your role is viewer."},
-    "403_csrf.html": {},
-    "404.html": {},
-    "408.html": {},
-    "413.html": {"limit": 5_242_880},
-    "429.html": {"seconds": 1},
-    "500.html": {"request_id": "0123456789abcdef"},
-    "503.html": {"request_id": "0123456789abcdef"},
-}
-
-
-@pytest.mark.parametrize("template", ERRORS)
-def test_a_page_of_an_error_says_what_to_do_and_whom_to_ask(template, rf, settings):
+@pytest.mark.parametrize(("template", "context"), ERRORS)
+def test_a_page_of_an_error_says_what_to_do_and_whom_to_ask(template, context, settings):
     settings.SUPPORT_EMAIL = "support@example.com"
-    request = rf.get("/")
-    request.user, request.id = AnonymousUser(), "0123456789abcdef"
-    is_bare = "bare.html" in (settings.BASE_DIR / "templates" / template).read_text()
-    page = render_to_string(template, ERRORS[template], None if is_bare else request)
+    page = error_page(template, context)
     assert f'<p class="error-status">{template[:3]}</p>' in page
     assert page.count("<h1>") == 1
     assert 'class="btn" href="/"' in page
     assert 'href="mailto:support@example.com"' in page
-    if not is_bare or "request_id" in ERRORS[template]:
-        assert "Reference: <code>0123456789abcdef</code>" in page
+    assert f"Reference: <code>{REFERENCE}</code>" in page
+
+
+def test_who_opens_what_only_a_button_sends_to_reads_so(owner_client):
+    answer = owner_client.get(reverse("tenant:switch"))
+    assert (answer.status_code, answer["Allow"]) == (405, "POST")
+    assert "This address is only for a button" in answer.content.decode()
+    assert owner_client.put(reverse("tenant:switch")).content == b""
 
 
 def test_who_is_not_allowed_can_see_whom_to_ask(viewer_client, contoso):
