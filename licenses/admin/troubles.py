@@ -17,6 +17,14 @@ from portal.tenants.models import Tenant
 from subscriptions.models import State, Subscription
 
 
+def why_stopped(subscription: Subscription, now: datetime) -> LogEntry | None:
+    """Return the row of the log that has the reason of a suspension or an end, if there is one."""
+    if subscription.state_at(now) != State.SUSPENDED and subscription.state != State.ENDED:
+        return None
+    about = LogEntry.objects.for_tenant(subscription.tenant_id).for_subscription(subscription.pk)
+    return about.exclude(reason="").first()
+
+
 def troubles(
     subscription: Subscription, why: LogEntry | None, keys: Iterable[LicenseKey], now: datetime
 ) -> Iterator[Need]:

@@ -144,13 +144,14 @@ def _mails(now: datetime) -> Iterator[Need]:
 
 def webhooks_off(tenant: Tenant | None) -> Iterator[Need]:
     """Yield the webhooks of a tenant, or the vendor's own, that the portal switched off."""
+    whose = "Owners and managers of the tenant" if tenant else "You"
     off = Endpoint.objects.kept().filter(tenant=tenant).exclude(off_at=None).exclude(off_error="")
     for endpoint in off[:MOST]:
         yield Need(
             kind="Webhook",
             tone="bad",
             name=str(endpoint),
-            about=f"Switched off: {endpoint.off_error}",
+            about=f"Switched off: {endpoint.off_error} {whose} can switch it on once it answers.",
             address=_page(endpoint),
         )
 

@@ -1,5 +1,6 @@
 """The operators' admin: tenants, users and members."""
 
+import re
 from typing import Any
 
 import pytest
@@ -221,3 +222,34 @@ def test_a_row_of_the_log_is_read_in_words(operator_client: Client, contoso: Ten
     assert shown["in_words"] == "Name: Contoso → Contoso GmbH"
     assert "slot" not in shown
     assert "subscription_name" not in shown
+
+
+@pytest.mark.parametrize(
+    ("to", "has_tenant", "leads_to"),
+    [
+        ("x@contoso.example", True, "portal_tenant_customer"),
+        ("OWNER@contoso.example", False, "portal_user_change"),
+        ("nobody@contoso.example", False, ""),
+    ],
+)
+def test_mail_that_was_given_up_leads_to_where_its_matter_is_done_again(
+    to: str,
+    has_tenant: bool,
+    leads_to: str,
+    operator_client: Client,
+    contoso: Tenant,
+    owner: User,
+) -> None:
+    mail = Outbox.objects.create(
+        tenant_id=contoso.pk if has_tenant else None, to=to, text="", attempts=1
+    )
+    fails = operator_client.get(address(Outbox, "change", mail.pk)).content.decode()
+    assert "It is tried again by itself" in fails
+    Outbox.objects.update(given_up_at=mail.created_at)
+    html = operator_client.get(address(Outbox, "change", mail.pk)).content.decode()
+    assert "Its text is erased" in html
+    advice = re.search(r"What to do</dt>\s*<dd>(.*?)</dd>", html, re.DOTALL)
+    assert advice is not None
+    about = contoso.pk if has_tenant else owner.pk
+    wanted = [reverse(f"admin:{leads_to}", args=[about])] if leads_to else []
+    assert re.findall(r'href="([^"]+)"', advice[1]) == wanted
