@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from licenses.checking.results import PASSING, Result
 from licenses.checking.use import ago
-from licenses.figures.needs import DAY, WEEK, Need
+from licenses.figures.needs import DAY, WEEK, Need, advice_on
 from licenses.models import CheckCount, LicenseKey
 from portal.activity.models import LogEntry
 from portal.core.dates import moment, remaining
@@ -72,7 +72,7 @@ def refused_lately(tenant: Tenant, now: datetime) -> Iterator[Need]:
             tone="warn",
             name=row[name],
             about=f"{result.label}: {often} since {moment(row['since'])}, last "
-            f"{ago(row['last'], now)}. {result.advice}",
+            f"{ago(row['last'], now)}. {advice_on(result)}",
             address=reverse("admin:licenses_licensekey_check", args=[row["key"]]),
         )
 

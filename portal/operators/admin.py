@@ -24,7 +24,7 @@ from portal.core.actors import Actor, ActorKind
 from portal.core.countries import country_choices
 from portal.core.dates import moment
 from portal.core.email_addresses import EmailAddressFormField, same
-from portal.mail.models import Outbox
+from portal.mail.models import Outbox, OutboxQuerySet
 from portal.operators import search
 from portal.operators.account_actions import (
     END_SESSIONS,
@@ -252,7 +252,9 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
         """Say in words of the portal what may be edited."""
-        return super().get_form(request, obj, change, labels={"is_active": "May sign in"}, **kwargs)
+        kwargs["labels"] = {"is_active": "May sign in"}
+        kwargs["help_texts"] = {"is_active": "Off: is signed out at once, and cannot sign in."}
+        return super().get_form(request, obj, change, **kwargs)
 
     @override
     def change_view(
@@ -331,9 +333,11 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
         return obj.last_login
 
     @admin.display(description="tenants")
-    def tenant_names(self, obj: User) -> str:
-        """Return the tenants of the user by name."""
-        return ", ".join(sorted(str(member.tenant) for member in obj.memberships.all()))
+    def tenant_names(self, obj: User) -> Shown:
+        """Return the tenants of the user by name, each with the page that shows all of it."""
+        tenants = sorted((member.tenant for member in obj.memberships.all()), key=str)
+        shown = [(_linked(t.name, "portal_tenant_customer", t.pk).html,) for t in tenants]
+        return Shown(", ".join(map(str, tenants)), format_html_join(", ", "{}", shown))
 
     @admin.display(description="tenants")
     def roles(self, obj: User) -> SafeString:
@@ -654,8 +658,16 @@ class OutboxAdmin(ActionsAdmin, ReadOnlyAdmin):
         "given_up_at",
     )
     list_filter = (
-        ("sent_at", empty_filter("sent", "Not sent", "Sent")),
-        ("given_up_at", empty_filter("given up", "No", "Yes")),
+        words_filter(
+            "state",
+            "state",
+            {
+                "waiting": ("Not sent yet", OutboxQuerySet.waiting),
+                "failing": ("Fails", lambda mails: mails.waiting().filter(attempts__gt=0)),
+                "given_up": ("Given up", OutboxQuerySet.given_up),
+                "sent": ("Sent", lambda mails: mails.exclude(sent_at=None)),
+            },
+        ),
     )
     search_fields = ("to",)
     search_help_text = "Email address, or whole identifier of the tenant"

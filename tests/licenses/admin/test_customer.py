@@ -384,6 +384,9 @@ def test_the_page_of_a_found_key_says_what_a_terminal_hears(
     shown = text_of(response)
     assert f"A terminal with this key {starts}" in shown
     assert (". Refused since" in shown) == (result != "valid")
+    assert "Ask the vendor" not in shown  # who reads it
+    offered = [action.name for action, _ in response.context["remedy"]["actions"]]
+    assert offered == (["resume"] if result == "subscription_suspended" else [])
     assert {"revoked": "System revoked it: Leaked", "subscription_suspended": "Unpaid"}.get(
         result, ""
     ) in shown
