@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from licenses.admin.finding import check_address
-from licenses.admin.troubles import refused_lately, troubles
+from licenses.admin.troubles import refused_lately, troubles, why_stopped
 from licenses.checking.badges import KeyBadge, badge_of, with_days
 from licenses.checking.results import PASSING, Result
 from licenses.checking.use import Refusals as RefusedAs
@@ -223,13 +223,11 @@ def _line(
     now: datetime,
 ) -> SubscriptionLine:
     state = subscription.state_at(now)
-    about = LogEntry.objects.for_tenant(subscription.tenant_id).for_subscription(subscription.pk)
-    is_stopped = state == State.SUSPENDED or subscription.state == State.ENDED
     return SubscriptionLine(
         subscription=subscription,
         state=state,
         tone=state.tone,
-        why=about.exclude(reason="").first() if is_stopped else None,
+        why=why_stopped(subscription, now),
         keys=[
             KeyLine(
                 key=key,

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from django.conf import settings
+from django.contrib import admin as django_admin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -26,9 +27,13 @@ from portal.operators.actions import ActionsAdmin
 from portal.operators.model_admin import PlainAdmin, listing
 from portal.operators.pasted_keys import LOOKS_LIKE_A_KEY
 from portal.web.forms import posted, refusals_on
+from subscriptions.admin.actions import ACTIONS
+from subscriptions.models import Subscription
 
 DOTS = 2
 """Dots in a whole key."""
+REMEDIES = {"activate", "resume"}
+"""Actions on a subscription that make its license keys pass."""
 MOST_SHOWN = 200
 """Characters that are shown of what a key says of itself."""
 
@@ -73,9 +78,17 @@ def check_view(admin: ActionsAdmin, request: HttpRequest, object_id: str) -> Htt
         ],
         "use": read_use([key], now).get(key.pk),
         "offer": admin.offer(request, key),
+        "remedy": _remedy(request, subscription),
         "checks": listing("licenses_checkcount", license_key__id__exact=key.pk),
     }
     return admin.page(request, "admin/key_check.html", context)
+
+
+def _remedy(request: HttpRequest, subscription: Subscription) -> dict[str, Any]:
+    """Return what the operator may do to the subscription that makes its keys pass."""
+    page = django_admin.site.get_model_admin(Subscription)
+    assert isinstance(page, ActionsAdmin)
+    return page.offer(request, subscription, [a for a in ACTIONS if a.name in REMEDIES])
 
 
 def _deleted() -> Verdict:

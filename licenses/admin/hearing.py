@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from licenses.checking.check import Verdict
 from licenses.checking.results import Result
+from licenses.figures.needs import advice_on
 from licenses.models import ANSWERED, LicenseKey, SigningKey
 from portal.activity.actions import Action
 from portal.activity.models import LogEntry
@@ -76,10 +77,10 @@ def _todo(key: LicenseKey, verdict: Verdict, *, has_another: bool) -> str:
             "another application, tenant or subscription: its own answer names it."
         )
     if verdict.result not in DOWNLOADED_ANEW:
-        return verdict.result.advice
+        return advice_on(verdict.result)
     state = subscription.state_at(verdict.checked_at)
     if state in WITHOUT_KEYS:
-        return f"{WITHOUT_KEYS[state].sentence} {WITHOUT_KEYS[state].advice}"
+        return f"{WITHOUT_KEYS[state].sentence} {advice_on(WITHOUT_KEYS[state])}"
     if has_another:
         return f"Download the {slot} key of {subscription} and install it in place of this one."
     return f"Reset the {slot} key of {subscription}, download the new one and install it."

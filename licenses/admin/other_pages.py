@@ -18,6 +18,7 @@ from licenses.admin.effects import LeadsToCustomers, mailed, stopped
 from licenses.admin.finding import check_address
 from licenses.admin.health import keys_health, tenant_health
 from licenses.admin.searching import customer_address, search_view
+from licenses.admin.troubles import troubles, why_stopped
 from licenses.checking.badges import badge_in_list, badge_of, with_days
 from licenses.figures.charts import start_page
 from licenses.models import LicensedSubscriptions, LicenseKey
@@ -160,8 +161,8 @@ class LicensedSubscriptionAdmin(LeadsToCustomers, SubscriptionAdmin):
         "or a license key (jti)"
     )
     belonging_lists = (("Licenses", "licenses_license"),)
-    fields = (SubscriptionAdmin.fields[0], "license_keys", *SubscriptionAdmin.fields[1:])
-    fixed = (*SubscriptionAdmin.fixed, "license_keys")
+    fields = (SubscriptionAdmin.fields[0], "need", "license_keys", *SubscriptionAdmin.fields[1:])
+    fixed = (*SubscriptionAdmin.fixed, "need", "license_keys")
 
     @override
     def effects(
@@ -194,28 +195,50 @@ class LicensedSubscriptionAdmin(LeadsToCustomers, SubscriptionAdmin):
         expires_at: datetime | None = obj.keys_expire_at
         return expires_at
 
+    @admin.display(description="what it needs")
+    def need(self, obj: Subscription) -> SafeString | str:
+        """Return what is wrong or comes next, each with the page of the customer to see to it."""
+        now = timezone.now()
+        state, keys = obj.state_at(now), _in_use(obj, now)
+        told = [f"{n.kind}: {n.about}" for n in troubles(obj, why_stopped(obj, now), keys, now)]
+        if state == State.PENDING:
+            told.append("Its activation, by an owner or manager, or here.")
+        elif state == State.ACTIVE and not keys:
+            told.append("License keys, which an owner or manager generates.")
+        if not told:
+            return ""
+        lines = format_html_join(mark_safe("<br>"), "{}", ((sentence,) for sentence in told))
+        return format_html('{}<br><a href="{}">Go to {}</a>', lines, _place(obj), obj.tenant)
+
     @admin.display(description="license keys")
-    def license_keys(self, obj: Subscription) -> SafeString:
+    def license_keys(self, obj: Subscription) -> SafeString | str:
         """Return the keys that a terminal may use, each with its state and what it hears."""
         now = timezone.now()
-        keys = (
-            LicenseKey.objects.filter(license__subscription=obj).with_signing_key().defer("token")
-        )
-        answered = [key for key in keys if key.is_in_use(now)]
-        return format_html_join(mark_safe("<br>"), "{}", ((_key(k, obj, now),) for k in answered))
+        lines = ((_key(key, obj, now),) for key in _in_use(obj, now))
+        return format_html_join(mark_safe("<br>"), "{}", lines) or "None"
 
     @override
     @admin.display(description="more about it")
     def belongings(self, obj: Subscription) -> SafeString:
         """Lead first to the page that shows everything of the customer."""
-        page = f"{customer_address(obj.tenant_id)}#subscription-{obj.pk}"
-        customer = links(("Everything of the customer", page))
+        customer = links(("Everything of the customer", _place(obj)))
         return format_html("{} · {}", customer, super().belongings(obj))
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Add how the license keys are; the database does it for shown rows."""
         return self.shown(LicensedSubscriptions(Subscription)).annotate(**keys_health())
+
+
+def _place(subscription: Subscription) -> str:
+    """Return where the subscription stands on the page of its customer."""
+    return f"{customer_address(subscription.tenant_id)}#subscription-{subscription.pk}"
+
+
+def _in_use(subscription: Subscription, now: datetime) -> list[LicenseKey]:
+    keys = LicenseKey.objects.filter(license__subscription=subscription).defer("token")
+    in_order = keys.with_signing_key().order_by("slot", "-issued_at")
+    return [key for key in in_order if key.is_in_use(now)]
 
 
 def _key(key: LicenseKey, subscription: Subscription, now: datetime) -> SafeString:

@@ -9,12 +9,20 @@ from django.urls import reverse
 
 from licenses.checking.results import PASSING, Result
 from licenses.checking.use import ago
-from licenses.figures.needs import DAY, WEEK, Need
+from licenses.figures.needs import DAY, WEEK, Need, advice_on
 from licenses.models import CheckCount, LicenseKey
 from portal.activity.models import LogEntry
 from portal.core.dates import moment, remaining
 from portal.tenants.models import Tenant
 from subscriptions.models import State, Subscription
+
+
+def why_stopped(subscription: Subscription, now: datetime) -> LogEntry | None:
+    """Return the row of the log that has the reason of a suspension or an end, if there is one."""
+    if subscription.state_at(now) != State.SUSPENDED and subscription.state != State.ENDED:
+        return None
+    about = LogEntry.objects.for_tenant(subscription.tenant_id).for_subscription(subscription.pk)
+    return about.exclude(reason="").first()
 
 
 def troubles(
@@ -64,7 +72,7 @@ def refused_lately(tenant: Tenant, now: datetime) -> Iterator[Need]:
             tone="warn",
             name=row[name],
             about=f"{result.label}: {often} since {moment(row['since'])}, last "
-            f"{ago(row['last'], now)}. {result.advice}",
+            f"{ago(row['last'], now)}. {advice_on(result)}",
             address=reverse("admin:licenses_licensekey_check", args=[row["key"]]),
         )
 

@@ -112,7 +112,7 @@ def start_page() -> StartPage:
         results=_results(numbers, now),
         pending_mails=numbers["pending_mails"],
         oldest_mail=datetime.fromisoformat(oldest) if oldest else None,
-        mails_address=listing("portal_outbox", sent_at__isempty=1, given_up_at__isempty=1),
+        mails_address=listing("portal_outbox", state="waiting"),
         signing_key=active,
         signing_key_days=(timezone.now() - since).days if since else 0,
         expiring_soon=numbers.get("expiring_soon", 0),

@@ -29,6 +29,14 @@ MANY = 5
 """Refused checks that are worth a look even where the key has passed since."""
 EXPLAINED = {*PASSING, Result.EXPIRED, Result.SUBSCRIPTION_SUSPENDED, Result.SUBSCRIPTION_ENDED}
 """Results of checks that call for nobody: they pass, or another need or an operator is why."""
+BY_VENDOR = {
+    Result.SUBSCRIPTION_SUSPENDED: "It passes again as soon as the subscription is resumed here.",
+    Result.SUBSCRIPTION_ENDED: (
+        "A new subscription is needed, unless a later end date is set here for this one."
+    ),
+    Result.REVOKED: "An operator revoked it for a reason. A reset of the slot gives a new key.",
+}
+"""Advice where that of the result sends the reader to the vendor, who is the reader here."""
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
@@ -144,13 +152,14 @@ def _mails(now: datetime) -> Iterator[Need]:
 
 def webhooks_off(tenant: Tenant | None) -> Iterator[Need]:
     """Yield the webhooks of a tenant, or the vendor's own, that the portal switched off."""
+    whose = "Owners and managers of the tenant" if tenant else "You"
     off = Endpoint.objects.kept().filter(tenant=tenant).exclude(off_at=None).exclude(off_error="")
     for endpoint in off[:MOST]:
         yield Need(
             kind="Webhook",
             tone="bad",
             name=str(endpoint),
-            about=f"Switched off: {endpoint.off_error}",
+            about=f"Switched off: {endpoint.off_error} {whose} can switch it on once it answers.",
             address=_page(endpoint),
         )
 
@@ -232,9 +241,14 @@ def _refusals(rows: list[tuple[LicenseKey, Result, int]]) -> Need:
         kind="Refused",
         tone="warn",
         name=f"{of}{subscription}, {key.tenant}",
-        about=f"{told} in 24 hours. {result.advice}",
+        about=f"{told} in 24 hours. {advice_on(result)}",
         address=reverse("admin:licenses_licensekey_check", args=[key.pk]),
     )
+
+
+def advice_on(result: Result) -> str:
+    """Return what helps against a result, for operators."""
+    return BY_VENDOR.get(result, result.advice)
 
 
 def _page(row: Model) -> str:

@@ -23,8 +23,8 @@ from portal.core import names
 from portal.core.actors import Actor, ActorKind
 from portal.core.countries import country_choices
 from portal.core.dates import moment
-from portal.core.email_addresses import EmailAddressFormField
-from portal.mail.models import Outbox
+from portal.core.email_addresses import EmailAddressFormField, same
+from portal.mail.models import Outbox, OutboxQuerySet
 from portal.operators import search
 from portal.operators.account_actions import (
     END_SESSIONS,
@@ -252,7 +252,9 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
     ) -> Any:
         """Say in words of the portal what may be edited."""
-        return super().get_form(request, obj, change, labels={"is_active": "May sign in"}, **kwargs)
+        kwargs["labels"] = {"is_active": "May sign in"}
+        kwargs["help_texts"] = {"is_active": "Off: is signed out at once, and cannot sign in."}
+        return super().get_form(request, obj, change, **kwargs)
 
     @override
     def change_view(
@@ -331,9 +333,11 @@ class UserAdmin(ActionsAdmin, EditedAdmin):
         return obj.last_login
 
     @admin.display(description="tenants")
-    def tenant_names(self, obj: User) -> str:
-        """Return the tenants of the user by name."""
-        return ", ".join(sorted(str(member.tenant) for member in obj.memberships.all()))
+    def tenant_names(self, obj: User) -> Shown:
+        """Return the tenants of the user by name, each with the page that shows all of it."""
+        tenants = sorted((member.tenant for member in obj.memberships.all()), key=str)
+        shown = [(_linked(t.name, "portal_tenant_customer", t.pk).html,) for t in tenants]
+        return Shown(", ".join(map(str, tenants)), format_html_join(", ", "{}", shown))
 
     @admin.display(description="tenants")
     def roles(self, obj: User) -> SafeString:
@@ -619,10 +623,16 @@ def _read(particular: Particular) -> tuple[str, str]:
     return particular.label, " → ".join(words)
 
 
-ADVICE = (
-    "Its text is erased, so it cannot be sent again. Find out the right address, then do again "
-    "what the mail was about: send the invitation again on the tenant's page, for example."
+FAILS = (
+    "It is tried again by itself, for 7 days in all; “Send again” does so at once. Where the error "
+    "says that the address is wrong, find out the right one."
 )
+GIVEN_UP = (
+    "Its text is erased, so it cannot be sent again. Find out what was wrong, most often the "
+    "address, and do again what it was about."
+)
+OF_TENANT = "its members, invitations and subscriptions are there, with what can be done to each."
+OF_PERSON = "its owner asks for such a mail again, at the sign-in or in the profile."
 
 
 @admin.register(Outbox)
@@ -648,8 +658,16 @@ class OutboxAdmin(ActionsAdmin, ReadOnlyAdmin):
         "given_up_at",
     )
     list_filter = (
-        ("sent_at", empty_filter("sent", "Not sent", "Sent")),
-        ("given_up_at", empty_filter("given up", "No", "Yes")),
+        words_filter(
+            "state",
+            "state",
+            {
+                "waiting": ("Not sent yet", OutboxQuerySet.waiting),
+                "failing": ("Fails", lambda mails: mails.waiting().filter(attempts__gt=0)),
+                "given_up": ("Given up", OutboxQuerySet.given_up),
+                "sent": ("Sent", lambda mails: mails.exclude(sent_at=None)),
+            },
+        ),
     )
     search_fields = ("to",)
     search_help_text = "Email address, or whole identifier of the tenant"
@@ -672,9 +690,22 @@ class OutboxAdmin(ActionsAdmin, ReadOnlyAdmin):
         return None if obj.tenant_id is None else Tenant.objects.filter(pk=obj.tenant_id).first()
 
     @admin.display(description="what to do")
-    def advice(self, obj: Outbox) -> str:
-        """Return what helps where a mail was given up."""
-        return ADVICE if obj.given_up_at else ""
+    def advice(self, obj: Outbox) -> SafeString | str:
+        """Return what helps where a mail fails or was given up, with a link to where it is done."""
+        if obj.sent_at or not obj.attempts:
+            return ""
+        return format_html("{} {}", GIVEN_UP if obj.given_up_at else FAILS, self._matter(obj))
+
+    def _matter(self, obj: Outbox) -> SafeString | str:
+        """Return where what the mail was about is done: for a tenant, or by the person alone."""
+        if tenant := self.tenant(obj):
+            page = reverse("admin:portal_tenant_customer", args=[tenant.pk])
+            return format_html('Go to <a href="{}">{}</a>: {}', page, tenant, OF_TENANT)
+        user = User.objects.filter(same("email", obj.to)).first()
+        if user is None:
+            return "No account has this address: whoever typed it begins again."
+        page = reverse("admin:portal_user_change", args=[user.pk])
+        return format_html('It is about the account <a href="{}">{}</a>: {}', page, user, OF_PERSON)
 
     @admin.display(description="state")
     def state(self, obj: Outbox) -> Shown:

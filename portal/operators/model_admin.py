@@ -45,6 +45,7 @@ from portal.operators.lists import (
     is_understood,
 )
 from portal.operators.values import facts
+from portal.tenants.models import Tenant
 from portal.web.csv_files import csv_answer
 
 LOG = "admin:portal_logentry_changelist"
@@ -165,7 +166,9 @@ class PlainAdmin(admin.ModelAdmin):
         context["facts"] = [fact for fact in shown if fact[0] not in self.folded]
         context["folded"] = [fact for fact in shown if fact[0] in self.folded]
         context["fields"] = [line.field for line in lines if not line.is_readonly]
-        context["owner"] = getattr(row, "tenant", "")
+        owner = getattr(row, "tenant", "")
+        context["owner"] = owner
+        context["customer"] = next((r for r in (row, owner) if isinstance(r, Tenant)), None)
         context["heading"] = self.title_of(row) if row else context["title"]
         context["back"] = f"{self.list_address()}{self._kept_filters(request)}"
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_history"

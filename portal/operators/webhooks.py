@@ -171,12 +171,13 @@ class EndpointAdmin(ActionsAdmin, ReadOnlyAdmin):
 
     operator_actions = (ADD, TEST, CHANGE, ROTATE, SWITCH_OFF, SWITCH_ON, DELETE)
     fields = (
-        "id",
+        "state",
+        "why_off",
+        "advice",
         "tenant",
         "address",
         "told",
-        "state",
-        "advice",
+        "id",
         "failures",
         "retry_at",
         "created_at",
@@ -184,12 +185,11 @@ class EndpointAdmin(ActionsAdmin, ReadOnlyAdmin):
         "secret_made_at",
         "old_secret_until",
         "off_at",
-        "off_error",
         "deleted_at",
         "belongings",
     )
     list_display = ("address", "whose", "state", "created_at")
-    below = {"whose": "created_by_name", "state": "off_error"}
+    below = {"whose": "created_by_name", "state": "why_off"}
     folded = ("id", "failures", "retry_at")
     list_filter = (
         ("off_at", empty_filter("switched off", "No", "Yes")),
@@ -217,6 +217,11 @@ class EndpointAdmin(ActionsAdmin, ReadOnlyAdmin):
     def told(self, obj: Endpoint) -> Any:
         """Return the types of events that it is told."""
         return "Everything" if EVERYTHING in obj.events else displayed(obj.events)
+
+    @admin.display(description="why it is off")
+    def why_off(self, obj: Endpoint) -> str:
+        """Return what the receiver answered when the portal switched it off."""
+        return obj.off_error if obj.off_at and not obj.deleted_at else ""
 
     @admin.display(description="what to do")
     def advice(self, obj: Endpoint) -> str:
@@ -275,11 +280,12 @@ class DeliveryAdmin(ActionsAdmin, ReadOnlyAdmin):
 
     operator_actions = (RESEND,)
     fields = (
+        "state",
+        "advice",
         "type",
         "message",
         "endpoint",
         "whose",
-        "state",
         "is_resent",
         "created_at",
         "first_tried_at",
@@ -310,6 +316,18 @@ class DeliveryAdmin(ActionsAdmin, ReadOnlyAdmin):
         return request.user.has_perm("portal.change_endpoint") and (
             obj is None or not obj.endpoint.tenant_id
         )
+
+    @admin.display(description="what to do")
+    def advice(self, obj: Delivery) -> str:
+        """Return what helps where the event did not arrive, and who does it."""
+        if obj.state == DeliveryState.DELIVERED or obj.endpoint.deleted_at:
+            return ""
+        on = "Switch the webhook on once its receiver answers again" if obj.endpoint.off_at else ""
+        if obj.state == DeliveryState.WAITING:
+            return f"{on}: what waits is sent first." if on else ""
+        again = f"{on}, then send the event again." if on else "Send it again once that is mended."
+        theirs = " Owners and managers of the tenant do so, on their page of webhooks."
+        return f"{again}{theirs if obj.endpoint.tenant_id else ''}"
 
     @admin.display(description="body")
     def body(self, obj: Delivery) -> Any:

@@ -139,6 +139,14 @@ class PlanAdmin(EditedAdmin):
         }
 
     @override
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """Say what a code is."""
+        kwargs["help_texts"] = {"code": "Such as acme-yearly: imports name the plan by it."}
+        return super().get_form(request, obj, change, **kwargs)
+
+    @override
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Make the code read-only: the portal finds its own plans by it."""
         return ("client_generations", "code") if obj else ("client_generations",)

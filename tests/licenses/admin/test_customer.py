@@ -132,6 +132,31 @@ def test_one_page_shows_all_that_support_asks_for(
     assert primary.token not in shown
 
 
+def test_a_webhook_that_the_portal_switched_off_is_told_on_its_customers_page_alone(
+    operator_client, contoso, owner
+):
+    fabrikam = Tenant.objects.create(name="Fabrikam", country="DEU")
+    off = {"secret": "x", "off_at": timezone.now()}
+    Endpoint.objects.create(tenant=contoso, url="https://a.example/in", off_error="Gone.", **off)
+    Endpoint.objects.create(tenant=contoso, url="https://by-its-owner.example/in", **off)
+    Endpoint.objects.create(tenant=None, url="https://vendor.example/in", off_error="Gone.", **off)
+    told = [
+        (need.kind, need.name, need.about)
+        for tenant in (contoso, fabrikam)
+        for need in operator_client.get(page_of(tenant)).context["troubles"]
+    ]
+    assert told == [
+        (
+            "Webhook",
+            "a.example",
+            (
+                "Switched off: Gone. Owners and managers of the tenant can switch it on once it "
+                "answers."
+            ),
+        )
+    ]
+
+
 def test_the_list_of_tenants_tells_what_most_needs_somebody(operator_client, contoso, primary):
     now, listed = timezone.now(), reverse("admin:portal_tenant_changelist")
     assert "Good" in text_of(operator_client.get(listed))
@@ -259,6 +284,38 @@ def test_only_a_second_factor_that_is_there_can_be_removed(contoso, owner):
     assert offered == [{"end_sessions"}, {"end_sessions", "remove_second_factor"}]
 
 
+def test_the_record_of_a_subscription_tells_its_keys_and_what_it_needs(
+    operator, operator_client, contoso, owner, license
+):
+    now = timezone.now()
+    fine, bare = license.subscription, make_subscription(tenant=contoso)
+    pending = make_subscription(tenant=contoso, state=State.PENDING)
+    ended = make_subscription(tenant=contoso, state=State.ENDED)
+    lapsed = make_license(subscription=make_subscription(tenant=contoso, ends_at=now + 3 * DAY))
+    lapsed.keys.update(issued_at=now - 9 * DAY, expires_at=now - DAY)
+    stopped = make_license(subscription=make_subscription(tenant=contoso)).subscription
+    suspend_resume_end.suspend_subscription(
+        subscription=stopped, actor=operator.as_actor(""), reason="Invoice 7 is overdue"
+    )
+    for subscription, needed, keys in (
+        (fine, [], 2),
+        (bare, ["License keys, which an owner or manager generates."], 0),
+        (pending, ["Its activation, by an owner or manager, or here."], 0),
+        (ended, [], 0),
+        (lapsed.subscription, ["All keys expired: The last one expired", "Ends: Ends in 3"], 2),
+        (stopped, ["Suspended: Since", "Invoice 7 is overdue"], 2),
+    ):
+        record = reverse("admin:subscriptions_subscription_change", args=[subscription.pk])
+        told = {name: str(html) for name, _, html in operator_client.get(record).context["facts"]}
+        assert told["license_keys"].count("expires") == keys
+        assert (keys == 0) == (told["license_keys"] == "None")
+        assert ("need" in told) == bool(needed)
+        for part in (
+            [*needed, f'{page_of(contoso)}#subscription-{subscription.pk}"'] if needed else []
+        ):
+            assert part in told["need"]
+
+
 def test_sales_adds_a_subscription_to_the_customer_without_a_script(contoso):
     client = operator_of("sales")
     form = client.get(client.get(page_of(contoso)).context["add"])
@@ -327,6 +384,9 @@ def test_the_page_of_a_found_key_says_what_a_terminal_hears(
     shown = text_of(response)
     assert f"A terminal with this key {starts}" in shown
     assert (". Refused since" in shown) == (result != "valid")
+    assert "Ask the vendor" not in shown  # who reads it
+    offered = [action.name for action, _ in response.context["remedy"]["actions"]]
+    assert offered == (["resume"] if result == "subscription_suspended" else [])
     assert {"revoked": "System revoked it: Leaked", "subscription_suspended": "Unpaid"}.get(
         result, ""
     ) in shown
@@ -466,6 +526,7 @@ def test_the_start_page_tells_what_needs_somebody(operator, contoso, owner, sign
     broken = {"secret": "x", "off_at": now, "off_error": "Gone"}
     Endpoint.objects.create(url="https://vendor.example/", **broken)
     Endpoint.objects.create(url="https://theirs.example/", tenant=contoso, **broken)
+    Endpoint.objects.create(url="https://fabrikam.example/", tenant=fabrikam, **broken)
     told = [(need.kind, need.name) for need in needs(signing_key, now)]
     assert told == [
         ("Recovery", "Replace the last owner: Contoso"),

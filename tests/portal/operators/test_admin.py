@@ -1,20 +1,25 @@
 """The operators' admin: tenants, users and members."""
 
+import re
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from licenses.models import SigningKey
+from licenses.models import LicenseKey, SigningKey
 from portal.accounts.models import User
 from portal.activity.actions import Action
 from portal.activity.models import LogEntry
 from portal.mail.models import Outbox
 from portal.tenants.models import Invitation, Member, Role, Tenant
+from portal.webhooks.models import Delivery, Endpoint, Event
+from subscriptions.models import Subscription
+from subscriptions.service_tokens.models import ServiceToken
 from tests.support.accounts import make_user, sign_in
-from tests.support.admin_pages import REASON, address, errors, form_of, only_entry, save
+from tests.support.admin_pages import REASON, address, errors, fill, form_of, only_entry, save
 from tests.support.factories import (
     make_license,
     make_subscription,
@@ -221,3 +226,86 @@ def test_a_row_of_the_log_is_read_in_words(operator_client: Client, contoso: Ten
     assert shown["in_words"] == "Name: Contoso → Contoso GmbH"
     assert "slot" not in shown
     assert "subscription_name" not in shown
+
+
+@pytest.mark.parametrize(
+    ("to", "has_tenant", "leads_to"),
+    [
+        ("x@contoso.example", True, "portal_tenant_customer"),
+        ("OWNER@contoso.example", False, "portal_user_change"),
+        ("nobody@contoso.example", False, ""),
+    ],
+)
+def test_mail_that_was_given_up_leads_to_where_its_matter_is_done_again(
+    to: str,
+    has_tenant: bool,
+    leads_to: str,
+    operator_client: Client,
+    contoso: Tenant,
+    owner: User,
+) -> None:
+    mail = Outbox.objects.create(
+        tenant_id=contoso.pk if has_tenant else None, to=to, text="", attempts=1
+    )
+    fails = operator_client.get(address(Outbox, "change", mail.pk)).content.decode()
+    assert "It is tried again by itself" in fails
+    Outbox.objects.update(given_up_at=mail.created_at)
+    html = operator_client.get(address(Outbox, "change", mail.pk)).content.decode()
+    assert "Its text is erased" in html
+    advice = re.search(r"What to do</dt>\s*<dd>(.*?)</dd>", html, re.DOTALL)
+    assert advice is not None
+    about = contoso.pk if has_tenant else owner.pk
+    wanted = [reverse(f"admin:{leads_to}", args=[about])] if leads_to else []
+    assert re.findall(r'href="([^"]+)"', advice[1]) == wanted
+
+
+def test_a_record_leads_to_its_customer(operator_client: Client) -> None:
+    fill()
+    for model in (Tenant, Subscription, LicenseKey, Member, Invitation, ServiceToken):
+        row = model.objects.all()[0]
+        tenant_id = row.pk if model is Tenant else row.tenant_id
+        html = operator_client.get(address(model, "change", row.pk)).content.decode()
+        customer = reverse("admin:portal_tenant_customer", args=[tenant_id])
+        assert f'<a class="btn" data-variant="outline" href="{customer}">' in html, model
+
+
+@pytest.mark.parametrize(
+    ("state", "is_off", "is_theirs", "advice"),
+    [
+        ("delivered", True, True, None),
+        ("waiting", False, False, None),
+        (
+            "waiting",
+            True,
+            False,
+            "Switch the webhook on once its receiver answers again: what waits is sent first.",
+        ),
+        ("given_up", False, False, "Send it again once that is mended."),
+        (
+            "given_up",
+            True,
+            True,
+            "Switch the webhook on once its receiver answers again, then send the event again. "
+            "Owners and managers of the tenant do so, on their page of webhooks.",
+        ),
+    ],
+)
+def test_a_delivery_that_did_not_arrive_says_what_to_do(
+    state: str,
+    is_off: bool,
+    is_theirs: bool,
+    advice: str | None,
+    operator_client: Client,
+    contoso: Tenant,
+) -> None:
+    endpoint = Endpoint.objects.create(
+        tenant=contoso if is_theirs else None,
+        url="https://hooks.example/in",
+        secret="",
+        off_at=timezone.now() if is_off else None,
+    )
+    event = Event.objects.create(tenant_id=contoso.pk, type="key.reset", body="{}")
+    delivery = Delivery.objects.create(endpoint=endpoint, event=event, state=state)
+    page = operator_client.get(address(Delivery, "change", delivery.pk))
+    told = {name: str(html) for name, _, html in page.context["facts"]}
+    assert told.get("advice") == advice

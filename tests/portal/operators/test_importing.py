@@ -15,6 +15,7 @@ from portal.mail.models import Outbox
 from portal.operators import importing
 from portal.operators.model_admin import BAD_FILTER
 from portal.tenants.models import Invitation, Tenant
+from portal.webhooks.models import Endpoint
 from subscriptions.models import Plan, State, Subscription
 from tests.support.accounts import sign_in, stale
 from tests.support.admin_pages import address
@@ -258,7 +259,8 @@ STRANGE = [
     (Subscription, "q=%00"),
     (LogEntry, f"seq__gt={BIG}"),
     (LogEntry, "actor_kind__exact=nonsense"),
-    (Outbox, "sent_at__isempty=maybe"),
+    (Outbox, "state=maybe"),
+    (Endpoint, "off_at__isempty=maybe"),
 ]
 REFUSED = [
     (Subscription, "created_at__month=13"),
@@ -275,7 +277,8 @@ UNDERSTOOD = [
     (Subscription, "o=&state__in=pending,active&plan__isnull=0"),
     (Subscription, "tenant__id__exact={tenant}&created_at__gt=2026-01-01T00:00:00%2B00:00"),
     (LogEntry, "tenant_id__exact={tenant}&details__id=x&seq__gt=0"),
-    (Outbox, "sent_at__isempty=1"),
+    (Outbox, "state=failing"),
+    (Endpoint, "off_at__isempty=1"),
 ]
 
 
