@@ -146,7 +146,7 @@ PEOPLE = {
         "owner@thousand.example",
         ["/subscriptions/", "/identifiers/", "/subscriptions/?page=9"],
         3,
-        FEW,
+        VIEWS,
     ),
     "operator": Person("operator@operator.example", ["/admin/", *ADMIN], 80, OPERATORS),
 }
