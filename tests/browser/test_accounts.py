@@ -339,7 +339,7 @@ def test_the_account_pages_are_for_everybody(
     page.goto("/accounts/2fa/totp/deactivate/")
     faultless(page, "remove app")
     page.goto("/accounts/email/")
-    page.get_by_label("Email").fill(new)
+    page.get_by_label("New address").fill(new)
     press(page, "Change the email address")
     expect(page.get_by_text("Waiting for your confirmation")).to_be_visible()
     faultless(page, "waiting for the new address")

@@ -50,7 +50,7 @@ def test_a_manager_sets_up_a_webhook(open_page, manager, javascript, width, colo
     if javascript:
         look(page, "dialog", javascript)
     page.get_by_role("button", name="Send test event").click()
-    expect(page.get_by_role("link", name="Test event")).to_be_visible()
+    expect(page.get_by_role("link", name="Test event", exact=True)).to_be_visible()
     [endpoint] = Endpoint.objects.all()
     assert "key.expiring" not in endpoint.events
     answer = Answer(code=503, text="<h1>Busy</h1>" * 20, milliseconds=412)
@@ -59,7 +59,7 @@ def test_a_manager_sets_up_a_webhook(open_page, manager, javascript, width, colo
     page.reload()
     expect(page.get_by_text("The portal switched this webhook off")).to_be_visible()
     look(page, "off", javascript)
-    page.get_by_role("link", name="Test event").click()
+    page.get_by_role("link", name="Test event", exact=True).click()
     page.get_by_text("Body", exact=True).click()
     look(page, "delivery", javascript)
     page.get_by_role("link", name="receiver.example").click()
