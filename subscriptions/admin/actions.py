@@ -30,7 +30,9 @@ class EndForm(ReasonForm):
 class PlanForm(ReasonForm):
     """The plan to move to."""
 
-    plan = forms.ModelChoiceField(Plan.objects.offered())
+    plan = forms.ModelChoiceField(
+        Plan.objects.offered(), error_messages={"required": "Choose a plan."}
+    )
 
 
 def _at_present(subscription: Subscription) -> str:

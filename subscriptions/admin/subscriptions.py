@@ -25,7 +25,9 @@ from subscriptions.models import Plan, State, Subscription, SubscriptionQuerySet
 class SubscriptionForm(RecordForm):
     """A subscription whose beneficiary is the tenant that bought it, unless another is named."""
 
-    plan = forms.ModelChoiceField(Plan.objects.offered())
+    plan = forms.ModelChoiceField(
+        Plan.objects.offered(), error_messages={"required": "Choose a plan."}
+    )
     beneficiary_tenant_id = forms.UUIDField(
         required=False,
         label="Beneficiary's tenant identifier",
@@ -118,6 +120,14 @@ class SubscriptionAdmin(ImportsAdmin, ActionsAdmin, EditedAdmin):
         """Begin with the present minute: nobody means seconds."""
         start = timezone.now().replace(second=0, microsecond=0)
         return {"starts_at": start, **super().get_changeform_initial_data(request)}
+
+    @override
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """Say what is missing where no tenant was chosen."""
+        kwargs["error_messages"] = {"tenant": {"required": "Choose a tenant."}}
+        return super().get_form(request, obj, change, **kwargs)
 
     @override
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:

@@ -285,8 +285,10 @@ def test_a_record_leads_to_its_customer(operator_client: Client) -> None:
             "given_up",
             True,
             True,
-            "Switch the webhook on once its receiver answers again, then send the event again. "
-            "Owners and managers of the tenant do so, on their page of webhooks.",
+            (
+                "Switch the webhook on once its receiver answers again, then send the event "
+                "again. Owners and managers of the tenant do so, on their page of webhooks."
+            ),
         ),
     ],
 )

@@ -153,6 +153,13 @@ def test_a_plan_tells_which_clients_start_on_it(operator_client: Client) -> None
 # Subscriptions
 
 
+def test_a_subscription_without_tenant_and_plan_is_refused_in_words(
+    operator_client: Client,
+) -> None:
+    refused = errors(save(operator_client, address(Subscription, "add"), name="Terminals"))
+    assert refused == {"tenant": ["Choose a tenant."], "plan": ["Choose a plan."]}
+
+
 def test_a_new_subscription_is_pending_and_for_its_own_tenant(
     operator_client: Client, contoso: Tenant
 ) -> None:
