@@ -28,7 +28,7 @@ class ListForm(forms.Form):
         required=False,
         max_length=200,
         widget=forms.TextInput(
-            attrs={"type": "search", "placeholder": "Name, label, note, or any identifier"}
+            attrs={"type": "search", "placeholder": "Name, label or identifier"}
         ),
     )
     state = forms.ChoiceField(
@@ -50,7 +50,7 @@ class IdentifierForm(forms.Form):
         required=False,
         max_length=200,
         widget=forms.TextInput(
-            attrs={"type": "search", "placeholder": "Name, label, note, or any identifier"}
+            attrs={"type": "search", "placeholder": "Name, label or identifier"}
         ),
     )
 

@@ -97,7 +97,8 @@ def test_somebody_else_who_is_signed_in_is_told_so(link, visitor, stranger):
     person.signs_in(stranger.email)
     person.get(link)
     body = person.get(ACCEPT)[2]
-    assert f"This invitation is for {NEW}, and you are signed in as {stranger.email}." in body
+    assert f"invites {NEW} to become" in body
+    assert f"You are signed in as {stranger.email}." in body
     assert person.post(ACCEPT, PERSON)[0] == 200
     assert members() == ["owner@contoso.example", stranger.email]
 
