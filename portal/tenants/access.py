@@ -18,7 +18,6 @@ from portal.accounts.proof import KEPT_FORM
 from portal.accounts.requests import actor_of
 from portal.accounts.second_factor import has_second_factor
 from portal.core.actors import Actor
-from portal.core.rows import read
 from portal.tenants import support_view
 from portal.tenants.models import Member, Role, Tenant
 from portal.tenants.support_view import SupportView
@@ -65,13 +64,8 @@ def _memberships_of(request: HttpRequest) -> list[Member]:
     """
     if not request.user.is_authenticated:
         return []
-    own = sorted(read(Member, user=request.user.pk), key=lambda member: member.pk)
-    found = read(Tenant, id=[m.tenant_id for m in own], closed_at=None) if own else []
-    tenants = {tenant.pk: tenant for tenant in found}
-    own = [member for member in own if member.tenant_id in tenants]
-    for member in own:
-        member.tenant = tenants[member.tenant_id]
-    return own
+    own = Member.objects.filter(user_id=request.user.pk, tenant__closed_at=None)
+    return list(own.select_related("tenant").order_by("pk"))
 
 
 def _chosen(memberships: Iterable[Member], request: HttpRequest) -> Member | None:
