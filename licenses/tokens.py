@@ -37,6 +37,7 @@ MAX_DEPTH = 64
 SECONDS_A_DAY = 86_400
 
 _SEGMENTS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _KID = re.compile(r"[A-Za-z0-9_-]{43}")
 _HEADER_MEMBERS = {"alg", "typ", "kid"}
 _TIMES = ("iat", "nbf", "exp")
@@ -286,10 +287,4 @@ def time_claim(claims: Mapping[str, Any], name: str) -> int:
 
 
 def _identifier(value: object) -> UUID | None:
-    if not isinstance(value, str) or len(value) != 36:
-        return None
-    try:
-        identifier = UUID(value)
-    except ValueError:
-        return None
-    return identifier if str(identifier) == value else None
+    return UUID(value) if isinstance(value, str) and _UUID.fullmatch(value) else None

@@ -16,6 +16,7 @@ from portal.core.actors import Actor
 from portal.core.dates import moment
 from portal.core.locking import lock
 from portal.core.refusal import Refused
+from portal.core.rows import read
 from portal.mail import outbox
 from portal.tenants.models import Tenant
 from subscriptions.custom_claims import completed, is_custom
@@ -76,6 +77,7 @@ def _sign_and_store(
     with signing.storing(keys):
         locked = lock(Subscription, subscription.pk)
         locked.tenant = lock(Tenant, locked.tenant_id)  # Its country is fixed from here on.
+        [locked.plan] = read(Plan, id=locked.plan_id)
         refuse_unless_generatable(locked, now)
         if _ingredients(locked) != _ingredients(subscription):
             raise signing.Outdated
@@ -89,8 +91,7 @@ def _sign_and_store(
 def refuse_unless_generatable(subscription: Subscription, now: datetime) -> None:
     """Raise Refused, with the reason, when no license keys can be generated now."""
     _refuse_unless_active(subscription, now)
-    living = License.objects.not_deleted().filter(subscription=subscription)
-    if living.exists() and (existing := living.first()):
+    for existing in read(License, subscription=subscription.pk, deleted_at=None):
         raise Refused(
             f"{existing.created_by_name} generated the license keys of this subscription on "
             f"{moment(existing.created_at)}. Nothing was generated again."

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from licenses import notices
 from licenses.flows import signing
-from licenses.models import ANSWERED, KeyState, License, LicenseKey, Slot
+from licenses.models import KeyState, License, LicenseKey, Slot
 from portal.activity.actions import Action
 from portal.activity.entries import record
 from portal.activity.models import LogEntry
@@ -22,6 +22,7 @@ from portal.core.actors import Actor, ActorKind
 from portal.core.dates import moment, moment_beside_utc
 from portal.core.locking import lock
 from portal.core.refusal import Refused
+from portal.core.rows import read
 from portal.mail import outbox
 from portal.tenants.notices import Words
 from subscriptions.models import State, Subscription
@@ -206,8 +207,8 @@ def _sign_and_store(
 
 def _consequence(license: License, slot: Slot, overlap: Overlap, now: datetime) -> Words:
     """Return what the mail says about terminals with the old key, in its reader's zone."""
-    old = None if overlap == Overlap.NOW else license.keys.current().filter(slot=slot).first()
-    if old is None:
+    keys = {} if overlap == Overlap.NOW else LicenseKey.objects.answered(license.pk, slot)
+    if (old := keys.get(KeyState.CURRENT)) is None:
         stopped = "The old key has stopped working: terminals with it need the new license file."
         return f"{stopped} {TO_DO}"
     until = overlap_end(old, overlap, now)
@@ -251,13 +252,12 @@ def replaceable(
 
     Raises Refused when the current key cannot be replaced now.
     """
-    rows = LicenseKey.objects.filter(license=license_id, slot=slot, state__in=ANSWERED)
-    keys = {key.state: key for key in rows.select_related("license").with_signing_key()}
-    current = keys.get(KeyState.CURRENT)
-    license = current.license if current else License.objects.get(pk=license_id)
+    [license] = read(License, id=license_id)
     license.subscription = subscription
     refuse_unless_replaceable(license, subscription, way, now)
-    assert current is not None
+    keys = LicenseKey.objects.answered(license_id, slot)
+    current = keys[KeyState.CURRENT]
+    current.license = license
     return current, keys.get(KeyState.SUPERSEDED)
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from licenses.models.check_counts import CheckCount
 from licenses.models.signing_keys import SigningKey
 from licenses.models.status_lists import StatusList
+from portal.core.rows import read
 from portal.tenants.models import Tenant
 from subscriptions.models import SOON, Plan, State, Subscription
 
@@ -40,8 +41,9 @@ class LicenseQuerySet(models.QuerySet["License"]):
 
         None when there never was one.
         """
-        rows = self.filter(subscription=subscription)
-        return rows.order_by(F("deleted_at").desc(nulls_first=True)).first()
+        living = read(self.model, subscription=subscription.pk, deleted_at=None)
+        deleted = self.filter(subscription=subscription).order_by("-deleted_at")
+        return living[0] if living else deleted.first()
 
 
 class License(models.Model):
@@ -153,6 +155,13 @@ class LicenseKeyQuerySet(models.QuerySet["LicenseKey"]):
         return self.current().filter(
             revoked_at=None, expires_at__gt=now, expires_at__lte=now + SOON
         )
+
+    def answered(self, license_id: uuid.UUID, slot: Slot) -> dict[str, LicenseKey]:
+        """Return the keys of a slot that a check may accept, by state, with their signing keys."""
+        keys = read(LicenseKey, license=license_id, slot=slot, state=list(ANSWERED))
+        for key in keys:
+            [key.signing_key] = read(SigningKey, id=key.signing_key_id)
+        return {key.state: key for key in keys}
 
     def with_signing_key(self) -> LicenseKeyQuerySet:
         """Read the signing key too, for `withdrawn_at`, without its long columns."""

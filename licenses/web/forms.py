@@ -105,24 +105,15 @@ class ResetForm(SeenForm):
     )
 
     def __init__(
-        self,
-        data: Any = None,
-        *,
-        key: LicenseKey,
-        now: datetime,
-        in_use: bool,
-        has_old: bool = False,
-        **kwargs: Any,
+        self, data: Any = None, *, key: LicenseKey, now: datetime, initial: dict[str, Any]
     ) -> None:
-        initial = {"overlap": _suggested(key, now, in_use=in_use), "expected_jti": key.jti}
-        super().__init__(data, initial=initial | kwargs.pop("initial", {}), **kwargs)
+        super().__init__(data, initial={"expected_jti": key.jti} | initial)
+        self.key, self.now = key, now
         overlap = self.fields["overlap"]
         assert isinstance(overlap, forms.ChoiceField)
         if len(overlaps(key, now)) == 1:  # where there is no choice, nothing is asked
             self.initial["overlap"] = Overlap.NOW
             overlap.disabled, overlap.widget = True, forms.HiddenInput()
-        if has_old:  # "the old key" would be either of two
-            overlap.label = f"When does the key of {moment(key.issued_at)} stop working?"
         overlap.choices = [
             (choice.value, _overlap_label(key, choice, now)) for choice in overlaps(key, now)
         ]
@@ -130,6 +121,13 @@ class ResetForm(SeenForm):
         overlap.widget.choices = [
             (value, label) for value, label in overlap.choices if _is_distinct(key, value, now)
         ]
+
+    def show(self, *, in_use: bool, has_old: bool) -> None:
+        """Suggest an overlap, and name the key, by what the page tells of the slot."""
+        self.initial.setdefault("overlap", _suggested(self.key, self.now, in_use=in_use))
+        if has_old:  # "the old key" would be either of two
+            issued = moment(self.key.issued_at)
+            self["overlap"].label = f"When does the key of {issued} stop working?"
 
 
 def _suggested(key: LicenseKey, now: datetime, *, in_use: bool) -> Overlap:

@@ -25,7 +25,7 @@ from licenses.flows.generate import generate_keys, refuse_unless_generatable
 from licenses.flows.reset import refuse_unless_resettable, reset_key
 from licenses.flows.signing import expiry
 from licenses.forms import PresentedKeyForm
-from licenses.models import License, LicensedSubscriptions, LicenseKey, Slot
+from licenses.models import KeyState, License, LicensedSubscriptions, LicenseKey, Slot
 from licenses.web.card import before_delete, before_reset, license_card
 from licenses.web.forms import CheckForm, DeleteForm, GenerateForm, ResetForm, SeenForm
 from licenses.web.inspection import inspect
@@ -35,12 +35,13 @@ from portal.accounts.proof import kept_form, proof_first, purpose
 from portal.activity.models import LogEntry
 from portal.core.dates import remaining
 from portal.core.refusal import Refused
+from portal.core.rows import read
 from portal.tenants.access import TenantRequest, hidden_from_support, tenant_role
 from portal.tenants.models import Member, Role
 from portal.web.forms import posted, refusals_on, require_form_methods
 from portal.web.large_forms import takes_large_form
 from portal.web.pages import done, elsewhere, form_page, page, wants_fragment
-from subscriptions.models import Subscription
+from subscriptions.models import Plan, Subscription
 from subscriptions.views import CHANGED
 
 MAX_EVENTS = 5
@@ -218,22 +219,15 @@ def reset(request: TenantRequest, subscription_id: UUID, slot: Slot) -> HttpResp
         expires_at = expiry(issued_at=now, days=license.days, ends_at=subscription.ends_at)
     except Refused as refusal:
         return _refused(request, subscription, refusal)
-    key = _key(license, slot)
-    shown = before_reset(license, subscription, slot, now)
-    kept = kept_form(request) or {}
-    form = ResetForm(
-        posted(request),
-        key=key,
-        now=now,
-        in_use=bool(shown["use"]),
-        has_old=shown["old"] is not None,
-        initial=kept,
-    )
+    key, kept = _key(license, slot), kept_form(request) or {}
+    form = ResetForm(posted(request), key=key, now=now, initial=kept)
     if form.is_valid():
         with refusals_on(form):
             new = reset_key(license=license, slot=slot, actor=request.actor, **form.cleaned_data)
             messages.success(request, f"The {new.slot} key was reset.")
             return done(request, subscription.get_absolute_url(), event=CHANGED)
+    shown = before_reset(license, subscription, slot, now)
+    form.show(in_use=bool(shown["use"]), has_old=shown["old"] is not None)
     context = {
         "subscription": subscription,
         "slot": slot,
@@ -304,10 +298,11 @@ def _subscriptions(request: TenantRequest) -> LicensedSubscriptions:
 
 
 def _subscription(request: TenantRequest, subscription_id: UUID) -> Subscription:
-    rows = _subscriptions(request).select_related("plan")
-    subscription = get_object_or_404(rows, pk=subscription_id)
-    subscription.tenant = request.member.tenant
-    return subscription
+    for subscription in read(Subscription, id=subscription_id, tenant=request.tenant.pk):
+        [subscription.plan] = read(Plan, id=subscription.plan_id)
+        subscription.tenant = request.member.tenant
+        return subscription
+    raise Http404
 
 
 def _name(request: TenantRequest, subscription_id: UUID) -> str:
@@ -327,7 +322,11 @@ def _license(subscription: Subscription) -> License:
 
 
 def _key(license: License, slot: Slot) -> LicenseKey:
-    return get_object_or_404(license.keys.current(), slot=slot)
+    key = LicenseKey.objects.answered(license.pk, slot).get(KeyState.CURRENT)
+    if key is None:
+        raise Http404
+    key.license = license
+    return key
 
 
 def _verdict_page(

@@ -8,6 +8,8 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Model
 
+from portal.core.rows import read
+
 
 def lock[M: Model](model: type[M], pk: Any) -> M:
     """Return the row as it is now, locked until the transaction ends.
@@ -23,11 +25,7 @@ def lock[M: Model](model: type[M], pk: Any) -> M:
         raise transaction.TransactionManagementError("A row is locked in a transaction.")
     options = model._meta
     key: Any = options.pk
-    table, column = map(connection.ops.quote_name, (options.db_table, key.column))
-    statement = f"SELECT * FROM {table} WHERE {column} = %s"  # noqa: S608 (no foreign text)
-    if connection.vendor == "postgresql":
-        statement += " FOR NO KEY UPDATE"
-    rows = model._default_manager.raw(statement, [key.get_db_prep_value(pk, connection)])
-    for row in rows:
+    ending = " FOR NO KEY UPDATE" if connection.vendor == "postgresql" else ""
+    for row in read(model, ending=ending, **{key.name: pk}):
         return row
     raise model.DoesNotExist(f"There is no {options.verbose_name} {pk}.")  # type: ignore[attr-defined]

@@ -2,8 +2,8 @@
 
 A request reaches a thread when it has arrived whole, and leaves it when its answer is whole in
 memory, so no slow client holds one. Terminals, callers of the API and health checks have threads of
-their own: no page makes them wait for their turn, nor they each other. While terminals keep the
-loop busy, people make way (`courtesy`). A database that hangs holds each thread for a bounded time.
+their own: no page makes them wait for their turn, nor they each other. A database that hangs holds
+each thread for a bounded time.
 """
 
 import asyncio
@@ -32,7 +32,6 @@ from portal.server import bodies, health, pool_figures
 from portal.server.access_log import AccessLog
 from portal.server.answers import Answer, FastPath, for_pages, for_programs
 from portal.server.bodies import Receive
-from portal.server.courtesy import Courtesy
 from portal.server.database import bound_queries
 from portal.server.handler import Handler, ProgramRequest, environ_of
 from portal.server.process_log import under_way, without_secrets
@@ -108,7 +107,6 @@ class Front:
         self.people = _threads("people", settings.REQUEST_THREADS, PEOPLE_QUERY_SECONDS)
         self.streams = _threads("streams", STREAM_THREADS, STREAM_QUERY_SECONDS)
         self.health = _threads("health", HEALTH_THREADS, health.WITHIN_SECONDS)
-        self.courtesy = Courtesy()
         self.access_log = None if settings.ACCESS_LOG == "off" else AccessLog()
         self.loop: asyncio.AbstractEventLoop | None = None
         PROCESS.each_time(self._probe)
@@ -197,9 +195,6 @@ class Front:
             answer = self._answered(environ, body, self.fast)
             if answer is not None:
                 return answer, None
-        elif environ["PATH_INFO"] != health.READY:
-            with self.courtesy.turn():
-                return self._respond(environ, body)
         return self._respond(environ, body)
 
     def _answered(
@@ -219,7 +214,6 @@ class Front:
         fast = paths.get(path) or paths.get(path[: path.rfind("/") + 1])
         if fast is None or not _is_known_host(environ.get("HTTP_HOST", "")):
             return None
-        self.courtesy.note()
         request = ProgramRequest(environ, body)
         note_scheme(request)
         if self.only_https and not request.is_secure():

@@ -10,9 +10,11 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
+from portal.accounts.models import User
 from portal.core.actors import Actor, ActorKind
 from portal.core.dates import known_zone
 from portal.core.links import public_link
+from portal.core.rows import read
 from portal.mail import outbox
 from portal.mail.models import Outbox
 from portal.tenants.models import (
@@ -28,6 +30,9 @@ type Words = str | Callable[[], str]
 """What a mail says, or a function that returns it, called in the zone of each reader."""
 
 SALT = "portal.notifications.stop"
+
+KEY_MANAGERS = [Role.OWNER, Role.MANAGER]
+"""The roles of those who may generate and reset license keys."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +50,7 @@ class Reader:
 
 def key_managers(tenant_id: UUID) -> QuerySet[Member]:
     """Return the owners and managers of a tenant who can sign in."""
-    return Member.objects.filter(
-        tenant_id=tenant_id, role__in=[Role.OWNER, Role.MANAGER], user__is_active=True
-    )
+    return Member.objects.filter(tenant_id=tenant_id, role__in=KEY_MANAGERS, user__is_active=True)
 
 
 def by(actor: Actor) -> str:
@@ -119,11 +122,11 @@ def notify_of_members(tenant: Tenant, news: str, *, actor: Actor) -> None:
 
 def preferences_of(tenant_id: UUID) -> NotificationPreferences:
     """Return what the tenant has chosen, or the defaults, not stored."""
-    tenant = Tenant.objects.select_related("notification_preferences").get(pk=tenant_id)
-    try:
-        return tenant.notification_preferences
-    except NotificationPreferences.DoesNotExist:
-        return NotificationPreferences(tenant=tenant)
+    [tenant] = read(Tenant, id=tenant_id)
+    chosen = read(NotificationPreferences, tenant=tenant_id)
+    preferences = chosen[0] if chosen else NotificationPreferences()
+    preferences.tenant = tenant
+    return preferences
 
 
 def were_notified(tenant_id: UUID, *, once: str) -> bool:
@@ -136,18 +139,20 @@ def were_notified(tenant_id: UUID, *, once: str) -> bool:
 
 def _members(tenant: Tenant, *, without: UUID | None, owners_only: bool = False) -> list[Reader]:
     choose = public_link(reverse("tenant:notifications"))
-    readers = tenant.memberships.owners() if owners_only else key_managers(tenant.pk)
-    members = readers.values_list("user_id", "role", "user__email", "user__time_zone")
+    roles = [Role.OWNER] if owners_only else KEY_MANAGERS
+    members = read(Member, tenant=tenant.pk, role=roles)
+    named = {Role.OWNER: "an owner", Role.MANAGER: "a manager"}
+    role_of = {m.user_id: named[Role(m.role)] for m in members if m.user_id != without}
+    users = read(User, id=list(role_of), is_active=True) if role_of else []
     return [
         Reader(
-            email=email,
-            footer=f"You get this mail as {'an' if role == Role.OWNER else 'a'} {role} of "
-            f"{tenant}. {outbox.CHOOSE}\n{choose}",
-            name=str(user_id),
-            zone=known_zone(zone),
+            email=user.email,
+            footer=f"You get this mail as {role_of[user.pk]} of {tenant}. "
+            f"{outbox.CHOOSE}\n{choose}",
+            name=str(user.pk),
+            zone=known_zone(user.time_zone),
         )
-        for user_id, role, email, zone in members
-        if user_id != without
+        for user in users
     ]
 
 
@@ -158,7 +163,7 @@ def _recipients(tenant: Tenant) -> list[Reader]:
             footer=stop_footer(recipient, tenant),
             name=f"recipient {recipient.pk}",
         )
-        for recipient in Recipient.objects.active().filter(tenant=tenant)
+        for recipient in read(Recipient, tenant=tenant.pk, ended_at=None)
     ]
 
 

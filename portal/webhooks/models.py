@@ -37,10 +37,6 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
         """Return those that events are delivered to."""
         return self.filter(deleted_at=None, off_at=None)
 
-    def told_of(self, tenant_id: uuid.UUID) -> EndpointQuerySet:
-        """Return those that are told what happens in the tenant: its own, and the vendor's."""
-        return self.on().filter(Q(tenant=tenant_id) | Q(tenant=None))
-
     def due(self, now: datetime) -> EndpointQuerySet:
         """Return those that no worker has and whose next delivery is due.
 

@@ -9,6 +9,7 @@ from portal.activity.actions import event_of, told
 from portal.activity.entries import LISTENERS
 from portal.activity.models import LogEntry
 from portal.core.actors import ActorKind
+from portal.core.rows import read
 from portal.webhooks.models import Delivery, Endpoint, Event
 
 
@@ -20,7 +21,8 @@ def tell(entry: LogEntry) -> None:
     kind = event_of(entry.action, entry.details)
     if not kind:
         return
-    found = Endpoint.objects.told_of(entry.tenant_id).only("id", "events")
+    # Its own are told what happens in the tenant, and the vendor's.
+    found = read(Endpoint, tenant=[entry.tenant_id, None], deleted_at=None, off_at=None)
     endpoints = [endpoint for endpoint in found if endpoint.wants(kind)]
     if endpoints:
         store(endpoints, kind=kind, at=entry.at, data=_data(entry), tenant_id=entry.tenant_id)
