@@ -26,12 +26,13 @@ class Cluster:
     def url(self) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
-    def make(self) -> None:
-        """Make it empty."""
+    def make(self, *options: str) -> None:
+        """Make it empty, with these options of `initdb`."""
         self.folder.mkdir()
         if self.user:
             shutil.chown(self.folder, self.user)
-        self.run("initdb", "--auth=trust", "--encoding=utf8", "-U", "postgres", "-D", self.folder)
+        always = ("--auth=trust", "--encoding=utf8", "-U", "postgres")
+        self.run("initdb", *always, *options, "-D", self.folder)
 
     def run(self, program: str, *arguments: str | Path) -> str:
         """Run one of PostgreSQL's programs as the user who owns the server; return its output."""
