@@ -117,6 +117,7 @@ class Customer:
 
     def configures(self, license: License) -> None:
         """Read the options of the terminal's generation; with JavaScript, copy them."""
+        self.page.wait_for_load_state("networkidle")  # what is swapped in is open as before
         self.page.get_by_text("Configure your terminal", exact=True).click()
         self.page.get_by_text("Terminals of 2023-03").click()
         expect(self.page.locator("details[name=generation][open]")).to_have_count(0)

@@ -65,7 +65,7 @@ class TestBodies:
             wire.sendall(b"x" * 1_000_000)
             status, headers, page = one_answer(wire)
         assert (status, headers["connection"]) == (413, "close")
-        assert "has at most 5.0\xa0MB" in page.decode()
+        assert "have at most 5.0\xa0MB" in page.decode()
 
     def test_chunks_without_end_are_refused_at_the_limit(self, live_portal: LivePortal) -> None:
         with connect(live_portal) as wire:
