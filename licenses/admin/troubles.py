@@ -43,7 +43,8 @@ def troubles(
             kind="All keys expired",
             tone="bad",
             name=str(subscription),
-            about=f"The last one expired {moment(last)}. Reset one, download and install the new.",
+            about=f"The last one expired {moment(last)}. The customer resets one, downloads its "
+            "license file and installs it.",
             address=address,
         )
     if state != State.ENDED and ends_at and now < ends_at <= now + WEEK:

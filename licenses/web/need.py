@@ -438,11 +438,12 @@ def _reset(subscription: Subscription, card: Card, views: Sequence[SlotView]) ->
 
 
 def _download(subscription: Subscription, view: SlotView) -> Step | None:
-    """Return the download of a key; None once it was downloaded, as it is to be installed then."""
-    if not view.can_download or view.key.last_downloaded_at is not None:
+    """Return the download of a key, which whoever is to install it may need again."""
+    if not view.can_download:
         return None
     address = reverse("licenses:download", args=[subscription.pk, view.slot])
-    return Step(label=f"Download {view.slot.label}", address=address, in_slot=True)
+    again = " again" if view.key.last_downloaded_at else ""
+    return Step(label=f"Download {view.slot.label}{again}", address=address, in_slot=True)
 
 
 def _get(view: SlotView) -> str:

@@ -139,7 +139,7 @@ GUIDES = {
     ),
     Result.REVOKED: Guide(
         (
-            "Ask the vendor why the key was revoked, and whether others are concerned.",
+            "Ask the vendor why the key was revoked, and whether other keys are affected.",
             "Open the terminal’s subscription; a manager or an owner resets the slot.",
             _INSTALL,
             _START,

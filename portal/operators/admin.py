@@ -629,7 +629,7 @@ FAILS = (
 )
 GIVEN_UP = (
     "Its text is erased, so it cannot be sent again. Find out what was wrong, most often the "
-    "address, and do again what it was about."
+    "address, and repeat what it was about."
 )
 OF_TENANT = "its members, invitations and subscriptions are there, with what can be done to each."
 OF_PERSON = "its owner asks for such a mail again, at the sign-in or in the profile."

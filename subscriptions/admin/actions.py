@@ -89,7 +89,7 @@ ACTIONS = (
         "suspend",
         "Suspend",
         "Active subscriptions are suspended: every check of their license keys is refused, and "
-        f"terminals do not start, until they resume. {TOLD}",
+        f"terminals do not start, until the subscription is resumed. {TOLD}",
         suspend_resume_end.suspend_subscription,
         is_dangerous=True,
         is_possible=_is(State.ACTIVE),
@@ -108,7 +108,7 @@ ACTIONS = (
     _action(
         "extend",
         "Set the end date",
-        "The subscription ends at this date. One whose end date has passed comes back to life. "
+        "The subscription ends at this date. One whose end date has passed becomes active again. "
         "License keys that exist keep their expiry; Reset signs keys up to the new end. "
         f"{TOLD}",
         extend_subscription,

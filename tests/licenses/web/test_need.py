@@ -229,7 +229,7 @@ def test_the_other_key_is_taken_into_use_before_the_last_one_is_reset(license, o
     assert need is not None
     assert (need.sentence, need.action) == (
         "Install the secondary key and check it; then reset the primary key.",
-        None,
+        Step(label="Download Secondary again", address=address, in_slot=True),
     )
     CheckCount.objects.create(
         tenant=secondary.tenant,
@@ -338,9 +338,10 @@ def test_one_reset_of_two_leads_on_to_its_new_key(lost, verb, license, owner, ow
         assert "Download the new key:" in mail
     LicenseKey.objects.filter(pk=new.pk).update(last_downloaded_at=NOW)
     install = "Install the new primary key and check it; then reset the secondary key."
-    assert shown() == (title, install, None)
+    again = Step(label="Download Primary again", address=download, in_slot=True)
+    assert shown() == (title, install, again)
     passed(new, "application_not_authorized")
-    assert shown() == (title, install, None)
+    assert shown() == (title, install, again)
     passed(new)
     action = opens("reset", license, Slot.SECONDARY, label="Reset Secondary…")
     assert shown()[2] == action
@@ -383,7 +384,8 @@ def test_an_old_key_in_use_is_warned_of_until_its_overlap_ends(license, owner):
     need = the_need(license, owner)
     assert need is not None
     assert " Install the new primary key on them before then: " in need.sentence
-    assert need.action is None
+    assert need.action is not None
+    assert need.action.label == "Download Primary again"
     passed(new)
     card = license_card(license.subscription, Member.objects.get(user=owner))
     assert card.advice is not None
