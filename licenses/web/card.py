@@ -220,6 +220,7 @@ def before_reset(
 
     `use` is how terminals use the slot's key, if they pass with it, and `is_only` whether they
     pass with no other; `old` is the key still in an overlap, `old_use` how that is used.
+    `gains_no_time` is whether the new key would expire no later.
     """
     _, _, both = held_by(license, subscription, now)
     held, other = both if both[0].slot == slot else reversed(both)
@@ -231,14 +232,18 @@ def before_reset(
         "old_use": held.old_use.sentence(now) if old else "",
         "use": held.use.sentence(now) if is_in_use else "",
         "is_only": rotation.is_alone_in_use(held, other),
+        "gains_no_time": ends_with(held.key, subscription),
     }
 
 
 def before_delete(license: License, subscription: Subscription, now: datetime) -> dict[str, Any]:
     """Return how terminals use the keys that a deletion stops, for its dialog.
 
-    `uses` has a sentence for each key that passes, the old ones in an overlap too.
+    `uses` has a sentence for each key that passes, the old ones in an overlap too; there are none
+    where `is_refused`, because the subscription is not active.
     """
+    if subscription.state_at(now) != State.ACTIVE:
+        return {"uses": [], "is_refused": True}
     _, _, both = held_by(license, subscription, now)
     uses = []
     for held in both:

@@ -118,7 +118,7 @@ def test_one_page_shows_all_that_support_asks_for(
         "Shop analytics",
         "owner@contoso.example",
         "new@contoso.example",
-        "Replace the last owner: Contoso by next@x.example",
+        "Replace the last owner: Contoso with next@x.example",
         "3 attempts: 550 unknown",
         "47 checks in the last 30 days, 7 of them refused.",
         "Invitation not delivered",

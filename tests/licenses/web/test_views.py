@@ -218,6 +218,25 @@ def test_delete_takes_the_name_and_nothing_else(headers, manager_client, license
     assert (actions(), License.objects.not_deleted().count()) == ([], 1)
 
 
+def test_delete_of_a_suspended_subscription_says_that_terminals_are_refused_already(
+    manager_client, license
+):
+    address = url("delete", license.subscription)
+    assert b"do not start until they have new keys" in manager_client.get(address).content
+    Subscription.objects.update(state=State.SUSPENDED)
+    shown = " ".join(manager_client.get(address).content.decode().split())
+    assert "Terminals are refused already, as the subscription is not active." in shown
+    assert 'id="use"' not in shown
+
+
+def test_a_reset_that_gains_no_time_says_so(manager_client, license):
+    address = reverse("licenses:reset", args=[license.subscription_id, "primary"])
+    said = b"because the subscription ends then: renew it first"
+    assert said not in manager_client.get(address).content
+    Subscription.objects.update(ends_at=license.keys.latest("expires_at").expires_at)
+    assert said in manager_client.get(address).content
+
+
 def test_delete_takes_both_keys_and_leads_back(manager_client, manager, license):
     address = url("delete", license.subscription)
     answer = manager_client.post(address, {"confirmation": " Field tools "})
