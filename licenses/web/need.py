@@ -329,6 +329,8 @@ def _also_expires(subscription: Subscription, card: Card, but: SlotView, now: da
     for view in card.slots:
         if view != but and subscription.plan.expires_soon(view.key.expires_at, now):
             left = remaining(view.key.expires_at, now)
+            if ends_with(view.key, subscription):
+                return f" The subscription ends in {left}, and both keys with it: renew it too."
             return f" The {view.slot} key expires in {left}: then reset that one."
     return ""
 

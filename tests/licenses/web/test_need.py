@@ -377,6 +377,13 @@ def test_an_old_key_in_use_is_warned_of_until_its_overlap_ends(license, owner):
     assert need is not None
     assert need.kind == "overlap"
     assert need.sentence.endswith(" The secondary key expires in 5 days: then reset that one.")
+    Subscription.objects.update(ends_at=NOW + timedelta(days=5))
+    need = the_need(license, owner)
+    assert need is not None
+    assert need.sentence.endswith(
+        " The subscription ends in 5 days, and both keys with it: renew it too."
+    )
+    Subscription.objects.update(ends_at=None)
     expire(license, 300 * DAY, Slot.SECONDARY)
     assert need.action is not None
     assert need.action.label == "Download Primary"
