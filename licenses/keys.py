@@ -304,8 +304,7 @@ def clear_cached_keys() -> None:
 
 def _generate(now: datetime) -> SigningKey:
     now = now.astimezone(UTC).replace(microsecond=0)  # Certificates know whole seconds only.
-    key = generate_private_key(EXPONENT, settings.SIGNING_KEY_BITS)
-    kid = thumbprint(key.public_key())
+    key, kid = _new_pair()
     valid_from, valid_until = now - BEFORE_CREATION, _years_after(now)
     plain = key.private_bytes(
         serialization.Encoding.DER,
@@ -321,6 +320,15 @@ def _generate(now: datetime) -> SigningKey:
         valid_until=valid_until,
         created_at=now,
     )
+
+
+def _new_pair() -> tuple[RSAPrivateKey, str]:
+    """Return a key and its id; no hyphen begins it, as commands would take it for an option."""
+    while True:
+        key = generate_private_key(EXPONENT, settings.SIGNING_KEY_BITS)
+        kid = thumbprint(key.public_key())
+        if not kid.startswith("-"):
+            return key, kid
 
 
 def _years_after(moment: datetime) -> datetime:

@@ -194,6 +194,11 @@ def test_one_command_disables_the_active_key_with_its_successor(license, owner, 
     assert [row.reason for row in rows] == ["Leaked"]
 
 
+def test_a_key_id_of_old_that_begins_with_a_hyphen_is_no_option(license, signing_key):
+    SigningKey.objects.update(kid=f"-h{signing_key.kid[2:]}")
+    assert ",Field tools," in run("--affected", "--", f"-h{signing_key.kid[2:]}")
+
+
 def test_the_command_asks_for_a_reason_and_for_a_key_that_exists(signing_key):
     with pytest.raises(CommandError, match="Say why, by --reason"):
         run("active")
