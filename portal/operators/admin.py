@@ -699,13 +699,13 @@ class OutboxAdmin(ActionsAdmin, ReadOnlyAdmin):
     def _matter(self, obj: Outbox) -> SafeString | str:
         """Return where what the mail was about is done: for a tenant, or by the person alone."""
         if tenant := self.tenant(obj):
-            page = reverse("admin:portal_tenant_customer", args=[tenant.pk])
-            return format_html('Go to <a href="{}">{}</a>: {}', page, tenant, OF_TENANT)
+            customer = _linked(tenant.name, "portal_tenant_customer", tenant.pk)
+            return format_html("Go to {}: {}", customer.html, OF_TENANT)
         user = User.objects.filter(same("email", obj.to)).first()
         if user is None:
             return "No account has this address: whoever typed it begins again."
-        page = reverse("admin:portal_user_change", args=[user.pk])
-        return format_html('It is about the account <a href="{}">{}</a>: {}', page, user, OF_PERSON)
+        account = _linked(str(user), "portal_user_change", user.pk)
+        return format_html("It is about the account {}: {}", account.html, OF_PERSON)
 
     @admin.display(description="state")
     def state(self, obj: Outbox) -> Shown:

@@ -101,30 +101,24 @@ class PlanAdmin(EditedAdmin):
     search_fields = ("name", "code", "urn")
 
     @override
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
         """Explain the claims of custom plans, and offer to start a new plan from a template."""
-        template = reverse("admin:subscriptions_plan_add", query={"template": "custom"})
-        is_filled = object_id or request.method == "POST" or "template" in request.GET
-        context = {
-            "template": "" if is_filled else template,
-            "claims": [
-                (
-                    name,
-                    custom_claims.MEANINGS[name],
-                    custom_claims.requirement(name),
-                    json.dumps(custom_claims.TEMPLATE[name]),
-                )
-                for name in custom_claims.NAMES
-            ],
-            **(extra_context or {}),
-        }
-        return super().changeform_view(request, object_id, form_url, context)
+        is_filled = request.method == "POST" or "template" in request.GET
+        if not (context.get("original") or is_filled):
+            template = reverse("admin:subscriptions_plan_add", query={"template": "custom"})
+            context["template"] = template
+        context["claims"] = [
+            (
+                name,
+                custom_claims.MEANINGS[name],
+                custom_claims.requirement(name),
+                json.dumps(custom_claims.TEMPLATE[name]),
+            )
+            for name in custom_claims.NAMES
+        ]
+        return super().render_change_form(request, context, *args, **kwargs)
 
     @override
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """A real browser: Debian's Chromium, driven by Playwright, that forgives nothing."""
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -22,6 +21,7 @@ from playwright.sync_api import (
 
 from portal.accounts.models import User
 from tests.support.accounts import sign_in
+from tests.support.chromium import MISSING, PATH, SHELL
 from tests.support.server import LivePortal
 
 ARGUMENTS = (
@@ -87,13 +87,11 @@ class Watch:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    shell = shutil.which("chromium-headless-shell")
-    path = shell or shutil.which("chromium")
-    if path is None:
-        pytest.fail("Chromium is missing: `make chromium` installs it.", pytrace=False)
-    arguments = ARGUMENTS if shell else (*ARGUMENTS, "--headless=new")
+    if PATH is None:
+        pytest.fail(MISSING, pytrace=False)
+    arguments = ARGUMENTS if SHELL else (*ARGUMENTS, "--headless=new")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        browser = playwright.chromium.launch(executable_path=PATH, args=arguments)
         yield browser
         browser.close()
 
